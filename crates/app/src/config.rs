@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use accrue_engine::traffic::ServeConfig;
 use accrue_engine::{
-    Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to,
+    Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, WrittenScenes, moved_to,
 };
-use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree, misspelling, nearest};
+use accrue_event::{CheckSettings, Mismatch, MismatchKind, RecordKind, SettingFault, Tree, misspelling, nearest};
 use accrue_http::HttpSettings;
 use accrue_serve::CatalogueSettings;
 use accrue_serve::search::SearchSettings;
@@ -27,8 +27,17 @@ pub const DEFAULT_FILE: &str = "accrue.toml";
 /// The prefix of variables: `ACCRUE_LEARN_SEED` is `learn.seed`.
 const PREFIX: &str = "ACCRUE_";
 /// Variables that are not settings: flags of the command line, and what the tests read.
-const FLAG_VARIABLES: [&str; 6] =
-    ["ACCRUE_CONFIG", "ACCRUE_JSON", "ACCRUE_QUIET", "ACCRUE_LOG", "ACCRUE_DATASETS", "ACCRUE_KILLS"];
+const FLAG_VARIABLES: [&str; 9] = [
+    "ACCRUE_CONFIG",
+    "ACCRUE_JSON",
+    "ACCRUE_QUIET",
+    "ACCRUE_LOG",
+    "ACCRUE_DATASETS",
+    "ACCRUE_KILLS",
+    "ACCRUE_TEST_POSTGRES",
+    "ACCRUE_TEST_MYSQL",
+    "ACCRUE_TEST_KAFKA",
+];
 /// Short names of variables.
 const SHORT_VARIABLES: [(&str, &str); 2] = [("ACCRUE_SEED", "learn.seed"), ("ACCRUE_LISTEN", "http.listen")];
 
@@ -48,11 +57,47 @@ pub struct Config {
     pub http: HttpSettings,
     /// The engine's settings. Its sections are sections of the file.
     pub engine: EngineConfig,
+    /// Tables and topics of other servers that a server follows.
+    pub sources: Vec<SourceConfig>,
+}
+
+/// A table or topic of another server that a server follows, as `accrue ingest --from … --follow` does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Its address; `${NAME}` in it is the value of that variable.
+    pub from: String,
+    /// The name under which its position is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What its records describe, if the mapping does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RecordKind>,
+    /// The mapping: a file, or the name of a system that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<PathBuf>,
+    /// The mapping in short form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+    /// Its records are changes of some fields of known items.
+    #[serde(default)]
+    pub patch: bool,
+    /// Events without a time are of the time of their arrival.
+    #[serde(default)]
+    pub now: bool,
+    /// Whether to go on although records that were not read yet are gone.
+    #[serde(default)]
+    pub accept_loss: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { data: "accrue-data".into(), http: HttpSettings::default(), engine: EngineConfig::default() }
+        Self {
+            data: "accrue-data".into(),
+            http: HttpSettings::default(),
+            engine: EngineConfig::default(),
+            sources: Vec::new(),
+        }
     }
 }
 
@@ -83,6 +128,8 @@ struct Sections {
     search: SearchSettings,
     serve: ServeConfig,
     content: ContentConfig,
+    scene: WrittenScenes,
+    sources: Vec<SourceConfig>,
 }
 
 impl Default for Sections {
@@ -92,17 +139,18 @@ impl Default for Sections {
 }
 
 impl From<Config> for Sections {
-    fn from(Config { data, http, engine }: Config) -> Self {
-        let EngineConfig { check, log, store, model, learn, catalogue, search, serve, content } = engine;
-        Self { data, http, check, log, store, model, learn, catalogue, search, serve, content }
+    fn from(Config { data, http, engine, sources }: Config) -> Self {
+        let EngineConfig { check, log, store, model, learn, catalogue, search, serve, content, scene } = engine;
+        Self { data, http, check, log, store, model, learn, catalogue, search, serve, content, scene, sources }
     }
 }
 
 impl From<Sections> for Config {
     fn from(sections: Sections) -> Self {
-        let Sections { data, http, check, log, store, model, learn, catalogue, search, serve, content } = sections;
-        let engine = EngineConfig { check, log, store, model, learn, catalogue, search, serve, content };
-        Self { data, http, engine }
+        let Sections { data, http, check, log, store, model, learn, catalogue, search, serve, content, scene, sources } =
+            sections;
+        let engine = EngineConfig { check, log, store, model, learn, catalogue, search, serve, content, scene };
+        Self { data, http, engine, sources }
     }
 }
 

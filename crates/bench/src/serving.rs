@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use accrue_kernel::{Draws, QuantisedQuery, TopK, quantise, scan};
 use accrue_model::Context;
-use accrue_serve::{CatalogueSettings, RecommendRequest, Rules, Shop, Visitor};
+use accrue_serve::{CatalogueSettings, RecommendRequest, Rules, Scenes, Shop, Visitor};
 
 use super::bed::{Bed, Trained};
 use super::bench::{Bench, bench};
@@ -49,8 +49,14 @@ const STREAM: u64 = 0x5345_5256;
 fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_requests = bed.size.pick(50, 5_000, 20_000);
     let Trained { facts, version, corpus } = bed.trained()?;
-    let shop =
-        Shop { facts, version, now_ms: facts.stream_time.0, catalogue: CatalogueSettings::DEFAULT, rules: Rules::NONE };
+    let shop = Shop {
+        facts,
+        version,
+        now_ms: facts.stream_time.0,
+        catalogue: CatalogueSettings::DEFAULT,
+        rules: Rules::NONE,
+        scenes: Scenes::built_in(),
+    };
     let mut draws = Draws::new(corpus.seed, STREAM, 0);
     let mut took = Vec::with_capacity(n_requests);
     for request in 0..n_requests + n_requests / 10 {

@@ -82,6 +82,18 @@ impl Encoder {
         }
     }
 
+    /// The share of a text that the encoder knows, 0 to 1: a text in a script that it never read is 0, and its vector says
+    /// nothing.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn known_share(&self, text: &str) -> Result<f32, EncodeError> {
+        match &self.network {
+            Network::Hashed(_) => Ok(1.0),
+            Network::Text(encoder) => encoder.known_share(text),
+        }
+    }
+
     /// The vectors of texts, each with norm 1, on at most `threads` threads; the same bits on any number of them. Without a
     /// kind nothing is written before the texts.
     ///

@@ -27,6 +27,8 @@ pub struct TextEncoder {
     plan: Plan,
     tokenizer: Tokenizer,
     network: Bert,
+    /// The token that stands for characters that the tokenizer does not know, if it has one.
+    unknown: Option<u32>,
     files: [u128; 3],
 }
 
@@ -43,7 +45,8 @@ impl TextEncoder {
         let mut weights = WeightFile::open(&folder.join("model.safetensors"))?;
         let network = Bert::read(&plan, &mut weights)?;
         let config = hash_of(&folder.join("config.json"))?;
-        Ok(Self { plan, tokenizer, network, files: [config, tokenizer_hash, weights.hash()?] })
+        let unknown = unknown_token(&tokenizer)?;
+        Ok(Self { plan, tokenizer, network, unknown, files: [config, tokenizer_hash, weights.hash()?] })
     }
 
     /// Numbers in a vector.
@@ -85,6 +88,17 @@ impl TextEncoder {
         let ids = encoding.map_err(|error| EncodeError::Text(error.to_string()))?.get_ids().to_vec();
         // A tokenizer without special tokens has none for an empty text.
         Ok(if ids.is_empty() { vec![self.plan.padding] } else { ids })
+    }
+
+    /// The share of a text's tokens that are not the one for unknown characters, 0 to 1.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn known_share(&self, text: &str) -> Result<f32, EncodeError> {
+        let Some(unknown) = self.unknown else { return Ok(1.0) };
+        let ids = plain_ids(&self.tokenizer, beginning(text, self.plan.max_tokens * BYTES_PER_TOKEN))?;
+        let n_unknown = ids.iter().filter(|&&id| id == unknown).count();
+        Ok(1.0 - n_unknown as f32 / ids.len().max(1) as f32)
     }
 
     /// The vectors of texts, each with norm 1, on at most `threads` threads.
@@ -136,6 +150,20 @@ impl TextEncoder {
         group.iter().zip(vectors).for_each(|(&place, vector)| put(place, vector));
         Ok(())
     }
+}
+
+/// The token ids of a text without special tokens.
+fn plain_ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, EncodeError> {
+    let encoding = tokenizer.encode_fast(text, false).map_err(|error| EncodeError::Text(error.to_string()))?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+/// The token of unknown characters, for which no field of `tokenizer.json` stands in every kind of tokenizer: that which two
+/// characters of dead scripts have in common.
+fn unknown_token(tokenizer: &Tokenizer) -> Result<Option<u32>, EncodeError> {
+    let last = |text| plain_ids(tokenizer, text).map(|ids| ids.last().copied());
+    let (hieroglyph, cuneiform) = (last("\u{13000}")?, last("\u{1039E}")?);
+    Ok(hieroglyph.filter(|_| hieroglyph == cuneiform))
 }
 
 /// The lock, also of a thread that panicked: what it guards is whole at any time.

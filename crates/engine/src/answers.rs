@@ -6,8 +6,12 @@
 //! Out: the answer, and the arm that it was made for. People who are being forgotten are already treated as unknown
 //! visitors, also in the record.
 
+use std::sync::Arc;
+
+use accrue_serve::search::{QueryVector, ReadQuery};
 use accrue_serve::{
-    Degraded, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor,
+    Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
+    Shop, Visitor,
 };
 use accrue_store::{Assignment, Offset, Page, Served};
 
@@ -16,6 +20,7 @@ use crate::error::EngineError;
 use crate::running::Running;
 use crate::status::IndexState;
 use crate::traffic::Treatment;
+use crate::what_if;
 
 /// An answer to a visitor.
 #[derive(Clone, Debug)]
@@ -25,6 +30,9 @@ pub struct Answered<T> {
     /// The arm of the running experiment that it was made for, if there is one.
     pub arm: Option<Assignment>,
 }
+
+/// The vector of a query, the queries near it, and why a search goes without them.
+type Meaning = (Option<Arc<QueryVector>>, Vec<(Arc<str>, f32)>, Option<Degraded>);
 
 impl Engine {
     /// Recommendations. CPU-bound, about a millisecond. `id` names the answer: by it the answer is among those that are
@@ -36,6 +44,13 @@ impl Engine {
     pub fn recommend(&self, id: &str, request: RecommendRequest) -> Result<Answered<Recommendation>, EngineError> {
         let visitor = self.unless_hidden(request.visitor.clone());
         let first_position = request.offset;
+        let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
+        let mut request = request;
+        let is_inline = request.events.is_some();
+        if let Some((visit, scene)) = &visit {
+            request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
+        }
+        let asked = what_if::asked(&request);
         let answered = self.answer(id, &visitor, |_, shop, treatment| {
             let request = RecommendRequest {
                 visitor: visitor.clone(),
@@ -45,13 +60,21 @@ impl Engine {
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
-            Ok(shop.recommend(&request))
+            let (answer, work) = shop.recommend_measured(&request);
+            self.inner.pages.add(&work);
+            Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
+        if let Some((visit, scene)) = &visit {
+            let items = answer.items.iter().map(|item| item.id.clone());
+            self.inner.visits.show(visit, scene, first_position, items);
+        }
         self.record(id, || Served {
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
+            // A page of an inline history cannot be made again.
+            asked: if is_inline { Box::default() } else { asked.to_record() },
             ..served(id, Page::Recommend, &visitor, first_position, arm, (answer.version, answer.offset), &answer.items)
         });
         Ok(answered)
@@ -64,23 +87,72 @@ impl Engine {
     pub fn search(&self, id: &str, request: SearchRequest) -> Result<Answered<SearchAnswer>, EngineError> {
         let visitor = self.unless_hidden(request.visitor.clone());
         let (query, first_position) = (request.query.clone(), request.offset);
-        let answered = self.answer(id, &visitor, |running, shop, treatment| {
+        let read = self.running().search.read(&query, request.typo)?;
+        // Before the facts are locked, because encoding takes longer than the search.
+        let (meaning, near, without) = self.meaning(&read);
+        let mut answered = self.answer(id, &visitor, |running, shop, treatment| {
             let part = request.part.or(treatment.part());
-            let request = SearchRequest { visitor: visitor.clone(), part, ..request };
-            let mut answer = shop.search(&running.search, &request)?;
+            let request = SearchRequest { visitor: visitor.clone(), part, meaning, near, ..request };
+            let mut answer = shop.search_read(read, &request)?;
+            answer.degraded.extend(without.map(Degraded::name));
             if running.shared.search.lock().state != IndexState::Current {
                 answer.degraded.push(Degraded::StaleIndex.name());
             }
             Ok(answer)
         })?;
+        let ranked = std::mem::take(&mut answered.answer.ranked);
         let Answered { answer, arm } = &answered;
-        self.running().shared.recent_searches.remember(id, &query);
+        self.running().shared.recent_searches.remember(id, &query, first_position, ranked);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         self.record(id, || {
             let page = Page::Search { query: query.into() };
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
         });
         Ok(answered)
+    }
+
+    /// What [`Engine::recommend`] would answer a shopper of no experiment, without a draw. Nothing is recorded, so that
+    /// an operator who looks at a page is not taken for a shopper who saw it.
+    pub fn preview(&self, request: RecommendRequest) -> Recommendation {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        self.with_shop(|shop| {
+            let n_on_sale = Some(self.inner.totals.n_on_sale(&shop, &request.list()));
+            shop.recommend(&RecommendRequest { visitor, n_on_sale, explore: None, ..request })
+        })
+    }
+
+    /// What [`Engine::search`] would answer, without a record as in [`Engine::preview`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::search`].
+    pub fn preview_search(&self, request: SearchRequest) -> Result<SearchAnswer, EngineError> {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        let read = self.running().search.read(&request.query, request.typo)?;
+        let (meaning, near, without) = self.meaning(&read);
+        let request = SearchRequest { visitor, meaning, near, ..request };
+        let mut answer = self.with_shop(|shop| shop.search_read(read, &request))?;
+        answer.degraded.extend(without.map(Degraded::name));
+        Ok(answer)
+    }
+
+    /// The vector of a query in a server with an encoder and the queries near it, or why there are none.
+    fn meaning(&self, query: &ReadQuery) -> Meaning {
+        let running = self.running();
+        let queries = &running.shared.queries;
+        if !queries.is_on() || !query.has_meaning() {
+            return (None, Vec::new(), None);
+        }
+        match queries.vector(&query.likely()) {
+            Ok(vector) => (Some(vector.clone()), queries.near(&vector), None),
+            Err(why) => (None, Vec::new(), Some(why)),
+        }
+    }
+
+    /// How probable it is that a visitor clicks on, puts into the cart and buys the items of a page. The shared models
+    /// answer, whatever arm the visitor is in; nothing is recorded.
+    pub fn predict(&self, request: PredictRequest) -> Prediction {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        self.with_shop(|shop| shop.predict(&PredictRequest { visitor, ..request }))
     }
 
     /// Decides how the visitor is answered, and has the answer made under that.
@@ -137,5 +209,6 @@ fn served(
         propensities: Vec::new(),
         arm: arm.clone(),
         ranks: Vec::new(),
+        asked: Box::default(),
     }
 }

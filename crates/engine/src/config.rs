@@ -9,10 +9,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use accrue_event::{CheckSettings, SettingFault, Timestamp, format_duration, parse_duration};
+use accrue_serve::Scenes;
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::content::ContentConfig;
+use crate::scenes::WrittenScenes;
 use crate::traffic::{ArmLearning, ExperimentSettings, ServeConfig};
 
 /// All settings of an engine.
@@ -43,6 +45,8 @@ pub struct Config {
     pub serve: ServeConfig,
     /// Which encoder describes items by vectors.
     pub content: ContentConfig,
+    /// What each kind of page does, by the name of the scene.
+    pub scene: WrittenScenes,
 }
 
 /// When models learn, publish and are saved.
@@ -67,6 +71,8 @@ pub struct LearnConfig {
     pub drift: accrue_train::DriftSettings,
     /// How impressions become negatives.
     pub impressions: accrue_train::ImpressionSettings,
+    /// How the click heads learn from impressions.
+    pub clicks: accrue_train::ClickSettings,
     /// How the guard tests the current model, and when it rolls back.
     pub guard: accrue_train::GuardSettings,
     /// When a server resets its models by itself.
@@ -86,6 +92,7 @@ impl Default for LearnConfig {
             predict_one_in: learning.predict_one_in,
             drift: learning.drift,
             impressions: learning.impressions,
+            clicks: learning.clicks,
             guard: learning.guard,
             reset: accrue_train::ResetSettings::default(),
         }
@@ -229,6 +236,8 @@ impl Config {
         self.learn.validate().map_err(|fault| fault.within("learn"))?;
         self.search.validate().map_err(|fault| fault.within("search"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
+        let scenes = Scenes::read(&self.scene).map_err(|fault| fault.within("scene"))?;
+        scenes.check_models(&self.models()).map_err(|fault| fault.within("scene"))?;
         self.models().validate()
     }
 
@@ -249,6 +258,7 @@ impl LearnConfig {
         SettingFault::check("predict_one_in", self.predict_one_in, 1..)?;
         self.drift.validate().map_err(|fault| fault.within("drift"))?;
         self.impressions.validate().map_err(|fault| fault.within("impressions"))?;
+        self.clicks.validate().map_err(|fault| fault.within("clicks"))?;
         self.guard.validate().map_err(|fault| fault.within("guard"))?;
         self.reset.validate().map_err(|fault| fault.within("reset"))
     }
@@ -285,6 +295,7 @@ pub fn learn_settings(config: &Config) -> LearnSettings {
         predict_one_in: config.learn.predict_one_in,
         drift: config.learn.drift.clone(),
         impressions: config.learn.impressions.clone(),
+        clicks: config.learn.clicks.clone(),
         guard: config.learn.guard.clone(),
         weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
         models: config.models(),

@@ -12,7 +12,7 @@ use accrue_event::{
     UserId,
 };
 use accrue_serve::{ListRequest, Recommendation, Shop, SuggestRequest, Suggestion};
-use accrue_store::{Body, Facts, Offset, PendingErasure};
+use accrue_store::{Body, Facts, Offset, PendingErasure, SourcePosition};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
 
@@ -22,12 +22,14 @@ use crate::config::Config;
 use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
+use crate::page_work::PageCounters;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
-use crate::status::{GuardStatus, PublishedStatus, Status};
+use crate::status::{ClickStatus, GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
-use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
+use crate::visits::Visits;
+use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 use crate::write::patch::patch_record;
 
@@ -53,6 +55,8 @@ pub(crate) struct Inner {
     rules: Check,
     pub traffic: Traffic,
     pub totals: Totals,
+    pub pages: PageCounters,
+    pub visits: Visits,
     pub erasure: Erasure,
 }
 
@@ -94,6 +98,8 @@ impl Engine {
             rules: Check::new(config.check.clone(), Default::default())?,
             traffic: Traffic::new(&config.serve),
             totals: Totals::default(),
+            pages: PageCounters::default(),
+            visits: Visits::default(),
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -218,6 +224,24 @@ impl Engine {
     pub fn patch_items_blocking(&self, patches: Vec<RawPatch>) -> Result<Ingested, EngineError> {
         let patches = patches.into_iter().map(Incoming::Record).collect();
         self.ask_blocking(|reply| Job::Patches(patches, reply))
+    }
+
+    /// Takes what came of a source in its order, and how far the source was read by that, in one commit: after a crash
+    /// either both are in the log or neither is.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn take_changes(
+        &self,
+        changes: Vec<Change>,
+        position: Option<SourcePosition>,
+    ) -> Result<Ingested, EngineError> {
+        self.ask_blocking(|reply| Job::Changes(changes, position, reply))
+    }
+
+    /// How far a source was read; `None` if nothing of it was.
+    pub fn source_position(&self, source: &str) -> Option<Box<str>> {
+        self.running().shared.facts.read().sources.get(source).cloned()
     }
 
     /// Changes some fields of an item of the catalogue, through the check.
@@ -376,6 +400,11 @@ impl Engine {
         (history, refused)
     }
 
+    /// The settings that the folder was opened with.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         self.running().with_shop(read)
@@ -431,6 +460,7 @@ impl Engine {
         let version = shared.version.load();
         let checkpoint = shared.checkpoint.lock().clone();
         let facts = shared.facts.read();
+        let (pages, stages) = self.inner.pages.status();
         let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
         Status {
             log_end: facts.end.0,
@@ -442,6 +472,7 @@ impl Engine {
             checkpoint,
             search: shared.search.lock().clone(),
             content: shared.content.lock().clone(),
+            search_ranking: facts.search_ranking.report(),
             erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
             n_described: facts.overview().n_described(),
@@ -453,9 +484,12 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             published: PublishedStatus::of(&facts.published),
+            pages,
+            stages,
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),
+            clicks: ClickStatus::of(&version, learner.impressions),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),

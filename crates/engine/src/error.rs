@@ -63,6 +63,9 @@ pub enum EngineError {
     /// Rules of the shop that cannot be used.
     #[error(transparent)]
     Rules(#[from] accrue_serve::RuleFault),
+    /// Scenes of the shop that cannot be used.
+    #[error("{0}")]
+    Scenes(accrue_event::SettingFault),
     /// The check's settings contradict themselves.
     #[error("[check]: {0}")]
     Check(#[from] accrue_event::SettingFault),

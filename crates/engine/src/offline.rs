@@ -13,6 +13,7 @@ use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::rules::ReadRules;
+use crate::scenes::ReadScenes;
 
 /// What a replay found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -101,12 +102,31 @@ pub fn recommendations<E: From<EngineError>>(
     seen: Seen,
     mut take: impl FnMut(UserList) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut log = LogReader::open(dir).map_err(EngineError::from)?;
+    at_rest(dir, config, |shop| recommend_all(&shop, users, n, seen, &mut take))?
+}
+
+/// Reads a shop as the log and the checkpoints have it, with everything learned. The folder is not changed, and a server
+/// may run on it.
+///
+/// # Errors
+/// Those of [`digest`].
+pub fn at_rest<T>(dir: &Path, config: &Config, read: impl FnOnce(Shop<'_>) -> T) -> Result<T, EngineError> {
+    let mut log = LogReader::open(dir)?;
     let mut recovered = folded(&mut log, dir, config, None, true)?;
     let version = recovered.learner.publish();
     let (facts, now_ms) = (&recovered.facts, of_request(recovered.facts.stream_time));
-    let read = ReadRules::default().of(facts);
-    let shop = Shop { facts, version: &version, now_ms, catalogue: config.catalogue, rules: &read.1 };
+    let (rules, scenes) = (ReadRules::default().of(facts), ReadScenes::new(&config.scene).of(facts));
+    let catalogue = config.catalogue;
+    Ok(read(Shop { facts, version: &version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1 }))
+}
+
+fn recommend_all<E>(
+    shop: &Shop<'_>,
+    users: Option<Vec<UserId>>,
+    n: usize,
+    seen: Seen,
+    take: &mut impl FnMut(UserList) -> Result<(), E>,
+) -> Result<(), E> {
     let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
     for user in users {
         let visitor = Visitor { user: Some(user.clone()), session: None };

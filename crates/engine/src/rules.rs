@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use accrue_event::ShopRule;
-use accrue_serve::{RuleFault, Rules};
+use accrue_serve::{RuleFault, Rules, Shop};
 use accrue_store::{Body, Facts, Offset, RuleTexts};
 use arc_swap::ArcSwap;
 
@@ -25,6 +25,21 @@ pub enum RuleChange {
 }
 
 impl RuleChange {
+    /// Refuses new rules about fields that no item has: a negated condition on such a field holds for every item, so a
+    /// typing error in a rule that hides would empty the shop.
+    fn check_fields(&self, shop: &Shop<'_>) -> Result<(), RuleFault> {
+        match self {
+            RuleChange::Replace(rules) => {
+                for (place, rule) in rules.iter().enumerate() {
+                    shop.check_rule(rule).map_err(|fault| fault.within(&format!("rules[{place}]")))?;
+                }
+                Ok(())
+            }
+            RuleChange::Put(rule) => shop.check_rule(rule),
+            RuleChange::Remove(_) => Ok(()),
+        }
+    }
+
     fn of(self, mut rules: Vec<ShopRule>) -> Result<Vec<ShopRule>, EngineError> {
         match self {
             RuleChange::Replace(rules) => {
@@ -66,6 +81,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Rules`], [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
     pub async fn change_rules(&self, change: RuleChange) -> Result<(), EngineError> {
+        self.with_shop(|shop| change.check_fields(&shop))?;
         self.edit(move |facts, _| {
             let rules = change.of(written(facts))?;
             let json = serde_json::to_string(&rules)

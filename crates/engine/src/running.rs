@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use accrue_event::{Check, Timestamp};
 use accrue_model::Version;
 use accrue_serve::search::SearchReader;
-use accrue_serve::{CatalogueSettings, Rules, Shop};
+use accrue_serve::{CatalogueSettings, Rules, Scenes, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::Mutex;
@@ -22,12 +22,14 @@ use crate::challenger::lifecycle::Lifecycle;
 use crate::challenger::thread::ChallengerThread;
 use crate::clock::{now, of_request};
 use crate::config::{Config, learn_settings};
+use crate::content::queries::QueryVectors;
 use crate::content::thread::EncoderThread;
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
 use crate::retention::while_serving::Retention;
 use crate::rules::ReadRules;
+use crate::scenes::ReadScenes;
 use crate::shared::Shared;
 use crate::status::CheckpointStatus;
 use crate::synonyms;
@@ -38,6 +40,9 @@ use crate::write::writer::Writer;
 
 /// Writes that may wait; more are refused, or wait in their callers.
 const QUEUE: usize = 1_024;
+
+/// Threads that encode queries: each takes one at a time.
+const QUERY_THREADS: usize = 2;
 
 /// How long a shutdown waits for the learner and the search index to catch up. What is left is done after the next start, beside other
 /// work.
@@ -52,6 +57,7 @@ pub(crate) struct Running {
     threads: Mutex<Option<Threads>>,
     catalogue: CatalogueSettings,
     rules: ReadRules,
+    scenes: ReadScenes,
 }
 
 struct Threads {
@@ -60,6 +66,7 @@ struct Threads {
     indexer: JoinHandle<()>,
     challenger: Option<JoinHandle<()>>,
     encoder: Option<JoinHandle<()>>,
+    queries: Vec<JoinHandle<()>>,
 }
 
 /// What the learner does when the threads end.
@@ -149,6 +156,7 @@ impl Running {
             index: Mutex::new(Some(changes)),
             search: Mutex::new(index.status.clone()),
             checkpoint: Mutex::new(checkpoint.unwrap_or_default()),
+            queries: QueryVectors::new(resets.is_some() && config.content.is_on(), &config.search.similar),
             ..Shared::new(recovered.facts, &mut learner, config.serve.record.share())
         });
         // A reset may have been due when the last server ended.
@@ -177,6 +185,12 @@ impl Running {
             *shared.changed_texts.lock() = Some(texts);
             thread("encoder", move || encoder.run(&changed_texts))
         });
+        let n_queries = if shared.queries.is_on() { QUERY_THREADS } else { 0 };
+        let queries = (0..n_queries).map(|_| {
+            let shared = shared.clone();
+            thread("query-encoder", move || shared.queries.run())
+        });
+        let queries = queries.collect();
         let writer = Writer::new(log, check, shared.clone());
         let indexer = Indexer::new(dir, &config.search, index, shared.clone());
         let threads = Threads {
@@ -185,18 +199,19 @@ impl Running {
             indexer: thread("indexer", move || indexer.run(&changed)),
             challenger,
             encoder,
+            queries,
         };
         let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
-        let rules = ReadRules::default();
-        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue, rules })
+        let (rules, scenes) = (ReadRules::default(), ReadScenes::new(&config.scene));
+        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue, rules, scenes })
     }
 
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
-        let rules = self.rules.of(&facts);
-        read(self.shop(&facts, &version, &rules.1))
+        let (rules, scenes) = (self.rules.of(&facts), self.scenes.of(&facts));
+        read(self.shop(&facts, &version, &rules.1, &scenes.1))
     }
 
     /// The same for one visitor, whom the models of an arm or the good version may answer. `decide` chooses them for the stream time that
@@ -210,12 +225,13 @@ impl Running {
         let facts = self.shared.facts.read();
         let treatment = decide(facts.stream_time.0);
         let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
-        let rules = self.rules.of(&facts);
-        read(self.shop(&facts, version.of_shopper(treatment.shopper), &rules.1), treatment)
+        let (rules, scenes) = (self.rules.of(&facts), self.scenes.of(&facts));
+        read(self.shop(&facts, version.of_shopper(treatment.shopper), &rules.1, &scenes.1), treatment)
     }
 
-    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version, rules: &'a Rules) -> Shop<'a> {
-        Shop { facts, version, now_ms: of_request(facts.stream_time), catalogue: self.catalogue, rules }
+    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version, rules: &'a Rules, scenes: &'a Scenes) -> Shop<'a> {
+        let (now_ms, catalogue) = (of_request(facts.stream_time), self.catalogue);
+        Shop { facts, version, now_ms, catalogue, rules, scenes }
     }
 
     /// Puts a job into the writer's queue.
@@ -265,6 +281,9 @@ impl Running {
         shared.index.lock().take();
         shared.changed_texts.lock().take();
         let encoder = threads.encoder.map_or(Ok(()), JoinHandle::join);
+        shared.queries.close();
+        let queries: Vec<_> = threads.queries.into_iter().map(JoinHandle::join).collect();
+        let queries: Result<(), _> = queries.into_iter().collect();
         let indexer = threads.indexer.join();
         let ends = [
             ("writer", writer),
@@ -272,6 +291,7 @@ impl Running {
             ("indexer", indexer),
             ("challenger", challenger),
             ("encoder", encoder),
+            ("query-encoder", queries),
         ];
         for (name, ended) in ends {
             if ended.is_err() {

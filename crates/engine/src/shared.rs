@@ -8,6 +8,7 @@ use std::time::Instant;
 use accrue_event::ItemPatch;
 use accrue_model::Version;
 use accrue_serve::Suggestions;
+use accrue_serve::search::SimilarSettings;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::{Learner, Quality, Tally};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -15,6 +16,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
 use crate::content::ContentStatus;
+use crate::content::queries::QueryVectors;
 use crate::recent_searches::RecentSearches;
 use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
@@ -46,6 +48,8 @@ pub(crate) struct LearnerStatus {
     pub tallies: [Tally; 2],
     pub n_learned: u64,
     pub n_repeats_skipped: u64,
+    /// Impressions that wait for what follows them, and those that found no place.
+    pub impressions: [u64; 2],
     pub copied_bytes: u64,
     /// What stopped the learner, if something did.
     pub failed: Option<String>,
@@ -59,6 +63,7 @@ impl LearnerStatus {
             tallies: learner.tallies(),
             n_learned: learner.n_learned(),
             n_repeats_skipped: learner.n_repeats_skipped(),
+            impressions: [learner.clicks().n_waiting() as u64, learner.clicks().n_left_out()],
             copied_bytes: learner.ensemble().copied_bytes(),
             failed: None,
         }
@@ -80,6 +85,8 @@ pub(crate) struct Shared {
     /// To the encoder's thread: items whose texts may have changed.
     pub changed_texts: Mutex<Option<Sender<ItemIdx>>>,
     pub content: Mutex<ContentStatus>,
+    /// The vectors of queries, in a server with an encoder.
+    pub queries: QueryVectors,
     pub served: ServedQueue,
     pub recent_searches: RecentSearches,
     pub mailbox: Mailbox,
@@ -108,6 +115,7 @@ impl Shared {
             search: Mutex::default(),
             changed_texts: Mutex::default(),
             content: Mutex::default(),
+            queries: QueryVectors::new(false, &SimilarSettings::default()),
             suggestions: RwLock::default(),
             served: ServedQueue::new(record_share),
             recent_searches: RecentSearches::default(),

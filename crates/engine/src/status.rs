@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use accrue_event::Timestamp;
-use accrue_model::MemberReport;
+use accrue_model::ranker::{HEADS, HeadFigures};
+use accrue_model::{MemberReport, Version};
 use accrue_serve::search::SearchError;
 use accrue_store::{InertReason, PublishedCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
 use crate::challenger::status::ChallengerStatus;
+use accrue_store::RankingReport;
+
 use crate::content::ContentStatus;
+use crate::page_work::StageStatus;
 use crate::versions::Versions;
 
 /// The state of an engine.
@@ -34,6 +38,8 @@ pub struct Status {
     pub search: IndexStatus,
     /// The encoder of items' texts.
     pub content: ContentStatus,
+    /// What choices after searches taught about the order of hits.
+    pub search_ranking: RankingReport,
     /// Why people who are to be forgotten are not yet forgotten, if the last attempt failed.
     pub erasure_failed: Option<String>,
     /// Items in the catalogue (described or met in events).
@@ -56,12 +62,18 @@ pub struct Status {
     pub duplicates: u64,
     /// What came with published keys.
     pub published: PublishedStatus,
+    /// Pages of recommendations made since the start.
+    pub pages: u64,
+    /// What each stage did for them.
+    pub stages: Vec<StageStatus>,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
     /// Choices that were not learned, because their shopper had made the same choice too often on that day.
     pub repeats_passed: u64,
     /// What the members report of their own work, in the order of their registry.
     pub members: Vec<MemberReport>,
+    /// The click heads, where they have learned.
+    pub clicks: Option<ClickStatus>,
     /// Bytes copied by publications, per event learned.
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.
@@ -72,6 +84,30 @@ pub struct Status {
     pub guard: GuardStatus,
     /// The challenger, and the verdicts on those before it.
     pub challenger: ChallengerStatus,
+}
+
+/// The click heads: how many impressions they learned from, and how well each predicts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClickStatus {
+    /// Impressions learned.
+    pub n_learned: u64,
+    /// Impressions that wait for what follows them.
+    pub n_waiting: u64,
+    /// Impressions that were not learned from, because too many waited.
+    pub n_left_out: u64,
+    /// What each head predicts, how many impressions were followed by it, and how well it predicted over about the last
+    /// 30,000.
+    pub heads: Vec<(&'static str, u64, HeadFigures)>,
+}
+
+impl ClickStatus {
+    /// Of a version; `None` if its heads have learned nothing.
+    pub(crate) fn of(version: &Version, [n_waiting, n_left_out]: [u64; 2]) -> Option<Self> {
+        let heads = version.clicks.as_ref().filter(|heads| heads.n_learned() > 0)?;
+        let each = HEADS.into_iter().zip(heads.n_followed()).zip(heads.quality());
+        let each = each.map(|((name, n_followed), quality)| (name, n_followed, quality.figures()));
+        Some(Self { n_learned: heads.n_learned(), n_waiting, n_left_out, heads: each.collect() })
+    }
 }
 
 /// What published keys caused so far.

@@ -113,6 +113,17 @@ pub fn arrival_id(content: &EventId, received_at: Timestamp, place: (u64, u64)) 
     encode(xxh3_128(&buffer))
 }
 
+/// The id of an event that was sent without one and has a place of its own: the name of its source, the place there, and
+/// its number among the events of that place. Equal events at two places are two events, and an event that is read again has
+/// the same id.
+pub fn placed_id(source: &str, place: &str, number: usize) -> EventId {
+    let mut buffer = Vec::with_capacity(64);
+    push_bytes(&mut buffer, b's', source.as_bytes());
+    push_bytes(&mut buffer, b'p', place.as_bytes());
+    buffer.extend((number as u64).to_le_bytes());
+    encode(xxh3_128(&buffer))
+}
+
 /// The id of the first event with this content.
 pub(crate) fn content_id(raw: &RawEvent) -> EventId {
     let mut buffer = Vec::with_capacity(256);

@@ -39,7 +39,7 @@ pub use check::{
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
-pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
+pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id, placed_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Mapped, Mapping, MappingError, MappingRule, Names, Object,

@@ -126,6 +126,9 @@ pub struct PublishedSettings {
     pub purchases: bool,
     /// Most sessions of one address whose events about one item have an effect within an hour; 0 is no bound.
     pub sessions_per_item: u32,
+    /// Sessions of one address whose choices of an item after one search teach that search, within an hour. Further ones
+    /// keep their other effects. 0 is no bound.
+    pub sessions_per_query: u32,
 }
 
 impl Default for CheckSettings {
@@ -177,6 +180,7 @@ impl Default for PublishedSettings {
             max_kept_bytes: 2_048,
             purchases: false,
             sessions_per_item: 30,
+            sessions_per_query: 3,
         }
     }
 }

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 
 use super::caller::{Caller, KnownKey, Network, client_address, too_fast};
+use super::console::{self, Sessions};
 use super::problem::{Code, Problem};
 use super::settings::{HttpSettings, Key, Scope, is_local_name};
 
@@ -30,6 +31,7 @@ pub(super) enum Access {
 /// The parts of a request that decide about its admission.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'r> {
+    pub(super) method: &'r Method,
     pub(super) uri: &'r Uri,
     pub(super) version: Version,
     pub(super) headers: &'r HeaderMap,
@@ -42,6 +44,8 @@ pub(super) struct AccessControl {
     keys: Vec<Arc<KnownKey>>,
     trusted_proxies: Vec<Network>,
     is_loopback: bool,
+    /// People who have logged in to the console.
+    pub(super) sessions: Sessions,
 }
 
 impl AccessControl {
@@ -50,7 +54,7 @@ impl AccessControl {
         let trusted_proxies = settings.trusted_proxies.iter().filter_map(|text| Network::parse(text)).collect();
         let keys = settings.keys.iter().enumerate();
         let keys = keys.map(|(number, key)| Arc::new(KnownKey::new(key, number, now))).collect();
-        Self { keys, trusted_proxies, is_loopback }
+        Self { keys, trusted_proxies, is_loopback, sessions: Sessions::new() }
     }
 
     /// Admits a request, or says why not.
@@ -71,6 +75,11 @@ impl AccessControl {
             };
             return admit(known);
         }
+        if let Some(known) = self.logged_in(asked, now) {
+            let address = client_address(asked.connected, headers, &self.trusted_proxies);
+            known.admit_session(scope, address, now)?;
+            return Ok(Caller::new(Arc::clone(known), address));
+        }
         let in_address = if scope == Scope::Publish { key_in_address(asked.uri) } else { None };
         let Some(given) = in_address else {
             let detail = "send a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`";
@@ -87,11 +96,39 @@ impl AccessControl {
         }
     }
 
+    /// The key of the person who is logged in to the console and makes this request. A browser adds the cookie to every
+    /// request, so that it counts where nothing is changed, and in the console, whose forms prove that they are its own.
+    fn logged_in(&self, asked: Asked<'_>, now: Instant) -> Option<&Arc<KnownKey>> {
+        let is_covered = asked.method.is_safe() || console::owns(asked.uri.path());
+        let key = self.sessions.key(asked.headers, now).filter(|_| is_covered)?;
+        self.keys.get(key)
+    }
+
+    /// Whether a key is needed to see anything.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The number of the key with this text, if its holder may look at the shop.
+    pub(super) fn key_for_console(&self, given: &str) -> Result<usize, Problem> {
+        let Some(known) = self.find(given.trim().as_bytes()) else {
+            return Err(unauthorized(Code::UnknownKey, "the key is not among those of this server"));
+        };
+        if !known.opens(Scope::Read) {
+            let detail = format!("the console needs a key with {}", admitting(Scope::Read));
+            return Err(Problem::new(Code::MissingScope, detail).member("scope", Scope::Read.name()));
+        }
+        Ok(known.number)
+    }
+
     /// The name of the key that a request has, for the log; `None` if it has none that is known.
     pub(super) fn key_name(&self, uri: &Uri, headers: &HeaderMap) -> Option<&str> {
         let known = match given_key(headers) {
             Some(given) => self.find(given),
-            None => self.find(&key_in_address(uri)?),
+            None => match self.sessions.key(headers, Instant::now()) {
+                Some(number) => self.keys.get(number),
+                None => self.find(&key_in_address(uri)?),
+            },
         };
         known.map(|known| &*known.key.name)
     }
@@ -190,15 +227,8 @@ impl AccessControl {
 
 impl KnownKey {
     fn admit(&self, scope: Scope, headers: &HeaderMap, address: Option<IpAddr>, now: Instant) -> Result<(), Problem> {
-        let Key { name, scopes, origins, .. } = &self.key;
-        let opens = scopes.contains(&scope)
-            || scopes.contains(&Scope::Admin)
-            || (scope == Scope::Publish && scopes.contains(&Scope::Write))
-            || (scope == Scope::Search && scopes.contains(&Scope::Read));
-        if !opens {
-            let detail = format!("this needs a key with {}, which the key {name:?} does not have", admitting(scope));
-            return Err(Problem::new(Code::MissingScope, detail).member("scope", scope.name()));
-        }
+        let Key { name, origins, .. } = &self.key;
+        self.refuse_unless_open(scope)?;
         if let Some(origin) = headers.get(header::ORIGIN)
             && !origins.is_empty()
             && !self.allows(origin)
@@ -207,6 +237,31 @@ impl KnownKey {
             return Err(Problem::new(Code::OriginNotAllowed, detail));
         }
         self.rates.enter(address, now).map_err(|wait_s| too_fast(&self.key, wait_s))
+    }
+
+    /// Admits a request of a person who logged in with this key. It comes from the server's own pages, which are of no
+    /// origin that the key names.
+    fn admit_session(&self, scope: Scope, address: Option<IpAddr>, now: Instant) -> Result<(), Problem> {
+        self.refuse_unless_open(scope)?;
+        self.rates.enter(address, now).map_err(|wait_s| too_fast(&self.key, wait_s))
+    }
+
+    fn refuse_unless_open(&self, scope: Scope) -> Result<(), Problem> {
+        if self.opens(scope) {
+            return Ok(());
+        }
+        let name = &self.key.name;
+        let detail = format!("this needs a key with {}, which the key {name:?} does not have", admitting(scope));
+        Err(Problem::new(Code::MissingScope, detail).member("scope", scope.name()))
+    }
+
+    /// Whether the key opens what needs this scope.
+    pub(super) fn opens(&self, scope: Scope) -> bool {
+        let scopes = &self.key.scopes;
+        scopes.contains(&scope)
+            || scopes.contains(&Scope::Admin)
+            || (scope == Scope::Publish && scopes.contains(&Scope::Write))
+            || (scope == Scope::Search && scopes.contains(&Scope::Read))
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
@@ -347,7 +402,7 @@ mod tests {
         pairs: &[(&str, &str)],
     ) -> Option<Code> {
         let (uri, headers) = (uri.parse().unwrap(), headers(pairs));
-        let asked = Asked { uri: &uri, version, headers: &headers, connected: None };
+        let asked = Asked { method: &Method::POST, uri: &uri, version, headers: &headers, connected: None };
         control.admit(Access::Needs(needs), asked, Instant::now()).err().map(|problem| problem.code())
     }
 

@@ -35,7 +35,7 @@ pub(super) struct KnownKey {
     pub(super) rates: Rates,
     sender: Sender,
     /// Its place in the settings.
-    number: usize,
+    pub(super) number: usize,
 }
 
 impl KnownKey {
@@ -86,6 +86,16 @@ impl Caller {
         self.key
             .as_ref()
             .is_none_or(|known| known.key.scopes.contains(&Scope::Read) || known.key.scopes.contains(&Scope::Admin))
+    }
+
+    /// Whether the caller may do what needs this scope. A caller without a key is one of this machine.
+    pub(super) fn permits(&self, scope: Scope) -> bool {
+        self.key.as_ref().is_none_or(|known| known.opens(scope))
+    }
+
+    /// The name of the key, if there is one.
+    pub(super) fn key_name(&self) -> Option<&str> {
+        self.key.as_ref().map(|known| &*known.key.name)
     }
 
     /// What decides when a page of this caller is computed.

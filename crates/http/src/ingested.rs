@@ -27,6 +27,10 @@ pub(super) struct IngestedBody {
     /// Names that were kept as attributes or properties, and are near the name of a field that the record lacks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     misspelt: Vec<MisspeltBody>,
+    /// With `sync=true`: items that were retired because the catalogue lacks them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 14)]
+    retired: Option<u64>,
     /// Known already by id, or refused before; nothing was changed.
     #[schema(example = 0)]
     duplicates: u64,
@@ -86,6 +90,7 @@ impl From<Ingested> for IngestedBody {
             repaired: ingested.repaired,
             repairs: ingested.repairs,
             misspelt: ingested.misspelt.into_iter().map(MisspeltBody::from).collect(),
+            retired: ingested.retired,
             duplicates: ingested.duplicates,
             quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),
             offset: ingested.offset,

@@ -14,11 +14,13 @@ mod answer;
 mod body;
 mod caller;
 mod connection;
+mod console;
 #[cfg(test)]
 mod documented;
 mod events;
 mod fields;
 mod forget;
+mod history;
 mod ingested;
 mod items;
 mod large;
@@ -27,6 +29,7 @@ mod lists;
 mod metrics;
 mod middleware;
 mod params;
+mod predict;
 mod probes;
 mod problem;
 mod quality;
@@ -38,11 +41,15 @@ mod request_id;
 mod route_table;
 mod router;
 mod rules;
+mod scenes;
 pub mod schema;
 mod search;
+mod searches;
 mod server;
 mod settings;
+mod site;
 mod status;
+mod storefront;
 mod suggest;
 mod synonyms;
 mod turns;
@@ -50,9 +57,10 @@ mod users;
 mod versions;
 
 pub use listener::raise_limit_of_files;
-pub use router::{ServeError, router, serve};
+pub use router::{ServeError, router, serve, serve_site};
 
 /// Threads that a runtime should have beside one for each core: they answer probes while every core computes a page.
 pub const N_SPARE_THREADS: usize = 2;
 
 pub use settings::{HttpSettings, Key, Scope};
+pub use site::{ShownSetting, Site};

@@ -77,6 +77,13 @@ impl Metrics {
         all.push(series);
     }
 
+    /// Requests answered so far.
+    pub(super) fn n_requests(&self) -> u64 {
+        let by_route = self.by_route.read();
+        let counts = by_route.values().flatten().flat_map(|series| &series.buckets);
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// All metrics in the text format.
     pub(super) fn render(&self, status: &Status, load: Load) -> String {
         let mut page = Page(String::with_capacity(16 << 10));
@@ -174,6 +181,7 @@ fn render_engine(page: &mut Page, status: &Status) {
     render_guard(page, &status.guard);
     render_challenger(page, &status.challenger);
     render_counts(page, status);
+    render_pages(page, status);
     render_learning(page, status);
     render_check(page, status);
     render_quality(page, &status.quality);
@@ -270,6 +278,26 @@ fn render_counts(page: &mut Page, status: &Status) {
     );
 }
 
+/// What the stages of pages did.
+fn render_pages(page: &mut Page, status: &Status) {
+    page.one("accrue_pages_total", "counter", "Pages of recommendations made since the start.", status.pages);
+    type Value = fn(&accrue_engine::StageStatus) -> f64;
+    let series: [(&str, &str, Value); 4] = [
+        ("accrue_page_stage_seconds_total", "Time in a stage of pages.", |stage| stage.took_ns as f64 / 1e9),
+        ("accrue_page_stage_candidates_in_total", "Candidates that went into a stage.", |stage| stage.n_in as f64),
+        ("accrue_page_stage_candidates_out_total", "Candidates that came out of a stage.", |stage| stage.n_out as f64),
+        ("accrue_page_stage_fallbacks_total", "Pages for which a stage did less than their scene asks for.", |stage| {
+            stage.fallbacks as f64
+        }),
+    ];
+    for (name, help, value) in series {
+        page.head(name, "counter", help);
+        for stage in &status.stages {
+            page.sample(name, &format!("stage=\"{}\"", stage.stage), value(stage));
+        }
+    }
+}
+
 /// What was not learned, and what members count of their own work.
 fn render_learning(page: &mut Page, status: &Status) {
     page.one(
@@ -278,6 +306,12 @@ fn render_learning(page: &mut Page, status: &Status) {
         "Choices that were not learned because their shopper had made them too often that day.",
         status.repeats_passed,
     );
+    if let Some(clicks) = &status.clicks {
+        let help = "Impressions that the click heads learned from.";
+        page.one("accrue_click_impressions_total", "counter", help, clicks.n_learned);
+        let help = "Impressions that the click heads did not learn from because too many waited.";
+        page.one("accrue_click_impressions_left_out_total", "counter", help, clicks.n_left_out);
+    }
     for (counter, n) in status.members.iter().flat_map(|report| &report.counts) {
         page.one(&format!("accrue_{}_total", counter.metric), "counter", counter.help, n);
     }

@@ -12,17 +12,20 @@ use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::access::{Access, Asked};
 use super::connection::{Connection, Phase};
+use super::console::{self, Look};
 use super::problem::{Code, Problem};
 use super::route_table::Route;
 use super::server::Server;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A shorter body is read to its end even if the answer is known before, so that the connection can be used again.
+const MAX_DRAINED: u64 = 16_384;
 
 /// Counts requests while they are served.
 pub(super) struct InFlight<'c>(&'c AtomicUsize);
@@ -51,12 +54,20 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let origin = server.access.allowed_origin(request.headers());
     let key = server.access.key_name(request.uri(), request.headers()).map(str::to_owned);
     let route_entry = server.routes.find(&method, route);
+    let may_leave_unread = request.body().size_hint().upper().is_none_or(|n_bytes| n_bytes > MAX_DRAINED);
+    let page = console::owns(request.uri().path()).then(|| (Look::of(request.headers()), request.uri().clone()));
     let answered = match server.access.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
         None => admitted(&server, &route_entry, request, next, started).await,
     };
     let mut response = match answered.extensions().get::<Problem>() {
-        Some(problem) => with_headers_of(&answered, problem.render(&request_id)),
+        Some(problem) => {
+            let refused = match &page {
+                Some((look, asked)) => console::refusal(problem, *look, asked, &request_id),
+                None => problem.render(&request_id),
+            };
+            with_headers_of(&answered, refused)
+        }
         None => answered,
     };
     let headers = response.headers_mut();
@@ -70,6 +81,9 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(&X_REQUEST_ID, value);
+    }
+    if may_leave_unread && is_refused_early(response.status()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
@@ -85,6 +99,14 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     response
 }
 
+/// Whether a request with this status may have been answered before its body was read. The connection is then closed,
+/// because what is left of the body would be taken for the next request, and the client has to be told.
+fn is_refused_early(status: StatusCode) -> bool {
+    use StatusCode as S;
+    let early = [S::UNAUTHORIZED, S::FORBIDDEN, S::NOT_FOUND, S::METHOD_NOT_ALLOWED, S::PAYLOAD_TOO_LARGE];
+    early.contains(&status) || status == S::TOO_MANY_REQUESTS || status == S::SERVICE_UNAVAILABLE
+}
+
 async fn admitted(server: &Server, route: &Route, mut request: Request, next: Next, started: Instant) -> Response {
     let access = route.access;
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
@@ -94,6 +116,7 @@ async fn admitted(server: &Server, route: &Route, mut request: Request, next: Ne
         return overloaded("too many connections at a time").header(header::CONNECTION, close).into_response();
     }
     let asked = Asked {
+        method: request.method(),
         uri: request.uri(),
         version: request.version(),
         headers: request.headers(),

@@ -36,7 +36,7 @@ macro_rules! codes {
                 }
             }
 
-            fn title(self) -> &'static str {
+            pub(super) fn title(self) -> &'static str {
                 match self {
                     $(Code::$variant => $title,)*
                 }
@@ -119,9 +119,18 @@ impl Problem {
         self.header(header::RETRY_AFTER, seconds.into())
     }
 
-    #[cfg(test)]
     pub(super) fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// What is wrong, as a sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What the answer has beside the document.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
     }
 
     /// The document, for the request with this id.
@@ -180,6 +189,9 @@ impl From<EngineError> for Problem {
             EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
             EngineError::Synonyms(_) => Problem::new(Code::InvalidValue, detail).field("synonyms"),
             EngineError::Rules(fault) => Problem::new(Code::InvalidValue, detail).field(fault.field),
+            EngineError::Scenes(fault) => {
+                Problem::new(Code::InvalidValue, detail).field(format!("scenes.{}", fault.key))
+            }
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(StoreError::DiskFull { .. } | StoreError::ReadOnly { .. }) => {
                 tracing::error!(error = %detail, "the data folder cannot be written");

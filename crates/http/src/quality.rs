@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accrue_engine::{ContentStatus, GuardStatus, MemberReport};
+use accrue_engine::{ClickStatus, ContentStatus, GuardStatus, HeadFigures, MemberReport};
+use accrue_store::{RankingReport, RankingState};
 use accrue_train::{ArmQuality, Drift, Hits};
 use axum::Json;
 use axum::extract::State;
@@ -46,6 +47,11 @@ pub(super) struct QualityBody {
     /// The encoder of items' texts, if the settings name one.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<ContentBody>,
+    /// What choices after searches taught about the order of hits.
+    search: SearchBody,
+    /// The click heads, where they have learned from impressions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clicks: Option<ClicksBody>,
     /// What models report of their own work, by the name of the report: `fits` of a fitted model.
     #[serde(flatten)]
     members: BTreeMap<&'static str, MemberBody>,
@@ -76,8 +82,84 @@ impl ContentBody {
     }
 }
 
+/// What choices after searches taught about the order of hits.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SearchQuality)]
+pub(super) struct SearchBody {
+    /// `learning`: too little is known; `active`: the order uses it; `off`: it made the order worse, so it is not used.
+    #[schema(value_type = String, example = "active")]
+    state: RankingState,
+    /// Choices that were learned.
+    #[schema(example = 5120)]
+    choices: u64,
+    /// What it adds to the mean gain `1/log2(1 + rank)` of what was chosen, over about the latest 2,000 choices, each judged
+    /// before it was learned and weighted by how likely its position is looked at.
+    #[schema(example = 0.021)]
+    gain: f32,
+    /// The standard error of the gain.
+    #[schema(example = 0.004)]
+    gain_error: f32,
+    /// What each feature of a hit adds at 1, in units of the score of a usual hit.
+    weights: BTreeMap<&'static str, f32>,
+}
+
+impl SearchBody {
+    fn of(report: &RankingReport) -> Self {
+        let RankingReport { state, n_choices, gain, gain_error, weights } = report;
+        let weights = weights.iter().copied().collect();
+        Self { state: *state, choices: *n_choices, gain: *gain, gain_error: *gain_error, weights }
+    }
+}
+
 /// The name of the encoder without weights in the settings.
 const HASHED: &str = "hashed";
+
+/// How well clicks, carts and purchases are predicted, each before what followed the impression was known.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ClicksBody {
+    /// Impressions learned.
+    impressions: u64,
+    /// Impressions whose window has not passed.
+    waiting: u64,
+    /// Impressions that were not learned from, because `learn.clicks.capacity` waited.
+    left_out: u64,
+    /// Of `click`, `cart` and `purchase`.
+    heads: BTreeMap<&'static str, HeadBody>,
+}
+
+/// How well one of them is predicted, over about the last 30,000 impressions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeadBody {
+    /// Impressions that were followed by it, since the beginning.
+    followed: u64,
+    /// Share of impressions that were followed by it.
+    rate: f64,
+    /// Mean predicted probability.
+    predicted: f64,
+    /// Probability that an impression that was followed by it got a higher prediction than one that was not.
+    auc: f64,
+    /// Mean of `-ln p` of what happened.
+    logloss: f64,
+    /// Mean distance between predicted and observed rates over tenths of the impressions.
+    calibration: f64,
+    /// The largest of these distances.
+    calibration_worst: f64,
+}
+
+impl From<&ClickStatus> for ClicksBody {
+    fn from(clicks: &ClickStatus) -> Self {
+        let head = |&(name, followed, figures): &(&'static str, u64, HeadFigures)| {
+            let HeadFigures { rate, predicted, auc, logloss, calibration, calibration_worst } = figures;
+            (name, HeadBody { followed, rate, predicted, auc, logloss, calibration, calibration_worst })
+        };
+        Self {
+            impressions: clicks.n_learned,
+            waiting: clicks.n_waiting,
+            left_out: clicks.n_left_out,
+            heads: clicks.heads.iter().map(head).collect(),
+        }
+    }
+}
 
 /// What one model reports of its own work.
 #[derive(Debug, Serialize, ToSchema)]
@@ -234,6 +316,8 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         drift: (&quality.drift).into(),
         guard: (&status.guard).into(),
         content: ContentBody::of(&status.content),
+        search: SearchBody::of(&status.search_ranking),
+        clicks: status.clicks.as_ref().map(ClicksBody::from),
         members: status.members.iter().filter_map(|report| Some((report.name?, report.into()))).collect(),
         arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),
     }))

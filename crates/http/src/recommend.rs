@@ -32,7 +32,8 @@ const MAX_REQUESTS: usize = 100;
 /// Reads `keep`, `drop`, or `drop:` with the types of events whose items are left out.
 fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem> {
     let types = match text.map(str::trim) {
-        None | Some("" | "keep") => return Ok(Seen::Keep),
+        None | Some("") => return Ok(Seen::AsScene),
+        Some("keep") => return Ok(Seen::Keep),
         Some("drop") => return Ok(Seen::Drop),
         Some(text) => text.strip_prefix("drop:").ok_or_else(|| {
             at.fault("seen", &format!("must be keep, drop, or drop: with types such as drop:purchase, not {text:?}"))
@@ -50,17 +51,18 @@ fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem
 }
 
 /// The kind of page, in lower case; none if it is empty.
-fn scene(at: At<'_>, scene: Option<String>, seen: &Seen) -> Result<Option<Box<str>>, Problem> {
+fn scene(at: At<'_>, scene: Option<String>, seen: &Seen, engine: &Engine) -> Result<Option<Box<str>>, Problem> {
     let Some(scene) = scene else { return Ok(None) };
     at.text("scene", &scene, 256)?;
     let scene = scene.trim().to_lowercase();
     let drops_bought = match seen {
-        Seen::Keep => false,
+        Seen::AsScene | Seen::Keep => false,
         Seen::Drop => true,
         Seen::DropTypes(types) => types.contains(&EventType::Purchase),
     };
-    if scene == "again" && drops_bought {
-        return Err(at.fault("seen", "leaves out what was bought, and the scene `again` has nothing else; say keep"));
+    if drops_bought && engine.with_shop(|shop| shop.scenes.has_only_bought(&scene)) {
+        let fault = format!("leaves out what was bought, and the scene `{scene}` has nothing else; say keep");
+        return Err(at.fault("seen", &fault));
     }
     Ok((!scene.is_empty()).then(|| scene.into()))
 }
@@ -77,10 +79,11 @@ pub(super) struct RecommendBody {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
-    /// The kind of page. `home` keeps places for what the shopper has not bought yet: as large a part as first
-    /// purchases are expected to be of what this shopper buys next. `again` ("buy it again") has only what the shopper
-    /// bought and did not send back. Other words (`product`, `basket`, `category`, `email`) do not change the order by
-    /// themselves; what is chosen in a scene that events name in their property `scene` counts where the model
+    /// The kind of page, which decides where candidates come from and how they are put in order: `GET /v1/scenes`
+    /// lists them. `home` keeps places for what the shopper has not bought yet: as large a part as first purchases are
+    /// expected to be of what this shopper buys next. `again` ("buy it again") has only what the shopper bought and did
+    /// not send back. `product`, `basket`, `category`, `search` and `email` have the order by score until the shop
+    /// says otherwise. What is chosen in a scene that events name in their property `scene` counts where the model
     /// `affinity` is enabled.
     #[schema(example = "home")]
     scene: Option<String>,
@@ -106,11 +109,15 @@ pub(super) struct RecommendBody {
     /// Never show these.
     #[serde(default)]
     exclude: Vec<String>,
-    /// What to do with items chosen before: `keep` (if left out), `drop`, or `drop:` with types of events, such as
+    /// A name for this visit, or this page view, of the client's own: what an answer of another `scene` with the same
+    /// name shows is not shown again. Remembered for the latest 10000 names, in memory.
+    #[schema(example = "s1")]
+    visit: Option<String>,
+    /// What to do with items chosen before, if the scene does not decide it: `keep`, `drop`, or `drop:` with types of events, such as
     /// `drop:purchase` or `drop:purchase,cart`: items with such an event are left out, others stay. A return cancels
     /// its purchase. Whatever is said here, a disliked item is left out, and an item that was sent back comes last,
     /// until a later favorite, cart or purchase.
-    #[schema(default = "keep", example = "drop:purchase")]
+    #[schema(example = "drop:purchase")]
     seen: Option<String>,
     /// Whether variants of a product count as one: `one` (if left out) or `all`.
     #[serde(default)]
@@ -120,8 +127,8 @@ pub(super) struct RecommendBody {
     /// `show`; what `catalogue.incomplete` of the configuration says if left out. Search finds them in any case.
     #[schema(inline)]
     incomplete: Option<IncompleteBody>,
-    /// How much diversity weighs against score: 0 to 1.
-    #[schema(minimum = 0, maximum = 1, default = 0)]
+    /// How much diversity weighs against score: 0 to 1; what the scene says if left out.
+    #[schema(minimum = 0, maximum = 1)]
     diversity: Option<f32>,
     /// What the answer says of each item beside its id: names such as `title`, `price`, `image`, `attributes.colour`,
     /// as a list or with commas between them. A variant has from its product what it lacks.
@@ -151,7 +158,7 @@ impl RecommendBody {
             session: at.id_if("session", self.session.as_deref())?,
         };
         let seen = seen(at, self.seen.as_deref(), engine)?;
-        let scene = scene(at, self.scene, &seen)?;
+        let scene = scene(at, self.scene, &seen, engine)?;
         let (events, ignored) = match self.events {
             None => (None, Vec::new()),
             Some(events) => {
@@ -169,6 +176,7 @@ impl RecommendBody {
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
             filter: at.filter(self.filter.as_deref(), engine)?,
             exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
+            visit: at.name("visit", self.visit)?.filter(|visit| !visit.trim().is_empty()),
             seen,
             grouping: self.variants.into(),
             incomplete: self.incomplete.map(IncompleteItems::from),
@@ -260,8 +268,8 @@ pub(super) async fn recommend(
 pub(super) struct RecommendParams {
     /// The visit.
     session: Option<String>,
-    /// The kind of page: `home` keeps places for what the shopper has not bought yet, `again` has only what they
-    /// bought.
+    /// The kind of page, of those that `GET /v1/scenes` lists: `home` keeps places for what the shopper has not bought
+    /// yet, `again` has only what they bought.
     #[param(example = "home")]
     scene: Option<String>,
     /// The kind of device: `phone`, `desktop`.
@@ -274,6 +282,9 @@ pub(super) struct RecommendParams {
     /// What may be shown.
     #[param(example = "price:10..20 AND brand:Acme")]
     filter: Option<String>,
+    /// A name for this visit: what an answer of another `scene` with the same name shows is not shown again.
+    #[param(example = "s1")]
+    visit: Option<String>,
     /// What to do with items chosen before: `keep`, `drop`, or `drop:` with types of events.
     #[param(example = "drop:purchase")]
     seen: Option<String>,
@@ -285,7 +296,7 @@ pub(super) struct RecommendParams {
     /// left out.
     #[param(inline)]
     incomplete: Option<IncompleteBody>,
-    /// How much diversity weighs against score: 0 to 1.
+    /// How much diversity weighs against score: 0 to 1; what the scene says if left out.
     diversity: Option<f32>,
     /// What the answer says of each item beside its id, with commas between the names. A variant has from its product
     /// what it lacks.
@@ -337,6 +348,7 @@ fn recommend_by_params(
         n,
         offset,
         filter,
+        visit,
         seen,
         variants,
         incomplete,
@@ -352,6 +364,7 @@ fn recommend_by_params(
         n,
         offset,
         filter,
+        visit,
         seen,
         variants,
         incomplete,

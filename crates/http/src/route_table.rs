@@ -110,6 +110,24 @@ impl Registry {
         self
     }
 
+    /// Adds a page of the console and its form: what `GET` needs, what `POST` needs, and whether it computes pages. The
+    /// parameters in its address are the console's own.
+    pub fn console(
+        mut self,
+        path: &str,
+        sees: Access,
+        acts: Access,
+        is_page: bool,
+        handler: MethodRouter<Arc<Server>>,
+    ) -> Self {
+        let methods = self.table.0.entry(path.to_owned()).or_default();
+        for (method, access, is_page) in [(Method::GET, sees, is_page), (Method::POST, acts, false)] {
+            methods.insert(method.to_string(), Arc::new(Route { access, is_page, query: None }));
+        }
+        self.router = self.router.route(path, handler);
+        self
+    }
+
     /// Adds `GET` of a path that is an instance of another route, and is not described a second time.
     pub fn instance(mut self, path: &str, of: &str, handler: MethodRouter<Arc<Server>>) -> Self {
         let route = self.table.find(&Method::GET, Some(of));

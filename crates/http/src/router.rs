@@ -16,17 +16,20 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use super::access::AccessControl;
+use super::history::{self, FIRST_INTERVAL, History};
 use super::large::LargeBodies;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::request_id::RequestIds;
 use super::route_table::Registry;
+use super::searches::SearchCounts;
 use super::server::Server;
 use super::settings::{HttpSettings, Scope};
+use super::site::Site;
 use super::turns::Turns;
 use super::{
-    events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, rules, search, status,
-    suggest, synonyms, users, versions,
+    console, events, forget, items, listener, lists, middleware, predict, probes, quality, quarantine, recommend,
+    rules, scenes, search, searches, status, storefront, suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -51,6 +54,20 @@ pub async fn serve(
     settings: HttpSettings,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    serve_site(engine, listener, settings, Site::default(), shutdown).await
+}
+
+/// [`serve`] with what the pages for people show beside the shop.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve_site(
+    engine: Engine,
+    listener: TcpListener,
+    settings: HttpSettings,
+    site: Site,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
     settings.validate().map_err(|fault| fault.within("http"))?;
     let address = listener.local_addr().map_err(ServeError::NoAddress)?;
     let is_loopback = address.ip().is_loopback();
@@ -60,7 +77,7 @@ pub async fn serve(
     let limit = Duration::from_secs(settings.shutdown_limit_s);
     let most = listener::connections_within_files(settings.max_connections);
     let connections = listener::Connections::new(&settings, most);
-    let router = build(engine, settings.clone(), is_loopback, Some(Arc::clone(&connections)));
+    let (router, server) = build(engine, settings.clone(), site, is_loopback, Some(Arc::clone(&connections)));
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let serving = listener::serve(listener, router, connections, &settings, async move {
         shutdown.await;
@@ -74,7 +91,14 @@ pub async fn serve(
             std::future::pending::<()>().await;
         }
     };
+    let sampling = async {
+        loop {
+            server.sample();
+            tokio::time::sleep(FIRST_INTERVAL).await;
+        }
+    };
     tokio::select! {
+        () = sampling => Ok(()),
         () = serving => Ok(()),
         () = overdue => {
             tracing::warn!(limit_s = limit.as_secs(), "requests still in flight were cut off");
@@ -86,15 +110,16 @@ pub async fn serve(
 /// The routes with the middleware around them, for a server that listens at `settings.listen`.
 pub fn router(engine: Engine, settings: HttpSettings) -> Router {
     let is_loopback = settings.is_loopback();
-    build(engine, settings, is_loopback, None)
+    build(engine, settings, Site::default(), is_loopback, None).0
 }
 
 fn build(
     engine: Engine,
     settings: HttpSettings,
+    site: Site,
     is_loopback: bool,
     connections: Option<Arc<listener::Connections>>,
-) -> Router {
+) -> (Router, Arc<Server>) {
     let n_turns = std::thread::available_parallelism().map_or(1, usize::from);
     let (routes, table) = registry().finish();
     let (routes, openapi) = routes.split_for_parts();
@@ -103,6 +128,8 @@ fn build(
         access: AccessControl::new(&settings, is_loopback),
         ids: RequestIds::new(),
         metrics: Metrics::default(),
+        history: History::new(),
+        searches: SearchCounts::default(),
         in_flight: AtomicUsize::new(0),
         connections,
         turns: Turns::new(n_turns),
@@ -112,12 +139,14 @@ fn build(
         routes: table,
         openapi: serde_json::to_vec(&openapi).expect("a description is plain data").into(),
         settings,
+        site,
     });
-    routes
+    let router = routes
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), middleware::around))
-        .with_state(server)
+        .with_state(Arc::clone(&server));
+    (router, server)
 }
 
 async fn not_found(uri: Uri) -> Problem {
@@ -134,7 +163,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 /// All routes: a line for what is new is all that the server needs to know of it, see `docs/add-a-route.md`.
 fn registry() -> Registry {
     use Scope::{Admin, Publish, Read, Search, Write};
-    Registry::new(Interface::openapi())
+    let registry = Registry::new(Interface::openapi())
         .needs(Publish, routes!(events::post_events))
         .needs(Write, routes!(items::post_items, items::patch_items))
         .needs(Read, routes!(items::get_item))
@@ -149,16 +178,21 @@ fn registry() -> Registry {
         .page(Read, routes!(recommend::recommend_batch))
         // The path of batches is also that of a user with this id.
         .instance("/v1/recommend/batch", "/v1/recommend/{user}", axum::routing::get(recommend::recommend_user_batch))
+        .page(Read, routes!(predict::predict))
         .page(Search, routes!(lists::trending))
         .page(Search, routes!(lists::new_items))
         .page(Search, routes!(search::post_search, search::get_search))
         .needs(Search, routes!(suggest::suggest))
+        .needs(Read, routes!(searches::searches))
         .needs(Read, routes!(synonyms::list))
         .needs(Write, routes!(synonyms::replace))
         .needs(Read, routes!(rules::list))
         .needs(Write, routes!(rules::replace, rules::add, rules::clear))
         .needs(Write, routes!(rules::remove))
+        .needs(Read, routes!(scenes::list))
+        .needs(Write, routes!(scenes::replace))
         .needs(Read, routes!(quality::quality))
+        .needs(Read, routes!(history::history))
         .needs(Read, routes!(status::status))
         .needs(Read, routes!(versions::list))
         .needs(Admin, routes!(versions::promote))
@@ -170,8 +204,8 @@ fn registry() -> Registry {
         .open(routes!(probes::healthz))
         .open(routes!(probes::readyz))
         .needs(Read, routes!(probes::metrics))
-        .open(routes!(probes::openapi))
-        .for_people("/", axum::routing::get(probes::welcome))
+        .open(routes!(probes::openapi));
+    console::register(storefront::register(registry))
 }
 
 /// The general part of the interface's description; the routes add themselves.

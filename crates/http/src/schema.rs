@@ -133,3 +133,72 @@ pub struct RuleRecord {
     /// Until when it holds.
     pub until: Option<String>,
 }
+
+/// A scene of the shop. What it leaves out is as in the scene that `like` names, else as in the scene of the same name
+/// that every server has, else as on every page.
+#[derive(Debug, ToSchema)]
+#[schema(as = Scene, example = json!({
+    "sources": ["neighbours", "bought_together", "trending"], "limit": {"trending": 40}, "seen": "drop:purchase"
+}))]
+pub struct SceneRecord {
+    /// The scene whose settings hold where this one says nothing.
+    pub like: Option<String>,
+    /// Where candidates come from, in the order in which they are asked; the names are under `sources` in the answer.
+    pub sources: Option<Vec<String>>,
+    /// Candidates of a source, at most (1 to 10000), by its name.
+    pub limit: Option<BTreeMap<String, u32>>,
+    /// Candidates of all sources together, at most (1 to 100000).
+    pub max_candidates: Option<u32>,
+    /// What becomes of the rest of the shop: `compete` where the sources find few, `behind` them, or `never`.
+    #[schema(example = "behind")]
+    pub rest: Option<String>,
+    /// What is done with items chosen before, where a request does not say it: `keep`, `drop`, or `drop:` with types.
+    pub seen: Option<String>,
+    /// Whether a request cannot say otherwise.
+    pub seen_pinned: Option<bool>,
+    /// The part of the expected first purchases for which places are kept, 0 to 1.
+    pub room_for_new: Option<f32>,
+    /// How unlike the items are.
+    pub diversity: Option<DiversityRecord>,
+    /// How many items of one kind stand together, at most.
+    pub caps: Option<CapsRecord>,
+    /// How far items are lowered that the shopper was shown often and did not choose.
+    pub fatigue: Option<FatigueRecord>,
+}
+
+/// How unlike each other the items of a scene are.
+#[derive(Debug, ToSchema)]
+#[schema(as = Diversity)]
+pub struct DiversityRecord {
+    /// How much diversity weighs against score, 0 to 1, where a request does not say it.
+    pub strength: Option<f32>,
+    /// How diverse places are filled: `mmr` (maximal marginal relevance) or `dpp` (a determinantal point process).
+    #[schema(example = "dpp")]
+    pub kind: Option<String>,
+    /// What makes items alike: `descriptions`, `vectors`, `categories`, `brands`; the mean of several.
+    pub by: Option<Vec<String>>,
+    /// Places of the list that are diversified, from the top (1 to 10000).
+    pub places: Option<u32>,
+}
+
+/// How many items of one kind may stand together.
+#[derive(Debug, ToSchema)]
+#[schema(as = Caps)]
+pub struct CapsRecord {
+    /// Items of one category among `per` places, at most.
+    pub category: Option<u32>,
+    /// Items of one brand among `per` places, at most.
+    pub brand: Option<u32>,
+    /// Consecutive places of the list that are counted together: 2 to 100, 10 if left out.
+    pub per: Option<u32>,
+}
+
+/// How far items are lowered that the shopper was shown often.
+#[derive(Debug, ToSchema)]
+#[schema(as = Fatigue)]
+pub struct FatigueRecord {
+    /// The impression since the last choice of the item from which on each one counts: 1 to 1000.
+    pub after: Option<u32>,
+    /// What each one lowers the score by, a logarithm of a probability: 0 to 5, 0.4 if left out. At most five count.
+    pub strength: Option<f32>,
+}

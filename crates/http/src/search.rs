@@ -69,8 +69,9 @@ pub(super) struct SearchBody {
     #[serde(default)]
     #[schema(inline)]
     typo: TypoBody,
-    /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
-    #[serde(alias = "personalization")]
+    /// How far the shopper's own scores may move a hit (also read as `strength`): 0 is neutral, 1 is strong, 0.5 if left
+    /// out.
+    #[serde(alias = "personalization", alias = "strength")]
     #[schema(minimum = 0, maximum = 1, default = 0.5)]
     personalisation: Option<f32>,
     /// What the answer says of each hit beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as
@@ -123,8 +124,9 @@ pub(super) struct SearchParams {
     #[serde(default)]
     #[param(inline)]
     typo: TypoBody,
-    /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
-    #[serde(alias = "personalization")]
+    /// How far the shopper's own scores may move a hit (also read as `strength`): 0 is neutral, 1 is strong, 0.5 if left
+    /// out.
+    #[serde(alias = "personalization", alias = "strength")]
     personalisation: Option<f32>,
     /// What the answer says of each hit beside its id, with commas between the names; `title,price` if left out. A
     /// variant has from its product what it lacks.
@@ -163,7 +165,8 @@ pub(super) struct SearchAnswerBody {
     #[schema(example = 1.3)]
     took_ms: f64,
     /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and
-    /// until it is built again latest changes of the catalogue are missing.
+    /// until it is built again latest changes of the catalogue are missing. `no_encoder`, `no_vectors`, `late_encoder`,
+    /// `unknown_language`: meaning could not be compared, so the words alone decide.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
     /// What was searched for, if a word of the query was taken for a mistyped one.
@@ -291,13 +294,20 @@ impl Server {
             typo: body.typo == TypoBody::Auto,
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             part: None,
+            meaning: None,
+            near: Vec::new(),
             explain: body.explain,
         };
         caller.charge_page(request.n)?;
         let search_id = self.ids.next();
+        // The next pages of a search are no further searches.
+        let counted = (request.offset == 0).then(|| request.query.clone());
         let Answered { answer, arm } = self.engine.search(&search_id, request)?;
         let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
+        if let Some(query) = counted {
+            self.searches.add(&query, total == 0);
+        }
         if total == 0 {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
         }

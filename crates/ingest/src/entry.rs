@@ -24,6 +24,10 @@ pub enum Entry {
     Patch(RawPatch),
     /// A customer.
     User(RawUser),
+    /// The product of this id is no longer sold.
+    ItemRemoved(RawValue),
+    /// The description of the customer of this id is to be removed.
+    UserRemoved(RawValue),
     /// A line that is no record, or that a rule of the mapping refuses: it goes into quarantine as it is.
     Unreadable(Refusal),
 }
@@ -66,6 +70,8 @@ impl Batch {
             Mapped::Event { event, item, undo: None } => Entry::Event(event, item),
             Mapped::Item(item) => Entry::Item(item),
             Mapped::User(user) => Entry::User(user),
+            Mapped::ItemRemoved(id) => Entry::ItemRemoved(id),
+            Mapped::UserRemoved(id) => Entry::UserRemoved(id),
             Mapped::Skipped => {
                 self.n_skipped += 1;
                 return;

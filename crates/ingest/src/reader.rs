@@ -167,7 +167,11 @@ impl Reader {
                 match entry {
                     Entry::Event(event, _) | Entry::Undone(event, _) => self.ids.assign(event),
                     Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
-                    Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {}
+                    Entry::Item(_)
+                    | Entry::Patch(_)
+                    | Entry::User(_)
+                    | Entry::ItemRemoved(_)
+                    | Entry::UserRemoved(_) => {}
                 }
             }
         }
@@ -336,7 +340,7 @@ pub(super) fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> 
 }
 
 /// An event of a file that has no time.
-fn without_time(event: &RawEvent, line: u64) -> Entry {
+pub(super) fn without_time(event: &RawEvent, line: u64) -> Entry {
     let detail =
         format!("line {line}: at: missing; a record of a file is not of today. Map its time to `at`, or use --now");
     Entry::Unreadable(Refusal::of(RecordKind::Events, Rejection::new(Reason::BadTime, detail), event.to_json()))

@@ -52,6 +52,7 @@ fn show(line: u64, entry: &Entry) -> String {
         Entry::Item(item) => format!("{line}: {}", item.to_json()),
         Entry::Patch(patch) => format!("{line}: {} {:?}", patch.item.to_json(), patch.cleared),
         Entry::User(user) => format!("{line}: {}", user.to_json()),
+        Entry::ItemRemoved(id) | Entry::UserRemoved(id) => format!("{line}: removes {id:?}"),
         Entry::Unreadable(refusal) => format!("{line}: {}", refusal.rejection),
     }
 }

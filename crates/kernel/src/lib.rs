@@ -9,6 +9,7 @@
 mod activation;
 mod curve;
 mod dense;
+mod field_pairs;
 mod find;
 mod gather;
 mod gram;
@@ -32,6 +33,7 @@ pub use dense::{
     axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
     squared_norm_with,
 };
+pub use field_pairs::{PAIR_LANES, RowPair, pair_adagrad, pair_dots};
 pub use find::find;
 pub use gather::{gather_rows, gather_rows_with};
 pub use gram::{gram_product, gram_product_with, residual_sum, residual_sum_with};

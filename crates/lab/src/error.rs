@@ -47,6 +47,12 @@ pub enum LabError {
         /// The training file.
         path: PathBuf,
     },
+    /// All rows have the same label.
+    #[error("{}: all rows have the same label, so there is nothing to tell apart", path.display())]
+    OneLabel {
+        /// The training file.
+        path: PathBuf,
+    },
     /// A log has too few users for an interval over users.
     #[error("{}: fewer than two users", path.display())]
     TooFewUsers {

@@ -6,6 +6,7 @@
 mod arms;
 mod auto;
 mod calibration;
+mod click_protocol;
 mod cost;
 mod error;
 mod evaluation;
@@ -25,10 +26,14 @@ pub mod search;
 mod settings;
 pub mod simulator;
 mod stream;
+pub mod what_if;
 
 pub use arms::{ArmsReport, ArmsSettings, OverShops, Treatment, evaluate_arms};
 pub use auto::{AutoReport, Budget, Trial, evaluate_auto};
 pub use calibration::{Coverage, CoverageSettings, score_coverage};
+pub use click_protocol::{
+    CTR, ClickFigures, ClickReport, ClickRequest, DecileFigures, PredictedClick, evaluate_clicks,
+};
 pub use cost::Cost;
 pub use error::LabError;
 pub use evaluation::{DataFigures, Prediction, RankingReport, Request, Stage, evaluate_files};
@@ -39,6 +44,6 @@ pub use policy::{Mode, Span};
 pub use protocol::{Protocol, ProtocolSettings};
 pub use rating_protocol::{PredictedRating, RatingReport, evaluate_ratings};
 pub use read::{Data, Row, Table};
-pub use report::{Block, DriftFigures, Report, Week};
+pub use report::{Block, DriftFigures, ImpressionFigures, Report, Week};
 pub use risk::{RiskReport, RiskRun, RiskSettings, evaluate_risk};
 pub use stream::{StreamData, StreamSettings, Unit, evaluate_stream};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use accrue_model::ranker::{ClickHeads, HEADS, HeadFigures};
 use accrue_train::Change;
 use serde::Serialize;
 
@@ -29,6 +30,9 @@ pub struct Report {
     pub blocks: Vec<Block>,
     /// The changes that the drift detector found.
     pub drift: DriftFigures,
+    /// How well the click heads predicted what follows an impression, if the events have impressions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clicks: Option<ImpressionFigures>,
     /// Number of predictions.
     pub n_eval: usize,
     /// Number of parameters that the model learned.
@@ -38,6 +42,31 @@ pub struct Report {
     /// Every prediction, in stream order; not part of the printed report.
     #[serde(skip)]
     pub hits: Vec<Hit>,
+}
+
+/// How well the click heads predicted, over about the last 30,000 impressions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ImpressionFigures {
+    /// Impressions learned.
+    pub n_learned: u64,
+    /// Of each head.
+    pub heads: BTreeMap<&'static str, HeadFigures>,
+}
+
+impl ImpressionFigures {
+    /// The figures; `None` if nothing was learned.
+    pub(crate) fn of(heads: &ClickHeads) -> Option<Self> {
+        let rounded = |figures: HeadFigures| HeadFigures {
+            rate: round(figures.rate),
+            predicted: round(figures.predicted),
+            auc: round(figures.auc),
+            logloss: round(figures.logloss),
+            calibration: round(figures.calibration),
+            calibration_worst: round(figures.calibration_worst),
+        };
+        let each = HEADS.into_iter().zip(heads.quality()).map(|(name, quality)| (name, rounded(quality.figures())));
+        (heads.n_learned() > 0).then(|| Self { n_learned: heads.n_learned(), heads: each.collect() })
+    }
 }
 
 /// Changes in the quality of the blend's predictions.

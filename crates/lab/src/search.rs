@@ -22,6 +22,7 @@ const RESAMPLES: u64 = 1_000;
 /// Streams of random numbers.
 const BOOTSTRAP: u64 = 0x5342_4F4F;
 const TYPOS: u64 = 0x5459_504F;
+const FOLDS: u64 = 0x464F_4C44;
 
 /// The ratings of a query by item.
 pub type Ratings = BTreeMap<String, f64>;
@@ -209,6 +210,40 @@ pub fn compare_searches(
     Ok(METRICS.iter().map(difference).collect())
 }
 
+/// Each query as answered under the setting that did best on the other queries, and the setting chosen for each fold. In: the
+/// answers under each setting, of the same queries in the same order. Queries are dealt to the folds at random. Best is the
+/// largest sum of both NDCGs, because either alone favours one kind of system; among equals the first setting.
+///
+/// # Errors
+/// [`LabError::Empty`] with fewer queries than folds.
+pub fn cross_validated(
+    settings: &[Vec<SearchedQuery>],
+    n_folds: usize,
+    seed: u64,
+) -> Result<(Vec<SearchedQuery>, Vec<usize>), LabError> {
+    let n = settings.first().map_or(0, Vec::len);
+    if n < n_folds || n_folds < 2 {
+        return Err(LabError::Empty("there are fewer queries than folds"));
+    }
+    let mut order: Vec<usize> = (0..n).collect();
+    let mut draws = Draws::new(seed, FOLDS, 0);
+    (1..n).rev().for_each(|last| order.swap(last, draws.below(last as u64 + 1) as usize));
+    let mut fold_of = vec![0; n];
+    order.iter().enumerate().for_each(|(place, &query)| fold_of[query] = place % n_folds);
+    let without = |answers: &[SearchedQuery], fold: usize| -> f64 {
+        let others = answers.iter().zip(&fold_of).filter(|(_, of)| **of != fold);
+        others.map(|(query, _)| query.ndcg + query.condensed).sum()
+    };
+    let best = |fold| {
+        (0..settings.len()).fold(0, |best, one| {
+            if without(&settings[one], fold) > without(&settings[best], fold) { one } else { best }
+        })
+    };
+    let chosen: Vec<usize> = (0..n_folds).map(best).collect();
+    let answers = (0..n).map(|query| settings[chosen[fold_of[query]]][query].clone()).collect();
+    Ok((answers, chosen))
+}
+
 /// Neighbours of each letter on a QWERTY keyboard.
 const NEAR: [&str; 26] = [
     "qsz", "vn", "xv", "sf", "wr", "dg", "fh", "gj", "uo", "hk", "jl", "ko", "n", "bm", "ip", "ol", "wa", "et", "ad",
@@ -275,6 +310,27 @@ mod tests {
         assert!(difference["ndcg@10"].0 > 0.3 && difference["condensed_ndcg@10"].0 == 0.0);
         assert!(compare_searches(&[perfect], &[], 1).is_err());
         assert!(read_judgments("query,docid,rating\nmug,a,x\n").is_err() && read_judgments("").is_err());
+    }
+
+    #[test]
+    fn each_query_is_answered_under_a_setting_that_was_chosen_without_it() {
+        let answered = |place: usize, is_good: bool| {
+            let ratings = Ratings::from([("a".to_string(), 3.0)]);
+            let found: &[&str] = if is_good { &["a"] } else { &["x", "a"] };
+            SearchedQuery::new(&format!("query {place}"), "", &ratings, found)
+        };
+        // The first setting is good on one query alone, the second on all others.
+        let first: Vec<_> = (0..20).map(|place| answered(place, place == 7)).collect();
+        let second: Vec<_> = (0..20).map(|place| answered(place, place != 7)).collect();
+        let (answers, chosen) = cross_validated(&[first.clone(), second.clone()], 5, 3).unwrap();
+        assert_eq!(chosen, [1; 5]);
+        assert_eq!(answers, second);
+        assert!(cross_validated(&[first[..3].to_vec()], 5, 3).is_err());
+        // A setting that is best on a query because of that query alone is not chosen for it.
+        let lucky = |place: usize| (0..20).map(|other| answered(other, other == place)).collect();
+        let lucky: Vec<Vec<SearchedQuery>> = (0..20).map(lucky).collect();
+        let (answers, _) = cross_validated(&lucky, 20, 3).unwrap();
+        assert!(answers.iter().all(|answer| answer.ndcg < 1.0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use accrue_event::SettingFault;
 use accrue_model::collaborative::ratings::{AnyRatingSettings, RatingKind};
 use accrue_model::collaborative::{AnySettings, Kind};
+use accrue_model::ranker::{AnyClickSettings, ClickKind};
 use serde_json::{Map, Value};
 
 use crate::LabError;
@@ -82,6 +83,25 @@ pub fn model_kind(name: &str) -> Result<Kind, LabError> {
 pub fn rating_model_kind(name: &str) -> Result<RatingKind, LabError> {
     let known = || RatingKind::ALL.iter().map(|kind| kind.name()).collect();
     RatingKind::named(name).ok_or_else(|| LabError::NoModel { kind: "rating model", name: name.into(), known: known() })
+}
+
+/// The click model of this name.
+///
+/// # Errors
+/// [`LabError::NoModel`] if there is none.
+pub fn click_model_kind(name: &str) -> Result<ClickKind, LabError> {
+    let known = || ClickKind::ALL.iter().map(|kind| kind.name()).collect();
+    ClickKind::named(name).ok_or_else(|| LabError::NoModel { kind: "click model", name: name.into(), known: known() })
+}
+
+/// The default settings of a click model, with those of `pairs` replaced.
+///
+/// # Errors
+/// [`LabError`] if the model has no such setting or the value has another type.
+pub fn click_model_settings(kind: ClickKind, pairs: &BTreeMap<String, String>) -> Result<AnyClickSettings, LabError> {
+    let value = replaced(kind.name(), plain(&kind.default_settings()), pairs)?;
+    let read = kind.read_settings(value);
+    read.map_err(|source| LabError::ModelSettings { model: kind.name(), source })
 }
 
 /// The default settings of a model, with those of `pairs` replaced.
@@ -198,6 +218,11 @@ pub fn described_rating_model(settings: &AnyRatingSettings) -> BTreeMap<String, 
         }
     }
     described
+}
+
+/// The same for a click model.
+pub fn described_click_model(settings: &AnyClickSettings) -> BTreeMap<String, String> {
+    words(plain(settings))
 }
 
 fn words(settings: Map<String, Value>) -> BTreeMap<String, String> {

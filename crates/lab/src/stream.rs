@@ -17,7 +17,7 @@ use crate::LabError;
 use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
 use crate::policy::{Mode, Span, Timetable};
-use crate::report::{BLOCKS, DriftFigures, Report, blocks, intervals, metrics, weeks};
+use crate::report::{BLOCKS, DriftFigures, ImpressionFigures, Report, blocks, intervals, metrics, weeks};
 
 /// Stream of the random numbers that shuffle lines.
 const SHUFFLE: u64 = 0x5348_5546;
@@ -172,6 +172,7 @@ pub fn evaluate_stream(
         weeks: weeks(&hits),
         blocks: blocks(&hits),
         drift: drift_figures(&learner),
+        clicks: ImpressionFigures::of(learner.clicks().heads()),
         n_eval: hits.len(),
         n_params: learner.ensemble().n_params(),
         cost: stopwatch.cost(n_learned),

@@ -17,6 +17,7 @@ mod gaussian;
 pub mod members;
 pub mod neural;
 mod pairs;
+pub mod ranker;
 mod table;
 mod thompson;
 mod vectors;

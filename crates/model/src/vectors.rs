@@ -148,6 +148,22 @@ impl Vectors {
         best.into_sorted().into_iter().map(|(_, item)| item).collect()
     }
 
+    /// The dot products of all items with a query of the same width, by item: not a number for an item without a vector.
+    pub fn dots(&self, query: &QuantisedQuery, out: &mut Vec<f32>) {
+        out.clear();
+        let Some(space) = self.in_use.as_ref().filter(|space| space.width == query.dimensions()) else { return };
+        for (codes, scales) in space.codes.chunks().zip(space.scales.chunks()) {
+            let first = out.len();
+            out.resize(first + scales.len(), 0.0);
+            scan(query, &codes[..scales.len() * space.width], scales, &mut out[first..]);
+            for (dot, &scale) in out[first..].iter_mut().zip(scales) {
+                if scale <= 0.0 {
+                    *dot = f32::NAN;
+                }
+            }
+        }
+    }
+
     /// Refers to the memory of `other` wherever both hold the same values.
     pub fn share_with(&mut self, other: &Self) {
         let pairs = [(&mut self.in_use, &other.in_use), (&mut self.filling, &other.filling)];

@@ -2,6 +2,7 @@
 
 use accrue_store::Split;
 
+use crate::ranker::ClickHeads;
 use crate::{Ensemble, TypeWeights};
 
 /// All models at an offset of the log.
@@ -18,12 +19,14 @@ pub struct Version {
     /// While the arms of an experiment learn separately: which shopper is in which arm, and this version of each arm's
     /// models, in that order.
     pub arms: Option<(Split, Vec<Version>)>,
+    /// How probable it is that what is shown is clicked and bought; `None` where nothing learns that.
+    pub clicks: Option<ClickHeads>,
 }
 
 impl Version {
-    /// A version without arms.
+    /// A version without arms and click heads.
     pub fn new(number: u64, offset: u64, ensemble: Ensemble, weights: TypeWeights) -> Self {
-        Self { number, offset, ensemble, weights, arms: None }
+        Self { number, offset, ensemble, weights, arms: None, clicks: None }
     }
 
     /// The version that answers the shopper with this hash: that of their arm, if arms learn separately. A shopper

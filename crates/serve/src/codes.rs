@@ -61,10 +61,16 @@ codes! {
         DescribedAlike => "described_alike",
         /// Words of a search.
         Lexical => "lexical",
+        /// The meaning of a search.
+        SimilarMeaning => "similar_meaning",
         /// The shopper's taste in a search.
         Taste => "taste",
         /// What several shoppers chose after the same search.
         ChosenAfterSearch => "chosen_after_search",
+        /// The shopper was shown the item often and did not choose it.
+        ShownOften => "shown_often",
+        /// What choices after searches taught about the order.
+        LearnedOrder => "learned_order",
         /// A rule of the shop.
         Rule => "rule",
     }
@@ -79,13 +85,39 @@ codes! {
         EmptyCatalogue => "empty_catalogue",
         /// Fewer items than requested may be shown.
         FewCandidates => "few_candidates",
-        /// The shop does not know any item that the page is about.
+        /// No impression was learned from.
+        NoImpressions => "no_impressions",
+        /// Few impressions or clicks were learned from.
+        FewImpressions => "few_impressions",
+        /// The shop does not know any item that the page is about, or one that a prediction is asked for.
         UnknownItems => "unknown_items",
         /// The page reaches beyond the end of the list.
         TooDeep => "too_deep",
         /// No shopper chose anything together with the item.
         NoNeighbours => "no_neighbours",
+        /// The shop has no scene of this name, and one of a similar name.
+        UnknownScene => "unknown_scene",
+        /// The scene allows nothing else about items that were chosen before.
+        SeenPinned => "seen_pinned",
+        /// The model of a source does not learn.
+        SourceUnavailable => "source_unavailable",
+        /// The sources found more than the scene takes.
+        CandidatesCut => "candidates_cut",
+        /// The page reaches beyond the places that the scene diversifies.
+        DiversityCut => "diversity_cut",
+        /// No item that the scene's caps allow was left for a place.
+        CapsUnmet => "caps_unmet",
         /// The search index could not be brought up to date.
         StaleIndex => "stale_index",
+        /// What choices taught about the order of hits made it worse, so it is not used.
+        LearnedOrderOff => "learned_order_off",
+        /// The encoder of queries cannot be used, or is not read yet.
+        NoEncoder => "no_encoder",
+        /// The items have no vectors of the encoder yet.
+        NoVectors => "no_vectors",
+        /// The vector of the query was not there in time.
+        LateEncoder => "late_encoder",
+        /// The encoder does not know the words of the query.
+        UnknownLanguage => "unknown_language",
     }
 }

@@ -7,7 +7,7 @@ use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Ver
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, Offset, Record};
 
 use crate::search::{SearchIndex, SearchReader, SearchSettings};
-use crate::{CatalogueSettings, Rules, Shop, Visitor};
+use crate::{CatalogueSettings, Rules, Scenes, Shop, Visitor};
 
 const STREAM: u64 = 0x5445_5354;
 const START_MS: i64 = 1_790_000_000_000;
@@ -87,9 +87,13 @@ impl Fixture {
     }
 
     pub fn shop(&self) -> Shop<'_> {
-        let now_ms = self.facts.stream_time.0;
-        let catalogue = CatalogueSettings::DEFAULT;
-        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue, rules: Rules::NONE }
+        self.shop_with(Scenes::built_in())
+    }
+
+    /// The shop with other scenes.
+    pub fn shop_with<'a>(&'a self, scenes: &'a Scenes) -> Shop<'a> {
+        let (now_ms, catalogue) = (self.facts.stream_time.0, CatalogueSettings::DEFAULT);
+        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue, rules: Rules::NONE, scenes }
     }
 }
 

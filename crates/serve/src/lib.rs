@@ -11,8 +11,10 @@ mod find;
 mod fixture;
 mod lists;
 mod page;
+mod predict;
 mod request;
 mod rules;
+mod scene;
 pub mod search;
 mod shop;
 mod suggest;
@@ -23,10 +25,15 @@ pub use find::{
     Facet, FacetCounts, FacetError, MAX_FACETS, MAX_RANGES, MAX_SORT_FIELDS, MAX_VALUES, NumberCounts, RangeCount,
     Sort, SortError, ValueCount,
 };
+pub use page::{PageWork, Stage, StageWork, Why, WithoutEvent};
+pub use predict::{PredictRequest, Predicted, Prediction};
 pub use request::{
-    CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
-    SearchRequest, Seen, Visitor,
+    CitedEvent, Explore, Grouping, ListRequest, RankedHit, Reason, RecommendRequest, Recommendation, Recommended,
+    SearchAnswer, SearchRequest, Seen, Visitor,
 };
 pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
+pub use scene::{
+    CapsSettings, DiversityKind, DiversitySettings, FatigueSettings, LikeBy, Rest, SceneSettings, Scenes, sources,
+};
 pub use shop::Shop;
 pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};

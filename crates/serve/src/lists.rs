@@ -94,7 +94,7 @@ impl Shop<'_> {
     }
 
     /// The newest items, newest first, by the date of publication, or by the first sight of an item that has none; the
-    /// score is that day, counted from 1970.
+    /// score is the age in days, negated.
     pub fn new_items(&self, list: &ListRequest) -> Recommendation {
         let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
         let mut variants = Variants::new(self, list.grouping);
@@ -102,7 +102,8 @@ impl Shop<'_> {
         let may = |item: ItemIdx| shop.may_recommend(item, list.filter.as_ref()) && !rules.hides(self, item);
         let newest = self.newest().filter(|&(_, item)| may(item));
         let first = newest.filter(|&(_, item)| variants.is_first(item)).take(n);
-        let scored = first.map(|(at_ms, item)| Scored { item, score: at_ms as f32 / DAY_MS as f32 });
+        let age_days = |at_ms: i64| (self.now_ms - at_ms) as f32 / DAY_MS as f32;
+        let scored = first.map(|(at_ms, item)| Scored { item, score: -age_days(at_ms) });
         let items = self.list(scored, ReasonCode::NewItem, "new in the shop");
         self.full_list(items, n, Vec::new())
     }

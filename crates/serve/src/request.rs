@@ -1,12 +1,15 @@
 //! A request and its answer as plain values; the `http` crate gives them their JSON form.
 
+use std::sync::Arc;
+
 use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
 use crate::filter::Filter;
+use crate::search::QueryVector;
 use crate::{Facet, FacetCounts, IncompleteItems, ReasonCode, Sort};
 use accrue_model::{Exploration, Part, Thompson};
-use accrue_store::Circumstances;
+use accrue_store::{Circumstances, ItemIdx};
 
 /// Whose page it is. Both may be absent: then the page has what is popular in the whole shop.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +31,10 @@ impl Visitor {
 /// What to do with items that the shopper chose before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Seen {
-    /// They compete like any other item (shoppers buy again).
+    /// What the scene of the page says.
     #[default]
+    AsScene,
+    /// They compete like any other item (shoppers buy again).
     Keep,
     /// They are left out.
     Drop,
@@ -63,8 +68,7 @@ pub struct RecommendRequest {
     pub visitor: Visitor,
     /// A history given inline, oldest first; if present it replaces the stored one.
     pub events: Option<Vec<Event>>,
-    /// The kind of page. `home` keeps places for what the shopper has not bought, `again` has only what they bought;
-    /// others change nothing about the order.
+    /// The kind of page: one of the shop's [`Scenes`](crate::Scenes), which say what its stages do.
     pub scene: Option<Box<str>>,
     /// The kind of device, as the shop names it.
     pub device: Option<Box<str>>,
@@ -79,13 +83,16 @@ pub struct RecommendRequest {
     pub filter: Option<Filter>,
     /// Never show these.
     pub exclude: Vec<ItemId>,
+    /// The visit: what its other scenes already show is not shown again. The engine knows what they show and adds it to
+    /// `exclude`.
+    pub visit: Option<Box<str>>,
     /// What to do with items chosen before.
     pub seen: Seen,
     /// Whether variants of a product count as one.
     pub grouping: Grouping,
     /// Whether incomplete items may be recommended; `None` is what the settings say.
     pub incomplete: Option<IncompleteItems>,
-    /// How much diversity weighs against score, 0 to 1; 0 by default.
+    /// How much diversity weighs against score, 0 to 1; `None` is what the scene says.
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
@@ -110,7 +117,8 @@ impl Default for RecommendRequest {
             offset: 0,
             filter: None,
             exclude: Vec::new(),
-            seen: Seen::Keep,
+            visit: None,
+            seen: Seen::AsScene,
             grouping: Grouping::Product,
             incomplete: None,
             diversity: None,
@@ -247,6 +255,10 @@ pub struct SearchRequest {
     pub personalisation: f32,
     /// Which part of the models scores the shopper's taste; `None` is the one that the settings name.
     pub part: Option<Part>,
+    /// The vector of the query, if it is to be compared with those of items.
+    pub meaning: Option<Arc<QueryVector>>,
+    /// Other queries that mean nearly the same, with their similarities from 0 to 1.
+    pub near: Vec<(Arc<str>, f32)>,
     /// Whether each hit comes with its reasons.
     pub explain: bool,
 }
@@ -277,9 +289,22 @@ impl Default for SearchRequest {
             typo: true,
             personalisation: 0.5,
             part: None,
+            meaning: None,
+            near: Vec::new(),
             explain: false,
         }
     }
+}
+
+/// A hit with what the learned order knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RankedHit {
+    /// The item.
+    pub item: ItemIdx,
+    /// Its score without learned weights, in units of the score of a usual hit.
+    pub score: f32,
+    /// Its features, as records have them.
+    pub features: Box<[i8]>,
 }
 
 /// An answer to a search.
@@ -295,6 +320,9 @@ pub struct SearchAnswer {
     pub degraded: Vec<&'static str>,
     /// Best first, or in the order asked for.
     pub hits: Vec<Recommended>,
+    /// The first hits in the order by score with their features, to learn from what is chosen.
+    #[serde(skip)]
+    pub ranked: Vec<RankedHit>,
     /// The counts of each facet asked for.
     pub facets: Vec<FacetCounts>,
     /// The query as it was searched, if a word of it was taken for a mistyped one.

@@ -9,7 +9,7 @@ use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemI
 
 use crate::filter::Filter;
 use crate::rules::ActiveRules;
-use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Visitor};
+use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Scenes, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -24,6 +24,8 @@ pub struct Shop<'a> {
     pub catalogue: CatalogueSettings,
     /// What the shop pins, boosts, buries and hides.
     pub rules: &'a Rules,
+    /// What the stages of each kind of page do.
+    pub scenes: &'a Scenes,
 }
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
@@ -128,6 +130,27 @@ impl<'a> Shop<'a> {
             }
             (own, visit) => own.or(visit).or_else(claimed).unwrap_or_default(),
         }
+    }
+
+    /// What the visitor was shown at least `least` times lately without choosing it, each with how often.
+    pub(crate) fn shown_often(&self, visitor: &Visitor, least: u32) -> Vec<(ItemIdx, u32)> {
+        let mut shown: Vec<(ItemIdx, u32)> = Vec::new();
+        if self.facts.shown.is_empty() {
+            return shown;
+        }
+        let user = visitor.user.iter().cloned().map(Shopper::User);
+        let sessions = visitor.session.iter().cloned();
+        let guests = sessions.flat_map(|session| [Shopper::Guest(session.clone()), Shopper::PublishedGuest(session)]);
+        for shopper in user.chain(guests).filter_map(|shopper| self.facts.shopper(&shopper)) {
+            for (item, n) in self.facts.shown.of(shopper, self.facts.stream_time.0) {
+                match shown.iter_mut().find(|(known, _)| *known == item) {
+                    Some((_, known)) => *known += n,
+                    None => shown.push((item, n)),
+                }
+            }
+        }
+        shown.retain(|&(_, n)| n >= least);
+        shown
     }
 
     fn inline_past(&self, events: &[Event], session: Option<u32>) -> VisitorHistory {

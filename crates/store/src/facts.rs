@@ -4,6 +4,7 @@
 //! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log.
 //! They check nothing: the log has the outcome of each check.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
@@ -16,8 +17,8 @@ use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError, Vocabulary,
-    shopper_descriptors, shopper_hash,
+    PublishedRecord, Record, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError,
+    Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -28,11 +29,19 @@ const USERS: usize = 64;
 const REASONS: usize = 4_096;
 /// The section of the shop's rules.
 const SHOP_RULES: &str = "facts/shop_rules";
+/// The section of the shop's scenes.
+const SCENES: &str = "facts/scenes";
 /// The section of the shop's synonyms.
 const SYNONYMS: &str = "facts/synonyms";
+/// The section of impressions without a choice.
+const SHOWN: &str = "facts/shown";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
+/// The section of learned weights of searches.
+const SEARCH_RANKING: &str = "facts/search_ranking";
 const ENCODED: usize = 256;
+/// The section of the positions in sources.
+const SOURCES: &str = "facts/sources";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,10 +66,10 @@ impl CatalogueEntry {
     }
 }
 
-/// The rules of a shop as the log has them.
+/// The rules, or the scenes, of a shop as the log has them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuleTexts {
-    /// A list of [`accrue_event::ShopRule`]; empty if there never were rules.
+    /// A list of [`accrue_event::ShopRule`], or settings by the name of a scene; empty if there never were any.
     pub json: Box<str>,
     /// The offset after the latest change.
     pub since: Offset,
@@ -188,12 +197,24 @@ pub struct Facts {
     /// The rules of the shop.
     #[serde(skip)]
     pub shop_rules: RuleTexts,
+    /// The scenes of the shop that requests described.
+    #[serde(skip)]
+    pub scenes: RuleTexts,
     /// The shop's synonyms, a rule a line; empty if there are none.
     #[serde(skip)]
     pub synonyms: Box<str>,
     /// What was chosen after searches.
     #[serde(skip)]
     pub searches: Searches,
+    /// What shoppers were shown and did not choose.
+    #[serde(skip)]
+    pub shown: Shown,
+    /// What choices taught about the order of hits.
+    #[serde(skip)]
+    pub search_ranking: SearchRanking,
+    /// How far each source was read, by its name.
+    #[serde(skip)]
+    pub sources: BTreeMap<Box<str>, Box<str>>,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -224,8 +245,12 @@ impl Facts {
             encoded: PagedVec::default(),
             settings: Box::default(),
             shop_rules: RuleTexts::default(),
+            scenes: RuleTexts::default(),
             synonyms: Box::default(),
             searches: Searches::default(),
+            shown: Shown::default(),
+            search_ranking: SearchRanking::default(),
+            sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -255,11 +280,23 @@ impl Facts {
         if let Some(rules) = self.rule_texts() {
             writer.value(SHOP_RULES, 1, rules)?;
         }
+        if let Some(scenes) = self.scene_texts() {
+            writer.value(SCENES, 1, scenes)?;
+        }
         if !self.synonyms.is_empty() {
             writer.value(SYNONYMS, 1, &self.synonyms)?;
         }
         if self.searches != Searches::default() {
             writer.value(SEARCHES, 1, &self.searches)?;
+        }
+        if !self.shown.is_empty() {
+            writer.value(SHOWN, 1, &self.shown)?;
+        }
+        if self.search_ranking != SearchRanking::default() {
+            writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
+        }
+        if !self.sources.is_empty() {
+            writer.value(SOURCES, 1, &self.sources)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -274,6 +311,11 @@ impl Facts {
     /// The rules of the shop; `None` if there never were any.
     pub fn rule_texts(&self) -> Option<&RuleTexts> {
         (self.shop_rules != RuleTexts::default()).then_some(&self.shop_rules)
+    }
+
+    /// The scenes that requests described; `None` if none ever did.
+    pub fn scene_texts(&self) -> Option<&RuleTexts> {
+        (self.scenes != RuleTexts::default()).then_some(&self.scenes)
     }
 
     /// Which text of each item was encoded last; `None` if no item ever got a vector.
@@ -311,6 +353,10 @@ impl Facts {
             None => Some(RuleTexts::default()),
             Some(_) => source.value(SHOP_RULES, 1)?,
         };
+        let scenes: Option<RuleTexts> = match source.checkpoint().section_version(SCENES) {
+            None => Some(RuleTexts::default()),
+            Some(_) => source.value(SCENES, 1)?,
+        };
         let synonyms: Option<Box<str>> = match source.checkpoint().section_version(SYNONYMS) {
             None => Some(Box::default()),
             Some(_) => source.value(SYNONYMS, 1)?,
@@ -318,6 +364,18 @@ impl Facts {
         let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
             None => Some(Searches::default()),
             Some(_) => source.value(SEARCHES, 1)?,
+        };
+        let shown: Option<Shown> = match source.checkpoint().section_version(SHOWN) {
+            None => Some(Shown::default()),
+            Some(_) => source.value(SHOWN, 1)?,
+        };
+        let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
+            None => Some(SearchRanking::default()),
+            Some(_) => source.value(SEARCH_RANKING, 1)?,
+        };
+        let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
+            None => Some(BTreeMap::new()),
+            Some(_) => source.value(SOURCES, 1)?,
         };
         let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
             // No item had a vector.
@@ -352,8 +410,12 @@ impl Facts {
                 encoded: encoded?,
                 settings: settings?,
                 shop_rules: shop_rules?,
+                scenes: scenes?,
                 synonyms: synonyms?,
                 searches: searches?,
+                shown: shown?,
+                search_ranking: search_ranking?,
+                sources: sources?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -411,21 +473,28 @@ impl Facts {
                 let guest = self.shoppers.intern(&guest_name(session.as_str()));
                 let user = self.shoppers.intern(&user_name(user));
                 self.histories.merge(guest, user);
+                self.shown.merge(guest, user);
                 let published = Shopper::PublishedGuest(session.clone());
                 if let Some(published) =
                     self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
                 {
                     self.histories.merge(published, user);
+                    self.shown.merge(published, user);
                 }
             }
             Body::Settings(settings) => self.settings = settings.clone(),
             Body::Synonyms(synonyms) => self.synonyms = synonyms.clone(),
             Body::Rules(rules) => self.shop_rules = RuleTexts { json: rules.clone(), since: record.offset.next() },
+            Body::Scenes(scenes) => self.scenes = RuleTexts { json: scenes.clone(), since: record.offset.next() },
             Body::Duplicates { same, conflicting } => {
                 self.duplicates[0] += same;
                 self.duplicates[1] += conflicting;
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
+            Body::SearchChoice(choice) => {
+                let propensity = self.searches.propensity(choice.position as usize);
+                self.search_ranking.observe(choice, propensity);
+            }
             Body::Encoded(vector) => {
                 // An item that no record has named has nothing that could have been encoded.
                 if let Some(item) = self.items.get(vector.item.as_str()) {
@@ -433,6 +502,7 @@ impl Facts {
                     *self.encoded.get_mut_or_grow(item as usize) = encoded;
                 }
             }
+            Body::SourceRead(read) => drop(self.sources.insert(read.source.clone(), read.position.clone())),
         }
         self.end = record.offset.next();
     }
@@ -468,7 +538,7 @@ impl Facts {
         }
         self.stream_time = self.stream_time.max(event.at);
         let n_shoppers = self.shoppers.len();
-        self.shoppers.intern(&shopper_name(&event.shopper()));
+        let shopper = self.shoppers.intern(&shopper_name(&event.shopper()));
         if self.shoppers.len() > n_shoppers && event.id.is_published() {
             self.published.add_shopper(record.received_at);
         }
@@ -480,6 +550,7 @@ impl Facts {
         if let Some(item) = &event.item {
             let item = self.intern_item(offset, item);
             self.searches.observe(event, item);
+            self.shown.observe(&event.event_type, shopper, item, event.at.0);
         }
         if let Some(interaction) = self.interaction(event) {
             self.histories.push(&interaction);
@@ -546,7 +617,10 @@ impl Facts {
             | Body::Duplicates { .. }
             | Body::Served(_)
             | Body::Rules(_)
+            | Body::Scenes(_)
             | Body::Synonyms(_)
+            | Body::SearchChoice(_)
+            | Body::SourceRead(_)
             | Body::Published(_) => Fact::Nothing,
         }
     }
@@ -792,6 +866,7 @@ mod tests {
             propensities: Vec::new(),
             arm: None,
             ranks: Vec::new(),
+            asked: Box::default(),
         };
         assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
         let before = fold(vec![event("1", "ann", "mug", 1)]);

@@ -1,8 +1,8 @@
 //! The log, and the facts that are folded from it.
 //!
 //! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the
-//! facts derived from them (vocabulary, catalogue, histories, quarantine). This crate neither learns nor checks
-//! records.
+//! facts derived from them (vocabulary, catalogue, histories, quarantine). This crate checks no record and
+//! learns no model; what shoppers chose after searches is weighed here, because the next search must know it.
 
 mod backup;
 mod checkpoint;
@@ -18,9 +18,11 @@ mod paged;
 mod products;
 mod published;
 mod record;
+mod search_ranking;
 mod searches;
 mod served;
 mod shared_descriptors;
+mod shown;
 mod split;
 mod vector;
 mod vocabulary;
@@ -41,10 +43,15 @@ pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
-pub use record::{Body, CheckedEvent, Offset, Record};
+pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
+pub use search_ranking::{
+    FEATURES, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking, feature_row,
+    is_search_choice,
+};
 pub use searches::{Chosen, Searches};
 pub use served::{Assignment, Page, Served};
 pub use shared_descriptors::SharedDescriptors;
+pub use shown::Shown;
 pub use split::{Share, Split, shopper_hash};
 pub use vector::{Encoded, ItemVector};
 pub use vocabulary::Vocabulary;

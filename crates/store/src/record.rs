@@ -3,7 +3,7 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemVector, PublishedRecord, Served};
+use crate::{ItemVector, PublishedRecord, SearchChoice, Served};
 
 /// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,6 +137,12 @@ pub enum Body {
     Synonyms(Box<str>),
     /// What an encoder computed for an item.
     Encoded(Box<ItemVector>),
+    /// The scenes of the shop that requests described, in force from here on, as JSON: settings by the scene's name.
+    Scenes(Box<str>),
+    /// How far a source was read. It is in the same commit as the records that were read up to there.
+    SourceRead(Box<SourcePosition>),
+    /// What stood on the page of a search from which the event before it chose an item.
+    SearchChoice(Box<SearchChoice>),
 }
 
 impl Body {
@@ -166,7 +172,10 @@ impl Body {
             | Self::Promoted { .. }
             | Self::WindowReleased { .. }
             | Self::ChallengeRefused { .. }
-            | Self::Encoded(_) => None,
+            | Self::Encoded(_)
+            | Self::Scenes(_)
+            | Self::SourceRead(_)
+            | Self::SearchChoice(_) => None,
         }
     }
 
@@ -177,6 +186,7 @@ impl Body {
             Self::UserRemoved(user) => (Some(user), None),
             Self::Merged { session, user } => (Some(user), Some(session)),
             Self::Served(served) => (served.user.as_ref(), served.session.as_ref()),
+            Self::SearchChoice(choice) => (choice.user.as_ref(), choice.session.as_ref()),
             Self::Event(_) | Self::Released { .. } | Self::Published(_) => self
                 .event()
                 .map_or((None, None), |checked| (checked.event.user.as_ref(), checked.event.session.as_ref())),
@@ -194,9 +204,20 @@ impl Body {
             | Self::Promoted { .. }
             | Self::WindowReleased { .. }
             | Self::ChallengeRefused { .. }
-            | Self::Encoded(_) => (None, None),
+            | Self::Encoded(_)
+            | Self::Scenes(_)
+            | Self::SourceRead(_) => (None, None),
         }
     }
+}
+
+/// How far a table or topic of another server was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePosition {
+    /// The name of the source.
+    pub source: Box<str>,
+    /// The place after the last record that was read, in the source's own form (JSON).
+    pub position: Box<str>,
 }
 
 /// A checked event with its repairs.

@@ -26,9 +26,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::ItemIdx;
 use crate::split::shopper_hash;
 
-/// Queries that are remembered. Beyond them the one that was chosen after longest ago makes room.
+/// Queries that are remembered. Beyond them those make room after which no event of the shop's own chose, or that were
+/// chosen after longest ago.
 pub const MAX_QUERIES: usize = 20_000;
-/// Items of a query that are remembered; the weakest makes room.
+/// Items of a query that are remembered; the weakest makes room, first of those that only published keys reported.
 const MAX_ITEMS: usize = 24;
 /// Longest query, in bytes.
 const MAX_QUERY_BYTES: usize = 100;
@@ -44,6 +45,8 @@ const AGAIN: f32 = 0.25;
 const HALF_LIFE_MS: f32 = 30.0 * DAY_MS as f32;
 /// The most that the position makes of a choice.
 const MAX_WEIGHT: f32 = 10.0;
+/// The same of a choice that a published key reports.
+const MAX_PUBLISHED_WEIGHT: f32 = 3.0;
 /// Choices that the strength is smoothed by.
 const SMOOTHING: f32 = 3.0;
 /// Positions that are told apart.
@@ -138,7 +141,7 @@ fn worth(event_type: &EventType) -> f32 {
 
 impl Searches {
     /// Takes in an event about an item. Only impressions and choices with a query count.
-    pub(crate) fn observe(&mut self, event: &Event, item: ItemIdx) {
+    pub fn observe(&mut self, event: &Event, item: ItemIdx) {
         let worth = worth(&event.event_type);
         let is_impression = event.event_type == EventType::Impression;
         if worth == 0.0 && !is_impression {
@@ -162,7 +165,9 @@ impl Searches {
         }
         self.positions.choose(position);
         let mut query = self.queries.remove(&key).unwrap_or_default();
-        let weight = (1.0 / seen).min(MAX_WEIGHT);
+        // The position of an event of a published key is what its sender says it is.
+        let most = if event.id.is_published() { MAX_PUBLISHED_WEIGHT } else { MAX_WEIGHT };
+        let weight = (1.0 / seen).min(most);
         query.choose(item, worth * weight, event);
         self.make_room();
         if !query.is_common && query.items.iter().any(|item| item.shoppers.len() >= SHOPPERS) {
@@ -201,6 +206,23 @@ impl Searches {
         with_items.collect()
     }
 
+    /// The queries of several different shoppers after which most was chosen, at most `n`, as [`Searches::common`] has
+    /// them.
+    pub fn most_chosen(&self, n: usize, now_ms: i64) -> Vec<(&str, Vec<ItemIdx>, f32)> {
+        let chosen = |query: &QueryChoices| query.items.iter().map(|item| item.chosen_at(now_ms)).sum::<f32>();
+        let known = self.common.iter().filter_map(|(words, key)| Some((&**words, self.queries.get(key)?)));
+        let mut known: Vec<_> = known.map(|(words, query)| (words, query, chosen(query))).collect();
+        known.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(b.0)));
+        known.truncate(n);
+        let items = |query: &QueryChoices| {
+            let mut own: Vec<&ItemChoices> =
+                query.items.iter().filter(|item| item.shoppers.len() >= SHOPPERS).collect();
+            own.sort_unstable_by(|a, b| b.chosen_at(now_ms).total_cmp(&a.chosen_at(now_ms)).then(a.item.cmp(&b.item)));
+            own.iter().map(|item| item.item).collect()
+        };
+        known.into_iter().map(|(words, query, chosen)| (words, items(query), chosen)).collect()
+    }
+
     /// Queries that are remembered.
     pub fn n_queries(&self) -> usize {
         self.queries.len()
@@ -211,15 +233,17 @@ impl Searches {
         self.positions.propensity(position)
     }
 
-    /// Removes a sixteenth of the queries, those chosen after longest ago, when there are too many.
+    /// Removes a sixteenth of the queries when there are too many: first those after which only events of published keys
+    /// chose, which any visitor of a page can send without end, and among equals those chosen after longest ago.
     fn make_room(&mut self) {
         if self.queries.len() < MAX_QUERIES {
             return;
         }
-        let mut oldest: Vec<(i64, u64)> = self.queries.iter().map(|(key, query)| (query.last_ms, *key)).collect();
+        let rank = |(key, query): (&u64, &QueryChoices)| (query.has_own(), query.last_ms, *key);
+        let mut oldest: Vec<(bool, i64, u64)> = self.queries.iter().map(rank).collect();
         oldest.sort_unstable();
         let mut has_common = false;
-        for (_, key) in &oldest[..MAX_QUERIES / 16] {
+        for (_, _, key) in &oldest[..MAX_QUERIES / 16] {
             has_common |= self.queries.remove(key).is_some_and(|query| query.is_common);
         }
         if has_common {
@@ -243,11 +267,8 @@ impl QueryChoices {
         let at_ms = event.at.0;
         self.last_ms = self.last_ms.max(at_ms);
         if !self.items.iter().any(|known| known.item == item) {
-            if self.items.len() >= MAX_ITEMS {
-                let level = |item: &ItemChoices| item.chosen_at(at_ms);
-                let weakest =
-                    (0..self.items.len()).min_by(|&a, &b| level(&self.items[a]).total_cmp(&level(&self.items[b])));
-                weakest.map(|place| self.items.swap_remove(place));
+            if self.items.len() >= MAX_ITEMS && !self.drop_weakest(at_ms, event.id.is_published()) {
+                return;
             }
             self.items.push(ItemChoices { item, at_ms, ..ItemChoices::default() });
         }
@@ -270,7 +291,31 @@ impl QueryChoices {
     }
 }
 
+impl QueryChoices {
+    /// Whether an event of the shop's own chose after it.
+    fn has_own(&self) -> bool {
+        self.items.iter().any(ItemChoices::has_own)
+    }
+
+    /// Drops the weakest item, first of those that only events of published keys chose. What the shop's own events chose
+    /// does not make room for such an event; then `false` is returned.
+    fn drop_weakest(&mut self, at_ms: i64, for_published: bool) -> bool {
+        let rank = |item: &ItemChoices| (item.has_own(), item.chosen_at(at_ms));
+        let order = |&a: &usize, &b: &usize| {
+            let ((a_own, a_level), (b_own, b_level)) = (rank(&self.items[a]), rank(&self.items[b]));
+            a_own.cmp(&b_own).then(a_level.total_cmp(&b_level))
+        };
+        let weakest = (0..self.items.len()).min_by(order);
+        let weakest = weakest.filter(|&place| !for_published || !self.items[place].has_own());
+        weakest.map(|place| self.items.swap_remove(place)).is_some()
+    }
+}
+
 impl ItemChoices {
+    fn has_own(&self) -> bool {
+        !self.shoppers.is_empty()
+    }
+
     fn is_enough(&self) -> bool {
         self.shoppers.len() >= SHOPPERS || self.shoppers.len() + self.published.len() >= PUBLISHED_SHOPPERS
     }
@@ -428,6 +473,32 @@ mod tests {
         assert_eq!(searches.queries[&key("mug").unwrap()].items.len(), MAX_ITEMS);
         assert_eq!(key(&"x".repeat(10_000)), None);
         assert_eq!(key(" \t"), None);
+    }
+
+    #[test]
+    fn published_choices_take_no_place_from_own_ones() {
+        let published = |n: usize, query: &str| {
+            let mut click = event(EventType::Cart, "x", query, Some(99));
+            (click.user, click.session, click.id) =
+                (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
+            click.at = Timestamp(2_000 + n as i64);
+            click
+        };
+        let mut searches = Searches::default();
+        for shopper in ["ann", "bob", "eve"] {
+            searches.observe(&event(EventType::Click, shopper, "red mug", Some(0)), 7);
+        }
+        let strength_before = strength(&searches, "red mug", 7);
+        (0..3 * MAX_ITEMS).for_each(|n| searches.observe(&published(n, "red mug"), 100 + n as u32));
+        assert_eq!(strength(&searches, "red mug", 7), strength_before, "items of a query");
+        (0..2 * MAX_QUERIES).for_each(|n| searches.observe(&published(n, &format!("query {n}")), 8));
+        assert_eq!(strength(&searches, "red mug", 7), strength_before, "queries");
+        assert!(searches.n_queries() <= MAX_QUERIES);
+        for item in 200..200 + 2 * MAX_ITEMS as u32 {
+            searches.observe(&event(EventType::Click, "ann", "red mug", None), item);
+        }
+        let of_query = &searches.queries[&key("red mug").unwrap()];
+        assert!(of_query.items.iter().all(ItemChoices::has_own), "own choices take the places of published ones");
     }
 
     #[test]

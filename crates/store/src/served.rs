@@ -34,6 +34,10 @@ pub struct Served {
     /// For each item the place, from 0, that the models gave it; empty if the page has the order of the models.
     #[serde(deserialize_with = "or_end")]
     pub ranks: Vec<u32>,
+    /// What the request asked for besides the visitor, as JSON of the engine; empty in older records, and where the page
+    /// cannot be made again from it.
+    #[serde(deserialize_with = "or_end")]
+    pub asked: Box<str>,
 }
 
 /// An arm of an experiment.
@@ -94,6 +98,7 @@ mod tests {
             propensities: vec![0.5],
             arm: None,
             ranks: Vec::new(),
+            asked: Box::default(),
         };
         let older = Older(
             13, // the place of `Served` among the bodies
@@ -110,6 +115,7 @@ mod tests {
         let bytes = postcard::to_stdvec(&older).unwrap();
         let body: Body = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(body, Body::Served(Box::new(served.clone())));
+        let served = Served { asked: r#"{"n":5}"#.into(), ..served };
         let newer =
             Served { arm: Some(Assignment { experiment: "x".into(), arm: "b".into() }), ranks: vec![0], ..served };
         let newer = Body::Served(Box::new(newer));

@@ -198,6 +198,15 @@ impl RowOptimizer {
         Self { rule, d, n_steps: 0, first, second, order: Vec::new() }
     }
 
+    /// Makes room for rows at the end of the table; their state is that before the first step.
+    pub fn grow(&mut self, n_rows: usize) {
+        let moments = self.rule.n_moments();
+        for (at, state) in [&mut self.first, &mut self.second].into_iter().enumerate() {
+            let n = if moments > at { n_rows * self.d } else { 0 };
+            state.resize(n.max(state.len()), 0.0);
+        }
+    }
+
     /// Updates the rows that have a gradient; `dense: [n_rows, d]`, where given, is a gradient of every row.
     ///
     /// The gradients of a row are added in the order of parts, then of indices. Rows are independent, so the result

@@ -506,15 +506,30 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if let Some(rules) = facts.rule_texts() {
         parts.insert("facts.shop_rules".to_string(), checksum(rules));
     }
+    if let Some(scenes) = facts.scene_texts() {
+        parts.insert("facts.scenes".to_string(), checksum(scenes));
+    }
     if !facts.synonyms.is_empty() {
         parts.insert("facts.synonyms".to_string(), checksum(&facts.synonyms));
     }
     if facts.searches != Default::default() {
         parts.insert("facts.searches".to_string(), checksum(&facts.searches));
     }
+    if !facts.shown.is_empty() {
+        parts.insert("facts.shown".to_string(), checksum(&facts.shown));
+    }
+    if facts.search_ranking != Default::default() {
+        parts.insert("facts.search_ranking".to_string(), checksum(&facts.search_ranking));
+    }
+    if !facts.sources.is_empty() {
+        parts.insert("facts.sources".to_string(), checksum(&facts.sources));
+    }
     if let Some(encoded) = facts.encoded_items() {
         parts.insert("facts.encoded".to_string(), checksum(encoded));
         parts.insert("learned.vectors".to_string(), checksum(ensemble.catalogue.vectors()));
+    }
+    if !learner.clicks().is_untouched() {
+        parts.insert("learned.clicks".to_string(), checksum(learner.clicks()));
     }
     ensemble.members.visit(&mut Checksums(&mut parts));
     Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })

@@ -94,6 +94,40 @@ impl People<'_> {
     }
 }
 
+/// The users, and of those named by an address every other spelling that the log has: `Ada@Example.com` and
+/// `ada@example.com` are one person, and a shop that asks for one of them means both. Other ids are taken as they are.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn with_other_spellings(log: &mut LogReader, users: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, TrainError> {
+    let mut found = users.clone();
+    let addresses: BTreeSet<String> = users.iter().filter_map(address).collect();
+    if addresses.is_empty() {
+        return Ok(found);
+    }
+    let all = log.start()..log.end();
+    walk(log, all, |record| {
+        let of_event = record.body.event().and_then(|checked| checked.event.user.as_ref());
+        if let Some(user) = of_event.or(record.body.names().0)
+            && !found.contains(user)
+            && address(user).is_some_and(|spelt| addresses.contains(&spelt))
+        {
+            found.insert(user.clone());
+        }
+    })?;
+    Ok(found)
+}
+
+/// Whether two ids are spellings of one address.
+pub fn is_same_person(a: &UserId, b: &UserId) -> bool {
+    a == b || address(a).is_some_and(|spelt| address(b) == Some(spelt))
+}
+
+/// The one spelling of an address; `None` of an id that is none.
+fn address(user: &UserId) -> Option<String> {
+    user.as_str().contains('@').then(|| user.as_str().to_lowercase())
+}
+
 /// Finds every record of these users. `mentions` returns whether a refused record, as it was sent, contains a name.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 //! learned.
 
 mod challenger;
+mod impressions;
 mod replacement;
 mod sections;
 mod shadow;
@@ -20,10 +21,11 @@ use serde::{Deserialize, Serialize};
 pub use self::challenger::Challenger;
 pub use self::sections::RestartedSection;
 use self::shadow::Shadow;
+use crate::clicks::{ClickScratch, Clicks, ShownPage};
 use crate::descriptions::Descriptions;
 use crate::gate::Challenge;
 use crate::guard::{Finding, Guard, Observation, Probation, Tally};
-use crate::impressions::{Impressions, Shown};
+use crate::impressions::Impressions;
 use crate::lenient::{IgnoredSetting, Recorded};
 use crate::model_state::ModelState;
 use crate::prequential::{ArmQuality, Quality};
@@ -35,8 +37,6 @@ use crate::{LearnSettings, TrainError};
 const STREAM: u64 = 0x5052_4551;
 /// In a young shop more events are predicted: after each this many records, one in one more.
 const YOUTH: u64 = 1_024;
-/// The code of the type `impression`, the first of [`EventType::BUILT_IN`].
-const IMPRESSION: u8 = 0;
 /// The first version is sealed after this many choices.
 const FIRST_VERSION: u64 = 2_000;
 /// Largest number of ignored settings that are remembered.
@@ -54,6 +54,7 @@ pub struct Learner {
     histories: Histories,
     descriptions: Descriptions,
     impressions: Impressions,
+    clicks: Clicks,
     weights: TypeWeights,
     quality: Quality,
     /// Verdicts on challengers.
@@ -122,6 +123,9 @@ struct Unsaved {
     /// The next shopper whose history [`Learner::share_histories`] compares.
     share_from: usize,
     prepared: Prepared,
+    /// The page that the latest impressions are of.
+    shown: ShownPage,
+    click_scratch: ClickScratch,
     /// Descriptors of the shopper of the present event.
     descriptors: Vec<Descriptor>,
     /// The challenger that is shadowed. After a crash its training begins again.
@@ -141,6 +145,7 @@ impl PartialEq for Learner {
             histories,
             descriptions,
             impressions,
+            clicks,
             weights,
             quality,
             resets,
@@ -157,6 +162,7 @@ impl PartialEq for Learner {
             && *histories == other.histories
             && *descriptions == other.descriptions
             && *impressions == other.impressions
+            && *clicks == other.clicks
             && *weights == other.weights
             && *quality == other.quality
             && *resets == other.resets
@@ -179,6 +185,7 @@ impl Learner {
             histories: Histories::new(settings.history_capacity),
             descriptions: Descriptions::default(),
             impressions: Impressions::default(),
+            clicks: Clicks::new(settings.seed),
             settings,
             weights,
             quality: Quality::default(),
@@ -315,6 +322,9 @@ impl Learner {
     /// [`Learner::step`] for a record that need not be the next one.
     pub(crate) fn take(&mut self, offset: Offset, at_ms: i64, fact: Fact<'_>) -> Result<(), TrainError> {
         self.progress.received_ms = at_ms;
+        if !matches!(fact, Fact::Shown(..)) {
+            self.unsaved.shown.end();
+        }
         match fact {
             Fact::Nothing => {}
             Fact::Interaction(event, names) => {
@@ -336,11 +346,11 @@ impl Learner {
             Fact::UserRemoved(shopper) => self.descriptions.remove(shopper),
             Fact::Merged { guest, published, user } => {
                 self.histories.merge(guest, user);
-                self.impressions.forget_shopper(guest);
+                self.forget_waiting(guest);
                 // The facts may be ahead, so a guest without a history here may be one that comes later.
                 if let Some(guest) = published.filter(|&guest| !self.histories.get(guest).past().is_empty()) {
                     self.histories.merge(guest, user);
-                    self.impressions.forget_shopper(guest);
+                    self.forget_waiting(guest);
                 }
             }
             Fact::Settings(text) => self.adopt(offset, text)?,
@@ -385,6 +395,7 @@ impl Learner {
             return Ok(());
         }
         self.current.set_settings(&settings.models, self.settings.seed);
+        self.clicks.drop_waiting();
         self.put_in_force(settings);
         self.update_arms();
         Ok(())
@@ -502,47 +513,6 @@ impl Learner {
             Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(end),
             Finding::GoOn | Finding::Withhold => {}
         }
-    }
-
-    /// Labels impressions as far as this event tells: those whose window has passed were not followed by a choice, and
-    /// one of the item that is chosen now was.
-    fn label(&mut self, event: &Interaction, weight: f32) {
-        self.impressions.observe(event.at_ms);
-        while let Some(unchosen) = self.impressions.next_unchosen() {
-            self.learn_unchosen(unchosen);
-        }
-        if weight > 0.0 {
-            self.impressions.choose(event.shopper, event.item);
-        }
-    }
-
-    /// Lets an impression wait for its label, unless its shopper or its item has not occurred in a learned event.
-    fn show(&mut self, offset: Offset, impression: &Interaction, names: &Names<'_>) {
-        let Interaction { shopper, item, .. } = *impression;
-        if !self.histories.get(shopper).past().is_empty() && self.current.shared.first_seen_ms(item).is_some() {
-            self.impressions.observe(impression.at_ms);
-            let shown = Shown { shopper, item, offset: offset.0, name: names.shopper };
-            self.impressions.show(&self.settings.impressions, shown);
-        }
-    }
-
-    /// Learns from an impression without a choice: a negative step under the impression's offset, with the shopper's
-    /// history as it is now.
-    fn learn_unchosen(&mut self, Shown { shopper, item, offset, name }: Shown) {
-        let at_ms = self.impressions.stream_ms();
-        self.descriptions.read(shopper, &mut self.unsaved.descriptors);
-        let context = Context::new(self.histories.get(shopper), None, at_ms, &self.weights);
-        let step = Step {
-            offset,
-            seed: self.settings.seed,
-            context: context.described(&self.unsaved.descriptors),
-            event: Interaction { shopper, item, type_code: IMPRESSION, at_ms, session: None, value: 1.0, quantity: 1 },
-            weight: -self.settings.impressions.weight,
-            n_items: self.current.shared.n_items(),
-            is_known: true,
-            rate_multiplier: 1.0,
-        };
-        self.current.learn_unchosen(&step, name);
     }
 
     /// Seals a version, or confirms the sealed one, when enough choices have been learned and no test suspects strong
@@ -664,7 +634,8 @@ impl Learner {
         let version = |ensemble: &Ensemble| Version::new(number, end, ensemble.clone(), self.weights.clone());
         let arms = state.arms_of(self.settings.arms.as_ref());
         let arms = arms.map(|(split, models)| (split.clone(), models.iter().map(version).collect()));
-        Version { arms, ..version(&state.shared) }
+        let clicks = self.settings.clicks.enabled.then(|| self.clicks.heads().clone());
+        Version { arms, clicks, ..version(&state.shared) }
     }
 
     /// After loading: makes the states of versions share the memory of the current model where both are equal.
@@ -685,6 +656,11 @@ impl Learner {
     /// Impressions that wait for their label, for digests.
     pub(crate) fn impressions(&self) -> &Impressions {
         &self.impressions
+    }
+
+    /// The click heads, and the impressions that they wait for.
+    pub fn clicks(&self) -> &Clicks {
+        &self.clicks
     }
 
     /// State of the guard, for digests.

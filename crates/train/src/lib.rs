@@ -4,6 +4,7 @@
 //! request and reads no clock. The caller decides when to publish and when to save, because neither changes the state.
 
 mod checkpoint;
+mod clicks;
 mod descriptions;
 mod drift;
 mod forget;
@@ -22,8 +23,9 @@ mod versions;
 pub use checkpoint::{
     Digest, Recovered, ResolvedLog, TrainError, digest, find_look_back, follow, look_back, looks_back_to, recover, save,
 };
+pub use clicks::{ClickSettings, Clicks};
 pub use drift::{Change, Drift, DriftSettings};
-pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
+pub use forget::{Traces, erase, find_traces, is_same_person, rebuild, refuse_if_pruned, with_other_spellings};
 pub use gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;

@@ -8,7 +8,7 @@ use accrue_store::Split;
 use serde::{Deserialize, Serialize};
 
 use crate::lenient::{self, Recorded};
-use crate::{DriftSettings, GuardSettings, ImpressionSettings};
+use crate::{ClickSettings, DriftSettings, GuardSettings, ImpressionSettings};
 
 /// Settings of the learned state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct LearnSettings {
     pub drift: DriftSettings,
     /// How impressions become negatives.
     pub impressions: ImpressionSettings,
+    /// How the click heads learn from impressions.
+    pub clicks: ClickSettings,
     /// Settings of the guard.
     pub guard: GuardSettings,
     /// Settings of the models.
@@ -47,6 +49,7 @@ impl Default for LearnSettings {
             weights: BTreeMap::new(),
             drift: DriftSettings::default(),
             impressions: ImpressionSettings::default(),
+            clicks: ClickSettings::default(),
             guard: GuardSettings::default(),
             models: Settings::default(),
             arms: None,

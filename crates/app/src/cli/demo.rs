@@ -1,5 +1,7 @@
 //! `accrue demo`: a simulated shop to explore.
 
+use accrue_http::Site;
+
 use super::problem::{Expected, Hint as _};
 use super::signals::Stop;
 use super::{Context, Exit};
@@ -34,7 +36,7 @@ pub(super) struct Arguments {
     speed: f64,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
+pub(super) fn run(context: Context, site: Site, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let settings = DemoSettings {
         data: (config.data != Config::default().data).then(|| config.data.clone()),
@@ -57,7 +59,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
             Ok(())
         }
     };
-    match crate::demo::run(&config, &settings, &|| stop.is_asked(), &mut say) {
+    match crate::demo::run(&config, site, &settings, &|| stop.is_asked(), &mut say) {
         Ok(()) => Ok(Exit::Success),
         Err(DemoError::Say(error)) => Err(error),
         Err(error) => match hint(&error) {

@@ -24,6 +24,8 @@ Examples:
   accrue evaluate --protocol temporal --model als ease markov --train clicks.parquet --html report.html
   accrue evaluate --protocol temporal --model auto --budget 10m --train ratings.csv --predictions lists.csv
   accrue evaluate --protocol user-items --model als --train train.txt --test test.txt --settings factors=128
+  accrue evaluate --protocol ctr --model deepfm finalmlp --train train.txt --valid valid.txt --test test.txt
+  accrue evaluate --protocol ctr --model pairs --set mode=online --train clicks.txt
   accrue evaluate --protocol search --model lexical --items products.jsonl --test judgments.csv --set typos=11
   accrue evaluate --protocol sessions --model blend --set parts=markov+session-knn --set holdout=session \\
       --train train.txt --test test.txt
@@ -42,12 +44,14 @@ says which. Rows that are left out are counted. Beside tables there are the form
                  `negatives`, or 99 items at random)
   temporal       one file, `user item time` or `user item rating time` per line; the latest share=0.2 is the test
   ratings        `user item rating` a line, in folds=5, or with a test file; split=time: `user item rating time`, as above
+  ctr            train, test and --valid: `label feature feature …` per line, label 1, 0 or -1; a feature is `name`,
+                 `name:number` or `field:name:number`; mode=online predicts each line of the training file, then learns it
   stream         timestamped events; `sim` instead of a file: the simulated shop
   risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
                  after_days=7
   arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
                  treatment=popular|explore, shops=20, days=30
-  search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical
+  search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical (with encoder=DIR also by meaning)
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -59,7 +63,10 @@ sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (
 
 Settings of a search: typo=true|false (whether words are corrected), typos=SEED (typing errors in the queries), queries=FILE
 (`judged query TAB text to send` a line), synonyms=FILE; --predictions writes each query, --against compares with those of
-another run, query by query.
+another run, query by query. encoder=DIR compares meaning too, vectors=FILE keeps the vectors of items for the next run;
+similarity=WEIGHT, floor=SIMILARITY and similar_items=N are those of `[search.similar]`. With several values (similarity=0,0.5,1) each
+query is answered with what did best on the other folds of the queries. clicks=N simulates N searches with biased clicks, learned from
+with and without a correction, of at most clicked_queries=N queries.
 
 Settings of these protocols: on=test|validation, at=5,10,20 (lengths of lists); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
@@ -68,7 +75,7 @@ The same seed gives the same bytes, except under `cost`.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream, risk, arms,
+    /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, ctr, stream, risk, arms,
     /// off-policy, search
     #[arg(long)]
     pub protocol: Option<String>,
@@ -82,6 +89,9 @@ pub(super) struct Arguments {
     /// The test file, for protocols that need one
     #[arg(long, value_name = "FILE")]
     pub test: Option<PathBuf>,
+    /// Rows that decide when a click model has learned enough; without it a share of the training rows (holdout=0.1)
+    #[arg(long, value_name = "FILE")]
+    pub valid: Option<PathBuf>,
     /// Descriptions of the items
     #[arg(long, value_name = "FILE")]
     pub items: Option<PathBuf>,
@@ -151,6 +161,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         models: arguments.models.clone(),
         train: arguments.train.clone().unwrap_or_default(),
         test: arguments.test.clone(),
+        valid: arguments.valid.clone(),
         mapping: mapping_of(&arguments, context.output)?,
         named: match &arguments.map {
             Some(pairs) if *protocol == evaluation::SEARCH => mapping_argument(pairs, RecordKind::Items)?,
@@ -195,9 +206,10 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 /// The mapping that was given, or that of a known system's export.
 fn mapping_of(arguments: &Arguments, output: Output) -> anyhow::Result<Option<Mapping>> {
     let is_told = arguments.map.is_some() || arguments.columns.is_some();
+    let is_table = arguments.protocol.as_deref() != Some(evaluation::CTR);
     Ok(match (&arguments.mapping, &arguments.train) {
         (Some(path), _) => Some(mapping_file(path, None)?),
-        (None, Some(train)) if !is_told => recognised_events(train, output),
+        (None, Some(train)) if is_table && !is_told => recognised_events(train, output),
         (None, _) => None,
     })
 }
@@ -296,6 +308,7 @@ fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let unused = [
         ("--train", arguments.train.is_some() && matches!(protocol, evaluation::ARMS | evaluation::SEARCH)),
         ("--test", arguments.test.is_some() && (is_stream || protocol == evaluation::ARMS)),
+        ("--valid", arguments.valid.is_some() && protocol != evaluation::CTR),
         ("--items", arguments.items.is_some() && protocol != evaluation::SEARCH),
         ("--users", arguments.users.is_some() && protocol != "stream"),
         ("--mapping", arguments.mapping.is_some() && !reads_tables),

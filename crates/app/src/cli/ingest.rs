@@ -8,7 +8,11 @@ mod complete;
 mod described;
 mod dry_run;
 mod feed;
+mod follow;
+mod followers;
 mod guess;
+mod learn;
+mod remote;
 mod summary;
 mod systems;
 
@@ -28,13 +32,13 @@ use super::{Context, Exit};
 use described::Described;
 use dry_run::DryRun;
 use feed::Feed;
+pub(super) use followers::Followers;
+use learn::learn;
 use summary::{Places, Summary};
 use systems::{SYSTEMS, System};
 
 /// Records in a batch: large enough that one group commit carries them, small enough to stop soon.
 const BATCH: usize = 2000;
-/// How often a line tells how far learning is, where no bar is drawn.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Batches read ahead of the writer.
 const AHEAD: usize = 4;
 
@@ -51,6 +55,10 @@ Examples:
   accrue ingest stock.csv --items --patch only the columns of the file change
   zcat events.gz | accrue ingest - --format ndjson --json
   accrue ingest new.csv --check           only check; nothing is written
+  accrue ingest --from 'postgres://shop@db/shop?table=orders&cursor=id' --mapping orders.toml
+  accrue ingest --from kafka://kafka:9092/clicks --follow
+
+docs/sources.md explains --from: tables of PostgreSQL and MySQL, topics of Kafka, read on from where the log has them read.
 
 A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
 count as duplicates, so an interrupted ingest can be started again.
@@ -62,8 +70,21 @@ Exit codes: 0 success, 1 everything was refused (with --strict: anything), 2 fai
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Files, plain or compressed (.zst, .gz); `-` is standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "from", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// A table or topic: postgres://…?table=NAME, mysql://…?query=…, kafka://HOST:PORT/TOPIC. It is read on from where it was read
+    /// to before; ${NAME} in the address is a variable
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["files", "format", "quotes", "columns", "sync", "guess", "as_of"])]
+    from: Option<String>,
+    /// Go on reading what comes, until Ctrl-C
+    #[arg(long, requires = "from", conflicts_with = "check")]
+    follow: bool,
+    /// The name under which the position in the source is kept [default: that of the topic, or of the database and table]
+    #[arg(long, requires = "from", value_name = "NAME")]
+    name: Option<String>,
+    /// Go on although records that were not read yet are gone from the source
+    #[arg(long, requires = "from")]
+    accept_loss: bool,
     /// How the source's names and units become those of Accrue: a file (TOML), or the name of a system that is known
     #[arg(long, value_name = "FILE|NAME", conflicts_with = "map")]
     mapping: Option<PathBuf>,
@@ -133,6 +154,9 @@ enum End {
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    if let Some(address) = &arguments.from {
+        return remote::run(&context, address, &arguments);
+    }
     let settings = read_settings(&arguments)?;
     if arguments.guess {
         let [path] = &arguments.files[..] else {
@@ -210,38 +234,6 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
         End::Whole if summary.all_refused() || (arguments.strict && summary.any_refused()) => Ok(Exit::Refused),
         End::Whole => Ok(Exit::Success),
-    }
-}
-
-/// Waits until the models have learned what was taken in, and shows how far they are. After a stop, or if they cannot go on, the rest is
-/// learned by whoever opens the folder next.
-fn learn(engine: &Engine, stop: &Stop, output: Output) {
-    let (learned, end) = engine.learned();
-    let left = end.saturating_sub(learned);
-    let bar = match output.draws_progress() {
-        true => {
-            ProgressBar::new(left).with_style(style("{bar:30} {percent:>3} %  learning from {msg} records  {eta} left"))
-        }
-        false => ProgressBar::hidden(),
-    };
-    bar.set_message(count(left));
-    let mut told = Instant::now();
-    engine.wait_until_learned_while(|now, end| {
-        bar.set_position(left.saturating_sub(end.saturating_sub(now)));
-        // Where no bar is drawn, a line now and then shows that it goes on.
-        if bar.is_hidden() && !output.is_json() && told.elapsed() >= TELL_EVERY {
-            output.note(&format!("learning: {} of {} records are left", count(end.saturating_sub(now)), count(left)));
-            told = Instant::now();
-        }
-        !stop.is_asked()
-    });
-    bar.finish_and_clear();
-    let left = engine.learned();
-    if left.0 < left.1 {
-        output.note(&format!(
-            "{} records are in the log and not learned yet; the server, or the next ingest, learns them",
-            count(left.1 - left.0)
-        ));
     }
 }
 

@@ -11,13 +11,14 @@ use serde_json::json;
 
 use super::output::{columns, count};
 use super::problem::Problem;
-use super::{Context, Exit};
+use super::{Context, Exit, inspect_why};
 
 const EXAMPLES: &str = "\
 Examples:
   accrue inspect stats
   accrue inspect item sku-9
   accrue inspect user u1 --json
+  accrue inspect why u1 sku-9
   accrue inspect offset 1042
   accrue inspect digest --at 1000000 --json
   accrue inspect checkpoint";
@@ -57,6 +58,8 @@ enum What {
         #[arg(long, value_name = "OFFSET")]
         at: Option<u64>,
     },
+    /// Why an item stands where it does for a user, and where it would stand without each cited event
+    Why(inspect_why::Arguments),
     /// Counts, and how well the models predict what happens next
     Stats,
 }
@@ -68,6 +71,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         What::Offset { n } => offset(&context, n)?,
         What::Checkpoint { file } => checkpoint(&context, file)?,
         What::Digest { at } => digest(&context, at)?,
+        What::Why(arguments) => inspect_why::run(&context, arguments)?,
         What::Stats => stats(&context)?,
     }
     Ok(Exit::Success)
@@ -83,7 +87,7 @@ pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recover
     Ok((log, recovered))
 }
 
-fn unknown(what: &str, id: &str) -> Problem {
+pub(super) fn unknown(what: &str, id: &str) -> Problem {
     Problem::new(
         format!("{what} {id:?} is unknown"),
         "ids are exact, capitals included; `accrue export catalogue` lists items",
@@ -184,6 +188,9 @@ struct Stats {
     in_quarantine: usize,
     repairs: BTreeMap<Box<str>, u64>,
     reasons: BTreeMap<Box<str>, u64>,
+    /// How far each source was read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sources: BTreeMap<Box<str>, Box<str>>,
     quality: Quality,
 }
 
@@ -206,6 +213,7 @@ fn stats(context: &Context) -> anyhow::Result<()> {
         in_quarantine: facts.quarantine.len(),
         repairs: facts.counters.repairs.clone(),
         reasons: facts.counters.quarantined.clone(),
+        sources: facts.sources.clone(),
         quality: recovered.learner.quality().clone(),
     };
     context.output.result(&stats, stats_table)
@@ -228,6 +236,7 @@ fn stats_table(stats: &Stats) -> String {
     rows.push(vec!["quarantined".into(), count(stats.quarantined)]);
     rows.extend(stats.reasons.iter().map(|(code, n)| vec![format!("  {code}"), count(*n)]));
     rows.push(vec!["in quarantine now".into(), count(stats.in_quarantine as u64)]);
+    rows.extend(stats.sources.iter().map(|(name, position)| vec![format!("read of {name}"), position.to_string()]));
     rows.push(vec!["predicted among 20, of all".into(), format!("{:.4}", quality.all.hit_rate())]);
     rows.push(vec!["predicted among 20, lately".into(), format!("{:.4}", quality.recent_hit_rate)]);
     columns(&rows)

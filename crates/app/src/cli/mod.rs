@@ -17,6 +17,7 @@ mod forget;
 mod ingest;
 mod init;
 mod inspect;
+mod inspect_why;
 mod output;
 mod problem;
 mod quarantine;
@@ -27,12 +28,14 @@ mod settings;
 mod signals;
 mod train;
 mod versions;
+mod what_if;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accrue_engine::Engine;
+use accrue_http::Site;
 use accrue_store::LogReader;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
@@ -90,7 +93,6 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 enum Verb {
     /// Write a configuration file to begin with, with new keys
     Init(init::Arguments),
@@ -118,6 +120,8 @@ enum Verb {
     Encode(encode::Arguments),
     /// Show the results of an experiment's arms
     Experiment(experiment::Arguments),
+    /// Judge settings on the log before they are switched on
+    WhatIf(what_if::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
     Export(export::Arguments),
     /// Erase a person from the log and from all that was learned
@@ -202,10 +206,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     if let Verb::Config = verb {
         return settings::run(&resolved, output);
     }
+    let site = Site { settings: settings::shown(&resolved), storefront: None };
     let context = Context { config: resolved.config, output };
     match verb {
-        Verb::Demo(arguments) => demo::run(context, arguments),
-        Verb::Serve(_) => serve::run(context),
+        Verb::Demo(arguments) => demo::run(context, site, arguments),
+        Verb::Serve(_) => serve::run(context, site),
         Verb::Ingest(arguments) => ingest::run(context, arguments),
         Verb::Quarantine(arguments) => quarantine::run(context, arguments),
         Verb::Inspect(arguments) => inspect::run(context, arguments),
@@ -217,6 +222,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),
         Verb::Encode(arguments) => encode::run(&context, &arguments),
         Verb::Experiment(arguments) => experiment::run(context, arguments),
+        Verb::WhatIf(arguments) => what_if::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
         Verb::Compact(arguments) => compact::run(context, arguments),
         Verb::Backup(arguments) => backup::backup(context, arguments),

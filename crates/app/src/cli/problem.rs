@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use accrue_engine::{EngineError, Resource};
 use accrue_ingest::ReadError;
+use accrue_ingest::remote::RemoteError;
 use accrue_store::StoreError;
 use accrue_train::TrainError;
 
@@ -82,6 +83,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::Conflict { .. } => "`accrue versions` lists the versions",
             EngineError::Synonyms(_) | EngineError::SynonymsFile { .. } => "docs/search.md has the form of the list",
             EngineError::Rules(_) => "docs/search-pages.md has the fields of a rule",
+            EngineError::Scenes(_) => "docs/pages.md has the settings of a scene",
             EngineError::Invalid { .. } => "`accrue --help` shows all commands",
         });
     }
@@ -93,6 +95,9 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     }
     if let Some(error) = cause.downcast_ref::<ReadError>() {
         return Some(read_hint(error));
+    }
+    if let Some(error) = cause.downcast_ref::<RemoteError>() {
+        return Some(remote_hint(error));
     }
     cause.downcast_ref::<ConfigError>().map(|_| "`accrue config` shows every key with its value")
 }
@@ -114,6 +119,24 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::NotEmpty { .. } => "name a new folder",
         StoreError::BeyondEnd { .. } => "`accrue inspect stats` shows where the log ends",
         _ => "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR",
+    }
+}
+
+fn remote_hint(error: &RemoteError) -> &'static str {
+    match error {
+        RemoteError::Address { .. } => "docs/sources.md has the form of addresses",
+        RemoteError::Feature { .. } => "docs/sources.md says what the features need",
+        RemoteError::Unavailable { .. } => {
+            "check that the server runs and is reached from here; what was read is in the log, and the same command goes on behind it"
+        }
+        RemoteError::Refused { .. } => {
+            "correct the address, or what the user of it may do; the same command goes on behind what was read"
+        }
+        RemoteError::Lost { .. } => "--accept-loss goes on without them",
+        RemoteError::Mapping { .. } => {
+            "--map field=column,… names columns of the source; a text in quotes is a constant"
+        }
+        RemoteError::NeedsFile { .. } => "leave the key out, or export the source and ingest the file",
     }
 }
 

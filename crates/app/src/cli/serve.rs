@@ -4,7 +4,9 @@ use std::io::Write as _;
 
 use accrue_engine::Engine;
 use accrue_engine::online_model::OnlineModel;
+use accrue_http::Site;
 
+use super::ingest::Followers;
 use super::problem::Hint as _;
 use super::{Context, Exit, signals};
 
@@ -31,7 +33,7 @@ pub(super) struct Arguments {
     pub model: Option<OnlineModel>,
 }
 
-pub(super) fn run(context: Context) -> anyhow::Result<Exit> {
+pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {
     let Context { config, .. } = context;
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let n_threads = n_cores + accrue_http::N_SPARE_THREADS;
@@ -44,15 +46,21 @@ pub(super) fn run(context: Context) -> anyhow::Result<Exit> {
             .hint("choose another port with --listen HOST:PORT; port 0 picks a free one")?;
         let address = listener.local_addr()?;
         let settings = config.http.clone();
+        let followers = Followers::of(&config.sources)?;
         let engine = tokio::task::spawn_blocking(move || Engine::open_to_serve(&config.data, &config.engine)).await??;
         // Before the address is announced: a stop that follows at once must find a server that closes its folder.
         let stop = signals::stop_asked();
+        let followers = followers.start(&engine);
         writeln!(std::io::stdout(), "listening on http://{address}")?;
         std::io::stdout().flush()?;
-        let served = accrue_http::serve(engine.clone(), listener, settings, stop).await;
+        let served = accrue_http::serve_site(engine.clone(), listener, settings, site, stop).await;
         tracing::info!("stopping: the learner catches up and a checkpoint is written");
         // The engine is closed even if serving failed.
-        tokio::task::spawn_blocking(move || engine.close()).await??;
+        let closed = tokio::task::spawn_blocking(move || {
+            followers.stop();
+            engine.close()
+        });
+        closed.await??;
         anyhow::Ok(served?)
     })?;
     Ok(Exit::Success)

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use accrue_engine::{Config as EngineConfig, Engine, EngineError};
 use accrue_event::{DAY_MS, Timestamp};
-use accrue_http::HttpSettings;
+use accrue_http::{HttpSettings, Site};
 use accrue_lab::simulator::{Simulator, SimulatorSettings, Step};
 use tokio::sync::oneshot;
 
@@ -92,6 +92,8 @@ pub enum DemoError {
     Say(#[from] anyhow::Error),
 }
 
+/// The name of the simulated shop, on its pages.
+const STOREFRONT: &str = "The simulated shop";
 /// Pages of a window, in a long run.
 const WINDOW: u64 = 2_000;
 /// How far back simulated time begins if the number of visits is not given.
@@ -107,6 +109,7 @@ const BLINK: Duration = Duration::from_millis(50);
 /// [`DemoError`]; the server is stopped and a temporary folder removed in any case.
 pub fn run(
     config: &Config,
+    site: Site,
     settings: &DemoSettings,
     stop: &dyn Fn() -> bool,
     say: &mut dyn FnMut(Said<'_>) -> anyhow::Result<()>,
@@ -120,7 +123,8 @@ pub fn run(
         None => Folder::temporary()?,
     };
     let engine = Engine::open(folder.path(), &config)?;
-    let server = Server::start(engine.clone(), listener, http);
+    let site = Site { storefront: Some(STOREFRONT.into()), ..site };
+    let server = Server::start(engine.clone(), listener, http, site);
     let driven = drive(config.learn.seed, settings, &folder, address, stop, say);
     let served = server.stop();
     let end = engine.status().log_end;
@@ -226,7 +230,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(engine: Engine, listener: std::net::TcpListener, settings: HttpSettings) -> Self {
+    fn start(engine: Engine, listener: std::net::TcpListener, settings: HttpSettings, site: Site) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = move || {
             let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -238,7 +242,7 @@ impl Server {
                     // A dropped sender means the same as a message.
                     let _ = stopped.await;
                 };
-                Ok(accrue_http::serve(engine, listener, settings, stopped).await?)
+                Ok(accrue_http::serve_site(engine, listener, settings, site, stopped).await?)
             })
         };
         let thread = std::thread::Builder::new().name("server".into()).spawn(serve);

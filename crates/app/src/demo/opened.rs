@@ -20,6 +20,10 @@ const N_AHEAD: u64 = 500;
 pub struct Opened {
     /// The server's address, `http://HOST:PORT`.
     pub listening: String,
+    /// Where a browser shows the shop to its visitors.
+    pub storefront: String,
+    /// Where a browser shows what the server does.
+    pub console: String,
     /// Always true: its shoppers are simulated.
     pub simulated: bool,
     /// The name of the simulator.
@@ -51,6 +55,8 @@ impl Opened {
         let item = shop.items().first().map_or_else(String::new, |item| item.id.as_str().to_owned());
         Self {
             listening: format!("http://{address}"),
+            storefront: format!("http://{address}/"),
+            console: format!("http://{address}/console"),
             simulated: true,
             simulator: "sim-v1",
             seed: settings.seed,
@@ -86,8 +92,13 @@ fn ahead(shop: &Simulator) -> (String, String) {
 
 impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listening, simulator, seed, items, shoppers, start, shopper, item, query, .. } = self;
+        let Self {
+            listening, storefront, console, simulator, seed, items, shoppers, start, shopper, item, query, ..
+        } = self;
         writeln!(f, "listening on {listening}\n")?;
+        writeln!(f, "In a browser: the shop, in which you are a shopper; and what the server does.\n")?;
+        writeln!(f, "  storefront  {storefront}")?;
+        writeln!(f, "  console     {console}\n")?;
         writeln!(
             f,
             "This shop is simulated ({simulator}, seed {seed}): {items} items and {shoppers} shoppers, none of whom exist."
@@ -101,7 +112,7 @@ impl fmt::Display for Opened {
         let (shopper, query, path) = (escaped(shopper), escaped(query), escaped(item));
         writeln!(
             f,
-            "Meanwhile, in another terminal, a shopper who comes often; what puts a thing into your cart changes for you"
+            "The same in another terminal: a shopper who comes often; what puts a thing into your cart changes for you"
         )?;
         writeln!(f, "(keep the `at`: this shop has a calendar of its own); a search; items alike:\n")?;
         writeln!(f, "  curl -s '{listening}/v1/recommend/{shopper}?n=3&explain=true'")?;

@@ -2,17 +2,20 @@
 //!
 //! Events are read, mapped and checked as in `accrue ingest`; refused ones are counted and left out.
 
+mod biased_clicks;
+mod clicks;
 mod predictions;
 mod search;
 mod table;
+mod vectors;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accrue_encode::{Encoder, Kind as TextKind, eight_bits, item_text, text_hash};
+use accrue_encode::Encoder;
 use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
@@ -30,11 +33,12 @@ use accrue_lab::{
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
-use accrue_store::ItemVector;
+use accrue_model::ranker::ClickKind;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+pub use accrue_lab::CTR;
 use predictions::Predicted;
 pub use search::SEARCH;
 use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
@@ -63,6 +67,8 @@ pub struct Request {
     pub train: PathBuf,
     /// The test file, for protocols that need one.
     pub test: Option<PathBuf>,
+    /// The rows that decide when a click model has learned enough.
+    pub valid: Option<PathBuf>,
     /// Descriptions of items, for a search.
     pub items: Option<PathBuf>,
     /// Descriptions of users, for a stream.
@@ -92,6 +98,8 @@ pub fn models() -> Value {
     let online = Part::ALL
         .iter()
         .map(|part| json!({"model": part.name(), "what": part.what(), "protocols": ["stream", RISK, ARMS]}));
+    let clicks =
+        ClickKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": [CTR]}));
     let policies = [
         (LOGGED, "The policy whose log is the test file, estimated from the training file."),
         (SIMULATED, "A policy in simulated shops, to test whether the intervals cover the truth."),
@@ -99,7 +107,7 @@ pub fn models() -> Value {
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
         "protocols": [SEARCH]});
-    Value::Array(fitted.chain(ratings).chain(online).chain(policies).chain([words]).collect())
+    Value::Array(fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).collect())
 }
 
 /// Runs the evaluation with each model; `progress` is called with a share, and of what it is.
@@ -111,6 +119,9 @@ pub fn evaluate(
     request: &Request,
     progress: &(dyn Fn(f64, &str) + Sync),
 ) -> anyhow::Result<Vec<Value>> {
+    if request.protocol == CTR {
+        return clicks::clicks(config.learn.seed, request, progress);
+    }
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
@@ -118,7 +129,7 @@ pub fn evaluate(
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
             );
         }
     };
@@ -183,7 +194,8 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
     let encoder = run.pairs().get(ENCODER).map_or(&*run.config.content.encoder, |&name| name).to_owned();
     if settings.learn.models.content.enabled && !encoder.is_empty() {
         let encoder = Encoder::open(&encoder, &run.config.content.prefixes())?;
-        data.vectors = encoded(&encoder, &data.items)?;
+        let items = data.items.iter().map(|(place, item)| (*place, item));
+        data.vectors = vectors::vectors_of(&encoder, items, None, &|done| progress(done, "the vectors"))?;
     }
     let evaluated = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
     if let Some(path) = &request.predictions {
@@ -201,21 +213,6 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
 
 /// The setting of a stream that names the encoder.
 const ENCODER: &str = "content.encoder";
-
-/// The vectors of descriptions, each text encoded once.
-fn encoded(encoder: &Encoder, items: &[(usize, Item)]) -> anyhow::Result<Vec<(usize, ItemVector)>> {
-    let texts: BTreeSet<String> = items.iter().filter_map(|(_, item)| item_text(item)).collect();
-    let texts: Vec<String> = texts.into_iter().collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let vectors = encoder.encode(Some(TextKind::Passage), &texts, threads)?;
-    let space = encoder.space().0;
-    let of_item = |(place, item): &(usize, Item)| {
-        let text = item_text(item)?;
-        let (scale, codes) = eight_bits(&vectors[texts.binary_search(&text).ok()?]);
-        Some((*place, ItemVector { item: item.id.clone(), space, text: text_hash(&text), scale, codes }))
-    };
-    Ok(items.iter().filter_map(of_item).collect())
-}
 
 fn read_predictions(path: &Path) -> anyhow::Result<Vec<Hit>> {
     let name = path.display();
@@ -566,7 +563,7 @@ fn read(
                     refuse(refusal.rejection.reason.code());
                     continue;
                 }
-                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
+                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {
                     bail!("{}: events are needed here", request.train.display())
                 }
             };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use accrue_lab::{PredictedRating, Prediction};
+use accrue_lab::{PredictedClick, PredictedRating, Prediction};
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::json;
@@ -15,6 +15,8 @@ pub enum Predicted {
     Lists(Vec<Prediction>),
     /// Ratings.
     Ratings(Vec<PredictedRating>),
+    /// Probabilities of a click model.
+    Clicks(Vec<PredictedClick>),
 }
 
 /// Writes the predictions of each run, with the name of its model.
@@ -48,6 +50,7 @@ fn objects(out: &mut impl Write, runs: &[(String, Predicted)]) -> std::io::Resul
         match predicted {
             Predicted::Lists(lists) => lists.iter().try_for_each(|list| line(out, model, list))?,
             Predicted::Ratings(ratings) => ratings.iter().try_for_each(|rating| line(out, model, rating))?,
+            Predicted::Clicks(clicks) => clicks.iter().try_for_each(|click| line(out, model, click))?,
         }
     }
     Ok(())
@@ -63,11 +66,10 @@ fn rows(out: &mut impl Write, runs: &[(String, Predicted)], delimiter: u8) -> st
         }
         out.write_all(b"\n")
     };
-    let is_of_ratings = matches!(runs.first(), Some((_, Predicted::Ratings(_))));
-    if is_of_ratings {
-        row(&["model", "user", "trained_on", "item", "rating", "predicted"])?;
-    } else {
-        row(&["model", "user", "trained_on", "rank", "item", "score", "chosen"])?;
+    match runs.first() {
+        Some((_, Predicted::Ratings(_))) => row(&["model", "user", "trained_on", "item", "rating", "predicted"])?,
+        Some((_, Predicted::Clicks(_))) => row(&["model", "row", "label", "predicted"])?,
+        _ => row(&["model", "user", "trained_on", "rank", "item", "score", "chosen"])?,
     }
     for (model, predicted) in runs {
         match predicted {
@@ -85,6 +87,11 @@ fn rows(out: &mut impl Write, runs: &[(String, Predicted)], delimiter: u8) -> st
                 for one in ratings {
                     let (trained_on, rating) = (one.trained_on.to_string(), one.rating.to_string());
                     row(&[model, &one.user, &trained_on, &one.item, &rating, &one.predicted.to_string()])?;
+                }
+            }
+            Predicted::Clicks(clicks) => {
+                for one in clicks {
+                    row(&[model, &one.row.to_string(), &one.label.to_string(), &one.predicted.to_string()])?;
                 }
             }
         }

@@ -1,17 +1,28 @@
 //! The protocol `search`: a catalogue is indexed, judged queries are asked, and the lists are scored.
+//!
+//! With an encoder, items and queries get vectors as in a server. If several weights are given, each is tried, and every
+//! query is answered with what did best on the other queries.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
+use accrue_encode::{Encoder, Kind};
 use accrue_event::{Check, Item, RecordKind, RuleStatistics};
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
-use accrue_lab::search::{SearchReport, SearchedQuery, compare_searches, mistyped, read_judgments};
-use accrue_serve::search::{Admitted, Match, SearchIndex, Synonyms};
+use accrue_lab::search::{
+    Ratings, SearchReport, SearchedQuery, compare_searches, cross_validated, mistyped, read_judgments,
+};
+use accrue_model::Vectors;
+use accrue_serve::search::{Admitted, Match, QueryVector, SearchIndex, SearchReader, SimilarSettings, Synonyms};
+use accrue_store::N_FEATURES;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{BATCH, Run, number};
+use super::biased_clicks::{JudgedItem, JudgedQuery, simulate};
+use super::vectors::vectors_of;
+use super::{BATCH, ENCODER, Run, number};
 
 /// The name of the protocol.
 pub const SEARCH: &str = "search";
@@ -19,6 +30,10 @@ pub const SEARCH: &str = "search";
 pub const LEXICAL: &str = "lexical";
 /// Hits of a query that are read, so that ten judged ones are among them.
 const DEPTH: usize = 1_000;
+/// Folds over queries, where one of several settings is chosen.
+const FOLDS: usize = 5;
+/// Settings that are tried, at most.
+const MAX_TRIED: usize = 200;
 
 /// What to ask, out of `key=value` pairs.
 struct Asked {
@@ -28,6 +43,32 @@ struct Asked {
     /// For judged queries the text to send.
     sent: BTreeMap<String, String>,
     synonyms: Synonyms,
+    /// A folder, or `hashed`; empty for none.
+    encoder: String,
+    /// The file that keeps the vectors of items.
+    vectors: Option<PathBuf>,
+    /// What to try.
+    similar: Vec<SimilarSettings>,
+    /// Simulated searches to learn from, and the queries that are searched for, at most.
+    clicks: u64,
+    clicked_queries: usize,
+}
+
+/// The judged queries, and what answers them.
+struct Bench<'a> {
+    judgments: &'a BTreeMap<String, Ratings>,
+    asked: &'a Asked,
+    items: &'a [Item],
+    reader: SearchReader,
+    meanings: Option<Meanings>,
+}
+
+/// The vectors of items, and the encoder of queries.
+struct Meanings {
+    encoder: Encoder,
+    vectors: Vectors,
+    n_vectors: usize,
+    encode_s: f64,
 }
 
 /// Asks the judged queries of the test file in the catalogue of the items' file.
@@ -50,29 +91,24 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
     let index_s = started.elapsed().as_secs_f64();
     let reader = index.reader();
     reader.set_synonyms(&asked.synonyms);
-    let mut queries = Vec::with_capacity(judgments.len());
-    let mut took_ms = Vec::with_capacity(judgments.len());
-    for (nth, (query, ratings)) in judgments.iter().enumerate() {
-        let sent = match asked.typos {
-            Some(seed) => mistyped(query, seed, nth as u64),
-            None => asked.sent.get(query).unwrap_or(query).clone(),
-        };
-        let started = Instant::now();
-        let lexical = |found: Match| Some(Admitted { score: found.lexical, product: None });
-        let found = reader.read(&sent, asked.corrects)?.retrieve(&lexical, DEPTH)?;
-        took_ms.push(started.elapsed().as_secs_f64() * 1e3);
-        let ids: Vec<&str> =
-            found.candidates.iter().map(|hit| items[hit.found.item_idx as usize].id.as_str()).collect();
-        let scored = SearchedQuery::new(query, &sent, ratings, &ids);
-        queries.push(SearchedQuery { corrected: found.corrected.map(Into::into), ..scored });
-        progress((nth + 1) as f64 / judgments.len() as f64, "the queries");
+    let meanings = meanings(run, &asked, &items, progress)?;
+    let bench = Bench { judgments: &judgments, asked: &asked, items: &items, reader, meanings };
+    let mut took_ms = Vec::new();
+    let mut tried = Vec::with_capacity(asked.similar.len());
+    for (nth, similar) in asked.similar.iter().enumerate() {
+        tried.push(bench.ask(similar, &mut took_ms)?);
+        progress((nth + 1) as f64 / asked.similar.len() as f64, "the queries");
     }
+    let seed = run.config.learn.seed;
+    let (queries, chosen) = match tried.len() {
+        1 => (tried.swap_remove(0), Vec::new()),
+        _ => cross_validated(&tried, FOLDS, seed)?,
+    };
     if let Some(path) = &request.predictions {
         let lines = queries.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
         std::fs::write(path, lines.join("\n") + "\n")
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    let seed = run.config.learn.seed;
     let mut report = serde_json::to_value(SearchReport::new(&queries, seed))?;
     let settings: BTreeMap<_, _> = run.settings.iter().cloned().collect();
     took_ms.sort_by(f64::total_cmp);
@@ -85,14 +121,142 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
     if let (Some(report), Value::Object(more)) = (report.as_object_mut(), more) {
         report.extend(more);
     }
+    if let Some(Meanings { n_vectors, encode_s, .. }) = &bench.meanings {
+        report["n_vectors"] = json!(n_vectors);
+        report["cost"]["encode_s"] = json!(encode_s);
+    }
+    if !chosen.is_empty() {
+        report["tried"] = tried_settings(&asked.similar, &tried, seed);
+        report["chosen"] = chosen.iter().map(|&one| setting(&asked.similar[one])).collect();
+    }
+    if asked.clicks > 0 {
+        report["clicks"] = simulate(bench.judged()?, asked.clicks, asked.clicked_queries, seed);
+    }
     if let Some(other) = other {
         report["against"] = serde_json::to_value(compare_searches(&queries, &other, seed)?)?;
     }
     Ok(report)
 }
 
+/// The settings that were tried, each with its metrics over all queries.
+fn tried_settings(similar: &[SimilarSettings], tried: &[Vec<SearchedQuery>], seed: u64) -> Value {
+    let one = |(similar, queries): (&SimilarSettings, &Vec<SearchedQuery>)| {
+        let mut one = setting(similar);
+        one["metrics"] = json!(SearchReport::new(queries, seed).metrics);
+        one
+    };
+    similar.iter().zip(tried).map(one).collect()
+}
+
+fn setting(similar: &SimilarSettings) -> Value {
+    // Through f64, a number is written as it was given.
+    let shown = |value: f32| value.to_string().parse::<f64>().unwrap_or(f64::from(value));
+    json!({"similarity": shown(similar.weight), "floor": shown(similar.floor), "similar_items": similar.items})
+}
+
+impl Bench<'_> {
+    /// The answers to all queries under a setting.
+    fn ask(&self, similar: &SimilarSettings, took_ms: &mut Vec<f64>) -> anyhow::Result<Vec<SearchedQuery>> {
+        let (asked, mut vectors) = (self.asked, BTreeMap::new());
+        let mut queries = Vec::with_capacity(self.judgments.len());
+        for (nth, (query, ratings)) in self.judgments.iter().enumerate() {
+            let sent = match asked.typos {
+                Some(seed) => mistyped(query, seed, nth as u64),
+                None => asked.sent.get(query).unwrap_or(query).clone(),
+            };
+            let started = Instant::now();
+            let mut read = self.reader.read(&sent, asked.corrects)?;
+            if let Some(meanings) = self.meanings.as_ref().filter(|_| similar.weight > 0.0) {
+                let text = read.likely();
+                let vector = match vectors.get(&text) {
+                    Some(vector) => Arc::clone(vector),
+                    None => meanings.query(&text)?,
+                };
+                read.compare_with(&meanings.vectors, &vector, similar);
+                vectors.insert(text, vector);
+            }
+            let admit = |found: Match| Some(Admitted { score: found.relevance(), product: None });
+            let found = read.retrieve(&admit, DEPTH)?;
+            took_ms.push(started.elapsed().as_secs_f64() * 1e3);
+            let ids: Vec<&str> =
+                found.candidates.iter().map(|hit| self.items[hit.found.item_idx as usize].id.as_str()).collect();
+            let scored = SearchedQuery::new(query, &sent, ratings, &ids);
+            queries.push(SearchedQuery { corrected: found.corrected.map(Into::into), ..scored });
+        }
+        Ok(queries)
+    }
+}
+
+impl Bench<'_> {
+    /// The judged items of each query with their features, under the first setting.
+    fn judged(&self) -> anyhow::Result<Vec<JudgedQuery>> {
+        let places: BTreeMap<&str, u32> =
+            self.items.iter().enumerate().map(|(place, item)| (item.id.as_str(), place as u32)).collect();
+        let similar = &self.asked.similar[0];
+        let mut queries = Vec::with_capacity(self.judgments.len());
+        for (query, ratings) in self.judgments {
+            let mut read = self.reader.read(query, self.asked.corrects)?;
+            if let Some(meanings) = self.meanings.as_ref().filter(|_| similar.weight > 0.0) {
+                let vector = meanings.query(&read.likely())?;
+                read.compare_with(&meanings.vectors, &vector, similar);
+            }
+            let judged: Vec<(u32, f64)> =
+                ratings.iter().filter_map(|(id, rating)| Some((*places.get(&**id)?, *rating))).collect();
+            let matches = read.matches(&judged.iter().map(|(item, _)| *item).collect::<Vec<_>>())?;
+            let unit = read.unit();
+            let item = |(found, (item, rating)): (Match, (u32, f64))| {
+                let mut features = [0.0; N_FEATURES];
+                (features[0], features[1]) = (found.lexical / unit, found.similar / unit);
+                JudgedItem { item, rating, score: found.relevance() / unit, features }
+            };
+            let items = matches.into_iter().zip(judged).map(item).collect();
+            queries.push(JudgedQuery { text: query.clone(), items });
+        }
+        Ok(queries)
+    }
+}
+
+impl Meanings {
+    fn query(&self, text: &str) -> anyhow::Result<Arc<QueryVector>> {
+        let vectors = self.encoder.encode(Some(Kind::Query), &[text], 1)?;
+        Ok(QueryVector::new(self.encoder.space().0, &vectors[0]))
+    }
+}
+
+fn meanings(
+    run: &Run<'_>,
+    asked: &Asked,
+    items: &[Item],
+    progress: &(dyn Fn(f64, &str) + Sync),
+) -> anyhow::Result<Option<Meanings>> {
+    if asked.encoder.is_empty() {
+        return Ok(None);
+    }
+    let started = Instant::now();
+    let encoder = Encoder::open(&asked.encoder, &run.config.content.prefixes())?;
+    let of_items = vectors_of(&encoder, items.iter().enumerate(), asked.vectors.as_deref(), &|done| {
+        progress(done, "the vectors")
+    })?;
+    let mut vectors = Vectors::default();
+    of_items.iter().for_each(|(item, vector)| vectors.put(*item as u32, vector));
+    let encode_s = started.elapsed().as_secs_f64();
+    Ok(Some(Meanings { encoder, vectors, n_vectors: of_items.len(), encode_s }))
+}
+
 fn asked(run: &Run<'_>) -> anyhow::Result<Asked> {
-    let mut asked = Asked { corrects: true, typos: None, sent: BTreeMap::new(), synonyms: Synonyms::default() };
+    let own = &run.config.search.similar;
+    let mut asked = Asked {
+        corrects: true,
+        typos: None,
+        sent: BTreeMap::new(),
+        synonyms: Synonyms::default(),
+        encoder: run.config.content.encoder.clone(),
+        vectors: None,
+        similar: Vec::new(),
+        clicks: 0,
+        clicked_queries: usize::MAX,
+    };
+    let (mut weights, mut floors, mut items) = (vec![own.weight], vec![own.floor], vec![own.items]);
     for (key, value) in run.settings {
         match key.as_str() {
             "typo" => asked.corrects = number(Some(value), key, true)?,
@@ -103,12 +267,38 @@ fn asked(run: &Run<'_>) -> anyhow::Result<Asked> {
                 asked.sent = pairs.map(|(query, sent)| (query.to_string(), sent.to_string())).collect();
             }
             "synonyms" => asked.synonyms = Synonyms::parse(&text_of(Path::new(value))?)?,
+            "encoder" | ENCODER => asked.encoder.clone_from(value),
+            "vectors" => asked.vectors = Some(value.into()),
+            "similarity" => weights = numbers(value, key)?,
+            "floor" => floors = numbers(value, key)?,
+            "clicks" => asked.clicks = number(Some(value), key, 0)?,
+            "clicked_queries" => asked.clicked_queries = number(Some(value), key, 0)?,
+            "similar_items" => items = numbers(value, key)?,
             _ => {
-                bail!("there is no setting `{key}`; there is typo=true|false, typos=SEED, queries=FILE, synonyms=FILE")
+                bail!(
+                    "there is no setting `{key}`; there is typo=true|false, typos=SEED, queries=FILE, synonyms=FILE, \
+                     encoder=DIR, vectors=FILE, and, each with one value or several to choose from, similarity=WEIGHT, \
+                     floor=SIMILARITY, similar_items=N; clicks=SEARCHES and clicked_queries=N simulate learning from clicks"
+                )
             }
         }
     }
+    for &weight in &weights {
+        for &floor in &floors {
+            for &items in &items {
+                let similar = SimilarSettings { weight, floor, items, ..own.clone() };
+                similar.validate()?;
+                asked.similar.push(similar);
+            }
+        }
+    }
+    ensure!(asked.similar.len() <= MAX_TRIED, "{} settings; at most {MAX_TRIED} are tried", asked.similar.len());
     Ok(asked)
+}
+
+/// Numbers with commas between them.
+fn numbers<T: std::str::FromStr + Default>(value: &str, key: &str) -> anyhow::Result<Vec<T>> {
+    value.split(',').map(|one| number(Some(one.trim()), key, T::default())).collect()
 }
 
 /// A text file, plain or `.zst`.

@@ -243,7 +243,7 @@ pub fn read_table(
                 }
                 Entry::Undone(_, Undo::IfKnown) => continue,
                 Entry::Unreadable(refusal) => Err(refusal.rejection.reason.code().to_string()),
-                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
+                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {
                     bail!("{}: the mapping is for events here", path.display())
                 }
             };

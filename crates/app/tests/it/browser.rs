@@ -2,7 +2,7 @@
 //!
 //! The browser is Chromium, driven by `chromedriver` (the WebDriver protocol over plain HTTP). `ACCRUE_WEBDRIVER` names
 //! a driver that runs (`http://127.0.0.1:9515`); otherwise `chromedriver` is started from the path. Without either each
-//! test says that it is skipped. With `ACCRUE_PICTURES` the test of the page at `/` writes the README's picture into
+//! test says that it is skipped. With `ACCRUE_PICTURES` the test of the page at `/` writes the manual's picture into
 //! that folder.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::server::Server;
 
 /// A window of a browser without a screen.
-struct Browser {
+pub(crate) struct Browser {
     driver: Option<Child>,
     /// `127.0.0.1:9515`
     address: String,
@@ -25,7 +25,7 @@ struct Browser {
 
 impl Browser {
     /// A window, or `None` (and a line that says so) if there is no driver.
-    fn open(test: &str) -> Option<Self> {
+    pub(crate) fn open(test: &str) -> Option<Self> {
         let (driver, address) = match std::env::var("ACCRUE_WEBDRIVER") {
             Ok(url) => (None, url.trim_start_matches("http://").trim_end_matches('/').to_owned()),
             Err(_) => match start_driver() {
@@ -38,7 +38,8 @@ impl Browser {
         };
         let options =
             json!({"args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,1080"]});
-        let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}});
+        let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"}}}});
         let (status, answer) = drive(&address, "POST", "/session", &wanted.to_string());
         let session = answer["value"]["sessionId"].as_str().unwrap_or_default().to_owned();
         let browser = Self { driver, address, session };
@@ -49,34 +50,61 @@ impl Browser {
         Some(browser)
     }
 
-    fn command(&self, method: &str, path: &str, body: Value) -> Value {
+    pub(crate) fn command(&self, method: &str, path: &str, body: Value) -> Value {
         let body = if method == "GET" { String::new() } else { body.to_string() };
         let (status, answer) = drive(&self.address, method, &format!("/session/{}/{path}", self.session), &body);
         assert_eq!(status, 200, "{method} {path}: {answer}");
         answer["value"].clone()
     }
 
-    fn go(&self, url: &str) {
+    pub(crate) fn go(&self, url: &str) {
         self.command("POST", "url", json!({"url": url}));
     }
 
     /// What a function body in the page returns.
-    fn run(&self, script: &str) -> Value {
+    pub(crate) fn run(&self, script: &str) -> Value {
         self.command("POST", "execute/sync", json!({"script": script, "args": []}))
     }
 
     /// What an asynchronous function body in the page returns.
-    fn wait_for(&self, script: &str) -> Value {
+    pub(crate) fn wait_for(&self, script: &str) -> Value {
         let script =
             format!("const done = arguments[0]; (async () => {{ {script} }})().then(done, (e) => done(String(e)))");
         self.command("POST", "execute/async", json!({"script": script, "args": []}))
     }
 
     /// Clicks as a person does: the browser scrolls to the element and sends all events of a click.
-    fn click(&self, selector: &str) {
+    pub(crate) fn click(&self, selector: &str) {
         let found = self.command("POST", "element", json!({"using": "css selector", "value": selector}));
         let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str).unwrap_or_default();
         self.command("POST", &format!("element/{id}/click"), json!({}));
+    }
+}
+
+impl Browser {
+    /// Sets the size of the window.
+    pub(crate) fn resize(&self, width: u32, height: u32) {
+        // Narrower than a window can be is a phone.
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let cdp = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics});
+        self.command("POST", "goog/cdp/execute", cdp);
+    }
+
+    /// Presses keys, one after the other, where the focus is.
+    pub(crate) fn keys(&self, text: &str) {
+        let presses = text
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()})));
+        let presses: Vec<Value> = presses.collect();
+        self.command("POST", "actions", json!({"actions": [{"type": "key", "id": "keyboard", "actions": presses}]}));
+    }
+
+    /// Errors and refusals that the browser reported since the last call.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let log = self.command("POST", "se/log", json!({"type": "browser"}));
+        let lines = log.as_array().cloned().unwrap_or_default().into_iter();
+        let severe = lines.filter(|line| line["level"] == "SEVERE");
+        severe.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
 
@@ -351,7 +379,7 @@ fn the_page_at_the_root_recommends_and_searches_by_titles_in_a_real_browser() {
 }
 
 /// The bytes of a base64 text (RFC 4648).
-fn from_base64(text: &str) -> Vec<u8> {
+pub(crate) fn from_base64(text: &str) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut n_bits) = (0_u32, 0);

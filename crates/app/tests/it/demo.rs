@@ -68,6 +68,17 @@ impl Demo {
         serde_json::from_str(body).unwrap()
     }
 
+    /// A page for people.
+    fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        answer
+    }
+
     fn n_left_in_place(&self) -> usize {
         std::fs::read_dir(self.place.path()).unwrap().count()
     }
@@ -78,7 +89,15 @@ fn a_demo_of_some_visits_ends_by_itself_and_leaves_no_files() {
     let mut demo = Demo::start(&["--visits", "300", "--speed", "10000"]);
     let (code, rest) = demo.end();
     assert_eq!(code, Some(0), "{rest}");
-    for said in ["none of whom exist", "curl -s", "Simulated: 300 pages", "front page, learned", "quarantined 0."] {
+    for said in [
+        "  storefront  http://127.0.0.1:",
+        "/console\n",
+        "none of whom exist",
+        "curl -s",
+        "Simulated: 300 pages",
+        "front page, learned",
+        "quarantined 0.",
+    ] {
         assert!(rest.contains(said), "{said:?} is missing:\n{rest}");
     }
     assert_eq!(demo.n_left_in_place(), 0);
@@ -103,6 +122,14 @@ fn a_demo_answers_others_and_ends_at_once_when_interrupted() {
         let items = answer["items"].as_array().or(answer["hits"].as_array()).unwrap();
         assert_eq!(items.len(), 3, "{path}: {answer}");
     }
+    let front = demo.page("/");
+    assert!(front.contains("/shop/assets/shop.js") && front.contains("The simulated shop"), "{front}");
+    assert!(demo.page("/console").contains("href=\"/console/quality\""));
+    // What a visitor does counts at the time of the simulated shop, which is behind the clock.
+    let item = quoted("/v1/items/").split('/').next().unwrap().to_owned();
+    let clicked = format!(r#"{{"events":[{{"type":"click","session":"you-1","item":"{item}"}}]}}"#);
+    let mut taken = demo.ask("POST /shop/events", &clicked);
+    assert_eq!(taken["accepted"].as_u64().unwrap() + taken["repaired"].as_u64().unwrap(), 1, "{}", taken.take());
     assert_eq!(demo.n_left_in_place(), 1);
     let asked = Instant::now();
     let killed = Command::new("kill").args(["-INT", &demo.process.id().to_string()]).status().unwrap();

@@ -287,3 +287,75 @@ fn a_policy_is_estimated_from_the_log_of_another_or_refused() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("at least 5000 are required"));
 }
+
+/// Rows in which users of even and odd numbers click on items of their own parity, with a price that says nothing.
+fn clicks(n: u32, seed: u32) -> String {
+    let row = |row: u32| {
+        let mixed = row.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503));
+        let (user, item, price) = (mixed >> 8 & 15, mixed >> 16 & 15, mixed >> 24);
+        let is_noise = mixed.is_multiple_of(11);
+        let label = if (user % 2 == item % 2) == is_noise { "-1" } else { "1" };
+        format!("{label} user={user} item={item} price:{price}\n")
+    };
+    (0..n).map(row).collect()
+}
+
+#[test]
+fn click_models_are_compared_on_labelled_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "train.txt", &clicks(3_000, 1));
+    write(folder.path(), "test.txt", &clicks(1_000, 2));
+    let files = ["evaluate", "--protocol", "ctr", "--train", "train.txt", "--test", "test.txt", "--json"];
+    let small = ["--set", "batch=128", "--set", "learning_rate=0.01", "--set", "l2=0.001", "--set", "epochs=8"];
+    let deep = ["--model", "deepfm", "--set", "hidden=16", "--set", "layers=1", "--predictions", "rows.csv"];
+    let mut report = json(folder.path(), &[&files[..], &deep, &small].concat());
+    let auc = report["metrics"]["auc"].as_f64().unwrap();
+    assert!(auc > 0.85, "{report}");
+    assert!(report["ci95"]["auc"][0].as_f64().unwrap() <= auc && report["deciles"].as_array().unwrap().len() == 10);
+    assert_eq!((&report["data"]["fields_by"], &report["data"]["n_fields"]), (&"column".into(), &3.into()));
+    let rows = std::fs::read_to_string(folder.path().join("rows.csv")).unwrap();
+    assert_eq!((rows.lines().count(), rows.lines().next()), (1_001, Some("model,row,label,predicted")));
+    let mut again = json(folder.path(), &[&files[..], &deep, &small].concat());
+    (report["cost"], again["cost"]) = (Value::Null, Value::Null);
+    assert_eq!(report.to_string(), again.to_string());
+
+    let online = json(folder.path(), &[&files[..], &["--model", "pairs", "--set", "mode=online"]].concat());
+    for metric in ["auc", "prequential.auc"] {
+        assert!(online["metrics"][metric].as_f64().unwrap() > 0.8, "{online}");
+    }
+    assert!(online["cost"]["events_per_s"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn labelled_rows_that_cannot_be_used_are_refused_with_the_line_and_what_was_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "good.txt", "1 a b\n0 a c\n1 a b\n0 d c\n");
+    write(folder.path(), "wide.txt", "1 a b c\n");
+    write(folder.path(), "label.txt", "1 a b\nyes a b\n");
+    write(folder.path(), "number.txt", "1 a x:1e999\n0 b x:2\n");
+    write(folder.path(), "one.txt", "1 a\n1 b\n");
+    write(folder.path(), "empty.txt", "");
+    for (train, test, more, parts) in [
+        ("good.txt", "wide.txt", &[][..], &["line 1", "4 words"][..]),
+        ("label.txt", "good.txt", &[], &["line 2", "a label of `yes`"]),
+        ("number.txt", "good.txt", &[], &["1e999", "not a number"]),
+        ("one.txt", "good.txt", &[], &["the same label"]),
+        ("empty.txt", "good.txt", &[], &["empty"]),
+        ("good.txt", "good.txt", &["--set", "depth=3"], &["depth", "learning_rate"]),
+        ("good.txt", "good.txt", &["--set", "holdout=2"], &["holdout"]),
+        ("good.txt", "good.txt", &["--items", "good.txt"], &["--items", "ctr"]),
+        ("good.txt", "good.txt", &["--map", "user=a"], &["leave out --mapping"]),
+    ] {
+        let base = ["evaluate", "--protocol", "ctr", "--model", "fm", "--train", train, "--test", test];
+        let output = run(folder.path(), &[&base[..], more].concat());
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{train} {test} {more:?}: {message}");
+        assert!(parts.iter().all(|part| message.contains(part)), "{train} {test} {more:?}: {message}");
+    }
+    let without_test = ["evaluate", "--protocol", "ctr", "--model", "fm", "--train", "good.txt"];
+    let message = String::from_utf8_lossy(&run(folder.path(), &without_test).stderr).into_owned();
+    assert!(message.contains("--test"), "{message}");
+    let unknown = ["evaluate", "--protocol", "ctr", "--model", "als", "--train", "good.txt", "--test", "good.txt"];
+    let message = String::from_utf8_lossy(&run(folder.path(), &unknown).stderr).into_owned();
+    assert!(message.contains("finalmlp"), "{message}");
+}

@@ -240,6 +240,7 @@ fn write_log(dir: &Path, lose_every: Option<u64>) {
                 propensities,
                 arm: Some(Assignment { experiment: "leaders".into(), arm: arm.into() }),
                 ranks,
+                asked: Box::default(),
             };
             log.append(Timestamp(at), &[Body::Served(Box::new(served))]).unwrap();
             if clicked {

@@ -158,6 +158,12 @@ fn rules_of_the_shop_hold_from_the_next_answer_on() {
     assert_eq!(shop.get("/v1/search?q=linen").json()["total"], 2);
     assert_eq!(shop.get("/v1/recommend/anybody?n=10").json()["total"], 2);
 
+    let typo = json!({"rules": [{"name": "x", "action": "hide", "filter": "NOT colur:red"}]});
+    let problem = shop.json("PUT", "/v1/rules", &typo).problem(400, "invalid_value");
+    assert!(
+        problem["field"] == "rules[0].filter" && problem["detail"].as_str().unwrap().contains("colur"),
+        "{problem}"
+    );
     let problem = shop.post("/v1/rules", &json!({"name": "x", "action": "boost", "filter": "price:"}));
     assert_eq!(problem.problem(400, "invalid_value")["field"], "factor");
     let body = json!({"rules": [{"name": "x", "action": "explode", "items": ["a"]}]});

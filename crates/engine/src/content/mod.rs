@@ -1,5 +1,6 @@
-//! Content: the encoder that computes the vectors of items, its settings, its thread and its state.
+//! Content: the encoder that computes the vectors of items and queries, its settings, its threads and its state.
 
+pub(crate) mod queries;
 mod status;
 pub(crate) mod thread;
 

@@ -70,13 +70,15 @@ impl EncoderThread {
     }
 
     /// Opens the encoder, again and again until that succeeds.
-    fn open(&mut self, changes: &Receiver<ItemIdx>) -> Result<Encoder, Ended> {
+    fn open(&mut self, changes: &Receiver<ItemIdx>) -> Result<Arc<Encoder>, Ended> {
         let mut retry = RETRY;
         loop {
             match Encoder::open(&self.config.encoder, &self.config.prefixes()) {
                 Ok(encoder) => {
                     let mut status = self.shared.content.lock();
                     (status.space, status.last_error) = (Some(encoder.space().to_string()), None);
+                    let encoder = Arc::new(encoder);
+                    self.shared.queries.use_encoder(encoder.clone());
                     return Ok(encoder);
                 }
                 Err(error) => {

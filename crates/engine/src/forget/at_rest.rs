@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use accrue_event::UserId;
 use accrue_store::{Log, LogReader, Noted, Offset, PendingErasure};
-use accrue_train::{Traces, digest, erase, find_traces, rebuild, refuse_if_pruned};
+use accrue_train::{
+    Traces, digest, erase, find_traces, is_same_person, rebuild, refuse_if_pruned, with_other_spellings,
+};
 use serde::Serialize;
 
 use super::mentions::mentions;
@@ -46,6 +48,7 @@ pub struct Forgotten {
 pub fn traces(dir: &Path, config: &Config, users: &BTreeSet<UserId>) -> Result<Forgotten, EngineError> {
     let started = Instant::now();
     let mut log = LogReader::open(dir)?;
+    let users = &with_other_spellings(&mut log, users)?;
     let traces = find_traces(&mut log, users, mentions)?;
     refuse_if_pruned(&mut log, &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
     // A checkpoint before the first record stays, and learning begins there.
@@ -73,6 +76,7 @@ pub fn forget(
     if !begun.is_empty() {
         carry_out(&mut log, dir, config, &begun.offsets, |_, _| {})?;
     }
+    let users = &with_other_spellings(&mut log.reader(), users)?;
     let traces = find_traces(&mut log.reader(), users, mentions)?;
     refuse_if_pruned(&mut log.reader(), &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
     if traces.offsets.is_empty() {
@@ -150,10 +154,11 @@ fn report(
     state: Option<String>,
     started: Instant,
 ) -> Forgotten {
+    let is_unknown = |user: &&UserId| !traces.records.keys().any(|found| is_same_person(found, user));
     let asked = traces.records.iter().filter(|(user, _)| users.contains(*user));
     Forgotten {
         users: asked.map(|(user, &n_records)| (user.clone(), n_records)).collect(),
-        unknown: users.iter().filter(|user| !traces.records.contains_key(*user)).cloned().collect(),
+        unknown: users.iter().filter(is_unknown).cloned().collect(),
         records: traces.offsets.len() as u64,
         first: traces.first().map(|Offset(first)| first),
         checkpoints_removed,

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use accrue_event::UserId;
 use accrue_store::{Facts, Log, LogReader, PendingErasure};
-use accrue_train::{Recovered, Traces, erase, find_traces, recover, refuse_if_pruned};
+use accrue_train::{
+    Recovered, Traces, erase, find_traces, is_same_person, recover, refuse_if_pruned, with_other_spellings,
+};
 
 use super::at_rest::finish_forgetting;
 use super::mentions::mentions;
@@ -75,6 +77,8 @@ impl Engine {
             Ok(begun) => {
                 slot.begin(&begun);
                 erasure.hide(begun.users.clone());
+                // Whose visits these are is not known.
+                self.inner.visits.clear();
                 if slot.is_waiting {
                     slot.next = Some(begun);
                     erasure.notify();
@@ -101,6 +105,7 @@ impl Engine {
         let mut users: BTreeSet<UserId> = asked.union(&hidden).cloned().collect();
         users.extend(pending.noted()?.users);
         let mut log = running.log.lock().another();
+        let users = with_other_spellings(&mut log, &users)?;
         // Until the note is written nothing may be removed that the erasure needs; afterwards retention waits for its end.
         let _pruning = running.shared.pruning.lock();
         let mut traces = find_traces(&mut log, &users, mentions)?;
@@ -109,7 +114,9 @@ impl Engine {
             let settings = learn_settings(&inner.config);
             refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, &users, &traces)?;
         }
-        if let Some(unknown) = asked.difference(&hidden).find(|user| !traces.records.contains_key(*user)) {
+        if let Some(unknown) =
+            asked.difference(&hidden).find(|asked| !traces.records.keys().any(|user| is_same_person(user, asked)))
+        {
             return Err(EngineError::NotFound { what: Resource::User, id: unknown.to_string() });
         }
         let noted = pending.begin(&traces.offsets, &users)?;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use accrue_event::{EventId, MisspeltField, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
+use accrue_event::{
+    EventId, MisspeltField, Namespace, RawEvent, RawItem, RawPatch, RawUser, RawValue, RecordKind, Refusal, Timestamp,
+};
 use serde::Serialize;
 
 /// An incoming event, item or user.
@@ -19,6 +21,25 @@ impl<R> From<R> for Incoming<R> {
     fn from(raw: R) -> Self {
         Self::Record(raw)
     }
+}
+
+/// A record of a source that has records of several kinds, in the order of the source.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An event.
+    Event(RawEvent),
+    /// An item, as it is from here on.
+    Item(RawItem),
+    /// Some fields of an item.
+    Patch(RawPatch),
+    /// A user, as they are described from here on.
+    User(RawUser),
+    /// The item of this id is no longer sold.
+    ItemRemoved(RawValue),
+    /// The user of this id is no longer described.
+    UserRemoved(RawValue),
+    /// It could not be read, or a rule of the mapping refuses it.
+    Refused(Refusal),
 }
 
 /// The sender of a batch of events.
@@ -78,6 +99,9 @@ pub struct Ingested {
     /// Refused as before: counted among the duplicates, since the quarantine has them already.
     #[serde(skip)]
     pub refused_again: Vec<Refused>,
+    /// Of a whole catalogue: items that were retired because it lacks them; `None` of any other batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retired: Option<u64>,
     /// Names that were kept as attributes or properties and are near those of fields, by name.
     pub misspelt: Vec<MisspeltField>,
     /// The log's end after this batch: its records are before it.

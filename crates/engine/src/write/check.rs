@@ -80,7 +80,11 @@ impl Writer {
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
-                    bodies.push(self.admit(checked, sender, arrival, &facts, group));
+                    let choice = shared.recent_searches.choice(&checked.event, &facts);
+                    let body = self.admit(checked, sender, arrival, &facts, group);
+                    let choice = choice.filter(|_| matches!(body, Body::Event(_)));
+                    bodies.push(body);
+                    bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
                 }
             }
         }
@@ -182,7 +186,7 @@ impl Writer {
     /// The record of an event that the check passed and the log does not have.
     fn admit(
         &mut self,
-        checked: CheckedEvent,
+        mut checked: CheckedEvent,
         sender: &Sender,
         arrival: Arrival,
         facts: &Facts,
@@ -191,6 +195,7 @@ impl Writer {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
         let inert = if sender.is_published() {
+            self.limit_query(&mut checked.event, sender, arrival.stamp);
             self.admit_published(&checked.event, sender, facts, arrival.stamp, group).err()
         } else {
             group.items.extend(named.filter(|_| item.is_none()).cloned());
@@ -244,9 +249,13 @@ impl Writer {
         outcome.misspelt = misspelt.into_vec();
         // A feed of which nothing can be used is no catalogue.
         let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
-        if sync && names_all && any_taken {
-            let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
-            bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
+        if sync {
+            let n_described = bodies.len();
+            if names_all && any_taken {
+                let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
+                bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
+            }
+            outcome.retired = Some((bodies.len() - n_described) as u64);
         }
         drop(facts);
         self.finish(outcome, refusals, bodies)

@@ -1,10 +1,10 @@
 //! What the writer can be asked to do.
 
 use accrue_event::{Check, EventId, RawEvent, RawItem, RawPatch, RawUser};
-use accrue_store::{Body, Detached, Facts, Offset};
+use accrue_store::{Body, Detached, Facts, Offset, SourcePosition};
 use tokio::sync::oneshot;
 
-use super::batch::{Incoming, Ingested, Sender};
+use super::batch::{Change, Incoming, Ingested, Sender};
 use crate::error::EngineError;
 
 /// A job of the writer, with the place where its answer goes.
@@ -19,6 +19,8 @@ pub(crate) enum Job {
     Users(Vec<Incoming<RawUser>>, Reply<Ingested>),
     /// Tell which events the log has.
     Find(Vec<EventId>, Reply<Vec<bool>>),
+    /// Take what came of a source, with how far it was read.
+    Changes(Vec<Change>, Option<SourcePosition>, Reply<Ingested>),
     /// Write the records that an edit makes.
     Edit(Edit, Reply<Offset>),
     /// Judge quarantined records again, and take in those that pass.

@@ -77,7 +77,7 @@ pub(crate) fn patch_record(before: &Item, after: &Item) -> Body {
     }
 }
 
-fn not_in_catalogue(id: &ItemId) -> Rejection {
+pub(super) fn not_in_catalogue(id: &ItemId) -> Rejection {
     let detail = format!("id: the catalogue has no item {:?}; send its description first", excerpt(id.as_str()));
     Rejection::new(Reason::NotInCatalogue, detail)
 }

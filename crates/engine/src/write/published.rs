@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use accrue_event::{Attribute, Event, EventType, Outcome, RawEvent, Refusal, Repair, Timestamp};
+use accrue_event::{Attribute, Event, EventType, Outcome, RawEvent, Refusal, Repair, Timestamp, normalised};
 use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_hash, shopper_name};
 
 use super::batch::{Ingested, Refused, Sender};
@@ -71,7 +71,7 @@ impl Writer {
             && event.event_type != EventType::Impression
         {
             let most = settings.sessions_per_item as usize;
-            if !self.addresses.admit(*address, item, shopper_hash(&shopper), received_at, most) {
+            if !self.addresses.admit(*address, item.as_str(), shopper_hash(&shopper), received_at, most) {
                 return Err(InertReason::TooManySessions);
             }
         }
@@ -91,6 +91,21 @@ impl Writer {
         counts.add_shopper(received_at);
         group.published.shoppers.insert(name);
         Ok(())
+    }
+
+    /// Takes the search text from a choice of a published key if too many sessions of its address chose this item after
+    /// it. The choice has its other effects; what is found first after a search is not decided by a few invented sessions.
+    pub(super) fn limit_query(&mut self, event: &mut Event, sender: &Sender, received_at: Timestamp) {
+        let most = self.check.settings().published.sessions_per_query as usize;
+        if let (Sender::Published { address: Some(address), .. }, Some(item), Some(query)) =
+            (sender, &event.item, &event.query)
+            && event.event_type != EventType::Impression
+        {
+            let after = format!("{item}\n{}", normalised(query));
+            if !self.addresses.admit(*address, &after, shopper_hash(&event.shopper()), received_at, most) {
+                event.query = None;
+            }
+        }
     }
 
     /// Refuses records of a published key: as many as the hour has room for go into quarantine, cut to a bounded

@@ -80,6 +80,7 @@ mod tests {
             propensities: Vec::new(),
             arm: None,
             ranks: Vec::new(),
+            asked: Box::default(),
         }
     }
 

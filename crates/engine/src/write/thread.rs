@@ -33,6 +33,7 @@ impl Writer {
                 Job::Patches(patches, reply) => drop(reply.send(self.patches(patches))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
                 Job::Find(ids, reply) => drop(reply.send(self.has_events(&ids))),
+                Job::Changes(changes, read, reply) => drop(reply.send(self.changes(changes, read))),
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
                 Job::Release(offsets, reply) => drop(reply.send(self.release(&offsets))),
                 Job::Drop(offsets, reply) => drop(reply.send(self.drop_quarantined(&offsets))),

@@ -8,3 +8,4 @@ mod forgetting;
 mod published;
 mod reopening;
 mod retention;
+mod sources;

@@ -395,6 +395,7 @@ impl<'m> Binding<'m> {
             quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
             skip: rule.skip,
             undo: rule.undo,
+            delete: rule.delete,
             describes: rule.describe != Some(false),
             unless_variant: rule.unless_variant,
         })

@@ -33,6 +33,10 @@ pub enum Mapped {
     Item(RawItem),
     /// A user.
     User(RawUser),
+    /// The item of this id is no longer sold.
+    ItemRemoved(RawValue),
+    /// The description of the user of this id is to be removed.
+    UserRemoved(RawValue),
     /// A row that a rule of the mapping quarantines.
     Quarantined {
         /// The reason.
@@ -87,6 +91,7 @@ enum Fate {
     /// A record that takes back the event that it would be.
     Undone(Undo),
     Refused(Rejection),
+    Deleted,
     Skipped,
 }
 
@@ -151,7 +156,8 @@ impl BoundMapping {
             RecordKind::Events => {
                 let mut event = RawEvent { properties: rest, ..RawEvent::default() };
                 match this.fill(row, None, |field, value| set(event.field_mut(field), value)) {
-                    Fate::Skipped => Mapped::Skipped,
+                    // A valid mapping deletes no event.
+                    Fate::Skipped | Fate::Deleted => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
                     fate => {
                         let (item, undo) = match fate {
@@ -175,6 +181,7 @@ impl BoundMapping {
                 }
                 match fate {
                     Fate::Skipped => Mapped::Skipped,
+                    Fate::Deleted => Mapped::ItemRemoved(item.id),
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
                     // Shopify has a row of its own for each further picture of a product.
                     _ if item.id.is_missing()
@@ -190,6 +197,7 @@ impl BoundMapping {
                 let mut user = RawUser { attributes: rest, ..RawUser::default() };
                 match this.fill(row, None, |field, value| set(user.field_mut(field), value)) {
                     Fate::Skipped => Mapped::Skipped,
+                    Fate::Deleted => Mapped::UserRemoved(user.id),
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
                     Fate::Record | Fate::Undescribed | Fate::Undone(_) => Mapped::User(user),
                 }
@@ -256,6 +264,9 @@ impl BoundMapping {
             }
             if let Some(undo) = rule.undo {
                 return Fate::Undone(undo);
+            }
+            if rule.delete {
+                return Fate::Deleted;
             }
             if let Some((code, column)) = &rule.quarantine {
                 return Fate::Refused(self.refuse(code, column, rule, row));

@@ -45,9 +45,15 @@ pub enum MappingError {
     },
     /// A rule without an effect.
     #[error(
-        "rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `describe`, `quarantine`, `undo` or `skip`"
+        "rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `describe`, `quarantine`, `undo`, `skip` or `delete`"
     )]
     Idle {
+        /// The number of the rule, from 1.
+        rule: usize,
+    },
+    /// A rule that deletes events.
+    #[error("rule {rule}: `delete` is for items and users, but `kind` is `events`; an event stays, use `skip`")]
+    DeletedEvent {
         /// The number of the rule, from 1.
         rule: usize,
     },

@@ -209,7 +209,7 @@ impl Mapping {
                 return Err(MappingError::Scale { field: field.clone(), factor: *factor });
             }
         }
-        self.rule.iter().enumerate().try_for_each(|(idx, rule)| rule.validate(idx + 1, fields))
+        self.rule.iter().enumerate().try_for_each(|(idx, rule)| rule.validate(idx + 1, self.kind))
     }
 
     /// Whether a time in this text is read by this `time_format`.

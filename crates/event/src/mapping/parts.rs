@@ -108,6 +108,8 @@ pub(super) struct BoundRule {
     pub quarantine: Option<(Box<str>, Box<str>)>,
     pub skip: bool,
     pub undo: Option<Undo>,
+    /// Whether the row removes what it names.
+    pub delete: bool,
     /// Whether the row says something of the item of its event.
     pub describes: bool,
     /// Whether variants of products are left alone.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Names;
 use super::cell::Reading;
 use super::error::{MappingError, known_fields};
-use crate::Reason;
 use crate::raw_value::RawValue;
+use crate::{Reason, RecordKind};
 
 /// A test on one cell, and the changes to make if it holds. A rule without a test applies to every row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,10 @@ pub struct MappingRule {
     pub optional: bool,
     /// Leaves the row out: it is no record and no fault. Later rules are not applied.
     pub skip: bool,
+    /// The row says that the item is no longer sold, or that the user's description is to be removed. Later rules are not
+    /// applied.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub delete: bool,
 }
 
 /// What becomes of an event that is taken back.
@@ -93,14 +97,24 @@ impl MappingRule {
         self.conditions().map(|when| &*when.column).chain(self.copy.values().flat_map(Names::iter))
     }
 
-    pub(super) fn validate(&self, rule: usize, fields: &'static [&'static str]) -> Result<(), MappingError> {
+    pub(super) fn validate(&self, rule: usize, kind: RecordKind) -> Result<(), MappingError> {
+        let fields = kind.fields();
         known_fields("rule.set", self.set.keys(), fields)?;
         known_fields("rule.copy", self.copy.keys(), fields)?;
         known_fields("rule.clear", self.clear.iter(), fields)?;
         known_fields("rule.absolute", self.absolute.iter(), fields)?;
         let idle = self.set.is_empty() && self.copy.is_empty() && self.clear.is_empty() && self.absolute.is_empty();
-        if idle && self.quarantine.is_none() && !self.skip && self.describe.is_none() && self.undo.is_none() {
+        if idle
+            && self.quarantine.is_none()
+            && !self.skip
+            && !self.delete
+            && self.describe.is_none()
+            && self.undo.is_none()
+        {
             return Err(MappingError::Idle { rule });
+        }
+        if self.delete && kind == RecordKind::Events {
+            return Err(MappingError::DeletedEvent { rule });
         }
         if let Some(code) = self.quarantine.as_ref().filter(|code| !is_code(code)) {
             return Err(MappingError::ReasonCode { rule, code: code.clone() });

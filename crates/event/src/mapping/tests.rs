@@ -21,6 +21,7 @@ fn shown(mapped: Mapped) -> (String, Option<String>) {
         Mapped::Item(item) => (item.to_json(), None),
         Mapped::User(user) => (user.to_json(), None),
         Mapped::Quarantined { rejection, raw } => (rejection.to_string(), Some(raw.into())),
+        Mapped::ItemRemoved(id) | Mapped::UserRemoved(id) => (format!("removed {id:?}"), None),
         Mapped::Skipped => ("skipped".into(), None),
     }
 }
@@ -481,4 +482,33 @@ fn an_element_of_an_event_without_an_item_is_left_out() {
     let json = r#"{"name":"view","user":"u","at":1,"items":[{"id":"A"},{"id":"(not set)"},{"id":"B"}]}"#;
     let records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap());
     assert!(matches!(records[..], [Mapped::Event { .. }, Mapped::Skipped, Mapped::Event { .. }]), "{records:?}");
+}
+
+#[test]
+fn a_rule_deletes_items_and_users_and_no_event() {
+    let rule = "[[rule]]\nwhen = { column = 'op', equals = 'd' }\ndelete = true\n";
+    let of_kind = |kind: &str| format!("kind = '{kind}'\ndrop_columns = ['op']\n{rule}");
+    let items: Mapping = toml::from_str(&of_kind("items")).unwrap();
+    assert_eq!(map(&items, &["op", "id"], &["d", "mug"]).0, "removed Text(\"mug\")");
+    assert_eq!(map(&items, &["op", "id"], &["u", "mug"]).0, r#"{"id":"mug"}"#);
+    let users: Mapping = toml::from_str(&of_kind("users")).unwrap();
+    assert_eq!(map(&users, &["op", "id"], &["d", "ann"]).0, "removed Text(\"ann\")");
+    let events: Mapping = toml::from_str(&of_kind("events")).unwrap();
+    let refused = events.validate().unwrap_err().to_string();
+    assert!(refused.contains("`delete` is for items and users"), "{refused}");
+}
+
+#[test]
+fn a_change_of_a_captured_table_is_a_description_or_a_deletion() {
+    let mapping: Mapping = toml::from_str(
+        "kind = 'items'\ndrop_columns = ['*']\n[fields]\nid = ['after.id', 'before.id']\ntitle = 'after.title'\n\
+         [[rule]]\nwhen = { column = 'op', equals = 'd' }\ndelete = true\n",
+    )
+    .unwrap();
+    let of = |json: &str| {
+        let mut records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap());
+        shown(records.remove(0)).0
+    };
+    assert_eq!(of(r#"{"op":"u","before":null,"after":{"id":7,"title":"Mug"}}"#), r#"{"id":7,"title":"Mug"}"#);
+    assert_eq!(of(r#"{"op":"d","before":{"id":7,"title":"Mug"},"after":null}"#), "removed Int(7)");
 }

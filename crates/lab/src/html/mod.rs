@@ -159,7 +159,7 @@ pub fn main_metric(report: &Value) -> String {
 
 /// Whether less is better.
 fn is_error(metric: &str) -> bool {
-    matches!(metric, "rmse" | "mae")
+    matches!(metric, "rmse" | "mae" | "logloss")
 }
 
 /// The reports by their main metric.

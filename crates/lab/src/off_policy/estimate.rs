@@ -96,9 +96,7 @@ pub enum OffPolicyError {
 pub fn estimate(decisions: &[Decision], settings: &OffPolicySettings) -> Result<Estimates, OffPolicyError> {
     decisions.iter().enumerate().try_for_each(|(idx, decision)| validate(idx, decision))?;
     let raw: Vec<f64> = decisions.iter().map(|decision| decision.target / decision.propensity).collect();
-    let (sum, squares) =
-        raw.iter().fold((0.0, 0.0), |(sum, squares), weight| (sum + weight, squares + weight * weight));
-    let n_effective = if squares > 0.0 { sum * sum / squares } else { 0.0 };
+    let (sum, n_effective) = (raw.iter().sum::<f64>(), n_effective(&raw));
     if n_effective < settings.least_effective || decisions.is_empty() {
         return Err(OffPolicyError::TooFewEffective { effective: n_effective, least: settings.least_effective });
     }
@@ -108,7 +106,7 @@ pub fn estimate(decisions: &[Decision], settings: &OffPolicySettings) -> Result<
     users.sort_unstable();
     users.dedup();
     let n_users = users.len();
-    let doubly_robust = doubly_robust(decisions, &weights, settings);
+    let doubly_robust = doubly_robust_terms(decisions, &weights, settings);
     let over = |term: &dyn Fn(usize) -> (f64, f64)| {
         let terms = decisions.iter().enumerate().map(|(idx, decision)| {
             let (y, x) = term(idx);
@@ -147,8 +145,27 @@ fn validate(idx: usize, decision: &Decision) -> Result<(), OffPolicyError> {
     }
 }
 
+/// Number of decisions of the target policy itself that would contain as much information as these weights: `(Σ w)² / Σ w²`.
+pub fn n_effective(weights: &[f64]) -> f64 {
+    let (sum, squares) =
+        weights.iter().fold((0.0, 0.0), |(sum, squares), weight| (sum + weight, squares + weight * weight));
+    if squares > 0.0 { sum * sum / squares } else { 0.0 }
+}
+
+/// The doubly robust term of each decision, for differences of two policies. The mean of the terms is the estimate.
+///
+/// # Errors
+/// [`OffPolicyError::Number`].
+pub fn doubly_robust(decisions: &[Decision], settings: &OffPolicySettings) -> Result<Vec<f64>, OffPolicyError> {
+    decisions.iter().enumerate().try_for_each(|(idx, decision)| validate(idx, decision))?;
+    let most = settings.clip.unwrap_or(f64::INFINITY);
+    let weights: Vec<f64> =
+        decisions.iter().map(|decision| (decision.target / decision.propensity).min(most)).collect();
+    Ok(doubly_robust_terms(decisions, &weights, settings))
+}
+
 /// The doubly robust term of each decision, with the reward model fitted on the other parts of the users.
-fn doubly_robust(decisions: &[Decision], weights: &[f64], settings: &OffPolicySettings) -> Vec<f64> {
+fn doubly_robust_terms(decisions: &[Decision], weights: &[f64], settings: &OffPolicySettings) -> Vec<f64> {
     let folds = settings.folds.max(2);
     let part = |decision: &Decision| accrue_kernel::random(settings.seed, FOLDS, u64::from(decision.user), 0) % folds;
     let mut terms = vec![0.0; decisions.len()];

@@ -24,7 +24,7 @@ mod reward_model;
 mod sequence;
 mod simulated;
 
-pub use estimate::{Estimates, OffPolicyError, OffPolicySettings, estimate};
+pub use estimate::{Estimates, OffPolicyError, OffPolicySettings, doubly_robust, estimate, n_effective};
 pub use interval::{Estimate, clustered};
 pub use list::{ListPolicy, ShownList};
 pub use open_bandit::{OpenBanditReport, OpenBanditRequest, evaluate_open_bandit};

@@ -112,6 +112,12 @@ pub enum LineFault {
     /// A click that is neither 0 nor 1.
     #[error("a click of {0}")]
     Click(u32),
+    /// A label that is neither 1 nor 0 nor −1.
+    #[error("a label of `{0}`")]
+    Label(String),
+    /// A feature without a name.
+    #[error("`{0}` is not a feature")]
+    Feature(String),
     /// A query without a tab.
     #[error("no tab")]
     NoTab,

@@ -5,6 +5,7 @@
 //! guess.
 
 mod bandit;
+mod clicks;
 mod histories;
 mod lines;
 mod ratings;
@@ -15,6 +16,7 @@ mod timed;
 mod vocabulary;
 
 pub use bandit::{BanditCells, BanditData, BanditLine, read_bandit};
+pub use clicks::{ClickReader, FieldsBy, ReadFor};
 pub use histories::{HistoryFile, read_histories};
 pub use lines::{LineFault, ReadError, open};
 pub use ratings::{RatingFile, read_ratings};

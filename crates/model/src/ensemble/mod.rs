@@ -3,6 +3,7 @@
 //! In: steps, item descriptions. Out: for a context, candidates from every model and their scores, each the sum of its shares. Cloning an
 //! ensemble is publishing it: only pointers are copied.
 
+mod impressions;
 mod learning;
 mod retrieval;
 mod sections;
@@ -190,33 +191,48 @@ impl Ensemble {
 
     /// The scores of `items`, in their order: each is the sum of the item's [`Ensemble::shares`].
     pub fn score_all(&self, prepared: &Prepared, items: &[ItemIdx]) -> Vec<f32> {
+        self.scores_by(self.part(prepared), prepared, items)
+    }
+
+    /// The scores that one part gives `items`, in their order. A part that does not learn scores every item 0.
+    pub fn scores_by(&self, part: Part, prepared: &Prepared, items: &[ItemIdx]) -> Vec<f32> {
         let mut scores = vec![0.0; items.len()];
-        self.each_batch(prepared, items, |first, batch, columns| {
-            let scores = &mut scores[first..first + batch.len()];
-            match self.part(prepared) {
-                Part::Blend => {
-                    let groups: Vec<u32> = batch.iter().map(|&item| self.group(prepared, item)).collect();
-                    self.blend.score_all(&groups, columns, scores);
-                }
-                part => {
-                    for (factor, column) in self.members.factors(part).iter().zip(columns.chunks_exact(batch.len())) {
-                        if *factor != 0.0 {
-                            scores.iter_mut().zip(column).for_each(|(score, value)| *score += factor * value);
-                        }
-                    }
-                }
-            }
+        self.each_batch(part, prepared, items, |first, batch, columns| {
+            self.score_batch(part, prepared, batch, columns, &mut scores[first..first + batch.len()]);
         });
         scores
     }
 
+    /// Adds the scores of a batch to `scores`. `columns: [columns, items]`
+    fn score_batch(&self, part: Part, prepared: &Prepared, batch: &[ItemIdx], columns: &[f32], scores: &mut [f32]) {
+        match part {
+            Part::Blend => {
+                let groups: Vec<u32> = batch.iter().map(|&item| self.group(prepared, item)).collect();
+                self.blend.score_all(&groups, columns, scores);
+            }
+            part => {
+                for (factor, column) in self.members.factors(part).iter().zip(columns.chunks_exact(batch.len())) {
+                    if *factor != 0.0 {
+                        scores.iter_mut().zip(column).for_each(|(score, value)| *score += factor * value);
+                    }
+                }
+            }
+        }
+    }
+
     /// Fills the columns of `items` batch by batch: the place of a batch's first item, the batch, its columns `[columns, items]`.
-    fn each_batch(&self, prepared: &Prepared, items: &[ItemIdx], mut take: impl FnMut(usize, &[ItemIdx], &[f32])) {
+    fn each_batch(
+        &self,
+        part: Part,
+        prepared: &Prepared,
+        items: &[ItemIdx],
+        mut take: impl FnMut(usize, &[ItemIdx], &[f32]),
+    ) {
         let n_columns = self.blend.n_columns();
         let mut columns = vec![0.0; n_columns * items.len().min(SCORED_AT_ONCE)];
         for (place, batch) in items.chunks(SCORED_AT_ONCE).enumerate() {
             let columns = &mut columns[..n_columns * batch.len()];
-            self.members.fill(&self.catalogue, &prepared.situations, batch, self.part(prepared), columns);
+            self.members.fill(&self.catalogue, &prepared.situations, batch, part, columns);
             take(place * SCORED_AT_ONCE, batch, columns);
         }
     }
@@ -229,8 +245,9 @@ impl Ensemble {
     /// What each column adds to the score of an item, in the order of [`Ensemble::columns`].
     pub fn shares(&self, prepared: &Prepared, item: ItemIdx) -> Vec<f32> {
         let mut shares = Vec::new();
-        self.each_batch(prepared, &[item], |_, _, columns| {
-            shares = match self.part(prepared) {
+        let part = self.part(prepared);
+        self.each_batch(part, prepared, &[item], |_, _, columns| {
+            shares = match part {
                 Part::Blend => {
                     let group = self.group(prepared, item) as usize;
                     let values = columns.iter().enumerate();
@@ -250,7 +267,7 @@ impl Ensemble {
         let uncertain = self.members.deviations(context, &prepared.situations, items);
         let part = self.part(prepared);
         let factors = self.members.factors(part);
-        self.each_batch(prepared, items, |first, batch, columns| {
+        self.each_batch(part, prepared, items, |first, batch, columns| {
             for (column, deviations) in &uncertain {
                 for (place, &item) in batch.iter().enumerate() {
                     let (value, deviation) = (columns[column * batch.len() + place], deviations[first + place]);
@@ -276,7 +293,21 @@ impl Ensemble {
         self.retrieve(context, prepared, (cap, false))
     }
 
-    /// The same without the members whose candidates are expensive to retrieve, for steps that run many times a second.
+    /// Adds the candidates of one model, at most `limit`, or as many as its settings say, in any order. `false` if the
+    /// model does not learn.
+    pub fn candidates_of(
+        &self,
+        part: Part,
+        context: &Context<'_>,
+        prepared: &Prepared,
+        limit: Option<usize>,
+        out: &mut Vec<ItemIdx>,
+    ) -> bool {
+        let of_items = (&self.settings, &self.catalogue);
+        self.members.retrieve_by(part, of_items, (context, &prepared.situations), limit, out)
+    }
+
+    /// [`Ensemble::candidates`] without the members whose candidates are expensive to retrieve, for steps that run many times a second.
     pub fn cheap_candidates(&self, context: &Context<'_>, prepared: &Prepared, cap: usize) -> Vec<ItemIdx> {
         self.retrieve(context, prepared, (cap, true))
     }

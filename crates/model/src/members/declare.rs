@@ -68,6 +68,21 @@ macro_rules! members {
                 self.first_fault().map_err(|fault| fault.within("model"))
             }
 
+            /// Why a model does not learn under these settings, if it does not.
+            pub fn switched_off(&self, part: Part) -> Option<SettingFault> {
+                let fault = match part {
+                    Part::Blend => None,
+                    $(
+                        Part::$member if !needs(self.part, part, <$member as Member>::ALWAYS_LEARNS) => {
+                            let expected = format!("blend or {}", part.name());
+                            Some(SettingFault::new("part", self.part.name(), expected))
+                        }
+                        Part::$member => self.$name.switched_off().map(|fault| fault.within(stringify!($name))),
+                    )+
+                };
+                fault.map(|fault| fault.within("model"))
+            }
+
             fn first_fault(&self) -> Result<(), SettingFault> {
                 $(
                     let name = stringify!($name);
@@ -210,6 +225,29 @@ macro_rules! members {
                         member.retrieve(catalogue, context, &situations.$name, limit, out);
                     }
                 )+
+            }
+
+            /// Adds the candidates of one model, at most `limit`, or as many as its settings say. `false` if the model does
+            /// not learn, or if `part` is no single model.
+            pub fn retrieve_by(
+                &self,
+                part: Part,
+                (settings, catalogue): (&Settings, &Catalogue),
+                (context, situations): (&Context<'_>, &Situations),
+                limit: Option<usize>,
+                out: &mut Vec<ItemIdx>,
+            ) -> bool {
+                match part {
+                    Part::Blend => false,
+                    $(Part::$member => match &self.$name {
+                        Some(member) => {
+                            let limit = limit.unwrap_or_else(|| settings.$name.candidates());
+                            member.retrieve(catalogue, context, &situations.$name, limit, out);
+                            true
+                        }
+                        None => false,
+                    },)+
+                }
             }
 
             /// For each model that does not know its first column exactly: the position of that column, and its

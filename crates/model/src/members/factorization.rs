@@ -309,6 +309,16 @@ impl Factorization {
         *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
     }
 
+    /// Numbers in a row.
+    pub fn dim(&self) -> usize {
+        self.settings.dim
+    }
+
+    /// An item's row `[dim]`, by which it is chosen; `None` for one that was never learned.
+    pub fn item_row(&self, item: ItemIdx) -> Option<&[f32]> {
+        self.offered.row(item).filter(|_| self.offered.is_learned(item))
+    }
+
     /// The items with the largest `u · p_i`, at most `limit`, best first: an int8 scan over all rows.
     pub fn nearest(&self, shopper: &[f32], limit: usize) -> Vec<ItemIdx> {
         self.offered.nearest(shopper, limit)

@@ -39,12 +39,14 @@ mod tests;
 
 use std::fmt;
 
+use std::cell::OnceCell;
+
 use accrue_event::{Attribute, DAY_MS, Item, Timestamp, normalised};
 use accrue_store::Described;
 
 pub use fields::UnknownField;
 pub(crate) use narrowed::{FacetField, Narrowed, Passes};
-pub use parse::{FilterError, MAX_DEPTH, MAX_LEN};
+pub use parse::{FilterError, MAX_DEPTH, MAX_LEN, MAX_TEXTS};
 
 /// A condition on items, parsed once and evaluated often.
 ///
@@ -134,8 +136,8 @@ impl Filter {
     /// Reads a filter.
     ///
     /// # Errors
-    /// The character at which the text is no longer valid and what was expected there. Texts over [`MAX_LEN`] bytes and
-    /// nesting over [`MAX_DEPTH`] are refused.
+    /// The character at which the text is no longer valid and what was expected there. Texts over [`MAX_LEN`] bytes, nesting
+    /// over [`MAX_DEPTH`], and more than [`MAX_TEXTS`] texts that are sought in titles and descriptions are refused.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let filter = Self { root: parse::parse(text)? };
         // Lower-casing can lengthen a text; what is printed must be readable again.
@@ -147,12 +149,12 @@ impl Filter {
 
     /// Whether the item passes the filter.
     pub fn matches(&self, item: &Item) -> bool {
-        self.root.matches(item.into())
+        self.root.matches(&Subject::new(item.into()))
     }
 
     /// Whether an item passes the filter with what it has from its product.
     pub fn matches_described(&self, item: Described<'_>) -> bool {
-        self.root.matches(item)
+        self.root.matches(&Subject::new(item))
     }
 }
 
@@ -164,8 +166,26 @@ impl std::str::FromStr for Filter {
     }
 }
 
+/// An item that conditions are compared with. Its long texts are normalised once, however many conditions read them.
+struct Subject<'a> {
+    described: Described<'a>,
+    title: OnceCell<String>,
+    description: OnceCell<String>,
+}
+
+impl<'a> Subject<'a> {
+    fn new(described: Described<'a>) -> Self {
+        Self { described, title: OnceCell::new(), description: OnceCell::new() }
+    }
+}
+
+/// Whether a text that may be absent contains `wanted`. `cell` keeps the normalised text.
+fn holds(cell: &OnceCell<String>, text: Option<&str>, wanted: &str) -> bool {
+    text.is_some_and(|text| cell.get_or_init(|| normalised(text).into_owned()).contains(wanted))
+}
+
 impl Node {
-    fn matches(&self, item: Described<'_>) -> bool {
+    fn matches(&self, item: &Subject<'_>) -> bool {
         match self {
             Node::All(parts) => parts.iter().all(|part| part.matches(item)),
             Node::Any(parts) => parts.iter().any(|part| part.matches(item)),
@@ -176,7 +196,8 @@ impl Node {
 }
 
 impl Test {
-    fn matches(&self, described: Described<'_>) -> bool {
+    fn matches(&self, subject: &Subject<'_>) -> bool {
+        let described = subject.described;
         let item = described.own();
         match self {
             Test::Number(NumberField::Price, spans) => {
@@ -187,7 +208,7 @@ impl Test {
             }
             Test::PublishedAt(spans) => item.published_at.is_some_and(|at| spans.iter().any(|span| span.holds_at(at))),
             Test::Available(wanted) => item.available == *wanted,
-            Test::Text(field, texts) => texts.iter().any(|wanted| field.matches(described, wanted)),
+            Test::Text(field, texts) => texts.iter().any(|wanted| field.matches(subject, wanted)),
             Test::Attribute(name, choices) => {
                 described.attribute(name).is_some_and(|value| choices.iter().any(|choice| choice.matches(value)))
             }
@@ -212,9 +233,9 @@ impl TextField {
         Self::ALL.iter().find(|(field, _)| *field == self).map_or("", |(_, name)| name)
     }
 
-    fn matches(self, item: Described<'_>, wanted: &str) -> bool {
+    fn matches(self, subject: &Subject<'_>, wanted: &str) -> bool {
+        let item = subject.described;
         let is = |text: Option<&str>| text.is_some_and(|text| equals(text, wanted));
-        let holds = |text: Option<&str>| text.is_some_and(|text| normalised(text).contains(wanted));
         match self {
             TextField::Id => equals(item.own().id.as_str(), wanted),
             TextField::Parent => is(item.own().parent.as_deref()),
@@ -223,8 +244,8 @@ impl TextField {
             TextField::Tag => item.tags().iter().any(|text| equals(text, wanted)),
             TextField::Currency => is(item.currency()),
             TextField::Locale => is(item.locale()),
-            TextField::Title => holds(item.title()),
-            TextField::Description => holds(item.description()),
+            TextField::Title => holds(&subject.title, item.title(), wanted),
+            TextField::Description => holds(&subject.description, item.description(), wanted),
         }
     }
 }

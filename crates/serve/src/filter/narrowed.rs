@@ -9,7 +9,7 @@
 
 use accrue_store::{ColumnField, Described};
 
-use super::{Filter, Node, NumberField, Test, TextField};
+use super::{Filter, Node, NumberField, Subject, Test, TextField};
 
 /// A field whose values a facet counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,7 @@ impl Filter {
 impl Narrowed<'_> {
     /// How an item passes.
     pub fn passes(&self, item: Described<'_>) -> Passes {
+        let item = &Subject::new(item);
         if !self.rest.iter().all(|part| part.matches(item)) {
             return Passes::No;
         }

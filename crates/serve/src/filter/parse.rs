@@ -8,6 +8,8 @@ use super::{Choice, Moment, Node, Number, NumberField, Span, Test, TextField};
 pub const MAX_LEN: usize = 4096;
 /// Parentheses and `NOT`s nest at most this deep.
 pub const MAX_DEPTH: usize = 32;
+/// At most this many texts are sought in titles and descriptions: each is sought in the whole text of every item.
+pub const MAX_TEXTS: usize = 32;
 
 /// Why a text is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +23,9 @@ pub enum FilterError {
         /// Characters before the place, so 0 is the first.
         position: usize,
     },
+    /// More than [`MAX_TEXTS`] texts to seek.
+    #[error("the filter seeks more than {MAX_TEXTS} texts in titles and descriptions; search for words with q instead")]
+    TooManyTexts,
     /// Something else was expected.
     #[error("expected {expected} at character {position} of the filter, found {found}")]
     Unexpected {
@@ -63,8 +68,19 @@ pub(super) fn parse(text: &str) -> Result<Node, FilterError> {
     let node = parser.any()?;
     parser.skip_blanks();
     match parser.rest() {
+        "" if n_sought(&node) > MAX_TEXTS => Err(FilterError::TooManyTexts),
         "" => Ok(node),
         _ => Err(parser.unexpected("AND, OR or the end")),
+    }
+}
+
+/// Texts that the conditions seek in titles and descriptions.
+fn n_sought(node: &Node) -> usize {
+    match node {
+        Node::All(parts) | Node::Any(parts) => parts.iter().map(n_sought).sum(),
+        Node::Not(part) => n_sought(part),
+        Node::Test(Test::Text(TextField::Title | TextField::Description, texts)) => texts.len(),
+        Node::Test(_) => 0,
     }
 }
 

@@ -1,7 +1,7 @@
 use accrue_event::{Attribute, Item, Price, Timestamp};
 use proptest::prelude::*;
 
-use super::{Filter, FilterError, MAX_DEPTH, MAX_LEN};
+use super::{Filter, FilterError, MAX_DEPTH, MAX_LEN, MAX_TEXTS};
 
 fn mug() -> Item {
     let mut item = Item::bare("SKU-7".into());
@@ -150,6 +150,9 @@ fn length_and_depth_are_bounded() {
     assert_eq!(Filter::parse(&deep(MAX_DEPTH)), Err(FilterError::TooDeep { position: MAX_DEPTH }));
     assert!(matches!(Filter::parse(&"NOT ".repeat(1000)), Err(FilterError::TooDeep { .. })));
     assert_eq!(Filter::parse(&"x".repeat(MAX_LEN + 1)), Err(FilterError::TooLong));
+    let sought = |n: usize| (0..n).map(|n| format!("description:a{n}")).collect::<Vec<_>>().join(" OR ");
+    assert!(Filter::parse(&sought(MAX_TEXTS)).is_ok());
+    assert_eq!(Filter::parse(&sought(MAX_TEXTS + 1)), Err(FilterError::TooManyTexts));
     let long = vec!["a:1"; MAX_LEN / 8].join(" AND ");
     assert!(Filter::parse(&long).is_ok());
 }

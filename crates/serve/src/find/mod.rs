@@ -5,9 +5,10 @@
 //!
 //! | stage | what it does |
 //! |---|---|
-//! | match | the index names every item that matches ([`crate::search`]); those that may not be shown or fail the filter are gone before anything is counted (below) |
+//! | match | the index names every item that has the words or is similar ([`crate::search`]); those that may not be shown or fail the filter are gone before anything is counted (below) |
 //! | [`facets`] | counts values over all matches, by product; [`ranges`] chooses where ranges of numbers end |
-//! | [`rank`] | orders by how well the text matches, what sells and what the shopper likes |
+//! | [`rank`] | orders by how well words and meaning match, what sells and what the shopper likes |
+//! | [`features`] | what choices taught: how much each feature of a hit counts |
 //! | [`sort`] | orders by a field instead, if the request says so |
 //! | [`rules`](crate::rules) | what the shop pins, boosts, buries and hides |
 //! | variants | of each product one item stands in the list: the best, or the first in the order asked for |
@@ -20,6 +21,9 @@
 //! of recommendations, incomplete items are left out there, because the shopper does not ask for them by words.
 
 mod facets;
+mod features;
+#[cfg(test)]
+mod meaning_tests;
 mod ranges;
 mod rank;
 mod sort;
@@ -29,19 +33,19 @@ mod tests;
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, RankingState};
 
 use self::facets::Counting;
 pub use self::facets::{Facet, FacetCounts, FacetError, MAX_FACETS, MAX_VALUES, ValueCount};
 pub use self::ranges::{MAX_RANGES, NumberCounts, RangeCount};
-use self::rank::{BREADTH, Found, Known};
+use self::rank::{BREADTH, Found, Known, order};
 pub use self::sort::{MAX_SORT_FIELDS, Sort, SortError};
 use crate::filter::{FacetField, Narrowed, Passes};
 use crate::page::Variants;
 use crate::rules::{Pin, with_pins};
 use crate::search::{Admitted, MAX_DEPTH, Match, MatchedField, ReadQuery, Retrieved, SearchError, SearchReader};
 use crate::shop::Product;
-use crate::{Grouping, SearchAnswer, SearchRequest, Shop};
+use crate::{Degraded, Grouping, RankedHit, SearchAnswer, SearchRequest, Shop};
 
 /// An item that matches and may be shown, or would be but for the selection in one facet.
 #[derive(Clone, Copy)]
@@ -56,16 +60,27 @@ impl Shop<'_> {
     /// # Errors
     /// Only when the index's files cannot be read.
     pub fn search(&self, index: &SearchReader, request: &SearchRequest) -> Result<SearchAnswer, SearchError> {
-        let known = Known::of(self, request);
-        let mut query = index.read(&request.query, request.typo)?;
+        self.search_read(index.read(&request.query, request.typo)?, request)
+    }
+
+    /// [`Shop::search`] with a query that was read before, for instance to encode it.
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn search_read(&self, mut query: ReadQuery, request: &SearchRequest) -> Result<SearchAnswer, SearchError> {
+        let known = Known::of(self, request, &query);
+        let vectors = self.version.ensemble.catalogue.vectors();
+        let is_compared = request.meaning.as_ref().is_none_or(|meaning| query.compare(vectors, meaning));
         let Matches { retrieved, all: matched, pinned } = self.matches(&mut query, request, &known)?;
         let facets = self.count(&matched, request);
-        let mut answer = Answer { total: retrieved.total, degraded: Vec::new(), page: Vec::new(), is_own: true };
+        let mut answer =
+            Answer { total: retrieved.total, degraded: Vec::new(), page: Vec::new(), is_own: true, ranked: Vec::new() };
         match &request.sort {
             None => self.by_score(&retrieved, &pinned, request, &known, &mut answer),
             Some(sort) => self.by_field(sort, &matched, request, &mut answer),
         }
-        let Answer { total, degraded, page, is_own } = answer;
+        let Answer { total, mut degraded, page, is_own, ranked } = answer;
+        degraded.extend((!is_compared).then_some(Degraded::NoVectors.name()));
         let reasons = if request.explain {
             query.explain(&page.iter().map(|found| found.item).collect::<Vec<_>>())?
         } else {
@@ -77,7 +92,7 @@ impl Shop<'_> {
         let hits = page.iter().zip(reasons).map(hit).collect();
         let (version, offset) = (self.version.number, self.version.offset);
         let Retrieved { corrected, dropped, .. } = retrieved;
-        Ok(SearchAnswer { version, offset, total, degraded, hits, facets, corrected, dropped })
+        Ok(SearchAnswer { version, offset, total, degraded, hits, ranked, facets, corrected, dropped })
     }
 
     /// What matches: the candidates for an order by score, and, if the request has facets or another order, every
@@ -119,7 +134,7 @@ impl Shop<'_> {
                     Product::OfVariants(product) => Some(product),
                     Product::Alone(_) => None,
                 };
-                let score = if request.sort.is_none() { self.found(&found, known).rank() } else { found.lexical };
+                let score = if request.sort.is_none() { self.found(&found, known).rank() } else { found.relevance() };
                 Admitted { score, product }
             })
         };
@@ -167,7 +182,7 @@ impl Shop<'_> {
             }
             let own = met.iter().find(|found| found.item_idx == pin.item).copied();
             let is_new = !met.iter().any(|found| self.counted(found.item_idx, grouping) == product);
-            let unmatched = Match { item_idx: pin.item, lexical: 0.0, has_all: false };
+            let unmatched = Match { item_idx: pin.item, lexical: 0.0, similar: 0.0, has_all: false };
             pinned.push((pin, own.unwrap_or(unmatched), is_new));
         }
         pinned
@@ -205,6 +220,11 @@ impl Shop<'_> {
         if !answer.is_own {
             answer.degraded.push("cold_user");
         }
+        let features = self.add_learned(&mut found, known);
+        if known.is_learned && self.facts.search_ranking.state() == RankingState::Off {
+            answer.degraded.push(Degraded::LearnedOrderOff.name());
+        }
+        order(&mut found);
         found.extend(behind);
         let mut variants = Variants::new(self, request.grouping);
         found.retain(|found| variants.is_first(found.item));
@@ -214,6 +234,7 @@ impl Shop<'_> {
         let found = with_pins(found, pinned.iter().map(|(pin, found)| (pin.place, self.found(found, known))));
         let n_listed = found.len();
         answer.page = found.into_iter().skip(request.offset).take(request.n).collect();
+        answer.ranked = features.ranked(&answer.page, known.unit);
         if n_listed >= MAX_DEPTH && retrieved.total > MAX_DEPTH && answer.page.len() < request.n {
             answer.degraded.push("too_deep");
         }
@@ -245,4 +266,5 @@ struct Answer {
     page: Vec<Found>,
     /// Whether the taste is the shopper's own.
     is_own: bool,
+    ranked: Vec<RankedHit>,
 }

@@ -16,7 +16,7 @@ fn search(shop: &Fixture, query: &str, of: impl FnOnce(&mut SearchRequest)) -> S
     shop.shop().search(&shop.index, &request).unwrap()
 }
 
-fn ids(hits: &[Recommended]) -> Vec<&str> {
+pub(super) fn ids(hits: &[Recommended]) -> Vec<&str> {
     hits.iter().map(|hit| hit.id.as_str()).collect()
 }
 
@@ -77,14 +77,14 @@ fn among_equal_matches_what_sells_comes_first_for_a_visitor_without_a_history() 
     assert!(n_of_brand > 20 && of_brand.hits.iter().take(n_of_brand).all(|hit| has_brand(&hit)), "all words first");
 }
 /// A shop of these items, with the models of another one.
-struct Catalogue {
-    fixture: Fixture,
+pub(super) struct Catalogue {
+    pub fixture: Fixture,
     facts: Facts,
-    index: SearchReader,
+    pub index: SearchReader,
 }
 
 impl Catalogue {
-    fn new(items: &[Item]) -> Self {
+    pub fn new(items: &[Item]) -> Self {
         let mut facts = Facts::new(1);
         for (offset, item) in (0..).zip(items) {
             let body = Body::Item(Box::new(item.clone()));
@@ -97,7 +97,7 @@ impl Catalogue {
         Self { fixture, facts, index: index(&described) }
     }
 
-    fn shop(&self) -> Shop<'_> {
+    pub fn shop(&self) -> Shop<'_> {
         Shop { facts: &self.facts, ..self.fixture.shop() }
     }
 
@@ -128,7 +128,7 @@ impl Catalogue {
     }
 }
 
-fn mug(id: usize, edit: impl FnOnce(&mut Item)) -> Item {
+pub(super) fn mug(id: usize, edit: impl FnOnce(&mut Item)) -> Item {
     let mut item = Item::bare(format!("m{id}").as_str().into());
     item.title = Some("mug".into());
     edit(&mut item);

@@ -1,23 +1,27 @@
-//! Diversity: within windows of the list, items that are unlike those above them are moved up.
+//! Re-ranking: within windows of the list, items that are unlike those above them are moved up, and no more of one
+//! category or brand stand together than the scene allows.
 //!
-//! In each window the places are filled one by one, each by the item with the best score less its similarity to the
-//! items above it in the window (maximal marginal relevance: Carbonell, Goldstein, SIGIR 1998):
+//! In each window the places are filled one by one ([`greedy`](super::greedy)): by score, by maximal marginal relevance
+//! ([`mmr`](super::mmr)) or by a determinantal point process ([`dpp`](super::dpp)), always with an item that the caps
+//! allow; where none is allowed, with the best. Scores do not change. The relevance of an item is its score, scaled to 0
+//! for the lowest of the window and 1 for the highest.
 //!
-//! ```text
-//! value(i) = (1 - d) · (score(i) - lowest) / (highest - lowest) - d · max over picked j of cosine(i, j)
-//! ```
-//!
-//! with `d` the requested diversity; 0 keeps the order, 1 uses only similarity. Scores do not change.
 //! A window is [`WINDOW`] places of the ranked list, for every page. So every place is filled by one of the [`WINDOW`]
 //! items ranked around it, the windows before a page need no work, and the cost grows with the page and not with its
-//! offset: at most `(n + 2 · WINDOW) · WINDOW` pairs are compared. Mostly far fewer: a value only falls as more items
-//! are picked, so an item is compared only when its last known value is the best (lazy greedy selection: Minoux 1978).
+//! offset: at most `(n + 2 · WINDOW) · WINDOW` pairs are compared. A scene can also limit the places of the list that are
+//! diversified; behind them the order is that of the scores.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::dpp::Dpp;
+use super::greedy::{Filled, Greedy, fill};
+use super::likeness::{Kinds, Likeness};
+use super::mmr::Mmr;
+use super::work::Stage;
 use super::{Candidate, Share, Situation};
-use crate::ReasonCode;
+use crate::scene::{Caps, DiversityKind};
+use crate::{Degraded, ReasonCode};
 
 /// Places of the ranked list that are reordered together.
 pub(super) const WINDOW: usize = 200;
@@ -25,146 +29,132 @@ pub(super) const WINDOW: usize = 200;
 /// Text for an item that is above its rank by score.
 const MOVED_UP: Share =
     Share { code: ReasonCode::Diversity, text: Cow::Borrowed("unlike the items above it"), added: 0.0 };
+/// The same where only caps moved it.
+const OTHERS_CAPPED: Share =
+    Share { code: ReasonCode::Diversity, text: Cow::Borrowed("enough of other kinds stands above it"), added: 0.0 };
 
-/// How many places of a ranked list are needed to fill `page`: with diversity, all up to the end of its last window.
+/// How many places of a ranked list are needed to fill `page`: where it is reordered, all up to the end of its last
+/// window.
 pub(super) fn reach(situation: &Situation<'_>, page: &Range<usize>) -> usize {
-    if diversity(situation) > 0.0 { page.end.next_multiple_of(WINDOW) } else { page.end }
+    let reorders = diversity(situation) > 0.0 || situation.scene.caps.is_some();
+    if reorders { page.end.next_multiple_of(WINDOW) } else { page.end }
 }
 
 fn diversity(situation: &Situation<'_>) -> f32 {
-    situation.request.diversity.unwrap_or(0.0)
+    situation.request.diversity.unwrap_or(situation.scene.diversity.strength)
 }
 
 /// Reorders the windows of a ranked list that overlap `page`, a range of its places.
 pub(super) fn diversify(situation: &Situation<'_>, mut ranked: Vec<Candidate>, page: Range<usize>) -> Vec<Candidate> {
-    let diversity = diversity(situation);
-    if diversity <= 0.0 {
+    let (strength, caps) = (diversity(situation), situation.scene.caps.as_ref());
+    if strength <= 0.0 && caps.is_none() {
         return ranked;
     }
-    let catalogue = &situation.shop.version.ensemble.catalogue;
-    let likeness = |a: &Candidate, b: &Candidate| {
-        situation.work.compare(1);
-        catalogue.cosine(a.item, b.item)
-    };
+    let most = situation.scene.diversity.places;
+    if strength > 0.0 && page.end > most && !page.is_empty() {
+        situation.work.fall_back(Stage::Rerank, Degraded::DiversityCut);
+    }
     let mut begins = 0;
     for window in ranked.chunks_mut(WINDOW) {
         let ends = begins + window.len();
         if page.start < ends && begins < page.end {
-            let picked = pick(window, diversity, page.end.min(ends) - begins, likeness);
-            reorder(window, &picked);
+            let n = page.end.min(ends) - begins;
+            let n_diverse = if strength > 0.0 { n.min(most.saturating_sub(begins)) } else { 0 };
+            let filled = pick(situation, window, (strength, n_diverse), caps, n);
+            if filled.unmet.is_some_and(|place| begins + place >= page.start) {
+                situation.work.fall_back(Stage::Rerank, Degraded::CapsUnmet);
+            }
+            reorder(window, &filled.picked, if n_diverse > 0 { MOVED_UP } else { OTHERS_CAPPED });
         }
         begins = ends;
     }
     ranked
 }
 
-/// An item of the window that has no place yet.
-struct Left {
-    rank: usize,
-    /// Its largest similarity to the first `n_compared` of those that were picked; similarity to the others is not
-    /// computed yet.
-    likeness: f32,
-    n_compared: usize,
-}
-
-/// The ranks of the items that fill the first `n` places of a window, in their order; equal values are ordered by rank.
+/// The ranks of the items that fill the first `n` places of a window, the first `n_diverse` of them by diversity.
 fn pick(
+    situation: &Situation<'_>,
     window: &[Candidate],
-    diversity: f32,
+    (strength, n_diverse): (f32, usize),
+    caps: Option<&Caps>,
     n: usize,
-    likeness: impl Fn(&Candidate, &Candidate) -> f32,
-) -> Vec<usize> {
+) -> Filled {
     // Mostly the first and the last, but a scene may have placed an item above better ones.
     let scores = window.iter().map(|candidate| candidate.score);
     let (low, high) =
-        scores.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));
+        scores.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));
     let span = (high - low).max(1e-6);
-    // For an item that was not compared with all that were picked, this is an upper bound.
-    let value = |left: &Left| (1.0 - diversity) * ((window[left.rank].score - low) / span) - diversity * left.likeness;
-    let mut left: Vec<Left> = (0..window.len()).map(|rank| Left { rank, likeness: 0.0, n_compared: 0 }).collect();
-    let mut picked: Vec<usize> = Vec::with_capacity(n);
-    while picked.len() < n {
-        let mut best = 0;
-        for place in 1..left.len() {
-            if value(&left[place]) > value(&left[best]) {
-                best = place;
-            }
-        }
-        let leader = &mut left[best];
-        if leader.n_compared == picked.len() {
-            picked.push(left.remove(best).rank);
-            continue;
-        }
-        for &above in &picked[leader.n_compared..] {
-            leader.likeness = leader.likeness.max(likeness(&window[above], &window[leader.rank]));
-        }
-        leader.n_compared = picked.len();
+    let relevance: Vec<f32> = scores.map(|score| (score - low) / span).collect();
+    let kinds = caps.map(|caps| (caps, Kinds::of(situation, window)));
+    let allows =
+        |picked: &[usize], item: usize| kinds.as_ref().is_none_or(|(caps, kinds)| is_below(caps, kinds, picked, item));
+    if n_diverse == 0 {
+        return fill(&mut ByRank, window.len(), n, allows);
     }
-    picked
+    let likeness = Likeness::of(situation, window);
+    let similarity = |a: usize, b: usize| likeness.between(a, b);
+    let diverse = match situation.scene.diversity.kind {
+        DiversityKind::Mmr => fill(&mut Mmr::new(&relevance, strength, similarity), window.len(), n_diverse, allows),
+        DiversityKind::Dpp => fill(&mut Dpp::new(&relevance, strength, similarity), window.len(), n_diverse, allows),
+    };
+    if n_diverse == n {
+        return diverse;
+    }
+    // Behind the diversified places the order is that of the ranks; what has a place counts for the caps.
+    let behind = fill(&mut Behind(diverse.picked.clone()), window.len(), n, allows);
+    Filled { unmet: diverse.unmet.or(behind.unmet), ..behind }
+}
+
+/// Whether an item may stand behind those that are picked: not more of one category or brand among so many places.
+fn is_below(caps: &Caps, kinds: &Kinds, picked: &[usize], item: usize) -> bool {
+    let near = &picked[picked.len().saturating_sub(caps.per - 1)..];
+    let of_category = |category: &u32| near.iter().filter(|&&other| kinds.categories[other].contains(category)).count();
+    let of_brand = |brand: u32| near.iter().filter(|&&other| kinds.brands[other] == Some(brand)).count();
+    caps.category.is_none_or(|most| kinds.categories[item].iter().all(|category| of_category(category) < most))
+        && caps.brand.is_none_or(|most| kinds.brands[item].is_none_or(|brand| of_brand(brand) < most))
+}
+
+/// The order of the ranks.
+struct ByRank;
+
+impl Greedy for ByRank {
+    fn bound(&self, item: usize) -> f32 {
+        -(item as f32)
+    }
+
+    fn is_exact(&mut self, _: usize) -> bool {
+        true
+    }
+
+    fn pick(&mut self, _: usize, _: &[usize]) {}
+}
+
+/// These items first, in this order, then the order of the ranks.
+struct Behind(Vec<usize>);
+
+impl Greedy for Behind {
+    fn bound(&self, item: usize) -> f32 {
+        let place = self.0.iter().position(|&first| first == item);
+        place.map_or(-(item as f32), |place| (WINDOW - place) as f32)
+    }
+
+    fn is_exact(&mut self, _: usize) -> bool {
+        true
+    }
+
+    fn pick(&mut self, _: usize, _: &[usize]) {}
 }
 
 /// Puts the picked ranks first; the others follow in their order.
-fn reorder(window: &mut [Candidate], picked: &[usize]) {
+fn reorder(window: &mut [Candidate], picked: &[usize], moved_up: Share) {
     let mut is_left = vec![true; window.len()];
     picked.iter().for_each(|&rank| is_left[rank] = false);
     let left = (0..window.len()).filter(|&rank| is_left[rank]);
     let mut reordered: Vec<Candidate> = picked.iter().copied().chain(left).map(|rank| window[rank].clone()).collect();
     for (place, &rank) in picked.iter().enumerate() {
         if rank > place {
-            reordered[place].shares.push(MOVED_UP);
+            reordered[place].shares.push(moved_up.clone());
         }
     }
     window.clone_from_slice(&reordered);
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The definition: every item is compared with every pick.
-    fn pick_eagerly(
-        window: &[Candidate],
-        diversity: f32,
-        n: usize,
-        likeness: impl Fn(&Candidate, &Candidate) -> f32,
-    ) -> Vec<usize> {
-        let low = window[window.len() - 1].score;
-        let span = (window[0].score - low).max(1e-6);
-        let mut picked: Vec<usize> = Vec::new();
-        while picked.len() < n {
-            let value = |rank: usize| {
-                let alike = picked.iter().map(|&above| likeness(&window[above], &window[rank])).fold(0.0, f32::max);
-                (1.0 - diversity) * ((window[rank].score - low) / span) - diversity * alike
-            };
-            let left = (0..window.len()).filter(|rank| !picked.contains(rank));
-            let best = left.reduce(|best, rank| if value(rank) > value(best) { rank } else { best });
-            picked.push(best.unwrap());
-        }
-        picked
-    }
-
-    proptest! {
-        #[test]
-        fn lazy_selection_picks_the_same_items_as_the_definition(
-            scores in proptest::collection::vec(-3..3_i32, 1..40),
-            diversity in 0.0..=1.0_f32,
-            share in 0.0..=1.0_f32,
-            kinds in 1..7_u32,
-        ) {
-            let mut scores = scores;
-            scores.sort_unstable_by(|a, b| b.cmp(a));
-            let candidate = |(item, score): (usize, &i32)| {
-                Candidate { item: item as u32, score: *score as f32, shares: Vec::new() }
-            };
-            let window: Vec<Candidate> = scores.iter().enumerate().map(candidate).collect();
-            // Many are equally similar, so that there are ties.
-            let likeness = |a: &Candidate, b: &Candidate| {
-                if a.item % kinds == b.item % kinds { 1.0 } else { 1.0 / (1 + a.item.abs_diff(b.item)) as f32 }
-            };
-            let n = (share * window.len() as f32) as usize;
-            prop_assert_eq!(pick(&window, diversity, n, likeness), pick_eagerly(&window, diversity, n, likeness));
-        }
-    }
 }

@@ -5,7 +5,8 @@
 //!
 //! A stage is a file with one function: candidates go in, candidates come out. A stage may reorder, leave out or
 //! rescore them; it records what it did as a [`Share`] of the candidate, which [`explain`](explain::explain) turns into
-//! a reason. So a new stage is a file and a line in [`make`].
+//! a reason. So a new stage is a file and a line in [`make`]. What a scene changes about the stages is in
+//! [`Scene`](crate::scene::Scene).
 //!
 //! # Pages by offset
 //! Every page is cut from one list, which depends neither on `offset` nor on `n`: consecutive pages repeat nothing and
@@ -16,17 +17,24 @@
 //! that asks for more is cut there and says `too_deep`.
 
 mod diversify;
+mod dpp;
 mod explain;
 mod explore;
+mod fatigue;
+mod greedy;
+mod kept_places;
+mod likeness;
+mod mmr;
 mod rank;
 mod retrieve;
 mod rules;
-mod scene;
 mod seen;
 mod slots;
+pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
 mod variants;
+mod why;
 mod work;
 
 use std::borrow::Cow;
@@ -37,13 +45,17 @@ use accrue_store::ItemIdx;
 use self::diversify::diversify;
 use self::explain::explain;
 use self::explore::explore;
+use self::fatigue::tire;
+use self::kept_places::KeptPlaces;
 use self::rank::rank;
 use self::retrieve::Retrieval;
 use self::rules::{Pinned, reorder};
-use self::scene::KeptPlaces;
 pub(crate) use self::variants::Variants;
+pub use self::why::{Why, WithoutEvent};
 use self::work::Work;
+pub use self::work::{PageWork, Stage, StageWork};
 use crate::rules::ActiveRules;
+use crate::scene::Scene;
 use crate::shop::{VisitorHistory, with_scratch};
 use crate::{ReasonCode, RecommendRequest, Recommendation, Recommended, Shop};
 
@@ -79,13 +91,21 @@ struct Situation<'a> {
     /// What the models read from `context`.
     prepared: &'a Prepared,
     rules: &'a ActiveRules<'a>,
+    scene: &'a Scene,
     work: &'a Work,
 }
 
 impl Shop<'_> {
     /// Answers a request for recommendations.
     pub fn recommend(&self, request: &RecommendRequest) -> Recommendation {
-        make(self.with_incomplete(request.incomplete), request, &Work::default())
+        self.recommend_measured(request).0
+    }
+
+    /// [`Shop::recommend`], and what each stage did for it.
+    pub fn recommend_measured(&self, request: &RecommendRequest) -> (Recommendation, PageWork) {
+        let work = Work::default();
+        let answer = make(self.with_incomplete(request.incomplete), request, &work);
+        (answer, work.of_page())
     }
 }
 
@@ -93,12 +113,25 @@ impl Shop<'_> {
 fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendation {
     let about: Vec<ItemIdx> = request.items.iter().filter_map(|item| shop.facts.items.get(item.as_str())).collect();
     let past = shop.past(&request.visitor, request.events.as_deref(), &about);
+    make_after(shop, request, &about, &past, work)
+}
+
+/// The same for this past, and for the items that the page is about.
+fn make_after(
+    shop: Shop<'_>,
+    request: &RecommendRequest,
+    about: &[ItemIdx],
+    past: &VisitorHistory,
+    work: &Work,
+) -> Recommendation {
     let context = past.context(&shop, request.circumstances());
     let rules = ActiveRules::of(&shop, None, request.filter.as_ref());
+    let scene = shop.scenes.of(request.scene.as_deref());
     with_scratch(|prepared| {
         shop.version.ensemble.prepare(&context, prepared);
         prepared.score_by(request.part);
-        let situation = Situation { shop, request, about: &about, past: &past, context, prepared, rules: &rules, work };
+        let rules = &rules;
+        let situation = Situation { shop, request, about, past, context, prepared, rules, scene, work };
 
         let places = slots::places(request);
         let mut retrieval = Retrieval::new(&situation);
@@ -110,11 +143,22 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
             && let Some(tier) = retrieval.next_tier()
         {
             let of_tier = slots::behind(&places, list.len());
-            let ranked = rank(&situation, tier).filter(|candidate| pinned.is_free(&situation, candidate.item));
-            let ranked = reorder(&situation, ranked, &mut buried).into_iter();
-            let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
-            let placed = kept.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
-            list.extend(diversify(&situation, placed, of_tier));
+            let n_ranked = tier.len();
+            let ranked = work.time(Stage::Rank, || rank(&situation, tier));
+            work.pass(Stage::Rank, n_ranked, n_ranked);
+            let n_before = list.len();
+            work.time(Stage::Rerank, || {
+                let ranked = ranked.filter(|candidate| pinned.is_free(&situation, candidate.item));
+                let ranked = match scene.fatigue {
+                    Some(_) => reorder(&situation, tire(&situation, ranked).into_iter(), &mut buried),
+                    None => reorder(&situation, ranked, &mut buried),
+                };
+                let ranked = ranked.into_iter();
+                let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
+                let placed = kept.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
+                list.extend(diversify(&situation, placed, of_tier));
+            });
+            work.pass(Stage::Rerank, n_ranked, list.len() - n_before);
         }
         if list.len() < places.end {
             list.extend(buried.into_iter().filter(|candidate| variants.is_first(candidate.item)));
@@ -123,7 +167,12 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
         let page = slots::cut(pinned.into_list(list), &places);
         let degraded = slots::degraded(&situation, &page);
         let (page, drawn) = explore(&situation, page);
-        let reasons = if request.explain { explain(&situation, &page) } else { Vec::new() };
+        let reasons = if request.explain {
+            work.pass(Stage::Explain, page.len(), page.len());
+            work.time(Stage::Explain, || explain(&situation, &page))
+        } else {
+            Vec::new()
+        };
         Recommendation { total, ..answer(&shop, &page, reasons, degraded, drawn) }
     })
 }

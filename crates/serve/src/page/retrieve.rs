@@ -1,32 +1,30 @@
 //! Retrieval: which items compete for the page, in tiers that are opened one after the other.
 //!
-//! The first tier holds the candidates of the models and the newest items that the models do not know yet, less what
-//! the request excludes. Where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them, in the
-//! same tier, so that a narrow filter ranks all items that pass it. Otherwise the rest of the catalogue is a second
-//! tier, for pages that reach beyond the first. What the shopper sent back follows as the last tier. Which of the two
-//! happens does not depend on the offset or length of the page.
-//!
-//! In the scene `again` the only tier is what the shopper bought and kept.
+//! The first tier holds what the scene's [sources](super::sources) find, less what the request excludes. On most scenes,
+//! where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them, in the same tier, so that a
+//! narrow filter ranks all items that pass it. Otherwise the rest of the catalogue is a second tier, for pages that reach
+//! beyond the first. What the shopper sent back follows as the last tier. Which of the two happens does not depend on the
+//! offset or length of the page. On a scene without the rest of the shop (`again`: what the shopper bought and kept) the
+//! first tier is the only one.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use accrue_store::ItemIdx;
 
-use super::scene::is_again;
-use super::seen::{KeptOff, bought};
+use super::seen::KeptOff;
+use super::sources::Asked;
+use super::work::Stage;
 use super::{Share, Situation};
 use crate::rules::ActiveRules;
-use crate::{ReasonCode, Shop, filter::Filter};
+use crate::scene::Rest;
+use crate::{Degraded, ReasonCode, Shop, filter::Filter};
 
 /// With fewer acceptable candidates than this, the whole catalogue is scored.
 const ENOUGH: usize = 100;
 /// Items of the rest of the catalogue that are scored, at most; the newest first.
 pub(super) const MAX_SCANNED: usize = 100_000;
-/// Items unknown to the models that compete, at most, and as many that were published lately; the newest first.
-const MAX_UNMET: usize = 32;
-/// Items unknown to the models that are looked at, at most.
-const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
 pub(super) const SCANNED: Share =
@@ -40,10 +38,19 @@ pub(super) struct Tier {
     pub scanned: Vec<ItemIdx>,
 }
 
+impl Tier {
+    /// How many items it has.
+    pub fn len(&self) -> usize {
+        self.retrieved.len() + self.scanned.len()
+    }
+}
+
 /// The tiers of one page.
 pub(super) struct Retrieval<'a> {
     situation: &'a Situation<'a>,
     accept: Accept<'a>,
+    /// What the sources find, once they were asked.
+    found: OnceCell<Vec<ItemIdx>>,
     /// The tiers that are left.
     next: Next,
 }
@@ -51,8 +58,6 @@ pub(super) struct Retrieval<'a> {
 /// The tier that is opened next.
 enum Next {
     First,
-    /// What the shopper bought.
-    Bought,
     /// The rest of the catalogue, with the candidates of the first tier, sorted.
     Rest(Vec<ItemIdx>),
     /// What the shopper sent back.
@@ -62,24 +67,22 @@ enum Next {
 
 impl<'a> Retrieval<'a> {
     pub fn new(situation: &'a Situation<'a>) -> Self {
-        let next = if is_again(situation) { Next::Bought } else { Next::First };
-        Self { situation, accept: Accept::new(situation), next }
+        Self { situation, accept: Accept::new(situation), found: OnceCell::new(), next: Next::First }
     }
 
     /// Opens the next tier; `None` after the last.
     pub fn next_tier(&mut self) -> Option<Tier> {
         match std::mem::replace(&mut self.next, Next::None) {
             Next::First => {
-                let retrieved = self.by_models();
-                let is_small = retrieved.len() < ENOUGH;
+                let retrieved = self.found().to_vec();
+                let is_small = match self.situation.scene.rest {
+                    Rest::Compete => retrieved.len() < ENOUGH,
+                    Rest::Behind => false,
+                    Rest::Never => return Some(Tier { retrieved, scanned: Vec::new() }),
+                };
                 let scanned = if is_small { self.by_scan(&retrieved) } else { Vec::new() };
                 self.next = if is_small { Next::SentBack } else { Next::Rest(retrieved.clone()) };
                 Some(Tier { retrieved, scanned })
-            }
-            Next::Bought => {
-                let retrieved: Vec<ItemIdx> = self.bought().collect();
-                self.situation.work.look_at(retrieved.len());
-                Some(Tier { retrieved, scanned: Vec::new() })
             }
             Next::Rest(retrieved) => {
                 self.next = Next::SentBack;
@@ -98,39 +101,57 @@ impl<'a> Retrieval<'a> {
     /// How many products (or items) the page may show in all, where `n_on_sale` are on sale and pass the filter.
     pub fn total(&self, n_on_sale: usize) -> usize {
         let Situation { shop, request, .. } = self.situation;
-        if is_again(self.situation) {
-            return self.bought().map(|item| shop.counted(item, request.grouping)).collect::<BTreeSet<_>>().len();
+        if self.situation.scene.rest == Rest::Never {
+            let found = self.found().iter();
+            return found.map(|&item| shop.counted(item, request.grouping)).collect::<BTreeSet<_>>().len();
         }
         n_on_sale.saturating_sub(self.accept.kept_off.n_left_out(shop, self.accept.filter))
     }
 
-    /// What the shopper bought, as far as the request accepts it.
-    fn bought(&self) -> impl Iterator<Item = ItemIdx> {
-        let bought = bought(&self.situation.shop, self.situation.context.past);
-        bought.into_iter().filter(|&item| self.accept.item(item))
+    /// What the scene's sources find and the request accepts, each item once, in the order of the items.
+    fn found(&self) -> &[ItemIdx] {
+        self.found.get_or_init(|| self.by_sources())
     }
 
-    /// The candidates of the models, and the newest items that they do not know: an item that was just posted competes
-    /// at once.
-    fn by_models(&self) -> Vec<ItemIdx> {
-        let Situation { shop, context, prepared, work, .. } = self.situation;
-        let ensemble = &shop.version.ensemble;
-        let mut found = ensemble.candidates(context, prepared, usize::MAX);
-        found.extend(shop.unmet().take(MAX_LOOKED_AT).filter(|&item| self.accept.item(item)).take(MAX_UNMET));
-        found.extend(shop.just_published(MAX_UNMET));
-        found.sort_unstable();
-        found.dedup();
+    fn by_sources(&self) -> Vec<ItemIdx> {
+        let Situation { scene, work, .. } = self.situation;
+        let mut found = Vec::new();
+        work.time(Stage::Sources, || {
+            let accepts = |item: ItemIdx| self.accept.item(item);
+            for &(source, limit) in &scene.sources {
+                let asked = Asked { situation: self.situation, limit, accepts: &accepts };
+                if !source.find(&asked, &mut found) {
+                    work.fall_back(Stage::Sources, Degraded::SourceUnavailable);
+                }
+                if found.len() > scene.max_candidates {
+                    found.truncate(scene.max_candidates);
+                    work.fall_back(Stage::Sources, Degraded::CandidatesCut);
+                    break;
+                }
+            }
+            found.sort_unstable();
+            found.dedup();
+        });
         work.look_at(found.len());
-        found.retain(|&item| self.accept.item(item));
+        work.pass(Stage::Sources, 0, found.len());
+        let n_found = found.len();
+        work.time(Stage::Filter, || found.retain(|&item| self.accept.item(item)));
+        work.pass(Stage::Filter, n_found, found.len());
         found
     }
 
     /// The acceptable items of the catalogue that are not in `retrieved`, newest first, at most [`MAX_SCANNED`].
     fn by_scan(&self, retrieved: &[ItemIdx]) -> Vec<ItemIdx> {
+        let work = self.situation.work;
         let n_items = self.situation.shop.facts.items.len() as u32;
-        let looked_at = |_: &ItemIdx| self.situation.work.look_at(1);
+        let looked_at = |_: &ItemIdx| work.look_at(1);
         let rest = (0..n_items).rev().filter(|item| retrieved.binary_search(item).is_err()).inspect(looked_at);
-        rest.filter(|&item| self.accept.item(item)).take(MAX_SCANNED).collect()
+        let mut scanned = Vec::new();
+        work.time(Stage::Filter, || {
+            scanned.extend(rest.filter(|&item| self.accept.item(item)).take(MAX_SCANNED));
+        });
+        work.pass(Stage::Filter, n_items as usize - retrieved.len().min(n_items as usize), scanned.len());
+        scanned
     }
 }
 

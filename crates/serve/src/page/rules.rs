@@ -9,10 +9,10 @@ use accrue_kernel::ln;
 use accrue_store::ItemIdx;
 
 use super::retrieve::Retrieval;
-use super::scene::is_again;
 use super::{Candidate, Share, Situation};
 use crate::ReasonCode;
 use crate::rules::with_pins;
+use crate::scene::Rest;
 use crate::shop::Product;
 
 /// What boosts added to a score.
@@ -59,11 +59,11 @@ pub(super) struct Pinned {
 }
 
 impl Pinned {
-    /// What rules pin on the page. A page of what was bought has no other items.
+    /// What rules pin on the page. A page without the rest of the shop has no other items than those of its sources.
     pub fn new(situation: &Situation<'_>, retrieval: &Retrieval<'_>) -> Self {
         let Situation { shop, request, rules, prepared, .. } = situation;
         let mut pinned = Self { places: Vec::new(), products: HashSet::new() };
-        if is_again(situation) {
+        if situation.scene.rest == Rest::Never {
             return pinned;
         }
         let mut pins = Vec::new();

@@ -60,8 +60,8 @@ impl KeptOff {
         let Situation { shop, request, about, context, .. } = situation;
         let excluded = request.exclude.iter().filter_map(|item| shop.facts.items.get(item.as_str()));
         let mut left_out: Vec<ItemIdx> = about.iter().copied().chain(excluded).collect();
-        match &request.seen {
-            Seen::Keep => {}
+        match situation.scene.seen(&request.seen) {
+            Seen::AsScene | Seen::Keep => {}
             Seen::Drop => left_out.extend(context.past.iter().map(|past| past.item)),
             Seen::DropTypes(types) => left_out.extend(with_types(shop, context.past, types)),
         }

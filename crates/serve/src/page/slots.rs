@@ -32,6 +32,12 @@ pub(super) fn cut(mut list: Vec<Candidate>, places: &Range<usize>) -> Vec<Candid
 pub(super) fn degraded(situation: &Situation<'_>, page: &[Candidate]) -> Vec<&'static str> {
     let Situation { shop, request, context, .. } = situation;
     let mut degraded = Vec::new();
+    if request.scene.as_ref().is_some_and(|scene| shop.scenes.is_misspelt(scene)) {
+        degraded.push(Degraded::UnknownScene.name());
+    }
+    if situation.scene.overrules(&request.seen) {
+        degraded.push(Degraded::SeenPinned.name());
+    }
     if context.past.is_empty() {
         degraded.push(Degraded::ColdUser.name());
     }
@@ -45,5 +51,6 @@ pub(super) fn degraded(situation: &Situation<'_>, page: &[Candidate]) -> Vec<&'s
     } else if page.len() < request.n {
         degraded.push(Degraded::FewCandidates.name());
     }
+    degraded.extend(situation.work.fallbacks());
     degraded
 }

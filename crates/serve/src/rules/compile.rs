@@ -6,6 +6,7 @@ use accrue_event::{RuleAction, ShopRule, normalised};
 
 use super::{LEAST, MAX_RULE_ITEMS, MAX_RULES, MOST, Rule, Rules};
 use crate::filter::Filter;
+use crate::shop::Shop;
 use crate::suggest::words;
 
 /// Longest text of a rule, in bytes.
@@ -21,6 +22,34 @@ pub struct RuleFault {
     pub field: String,
     /// What is wrong with it.
     pub message: String,
+}
+
+impl RuleFault {
+    /// The same fault of a rule that is a part of `outer`.
+    pub fn within(self, outer: &str) -> Self {
+        Self { field: format!("{outer}.{}", self.field), ..self }
+    }
+}
+
+impl Shop<'_> {
+    /// Checks that items have the fields that a rule's filter and attribute name. A filter that cannot be read is left to
+    /// [`Rules::read`], and a shop without a single item has no fields yet.
+    ///
+    /// # Errors
+    /// The first field that no item has.
+    pub fn check_rule(&self, rule: &ShopRule) -> Result<(), RuleFault> {
+        let fault = |field: &str, message: String| RuleFault { field: field.into(), message };
+        if let Some(Ok(filter)) = rule.filter.as_deref().map(Filter::parse) {
+            self.check_filter(&filter).map_err(|unknown| fault("filter", unknown.to_string()))?;
+        }
+        match rule.attribute.as_deref() {
+            Some(name) if !self.facts.items.is_empty() && !self.facts.overview().has_numbers(name) => {
+                let message = format!("no item has an attribute {name:?} that is a number");
+                Err(fault("attribute", message))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Rules {

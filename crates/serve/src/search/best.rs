@@ -19,6 +19,11 @@ impl Best {
         Self { depth, n_alone: 0, heap: BinaryHeap::new(), products: HashMap::new() }
     }
 
+    /// Whether nothing was pushed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.n_alone == 0 && self.products.is_empty()
+    }
+
     pub(super) fn push(&mut self, candidate: Candidate) {
         let Some(product) = candidate.product else {
             self.n_alone += 1;

@@ -16,6 +16,13 @@ impl Snapshot {
         Ok(all)
     }
 
+    /// The score of each item, in the order given, whether it has all words or not; 0 for one that is not in the index.
+    pub(super) fn scores(&self, plan: &Plan, items: &[u32]) -> Result<Vec<f32>, SearchError> {
+        let mut all = vec![0.0; items.len()];
+        self.visit(plan, items, |walk, doc, nth| all[nth] = score(walk, plan, doc))?;
+        Ok(all)
+    }
+
     /// For each concept the guess that an item was found by, if it was corrected.
     pub(super) fn guesses_of(&self, plan: &Plan, item: u32) -> Result<Vec<Option<usize>>, SearchError> {
         let mut guesses = vec![None; plan.concepts.len()];
@@ -93,6 +100,30 @@ fn reasons(walk: &mut Walk, plan: &Plan, doc: u32) -> Vec<MatchedField> {
         shares[..n_words].iter_mut().for_each(|(_, _, share)| *share *= walk.all_terms);
     }
     gather(shares)
+}
+
+/// The score of one document. Documents must be passed in ascending order.
+fn score(walk: &mut Walk, plan: &Plan, doc: u32) -> f32 {
+    let (mut words, mut codes, mut has) = (0.0, 0.0, 0_u32);
+    for (i, cursors) in walk.concepts.iter_mut().enumerate() {
+        let mut best = 0.0_f32;
+        for cursor in cursors {
+            cursor.seek(doc);
+            if cursor.doc() == doc {
+                best = best.max(walk.bm25.score(cursor.weight, cursor.frequency(), walk.lengths.fieldnorm_id(doc)));
+                has |= 1 << i;
+            }
+        }
+        words += best;
+    }
+    for (code, list) in plan.codes.iter().zip(&mut walk.codes) {
+        let stands_at = if list.postings.doc() < doc { list.postings.seek(doc) } else { list.postings.doc() };
+        if stands_at == doc {
+            (codes, has) = (codes + list.weight, has | code.covers);
+        }
+    }
+    let has_all = plan.concepts.len() > 1 && has.count_ones() as usize == plan.concepts.len();
+    if has_all { words * walk.all_terms + codes } else { words + codes }
 }
 
 fn gather(mut shares: Vec<(SearchField, &str, f32)>) -> Vec<MatchedField> {

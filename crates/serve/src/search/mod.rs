@@ -22,7 +22,7 @@
 //! **Score.** `Σ idf · tf·(k1+1) / (tf + k1·(1 − b + b·length/mean length))` over the query's concepts, with
 //! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). Of the ways to
 //! write a concept the best one counts. A word that names a code (`dv7-1211ea`, written with or without its punctuation) adds the
-//! code's idf; an id, alone or as one word of the query, adds [`EXACT_ID`] and so comes first.
+//! code's idf; an id, alone or as a word of the shape of one, adds [`EXACT_ID`] and so comes first.
 //!
 //! **Same items, same scores.** `n`, `df` and the mean length are counted over the items that are in the index now,
 //! never over deleted ones, and each score is summed in the query's order. So scores do not depend on segments, merges,
@@ -42,6 +42,7 @@ mod query;
 mod reader;
 mod schema;
 mod score;
+mod similar;
 mod snapshot;
 mod spelling;
 mod synonyms;
@@ -56,6 +57,7 @@ use std::path::PathBuf;
 use accrue_event::SettingFault;
 pub use index::{Opened, SearchIndex};
 pub use reader::{ReadQuery, SearchReader};
+pub use similar::{QueryVector, SimilarSettings};
 pub use synonyms::{MAX_SYNONYMS_BYTES, SynonymError, Synonyms};
 /// A language with a stemmer.
 pub use tantivy::tokenizer::Language;
@@ -93,6 +95,8 @@ pub struct SearchSettings {
     pub synonyms: Option<PathBuf>,
     /// Whether words that have one meaning in every shop (`xmas`, `christmas`) find each other.
     pub common_synonyms: bool,
+    /// How the meaning of a query counts beside its words, where items have vectors.
+    pub similar: SimilarSettings,
 }
 
 impl SearchSettings {
@@ -105,7 +109,8 @@ impl SearchSettings {
         SettingFault::check("commit_every_ms", self.commit_every_ms, 1..=60_000)?;
         SettingFault::check("k1", self.k1, 0.0..=10.0)?;
         SettingFault::check("b", self.b, 0.0..=1.0)?;
-        SettingFault::check("all_terms", self.all_terms, 1.0..=10.0)
+        SettingFault::check("all_terms", self.all_terms, 1.0..=10.0)?;
+        self.similar.validate().map_err(|fault| fault.within("similar"))
     }
 }
 
@@ -120,6 +125,7 @@ impl Default for SearchSettings {
             all_terms: 1.25,
             synonyms: None,
             common_synonyms: true,
+            similar: SimilarSettings::default(),
         }
     }
 }
@@ -173,16 +179,25 @@ pub enum SearchField {
     Attributes,
 }
 
-/// An item that has a word of the query, as retrieval asks about it.
+/// An item that has the words of the query, or is similar to it, as retrieval asks about it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Match {
     /// The item.
     pub item_idx: u32,
-    /// How well its texts match; 0 where the query is blank.
+    /// How well its texts match, as far as they do; 0 where the query is blank.
     pub lexical: f32,
+    /// What similarity of meaning adds; 0 if the query was not compared with vectors.
+    pub similar: f32,
     /// Whether it has all words of the query that any item has, as they are and not only as the beginning of longer ones, or a code
     /// that the query names.
     pub has_all: bool,
+}
+
+impl Match {
+    /// How well it matches, by words and by meaning.
+    pub fn relevance(&self) -> f32 {
+        self.lexical + self.similar
+    }
 }
 
 /// What the caller says of a match that it admits.

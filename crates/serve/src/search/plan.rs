@@ -62,6 +62,20 @@ pub(super) struct Plan {
     pub open: bool,
     /// The concepts that any item has, a bit each.
     pub needed: u32,
+    /// The query names something by a code or a number that the catalogue has.
+    pub is_exact: bool,
+}
+
+impl Plan {
+    /// The score of an item of mean length that has every word once, which is the unit of similarities.
+    pub fn unit(&self) -> f32 {
+        let weight = |concept: &Planned| concept.lists.iter().map(|looked| looked.weight).fold(0.0, f32::max);
+        let factor = if self.concepts.len() > 1 { self.all_terms } else { 1.0 };
+        match factor * self.concepts.iter().map(weight).sum::<f32>() {
+            unit if unit > 0.0 => unit,
+            _ => 1.0,
+        }
+    }
 }
 
 /// The lists of a concept.
@@ -72,6 +86,8 @@ pub(super) struct Planned {
     pub telling: f32,
     /// What it was corrected to, likeliest first, if it was.
     pub guesses: Vec<Guess>,
+    /// What a word that the catalogue does not have was most likely meant to be: a correction, or a completion.
+    pub likeliest: Option<Box<str>>,
 }
 
 /// A list, looked up once for all segments.
@@ -114,7 +130,13 @@ impl Snapshot {
         for concept in &query.concepts {
             let mut lists = self.full(concept)?;
             self.add_compounds(concept, &mut lists)?;
-            concepts.push(Planned { surface: concept.surface.clone(), lists, telling: 0.0, guesses: Vec::new() });
+            concepts.push(Planned {
+                surface: concept.surface.clone(),
+                lists,
+                telling: 0.0,
+                guesses: Vec::new(),
+                likeliest: None,
+            });
         }
         let last = query.is_open.then(|| query.concepts.len().checked_sub(1)).flatten();
         let last = last.filter(|&last| query.concepts[last].range.end == query.text.len());
@@ -148,7 +170,11 @@ impl Snapshot {
             concept.telling = if is_short { SHORT * weight } else { weight };
             needed |= u32::from(!concept.lists.is_empty()) << i;
         }
-        Ok(Plan { concepts, codes, all_terms: settings.all_terms, open: query.is_blank, needed })
+        let numbered = query.concepts.iter().zip(&concepts);
+        let is_exact = !codes.is_empty()
+            || numbered.into_iter().any(|(concept, planned)| concept.is_code && !planned.lists.is_empty());
+        let (all_terms, open) = (settings.all_terms, query.is_blank);
+        Ok(Plan { concepts, codes, all_terms, open, needed, is_exact })
     }
 
     /// Whether so few items have the word that it may be mistyped in them.
@@ -280,6 +306,7 @@ impl Snapshot {
             true => self.completions(&concept.plain, false)?,
             false => Vec::new(),
         };
+        let mut are_mistyped = false;
         if guesses.is_empty()
             && completions.is_empty()
             && may_guess
@@ -287,6 +314,7 @@ impl Snapshot {
             && concept.plain.chars().nth(4).is_some()
         {
             completions = self.completions(&concept.plain, true)?;
+            are_mistyped = true;
         }
         let split = if may_guess && !is_known { self.split(&concept.plain)? } else { None };
         let scores = guesses.first().into_iter().chain(&completions).map(|guess| guess.score);
@@ -296,8 +324,17 @@ impl Snapshot {
         let of_completions = GUESSED * idf(self.n_texts, df);
         if let Some(likelihood) = completions.first().and_then(|first| likelihood(first.score)) {
             for completion in &completions {
-                self.add_word(&completion.word, of_completions * likelihood, !is_known, None, &mut planned.lists)?;
+                // A completion of a mistyped beginning is a correction, and told as one.
+                let nth = are_mistyped.then_some(planned.guesses.len());
+                self.add_word(&completion.word, of_completions * likelihood, !is_known, nth, &mut planned.lists)?;
+                planned.guesses.extend(are_mistyped.then(|| completion.clone()));
             }
+        }
+        if !is_known {
+            let split = split.iter().map(|(score, guess)| (*score, guess));
+            let others = completions.first().into_iter().chain(guesses.first()).map(|guess| (guess.score, guess));
+            let likeliest = split.chain(others).max_by(|(a, _), (b, _)| a.total_cmp(b));
+            planned.likeliest = likeliest.map(|(_, guess)| guess.word.as_str().into());
         }
         for guess in guesses {
             let Some(likelihood) = likelihood(guess.score) else { break };

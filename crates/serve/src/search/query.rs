@@ -220,15 +220,26 @@ fn codes(composed: &str, text: &str, concepts: &[Concept]) -> Vec<CodeWord> {
     let words = words.map(|(word, place)| (word, covered(place)));
     let whole = (text.split_whitespace().nth(1).is_some()).then_some((text, everything));
     for (word, covers) in words.chain(whole) {
-        // Two halves, so that ids that differ only in case are both found, the one as written first.
-        // Whoever names an item wants it, whatever else the query says.
-        push(word, format!("{RAW_ID}{word}"), Some(EXACT_ID / 2.0), everything);
-        push(word, format!("{FOLDED_ID}{}", compose(word).to_lowercase()), Some(EXACT_ID / 2.0), everything);
+        // A shopper who names an item wants it, whatever else the query says. A short number or a plain word among others
+        // names none: in `iphone 15` the 15 is a word, although an item may have that id.
+        if word == text || is_unlike_words(word) {
+            // Two halves, so that ids that differ only in case are both found, the one as written first.
+            push(word, format!("{RAW_ID}{word}"), Some(EXACT_ID / 2.0), everything);
+            push(word, format!("{FOLDED_ID}{}", compose(word).to_lowercase()), Some(EXACT_ID / 2.0), everything);
+        }
         if let Some(code) = code(&compose(word)) {
             push(word, format!("{CODE}{code}"), None, covers);
         }
     }
     found
+}
+
+/// Whether a word has the shape of an id: letters and digits, five digits or more, or signs inside.
+fn is_unlike_words(word: &str) -> bool {
+    let n_digits = word.chars().filter(char::is_ascii_digit).count();
+    let has_letter = word.chars().any(char::is_alphabetic);
+    let inside = word.trim_matches(|c: char| !c.is_alphanumeric());
+    (has_letter && n_digits > 0) || n_digits >= 5 || !inside.chars().all(char::is_alphanumeric)
 }
 
 /// The places of the words between white space.

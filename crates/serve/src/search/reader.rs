@@ -3,9 +3,10 @@
 //! An answer has the items that have every word of the query. If none of these may be shown, words that the catalogue has are
 //! taken for typing errors too, and then the words that tell least are dropped: see [`ReadQuery::retrieve`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use accrue_model::Vectors;
 use arc_swap::ArcSwap;
 use tantivy::postings::SegmentPostings;
 use tantivy::schema::IndexRecordOption;
@@ -15,6 +16,7 @@ use super::cursor::Cursor;
 use super::plan::{Plan, Typos};
 use super::query::Query;
 use super::score::{Code, FoundDoc, Walk};
+use super::similar::{QueryVector, Similar, SimilarSettings};
 use super::snapshot::{Segment, Snapshot};
 use super::synonyms::{Meanings, Synonyms};
 use super::{
@@ -39,6 +41,7 @@ pub struct ReadQuery {
     query: Query,
     plan: Plan,
     typos: Typos,
+    similar: Option<Similar>,
 }
 
 impl SearchReader {
@@ -76,7 +79,7 @@ impl SearchReader {
         let query = Query::new(query, &snapshot.analyzers, &snapshot.stop, &self.meanings.load());
         let typos = if corrects { Typos::Unknown } else { Typos::Off };
         let plan = snapshot.plan(&query, &settings, typos)?;
-        Ok(ReadQuery { snapshot, settings, query, plan, typos })
+        Ok(ReadQuery { snapshot, settings, query, plan, typos, similar: None })
     }
 
     /// A page of what `query` finds among the items that `accept` admits, best first, with reasons.
@@ -145,35 +148,91 @@ impl ReadQuery {
         let limit = limit.min(MAX_DEPTH);
         let mut kept = self.plan.needed;
         let mut n_rounds = 1;
-        let mut retrieved = self.collect(kept, admit, limit)?;
-        if retrieved.total == 0 && kept.count_ones() > 1 {
+        let mut met = HashSet::new();
+        let mut best = self.collect(kept, admit, limit, &mut met)?;
+        if best.is_empty() && kept.count_ones() > 1 {
             if self.typos == Typos::Unknown {
                 let exact =
                     std::mem::replace(&mut self.plan, self.snapshot.plan(&self.query, &self.settings, Typos::All)?);
-                retrieved = self.collect(self.plan.needed, admit, limit)?;
+                best = self.collect(self.plan.needed, admit, limit, &mut met)?;
                 n_rounds += 1;
-                match retrieved.total {
-                    0 => self.plan = exact,
-                    _ => kept = self.plan.needed,
+                match best.is_empty() {
+                    true => self.plan = exact,
+                    false => kept = self.plan.needed,
                 }
             }
-            if retrieved.total == 0 {
+            if best.is_empty() {
                 for some in self.most_telling(kept)? {
                     kept = some;
-                    retrieved = self.collect(kept, admit, limit)?;
+                    best = self.collect(kept, admit, limit, &mut met)?;
                     n_rounds += 1;
-                    if retrieved.total > 0 {
+                    if !best.is_empty() {
                         break;
                     }
                 }
             }
         }
+        if best.is_empty() {
+            // What is only similar has no word of the query.
+            kept = 0;
+        }
+        self.add_similar(admit, &mut best, &met)?;
+        let mut retrieved = best.into_retrieved();
         retrieved.n_rounds = n_rounds;
-        if let Some(first) = retrieved.candidates.first() {
+        if let Some(first) = retrieved.candidates.iter().find(|candidate| candidate.found.lexical > 0.0) {
             retrieved.corrected = self.corrected(first.found.item_idx)?;
+        }
+        if !retrieved.candidates.is_empty() {
             retrieved.dropped = self.dropped(kept);
         }
         Ok(retrieved)
+    }
+
+    /// Compares the query with items by meaning from now on: similarity adds to their scores, and what is similar enough is
+    /// found without the words of the query. `false` if the vectors of the items are not of the query's space, so that nothing
+    /// is compared. A query without [a meaning](Self::has_meaning) is left as it is.
+    pub fn compare(&mut self, vectors: &Vectors, query: &QueryVector) -> bool {
+        let settings = self.settings.clone();
+        self.compare_with(vectors, query, &settings.similar)
+    }
+
+    /// [`ReadQuery::compare`] with other settings than those of the reader.
+    pub fn compare_with(&mut self, vectors: &Vectors, query: &QueryVector, settings: &SimilarSettings) -> bool {
+        if !self.has_meaning() || settings.weight == 0.0 {
+            return true;
+        }
+        self.similar = Similar::new(vectors, query, settings);
+        self.similar.is_some()
+    }
+
+    /// The query with the likeliest word of the catalogue in the place of each word that it does not have: the text that is
+    /// encoded. Typing errors and unfinished words mean nothing to an encoder.
+    pub fn likely(&self) -> Box<str> {
+        let concepts = self.plan.concepts.iter().enumerate();
+        let words: Vec<(usize, &str)> =
+            concepts.filter_map(|(i, concept)| Some((i, concept.likeliest.as_deref()?))).collect();
+        self.query.rewritten(&words)
+    }
+
+    /// The score of a usual hit: an item of mean length that has every word of the query once.
+    pub fn unit(&self) -> f32 {
+        self.plan.unit()
+    }
+
+    /// Whether the query names something by a code or a number that the catalogue has.
+    pub fn is_exact(&self) -> bool {
+        self.plan.is_exact
+    }
+
+    /// Whether the query has no words.
+    pub fn is_blank(&self) -> bool {
+        self.plan.open
+    }
+
+    /// Whether its meaning is compared: not of a blank query, and not of one that names something by a code or a number that
+    /// the catalogue has, because a shopper who writes `iphone 15` does not mean the 14, whose vector is nearly the same.
+    pub fn has_meaning(&self) -> bool {
+        !self.plan.open && !self.plan.is_exact
     }
 
     /// Why the query finds these items: the fields of each, none for an item that it does not find (or that is not in the
@@ -190,14 +249,24 @@ impl ReadQuery {
         required: u32,
         admit: &dyn Fn(Match) -> Option<Admitted>,
         depth: usize,
-    ) -> Result<Retrieved, SearchError> {
+        met: &mut HashSet<u32>,
+    ) -> Result<Best, SearchError> {
         let mut best = Best::new(depth);
+        let (similar, unit) = (self.similar.as_ref(), self.plan.unit());
+        met.clear();
         for segment in &self.snapshot.segments {
             let mut take = |FoundDoc { doc, score, has_all, .. }: FoundDoc| {
                 if segment.reader.is_deleted(doc) {
                     return;
                 }
-                let found = Match { item_idx: segment.items[doc as usize], lexical: score, has_all };
+                let item_idx = segment.items[doc as usize];
+                let mut found = Match { item_idx, lexical: score, similar: 0.0, has_all };
+                if let Some(similar) = similar {
+                    found.similar = similar.share(item_idx, score, unit);
+                    if similar.finds(item_idx) {
+                        met.insert(item_idx);
+                    }
+                }
                 if let Some(Admitted { score, product }) = admit(found) {
                     best.push(Candidate { found, score, product });
                 }
@@ -209,7 +278,37 @@ impl ReadQuery {
                 self.snapshot.walk(segment, &self.plan, false)?.run(required, take);
             }
         }
-        Ok(best.into_retrieved())
+        Ok(best)
+    }
+
+    /// Adds the items that are similar and have not the words.
+    fn add_similar(
+        &self,
+        admit: &dyn Fn(Match) -> Option<Admitted>,
+        best: &mut Best,
+        met: &HashSet<u32>,
+    ) -> Result<(), SearchError> {
+        let Some(similar) = &self.similar else { return Ok(()) };
+        for found in self.matches(&similar.others(met))? {
+            if let Some(Admitted { score, product }) = admit(found) {
+                best.push(Candidate { found, score, product });
+            }
+        }
+        Ok(())
+    }
+
+    /// How well these items match, as if they had not all words of the query.
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn matches(&self, items: &[u32]) -> Result<Vec<Match>, SearchError> {
+        let unit = self.plan.unit();
+        let scores = self.snapshot.scores(&self.plan, items)?.into_iter();
+        let found = items.iter().zip(scores).map(|(&item_idx, lexical)| {
+            let similar = self.similar.as_ref().map_or(0.0, |similar| similar.share(item_idx, lexical, unit));
+            Match { item_idx, lexical, similar, has_all: false }
+        });
+        Ok(found.collect())
     }
 
     /// The sets of concepts that items have, those that tell most first.

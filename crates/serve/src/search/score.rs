@@ -140,7 +140,8 @@ impl Walk<'_> {
                 }
                 let words = if has == everything { words * factor } else { words };
                 let (doc, score) = (base + slot as u32, words + bonus);
-                found(FoundDoc { doc, score, has, has_all: full & self.needed == self.needed });
+                let has_all = full & self.needed == self.needed;
+                found(FoundDoc { doc, score, has, has_all });
             });
         }
     }

@@ -114,6 +114,19 @@ fn ids_come_first_and_codes_are_found_however_written() {
 }
 
 #[test]
+fn a_number_among_other_words_is_a_word_also_where_an_item_has_it_as_its_id() {
+    let reader =
+        index(&[item("15", "Rubber mice"), item("5", "Dishwasher"), item("7", "iPhone 15"), item("bottle", "Hat")])
+            .reader();
+    assert_eq!(found(&reader, "iphone 15"), [2]);
+    assert_eq!(found(&reader, "15")[0], 0, "the whole query is an id");
+    let reader = index(&[item("5", "Dishwasher"), item("8", "Water bottle"), item("hat", "Cap")]).reader();
+    assert_eq!(found(&reader, "bottle 5"), [1]);
+    assert_eq!(found(&reader, "hat")[0], 2);
+    assert_eq!(found(&reader, "red hat"), [] as [u32; 0]);
+}
+
+#[test]
 fn a_blank_query_finds_everything_in_order() {
     let reader = titles(&["red mug", "the plate", "of the"]);
     for query in ["", "  ", "\t\n", "\u{0}", "\u{200b}\u{feff}", "\u{3000}\u{ad}"] {

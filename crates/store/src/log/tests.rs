@@ -3,7 +3,7 @@
 use accrue_event::{ItemId, RecordKind};
 
 use super::*;
-use crate::{InertReason, PublishedRecord, Record};
+use crate::{InertReason, PublishedRecord, Record, SourcePosition};
 
 struct Folder(PathBuf);
 
@@ -176,6 +176,8 @@ fn the_key_is_read_from_the_bytes_of_a_body() {
         (Body::Settings("a".into()), false),
         (Body::Rules("[]".into()), false),
         (Body::Synonyms("brolly, umbrella".into()), false),
+        (Body::Scenes("{}".into()), false),
+        (Body::SourceRead(Box::new(SourcePosition { source: "orders".into(), position: "{}".into() })), false),
     ];
     for (body, has_key) in bodies {
         let mut blob = Vec::new();

@@ -10,7 +10,7 @@ use accrue_kernel::{
     mask_in_place, multiply, relu_backward, sigmoid_backward, tanh_backward,
 };
 
-use super::{Buffers, Node, Op, Scratch, Tape, Var, attention, gru, sliding, unfold};
+use super::{Buffers, Node, Op, Scratch, Tape, Var, attention, gru, interactions, sliding, unfold};
 use crate::{WeightId, Weights};
 
 impl Tape<'_> {
@@ -134,6 +134,16 @@ impl Backward<'_> {
                         axpy(dy, from, to);
                     }
                 }
+            }
+            Op::PairProducts { x } => {
+                let (at, sums) = (self.at(x), &values[self.node.kept()]);
+                let width = self.nodes[x.0].cols;
+                let x = (&values[at.clone()], width);
+                interactions::pair_products_backward(x, sums, (dy, d), &mut gradients[at]);
+            }
+            Op::Columns { x, first } => {
+                let width = self.nodes[x.0].cols;
+                interactions::columns_backward(dy, d, first, width, &mut gradients[self.at(x)]);
             }
             Op::Select { x } => {
                 let dx = &mut gradients[self.at(x)];

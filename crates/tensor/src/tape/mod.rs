@@ -13,6 +13,7 @@ mod attention;
 mod backward;
 mod elementwise;
 mod gru;
+mod interactions;
 mod layers;
 mod rows;
 mod sliding;
@@ -97,6 +98,8 @@ enum Op {
     Product { x: Var, y: Var },
     Concat { x: Var, y: Var },
     RowDots { x: Var, y: Var },
+    PairProducts { x: Var },
+    Columns { x: Var, first: usize },
     Select { x: Var },
     Attention { qkv: Var, how: Attention },
     Gru { gates: Var, weight: WeightId, bias: WeightId },

@@ -108,6 +108,8 @@ fn elementwise_operations_have_the_gradients_of_finite_differences() {
         let y = tape.sigmoid(x);
         tape.row_dots(x, y)
     });
+    check("pair products", &[3], 6, no_weights, |tape, x, ()| tape.pair_products(x, 2));
+    check("columns", &[3], 5, no_weights, |tape, x, ()| tape.columns(x, 1, 3));
     check("select", &[4], 5, no_weights, |tape, x, ()| tape.select(x, &[3, 0, 3]));
     check("max", &[3, 1, 2], 4, no_weights, |tape, x, ()| tape.max_over_segments(x));
 }
@@ -221,6 +223,9 @@ fn rows_are_joined_and_selected_in_the_given_order() {
     golden("concat", &[3], 2, &x, &beside, |tape, x| tape.concat(x, x));
     golden("row dots", &[3], 2, &x, &[5.0, 25.0, 61.0], |tape, x| tape.row_dots(x, x));
     golden("select", &[3], 2, &x, &[5.0, 6.0, 1.0, 2.0, 5.0, 6.0], |tape, x| tape.select(x, &[2, 0, 2]));
+    // 1 · 3 + (1 + 3) · 5 and 2 · 4 + (2 + 4) · 6.
+    golden("pair products", &[1], 6, &x, &[23.0, 44.0], |tape, x| tape.pair_products(x, 2));
+    golden("columns", &[2], 3, &x, &[2.0, 3.0, 5.0, 6.0], |tape, x| tape.columns(x, 1, 2));
     let peaks = [1.0, 9.0, 3.0, 4.0, -5.0, -6.0];
     golden("max", &[2, 1], 2, &peaks, &[3.0, 9.0, -5.0, -6.0], |tape, x| tape.max_over_segments(x));
 }

@@ -34,6 +34,8 @@ impl Challenger {
         // It learns neither from impressions nor at rates that drift has raised. Both depend on when records arrive
         // beside the current model, and a replay that trains the challenger at once has to reach the same bytes.
         settings.impressions.window_s = 0;
+        // The click heads are not part of what it may replace.
+        settings.clicks.enabled = false;
         settings.drift.boost = 1.0;
         // It may replace the shared models; the models of an experiment's arms stay as they are.
         settings.arms = None;

@@ -225,6 +225,7 @@ impl Learner {
         self.update_arms();
         // The challenger was compared with a model that is gone. It may begin again.
         self.unsaved.shadow = None;
+        self.unsaved.shown.end();
         self.stage.since_sealed = 0;
         self.guard.restart();
     }

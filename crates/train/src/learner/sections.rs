@@ -19,6 +19,9 @@ const CURRENT: &str = "learned/current";
 /// The section of descriptions.
 const DESCRIPTIONS: &str = "learned/descriptions";
 
+/// The section of the click heads.
+const CLICKS: &str = "learned/clicks";
+
 /// A section that could not be read from a checkpoint, so that its part of the state restarted empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartedSection {
@@ -66,6 +69,9 @@ impl Learner {
         writer.value("learned/histories", 1, &self.histories)?;
         writer.value(DESCRIPTIONS, 2, &self.descriptions)?;
         writer.value("learned/impressions", 1, &self.impressions)?;
+        if !self.clicks.is_untouched() {
+            writer.value(CLICKS, 1, &self.clicks)?;
+        }
         writer.value("learned/guard", 1, &self.guard)?;
         writer.value("learned/quality", 1, &self.quality)?;
         writer.value("learned/resets", 1, &self.resets)?;
@@ -112,6 +118,12 @@ impl Learner {
         };
         learner.descriptions = descriptions.unwrap_or_else(|| facts.map(Descriptions::of).unwrap_or_default());
         learner.impressions = source.value("learned/impressions", 1)?.unwrap_or_default();
+        // Without impressions, and in a checkpoint of an earlier build, there is none.
+        if source.checkpoint().section_version(CLICKS).is_some()
+            && let Some(clicks) = source.value(CLICKS, 1)?
+        {
+            learner.clicks = clicks;
+        }
         learner.guard = source.value("learned/guard", 1)?.unwrap_or_default();
         learner.quality = source.value("learned/quality", 1)?.unwrap_or_default();
         learner.resets = source.value("learned/resets", 1)?.unwrap_or_default();

@@ -6,7 +6,7 @@ use accrue_event::{EventType, RecordKind, RefusalId, User, UserId};
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{Body, Checkpoints, Log, LogSettings, Offset, Page, Record, Served};
-use accrue_train::{LearnSettings, digest, erase, find_traces, rebuild, recover, save};
+use accrue_train::{LearnSettings, digest, erase, find_traces, rebuild, recover, save, with_other_spellings};
 
 use crate::shop;
 
@@ -56,6 +56,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 propensities: Vec::new(),
                 arm: None,
                 ranks: Vec::new(),
+                asked: Box::default(),
             })),
             _ => continue,
         };
@@ -146,6 +147,26 @@ fn an_unknown_user_has_no_records() {
     let (_dir, log, _) = written(&shop::records(200, 5));
     let found = find_traces(&mut log.reader(), &BTreeSet::from(["nobody".into()]), mentions).unwrap();
     assert_eq!((found.offsets, found.records), Default::default());
+}
+
+#[test]
+fn an_address_means_the_person_in_every_spelling_and_other_ids_mean_themselves() {
+    let mut records = shop::records(200, 5);
+    let mut names = ["ada@example.com", "Ada@Example.COM", "bob@example.com", "SKU-1", "sku-1"].into_iter();
+    for record in &mut records {
+        if let Body::Event(checked) = &mut record.body
+            && let Some(name) = names.next()
+        {
+            checked.event.user = Some(name.into());
+        }
+    }
+    let (_dir, log, _) = written(&records);
+    let meant = |asked: &str| with_other_spellings(&mut log.reader(), &BTreeSet::from([asked.into()])).unwrap();
+    assert_eq!(
+        meant("ADA@example.com"),
+        ["ADA@example.com", "Ada@Example.COM", "ada@example.com"].map(UserId::from).into()
+    );
+    assert_eq!(meant("sku-1"), BTreeSet::from(["sku-1".into()]));
 }
 
 #[test]

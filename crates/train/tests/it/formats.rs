@@ -20,7 +20,7 @@ use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
     Assignment, Body, CheckedEvent, Checkpoints, InertReason, ItemVector, Log, LogReader, LogSettings, Offset, Page,
-    PublishedRecord, Record, Served, Unread, UnreadReason,
+    PublishedRecord, Record, Served, SourcePosition, Unread, UnreadReason,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
 use serde::{Deserialize, Serialize};
@@ -164,6 +164,7 @@ fn every_kind() -> Vec<Body> {
         propensities: vec![0.5, 0.25],
         arm,
         ranks: ranks.into(),
+        asked: r#"{"n":2,"scene":"home"}"#.into(),
     };
     let arm = Assignment { experiment: "variety".into(), arm: "b".into() };
     let (from, until) = (Offset(0), Offset(0));
@@ -213,6 +214,9 @@ fn every_kind() -> Vec<Body> {
         scale: 0.01,
         codes: [90, -30, 5, 127].into(),
     })));
+    bodies.push(Body::Scenes(r#"{"home":{"sources":["models","trending"],"room_for_new":0.3}}"#.into()));
+    let read = SourcePosition { source: "orders".into(), position: r#"{"after":["17"]}"#.into() };
+    bodies.push(Body::SourceRead(Box::new(read)));
     bodies
 }
 
@@ -249,7 +253,7 @@ fn write_a_folder_of_the_present_format() {
     drop(log);
     std::fs::remove_file(folder.join("log/lock")).unwrap();
     let expected = held(&folder);
-    assert_eq!(expected.kinds.len(), 22, "every kind of record: {:?}", expected.kinds);
+    assert_eq!(expected.kinds.len(), 24, "every kind of record: {:?}", expected.kinds);
     std::fs::write(folder.join("expected.toml"), toml::to_string(&expected).unwrap()).unwrap();
 }
 

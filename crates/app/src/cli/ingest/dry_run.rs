@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use accrue_engine::{EngineError, Ingested, Refused, with_kind_in_code};
 use accrue_event::{
     Cell as _, Check, CheckSettings, Item, ItemId, KnownItem, MisspeltFields, Outcome, RawEvent, RawItem, RawPatch,
-    RawValue, RecordKind, Refusal, RefusalId, Rejection, Repair, RuleStatistics, Timestamp, Undo, clean_id,
+    RawUser, RawValue, Reason, RecordKind, Refusal, RefusalId, Rejection, Repair, RuleStatistics, Timestamp, Undo,
+    clean_id,
 };
 use accrue_ingest::{Entry, taken_back};
 use xxhash_rust::xxh3::xxh3_128;
@@ -42,6 +43,11 @@ enum Verdict {
 
 fn refused(kind: RecordKind, rejection: Rejection, json: String) -> Verdict {
     Verdict::Refused(Refusal::of(kind, with_kind_in_code(kind, rejection), json))
+}
+
+fn refused_removal(kind: RecordKind, what: &str, json: String) -> Verdict {
+    let detail = format!("id: {what} that is removed needs the id of one");
+    Verdict::Refused(Refusal::of(kind, Rejection::new(Reason::Malformed, detail), json))
 }
 
 impl DryRun {
@@ -80,6 +86,24 @@ impl DryRun {
                 match undo {
                     Undo::IfKnown if !is_known => Verdict::LeftOut,
                     Undo::IfKnown | Undo::Always => self.judge_event(&taken_back(event)),
+                }
+            }
+            Entry::ItemRemoved(id) => {
+                let named = RawItem { id, ..RawItem::default() };
+                match self.check.item_id(&named) {
+                    // The shop is empty, so it cannot be told which items there are.
+                    Some(id) => {
+                        self.items.remove(&id);
+                        Verdict::Taken(Vec::new())
+                    }
+                    None => refused_removal(RecordKind::Items, "an item", named.to_json()),
+                }
+            }
+            Entry::UserRemoved(id) => {
+                let named = RawUser { id, ..RawUser::default() };
+                match self.check.judge_user(&named) {
+                    Ok(_) => Verdict::Taken(Vec::new()),
+                    Err(_) => refused_removal(RecordKind::Users, "a user", named.to_json()),
                 }
             }
             Entry::Event(event, item) => {
@@ -149,7 +173,7 @@ impl Sink for DryRun {
                 Entry::Event(event, _) | Entry::Undone(event, _) => misspelt.look_at_event(event),
                 Entry::Item(item) => misspelt.look_at_item(item),
                 Entry::Patch(patch) => misspelt.look_at_item(&patch.item),
-                Entry::User(_) | Entry::Unreadable(_) => {}
+                Entry::User(_) | Entry::Unreadable(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {}
             }
             match self.judge(entry) {
                 Verdict::Taken(repairs) => ingested.take(repairs.iter().map(Repair::code)),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use accrue_engine::{Engine, EngineError, Incoming, Ingested, Refused};
+use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested, Refused};
 use accrue_event::{Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, Undo, clean_id};
 use accrue_ingest::{Entry, Sample, taken_back};
+use accrue_store::SourcePosition;
 
 use super::Sink;
 use super::described::Described;
@@ -124,6 +125,64 @@ impl Feed {
         *self.has_products.get_or_insert_with(of_engine)
     }
 
+    /// Takes records in their order, and with them how far their source was read, in one commit. What lines of events say of
+    /// items comes in a commit before it, and is there already if the same records come again.
+    pub fn take_in_order(
+        &mut self,
+        batch: Vec<Entry>,
+        position: Option<SourcePosition>,
+    ) -> Result<Ingested, EngineError> {
+        let mut news = News::default();
+        let mut items = Vec::new();
+        let mut changes = Vec::with_capacity(batch.len());
+        for entry in batch {
+            changes.push(match entry {
+                Entry::Event(event, item) => {
+                    if let Some(item) = item {
+                        self.news(*item, &mut news);
+                    }
+                    Change::Event(event)
+                }
+                Entry::Item(item) if self.is_patch => Change::Patch(item.into()),
+                Entry::Item(item) => {
+                    items.extend(item_id(&item));
+                    Change::Item(item)
+                }
+                Entry::Patch(patch) => Change::Patch(patch),
+                Entry::User(user) => Change::User(user),
+                Entry::Undone(event, undo) => {
+                    let id = EventId::from(&*clean_id(&event.id.text()));
+                    let is_before = |change: &Change| matches!(change, Change::Event(other) if other.id == event.id);
+                    let is_known = || self.engine.has_events(vec![id]).map(|known| known.contains(&true));
+                    if undo == Undo::IfKnown && !changes.iter().any(is_before) && !is_known()? {
+                        continue;
+                    }
+                    Change::Event(taken_back(event))
+                }
+                Entry::ItemRemoved(id) => Change::ItemRemoved(id),
+                Entry::UserRemoved(id) => Change::UserRemoved(id),
+                Entry::Unreadable(refusal) => Change::Refused(refusal),
+            });
+        }
+        if !news.items.is_empty() {
+            self.engine.put_items_blocking(news.items, false)?;
+        }
+        let ingested = self.engine.take_changes(changes, position)?;
+        if !items.is_empty() {
+            items.iter().filter_map(|id| self.engine.item(id)).for_each(|item| self.lacking.add(&item));
+            self.has_products = None;
+        }
+        Ok(Ingested { offset: ingested.offset.max(self.engine.status().log_end), ..ingested })
+    }
+
+    /// Counts what was taken of a whole catalogue.
+    fn count_listed(&mut self, ingested: &Ingested) {
+        if let Some(listed) = &mut self.listed {
+            let refused_again = ingested.refused_again.len() as u64;
+            listed.n_taken += ingested.accepted + ingested.repaired + ingested.duplicates - refused_again;
+        }
+    }
+
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay. A line makes no
     /// item of a catalogue that has products of its own: what it names may be sold no more, or may be a tip.
     fn news(&mut self, mut told: RawItem, batch: &mut News) -> Option<()> {
@@ -193,9 +252,19 @@ impl Sink for Feed {
                     Entry::Unreadable(refusal) => {
                         listed.n_nameless += u64::from(refusal.rejection.reason == Reason::Malformed);
                     }
-                    Entry::Event(..) | Entry::Undone(..) | Entry::Patch(_) | Entry::User(_) => {}
+                    Entry::Event(..)
+                    | Entry::Undone(..)
+                    | Entry::Patch(_)
+                    | Entry::User(_)
+                    | Entry::ItemRemoved(_)
+                    | Entry::UserRemoved(_) => {}
                 }
             }
+        }
+        if batch.iter().any(|entry| matches!(entry, Entry::ItemRemoved(_) | Entry::UserRemoved(_))) {
+            let ingested = self.take_in_order(batch, None)?;
+            self.count_listed(&ingested);
+            return Ok(ingested);
         }
         let mut ingested = Ingested::default();
         let mut events = Part::default();
@@ -219,6 +288,8 @@ impl Sink for Feed {
                 Entry::Item(item) => items.push(index, item),
                 Entry::Patch(patch) => patches.push(index, patch),
                 Entry::User(user) => users.push(index, user),
+                // Taken above.
+                Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {}
             }
         }
         // Items first, so that the check knows their prices.
@@ -256,10 +327,7 @@ impl Sink for Feed {
             let taken = self.engine.ingest(returns.entries)?;
             add(&mut ingested, taken, &returns.places);
         }
-        if let Some(listed) = &mut self.listed {
-            let refused_again = ingested.refused_again.len() as u64;
-            listed.n_taken += ingested.accepted + ingested.repaired + ingested.duplicates - refused_again;
-        }
+        self.count_listed(&ingested);
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)

@@ -90,6 +90,7 @@ fn shown(entry: &Entry) -> String {
         Entry::Patch(patch) if patch.cleared.is_empty() => patch.item.to_json(),
         Entry::Patch(patch) => format!("{} and clears {}", patch.item.to_json(), patch.cleared.join(", ")),
         Entry::User(user) => user.to_json(),
+        Entry::ItemRemoved(id) | Entry::UserRemoved(id) => format!("removes {id:?}"),
         Entry::Unreadable(refusal) => refusal.raw.to_string(),
     }
 }

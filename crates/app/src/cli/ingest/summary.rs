@@ -143,6 +143,12 @@ impl Summary {
         self.read >= HOPELESS && self.all_refused()
     }
 
+    /// How many records came so far, for a reading without an end.
+    pub fn progress(&self) -> String {
+        let refused: u64 = self.quarantined.values().sum();
+        format!("{} read, {} known before, {} refused", count(self.read), count(self.duplicates), count(refused))
+    }
+
     /// The text of the progress bar.
     pub fn rate(&self, elapsed: Duration) -> String {
         let per_second = self.read as f64 / elapsed.as_secs_f64().max(1e-3);

@@ -1,13 +1,13 @@
-//! Scenes: what the kind of page changes beyond the scores.
+//! Kept places: room for products that the shopper has not bought, on scenes that say so (`room_for_new`; the scene
+//! `home` does).
 //!
-//! In the scene [`HOME`] places are kept for products that the shopper has not bought. Each of the products that a
-//! shopper buys again and again is likelier than any single new one, so a page by score alone has hardly anything else,
-//! although much of what the shopper will buy next is new to them. So at every place, the part of new products above it
-//! is at least half of the part of first purchases that is expected of this shopper (calibrated recommendations: Steck,
-//! RecSys 2018; half, because a place for a new product leads to a purchase more rarely). The expected part is learned
-//! from what the shopper did, and, as far as that is little, from what the models expect of shoppers with the same
-//! history: the sum of the probabilities of all new candidates. The scores stay as they are. A shopper who has bought
-//! nothing gets the page by score.
+//! Each of the products that a shopper buys again and again is likelier than any single new one, so a page by score alone
+//! has hardly anything else, although much of what the shopper will buy next is new to them. So at every place, the part
+//! of new products above it is at least `room_for_new` of the part of first purchases that is expected of this shopper
+//! (calibrated recommendations: Steck, RecSys 2018; half on `home`, because a place for a new product leads to a purchase
+//! more rarely). The expected part is learned from what the shopper did, and, as far as that is little, from what the
+//! models expect of shoppers with the same history: the sum of the probabilities of all new candidates. The scores stay as
+//! they are. A shopper who has bought nothing gets the page by score.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -20,18 +20,6 @@ use super::{Candidate, Share, Situation};
 use crate::ReasonCode;
 use crate::shop::Product;
 
-/// The first page of a shop: leaves room for the new.
-const HOME: &str = "home";
-/// `Buy it again`: only what the shopper bought.
-const AGAIN: &str = "again";
-
-/// Whether the page is to have only what the shopper bought.
-pub(super) fn is_again(situation: &Situation<'_>) -> bool {
-    situation.request.scene.as_deref() == Some(AGAIN)
-}
-
-/// For how much of the expected part places are kept.
-const KEPT_PART: f32 = 0.5;
 /// How many purchases of the shopper weigh as much as what the models expect.
 const AS_MANY: f32 = 10.0;
 /// Candidates whose probabilities are summed.
@@ -61,8 +49,8 @@ struct Rule {
 
 impl KeptPlaces {
     pub fn new(situation: &Situation<'_>) -> Self {
-        let Situation { shop, request, context, .. } = situation;
-        if request.scene.as_deref() != Some(HOME) {
+        let Situation { shop, request, context, scene, .. } = situation;
+        if scene.room_for_new == 0.0 {
             return Self { rule: None };
         }
         let bought = bought(shop, context.past).into_iter();
@@ -98,7 +86,7 @@ impl Rule {
         // The scores of a single model are no logarithms of probabilities.
         let is_blend = request.part.unwrap_or(shop.version.ensemble.settings.part) == Part::Blend;
         let by_models = if is_blend { self.probability_of_new(situation, ranked) } else { 0.5 };
-        KEPT_PART * (n_first as f32 + AS_MANY * by_models) / (n as f32 + AS_MANY)
+        situation.scene.room_for_new * (n_first as f32 + AS_MANY * by_models) / (n as f32 + AS_MANY)
     }
 
     /// The probability that the next choice is new to the shopper, by the models: their scores are the logarithms of

@@ -1,0 +1,79 @@
+//! `accrue inspect why USER ITEM`: why an item stands where it does for a shopper, with the page without each cited event.
+
+use accrue_event::{ItemId, Shopper, UserId};
+use accrue_serve::{Reason, RecommendRequest, Visitor, Why};
+use serde::Serialize;
+
+use super::Context;
+use super::inspect::unknown;
+use super::output::columns;
+use super::problem::Problem;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The shopper's id
+    user: String,
+    /// The item's id
+    item: String,
+    /// The kind of page
+    #[arg(long, value_name = "NAME")]
+    scene: Option<String>,
+    /// Items of a page: reasons cite what the whole page has in common with the past
+    #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    n: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    user: String,
+    item: String,
+    #[serde(flatten)]
+    why: Why,
+}
+
+pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()> {
+    let Context { config, output } = context;
+    let Arguments { user, item, scene, n } = arguments;
+    let (id, wanted) = (UserId::from(&*user), ItemId::from(&*item));
+    let why = accrue_engine::at_rest(&config.data, &config.engine, |shop| {
+        if shop.facts.shopper(&Shopper::User(id.clone())).is_none() {
+            return Err(unknown("user", &user));
+        }
+        if shop.facts.find(&wanted).is_none() {
+            return Err(unknown("item", &item));
+        }
+        let visitor = Visitor { user: Some(id), session: None };
+        let request =
+            RecommendRequest { visitor, scene: scene.map(Into::into), n: n.into(), ..RecommendRequest::default() };
+        shop.why(&request, &wanted).ok_or_else(|| {
+            Problem::new(
+                format!("the page of {user:?} may not show {item:?}"),
+                "it is sold out, retired, not published yet, hidden by a rule, disliked, or not in this scene; \
+                 `accrue inspect item` shows it",
+            )
+        })
+    })??;
+    output.result(&Answer { user, item, why }, table)
+}
+
+fn table(Answer { why, .. }: &Answer) -> String {
+    let place = |place: Option<usize>| place.map_or("beyond 1000".to_owned(), |place| (place + 1).to_string());
+    let mut text = format!("place {}, score {:.4}\n", place(why.place), why.score);
+    let share = |reason: &Reason| vec![format!("{:+.4}", reason.share), reason.code.to_owned(), reason.text.clone()];
+    text += &columns(&why.reasons.iter().map(share).collect::<Vec<_>>());
+    if !why.is_whole {
+        text += "the shares do not sum to the score\n";
+    }
+    for without in &why.without {
+        let item = without.item.as_ref().map_or("an item", |item| item.as_str());
+        text += &format!(
+            "without the {} of {item} at {}: place {}, score {:.4}; {}\n",
+            without.event.event_type,
+            without.event.at,
+            place(without.place),
+            without.score,
+            if without.is_confirmed { "the share is confirmed" } else { "this is not the share that the reason has" },
+        );
+    }
+    text
+}

@@ -1,0 +1,162 @@
+//! `accrue what-if` and `accrue inspect why` on the log of a server that drew places by chance.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+fn accrue(dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command
+        .args(arguments)
+        .arg("--data")
+        .arg(dir.join("shop"))
+        .arg("--config")
+        .arg(dir.join("accrue.toml"))
+        .env_clear();
+    command.output().unwrap()
+}
+
+fn json_of(output: &Output, code: i32) -> Value {
+    assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn post(server: &Server, path: &str, body: &Value) -> Value {
+    let (status, answer) = server.ask("POST", path, &body.to_string());
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+/// A shop in which shoppers click what stands first, most often. `share` of the answers is drawn.
+fn shop(dir: &Path, share: f64, n_answers: u64) {
+    let settings = format!("[serve.explore]\nshare = {share:?}\nplaces = 1\namong = 2\ntemperature = inf\n");
+    std::fs::write(dir.join("accrue.toml"), settings).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.join("shop"));
+    let server = Server::start(command.arg("--config").arg(dir.join("accrue.toml")).env_clear());
+    let items: Vec<Value> = (0..30)
+        .map(|n| json!({"id": format!("i{n}"), "title": format!("thing {n}"), "brand": format!("b{}", n % 3)}))
+        .collect();
+    post(&server, "/v1/items", &json!(items));
+    let bought: Vec<Value> = (0..200)
+        .map(|n| json!({"id": format!("e{n}"), "type": "purchase", "user": format!("u{}", n % 25), "item": format!("i{}", n * n % 23)}))
+        .collect();
+    post(&server, "/v1/events", &json!(bought));
+    for n in 0..n_answers {
+        let user = format!("u{}", n % 50);
+        let page = post(&server, "/v1/recommend", &json!({"user": user, "n": 5, "scene": "product"}));
+        let (id, first) = (&page["recommendation_id"], &page["items"][0]["id"]);
+        if n % 3 > 0 {
+            let click = json!({"id": format!("c{n}"), "type": "click", "user": user, "item": first,
+                "recommendation_id": id, "position": 0});
+            post(&server, "/v1/events", &click);
+        }
+    }
+}
+
+#[test]
+fn settings_are_judged_on_answers_whose_places_were_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path(), 1.0, 300);
+    let file = dir.path().join("proposal.toml");
+    let ask = |toml: &str, more: &[&str], code: i32| {
+        std::fs::write(&file, toml).unwrap();
+        let arguments = [&["what-if", "--settings", file.to_str().unwrap(), "--json"], more].concat();
+        json_of(&accrue(dir.path(), &arguments), code)
+    };
+    let same = ask("", &["--least-effective", "20"], 0);
+    assert_eq!((&same["answers"], &same["pages"], &same["drawn"]), (&json!(300), &json!(300), &json!(300)), "{same}");
+    assert_eq!((&same["unreadable"], &same["changed"]), (&json!(0), &json!(0.0)));
+    assert!(same["reproduced"].as_f64().unwrap() > 0.5, "{same}");
+    assert!(same["clicks"]["change"]["value"].as_f64().unwrap().abs() < 0.2, "{same}");
+    let value = same["clicks"]["proposed"]["value"].as_f64().unwrap();
+    assert!((0.4..0.9).contains(&value), "two of three pages are clicked: {same}");
+    // The last item is moved to the top, which no draw of this log does.
+    let far = "[[rule]]\nname = 'x'\naction = 'boost'\nfilter = 'id:i29'\nfactor = 100.0";
+    let far = ask(far, &["--top", "1"], 1);
+    assert!(far["changed"].as_f64().unwrap() > 0.5 && far["judged"].as_f64().unwrap() < 0.5, "{far}");
+    assert!(far["clicks"]["refused"].as_str().unwrap().contains("as much information"), "{far}");
+    let few = ask("", &["--answers", "40"], 1);
+    assert_eq!((&few["answers"], &few["pages"]), (&json!(300), &json!(40)));
+    let plain =
+        String::from_utf8(accrue(dir.path(), &["what-if", "--settings", file.to_str().unwrap()]).stdout).unwrap();
+    assert!(plain.contains("clicks a page"), "{plain}");
+}
+
+#[test]
+fn a_log_without_draws_and_settings_with_a_fault_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path(), 0.0, 60);
+    let file = dir.path().join("proposal.toml");
+    let ask = |toml: &str| {
+        std::fs::write(&file, toml).unwrap();
+        accrue(dir.path(), &["what-if", "--settings", file.to_str().unwrap(), "--json"])
+    };
+    let changed = json_of(&ask("[scene.product.diversity]\nstrength = 0.9\nby = ['brands']"), 1);
+    assert!(changed["clicks"]["refused"].as_str().unwrap().contains("serve.explore.share"), "{changed}");
+    assert_eq!((&changed["drawn"], &changed["clicks"]["n_effective"]), (&json!(0), &json!(0.0)));
+    let same = json_of(&ask(""), 0);
+    assert_eq!(same["clicks"]["change"]["value"], 0.0);
+    for (toml, said) in [
+        ("[scene.product]\nsources = ['neigbours']", "did you mean `neighbours`"),
+        ("[[rule]]\nname = 'x'\naction = 'hide'", "items"),
+        ("[model.blend]\nrate = 0.1", "accrue train"),
+        ("[scnee.home]", "unknown field"),
+        ("part = 'bought_together'", "bought_together"),
+        ("][", "proposal.toml"),
+    ] {
+        let refused = ask(toml);
+        let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{toml}");
+        assert!(stderr.contains(said), "{toml}: {stderr}");
+    }
+    let missing = accrue(dir.path(), &["what-if", "--settings", "nowhere.toml"]);
+    assert_eq!(missing.status.code(), Some(2));
+}
+
+#[test]
+fn inspect_why_says_what_the_server_says_and_confirms_it() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path(), 0.0, 60);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.path().join("shop"));
+    let server = Server::start(command.arg("--config").arg(dir.path().join("accrue.toml")).env_clear());
+    let body = json!({"user": "u7", "n": 10, "scene": "home", "explain": true});
+    let mut page = post(&server, "/v1/recommend", &body);
+    // The models have learned everything once the answer names the end of the log.
+    for _ in 0..200 {
+        let before = page["offset"].clone();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        page = post(&server, "/v1/recommend", &body);
+        if page["offset"] == before {
+            break;
+        }
+    }
+    drop(server);
+    let mut n_cited = 0;
+    for (place, item) in page["items"].as_array().unwrap().iter().enumerate().take(4) {
+        let id = item["id"].as_str().unwrap();
+        let why = json_of(&accrue(dir.path(), &["inspect", "why", "u7", id, "--scene", "home", "--json"]), 0);
+        assert_eq!((&why["place"], &why["is_whole"]), (&json!(place), &json!(true)), "{why}");
+        assert!((why["score"].as_f64().unwrap() - item["score"].as_f64().unwrap()).abs() < 1e-4, "{why} {item}");
+        let told = |reasons: &Value| {
+            let of = |reason: &Value| (reason["code"].clone(), reason["text"].clone(), reason["item"].clone());
+            reasons.as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&why["reasons"]), told(&item["reasons"]), "{why} {item}");
+        for without in why["without"].as_array().unwrap() {
+            assert_eq!(without["is_confirmed"], true, "{why}");
+            n_cited += 1;
+        }
+    }
+    assert!(n_cited > 3, "{page}");
+    let unknown = accrue(dir.path(), &["inspect", "why", "u7", "nothing"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("unknown"));
+    assert_eq!(accrue(dir.path(), &["inspect", "why", "nobody", "i1"]).status.code(), Some(2));
+    let plain = accrue(dir.path(), &["inspect", "why", "u7", "i1"]);
+    assert!(String::from_utf8_lossy(&plain.stdout).contains("place "), "{plain:?}");
+}

@@ -1,0 +1,119 @@
+//! What the scenes of a visit already show, so that its other scenes show something else.
+//!
+//! In: for each answer that names a visit, the scene and its items. Out: the items that the other scenes of the visit
+//! show. It is memory of the process, not of the log: it is bounded, the visit that was used longest ago makes room, and a
+//! restart begins without it. Answers that are made at the same moment do not know of each other.
+
+use std::collections::{BTreeMap, HashMap};
+
+use accrue_event::ItemId;
+use parking_lot::Mutex;
+
+/// Visits that are remembered.
+const MAX_VISITS: usize = 10_000;
+/// Scenes of a visit that are remembered.
+const MAX_SCENES: usize = 16;
+/// Items of a scene that are remembered, from the top.
+const MAX_ITEMS: usize = 200;
+
+/// The visits.
+#[derive(Debug, Default)]
+pub(crate) struct Visits(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Only looked up.
+    visits: HashMap<Box<str>, Visit>,
+    /// Visits by when they were used last.
+    used: BTreeMap<u64, Box<str>>,
+    n_uses: u64,
+}
+
+#[derive(Debug, Default)]
+struct Visit {
+    used: u64,
+    /// The latest at the end.
+    scenes: Vec<(Box<str>, Vec<ItemId>)>,
+}
+
+impl Visits {
+    /// What the other scenes of the visit show.
+    pub fn shown_elsewhere(&self, visit: &str, scene: &str) -> Vec<ItemId> {
+        let known = self.0.lock();
+        let scenes = known.visits.get(visit).into_iter().flat_map(|visit| &visit.scenes);
+        scenes.filter(|(other, _)| **other != *scene).flat_map(|(_, items)| items.iter().cloned()).collect()
+    }
+
+    /// A scene of the visit shows these items from place `offset` on; what it showed from there on before is forgotten.
+    pub fn show(&self, visit: &str, scene: &str, offset: usize, items: impl Iterator<Item = ItemId>) {
+        let mut known = self.0.lock();
+        known.n_uses += 1;
+        let now = known.n_uses;
+        let Known { visits, used, .. } = &mut *known;
+        let known_visit = visits.entry(visit.into()).or_default();
+        used.remove(&known_visit.used);
+        known_visit.used = now;
+        used.insert(now, visit.into());
+        let scenes = &mut known_visit.scenes;
+        let mut shown = match scenes.iter().position(|(known, _)| **known == *scene) {
+            Some(place) => scenes.remove(place).1,
+            None => Vec::new(),
+        };
+        shown.truncate(offset);
+        let room = MAX_ITEMS.saturating_sub(shown.len());
+        shown.extend(items.take(room));
+        scenes.push((scene.into(), shown));
+        scenes.drain(..scenes.len().saturating_sub(MAX_SCENES));
+        while visits.len() > MAX_VISITS
+            && let Some((_, oldest)) = used.pop_first()
+        {
+            visits.remove(&oldest);
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        *self.0.lock() = Known::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(names: &[&str]) -> Vec<ItemId> {
+        names.iter().map(|name| ItemId::from(*name)).collect()
+    }
+
+    #[test]
+    fn other_scenes_of_the_visit_are_told_apart() {
+        let visits = Visits::default();
+        visits.show("v", "home", 0, items(&["a", "b"]).into_iter());
+        visits.show("v", "home", 2, items(&["c"]).into_iter());
+        visits.show("v", "basket", 0, items(&["d"]).into_iter());
+        assert_eq!(visits.shown_elsewhere("v", "basket"), items(&["a", "b", "c"]));
+        assert_eq!(visits.shown_elsewhere("v", "home"), items(&["d"]));
+        assert_eq!(visits.shown_elsewhere("w", "home"), items(&[]));
+        visits.show("v", "home", 0, items(&["e"]).into_iter());
+        assert_eq!(visits.shown_elsewhere("v", "basket"), items(&["e"]));
+        visits.clear();
+        assert_eq!(visits.shown_elsewhere("v", "basket"), items(&[]));
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let visits = Visits::default();
+        for n in 0..MAX_VISITS + 5 {
+            visits.show(&format!("v{n}"), "home", 0, items(&["a"]).into_iter());
+            visits.show("first", "home", 0, items(&["a"]).into_iter());
+        }
+        for n in 0..100 {
+            visits.show("first", &format!("s{n}"), 0, (0..1000).map(|n| ItemId::from(&*n.to_string())));
+        }
+        let known = visits.0.lock();
+        assert_eq!((known.visits.len(), known.used.len()), (MAX_VISITS, MAX_VISITS));
+        let first = &known.visits["first"];
+        assert_eq!((first.scenes.len(), first.scenes[0].1.len()), (MAX_SCENES, MAX_ITEMS));
+        assert!(!known.visits.contains_key("v0"));
+    }
+}

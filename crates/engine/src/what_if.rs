@@ -1,0 +1,392 @@
+//! Pages made again: what the current settings and proposed ones make of requests that were answered before.
+//!
+//! In: a data folder, recorded requests, a [`Proposal`]. Out: for each request the page of the current settings and that
+//! of the proposal, both from the facts that the answer's models had learned and from models that had learned no more.
+//! The log is read again from the newest checkpoint that helps: one thread learns and publishes, another folds the facts
+//! and makes pages. The folder is not changed, and a server may run on it.
+//!
+//! Models are published at most [`VERSIONS`] times over all requests, so a page may be made by models that are a little
+//! older than those that answered. What is learned differently (`[model]`, `[learn]`) cannot be judged here: that takes a
+//! challenger.
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+
+use accrue_event::{ItemId, SettingFault, ShopRule};
+use accrue_model::{Part, Version};
+use accrue_serve::filter::Filter;
+use accrue_serve::{Grouping, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor};
+use accrue_store::{Facts, LogReader, Offset, Record, Served};
+use accrue_train::{Learner, TrainError, follow, recover};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, learn_settings};
+use crate::error::EngineError;
+use crate::folder::checkpoints_in;
+use crate::rules::ReadRules;
+use crate::scenes::{ReadScenes, WrittenScenes};
+
+/// Publications over all requests, at most.
+const VERSIONS: u64 = 400;
+/// Versions that wait for their pages.
+const WAITING: usize = 2;
+/// Records folded at once.
+const CHUNK: u64 = 4_096;
+
+/// Settings that are to be judged. What it does not name stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Proposal {
+    /// Scenes, each in the place of the one of its name.
+    pub scene: WrittenScenes,
+    /// Rules of the shop, in the place of all.
+    pub rule: Option<Vec<ShopRule>>,
+    /// The part of the models that scores.
+    pub part: Option<Part>,
+}
+
+/// A proposal that cannot be judged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ProposalError {
+    /// A scene with a fault.
+    #[error("scene.{0}")]
+    Scene(SettingFault),
+    /// A rule with a fault.
+    #[error(transparent)]
+    Rule(#[from] RuleFault),
+    /// A model that does not learn.
+    #[error("part {part} does not learn: {fault}")]
+    Part {
+        /// Its name.
+        part: &'static str,
+        /// The setting that would have to be another.
+        fault: SettingFault,
+    },
+}
+
+impl Proposal {
+    /// Checks the proposal under the settings of a shop.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn check(&self, config: &Config) -> Result<(), ProposalError> {
+        let mut scenes = config.scene.clone();
+        scenes.extend(self.scene.clone());
+        let read = Scenes::read(&scenes).and_then(|read| read.check_models(&config.models()));
+        read.map_err(ProposalError::Scene)?;
+        Rules::read(self.rule.as_deref().unwrap_or_default())?;
+        match self.part.and_then(|part| Some((part.name(), config.models().switched_off(part)?))) {
+            Some((part, fault)) => Err(ProposalError::Part { part, fault }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a request for recommendations asked for besides the visitor, so that its page can be made again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct AskedPage {
+    /// Items wanted.
+    pub n: usize,
+    /// The kind of page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scene: Option<Box<str>>,
+    /// The kind of device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Box<str>>,
+    /// What may be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Box<str>>,
+    /// Items that the page is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ItemId>,
+    /// Items that were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<ItemId>,
+    /// What was done with items chosen before; `None` is what the scene says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<str>>,
+    /// Whether each variant was an item of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all_variants: bool,
+    /// Weight of diversity; `None` is what the scene says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diversity: Option<f32>,
+}
+
+/// Items that may be named in the record of a request; with more, the page cannot be made again.
+const MAX_NAMED: usize = 300;
+
+impl AskedPage {
+    /// The form of the record; empty if the request names too many items.
+    pub fn to_record(&self) -> Box<str> {
+        if self.items.len() + self.exclude.len() > MAX_NAMED {
+            return Box::default();
+        }
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+
+    /// The request that a record has; `None` if it has none that this build can read.
+    fn of_record(asked: &str) -> Option<Self> {
+        serde_json::from_str(asked).ok()
+    }
+}
+
+/// What a request asks for, for its record.
+pub(crate) fn asked(request: &RecommendRequest) -> AskedPage {
+    AskedPage {
+        n: request.n,
+        scene: request.scene.clone(),
+        device: request.device.clone(),
+        filter: request.filter.as_ref().map(|filter| filter.to_string().into()),
+        items: request.items.clone(),
+        exclude: request.exclude.clone(),
+        seen: request.seen.text().map(Into::into),
+        all_variants: request.grouping == Grouping::Item,
+        diversity: request.diversity,
+    }
+}
+
+/// A recorded request.
+#[derive(Clone, Debug)]
+pub struct AskedAgain {
+    /// The offset of its record.
+    pub offset: Offset,
+    /// When it was answered, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The models had learned the records before this offset.
+    pub learned: Offset,
+    /// The request.
+    pub request: RecommendRequest,
+}
+
+impl AskedAgain {
+    /// The request of a recorded answer; `None` if it cannot be made again.
+    pub fn of(record: &Record, served: &Served) -> Option<Self> {
+        let asked = AskedPage::of_record(&served.asked)?;
+        let seen = match &asked.seen {
+            Some(text) => Seen::read(text)?,
+            None => Seen::AsScene,
+        };
+        let request = RecommendRequest {
+            visitor: Visitor { user: served.user.clone(), session: served.session.clone() },
+            scene: asked.scene,
+            device: asked.device,
+            items: asked.items,
+            n: asked.n,
+            filter: asked.filter.map(|filter| Filter::parse(&filter)).transpose().ok()?,
+            exclude: asked.exclude,
+            seen,
+            grouping: if asked.all_variants { Grouping::Item } else { Grouping::Product },
+            diversity: asked.diversity,
+            ..RecommendRequest::default()
+        };
+        Some(Self { offset: record.offset, at_ms: record.received_at.0, learned: served.learned, request })
+    }
+}
+
+/// The pages of a request, as ids of items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MadeAgain {
+    /// By the current settings.
+    pub current: Vec<ItemId>,
+    /// By the proposal.
+    pub proposed: Vec<ItemId>,
+}
+
+/// Makes the pages of recorded requests again, which are in the order of their offsets. `progress` is called with the
+/// share done.
+///
+/// # Errors
+/// If the log cannot be read, or the states before the first request cannot be computed from what is left of it.
+pub fn make_again(
+    dir: &Path,
+    config: &Config,
+    asked: &[AskedAgain],
+    proposal: &Proposal,
+    progress: &(dyn Fn(f64) + Sync),
+) -> Result<Vec<MadeAgain>, EngineError> {
+    let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
+    let mut log = LogReader::open(dir)?;
+    let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
+    let begins = first.learned.min(first.offset);
+    let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
+    recovered.catch_up(&mut log)?;
+    let ends = recover(&mut log, &checkpoints, &settings, last.offset, true)?.facts;
+    let groups = groups(asked, last.offset.0.saturating_sub(begins.0));
+    let (versions, made) = sync_channel::<Version>(WAITING);
+    let (facts, mut learner) = (recovered.facts, recovered.learner);
+    let mut other_log = LogReader::open(dir)?;
+    std::thread::scope(|scope| {
+        let boundaries: Vec<Offset> = groups.iter().map(|group| group.learned).collect();
+        let learning = scope.spawn(move || learn(&mut learner, &ends, &mut other_log, &boundaries, versions));
+        let mut pages = Pages { facts, log, config, proposal, scenes: Scenes::default(), rules: Rules::default() };
+        pages.read_proposal();
+        let mut all = Vec::with_capacity(asked.len());
+        for group in &groups {
+            // The learner ends early only with an error, which is returned below.
+            let Ok(version) = made.recv() else { break };
+            for asked in &asked[group.first..group.end] {
+                all.push(pages.make(asked, &version)?);
+            }
+            progress(group.end as f64 / asked.len() as f64);
+        }
+        drop(made);
+        match learning.join() {
+            Ok(learned) => learned.map(|()| all).map_err(Into::into),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Requests that one version answers: those from `first` to before `end`.
+struct Group {
+    learned: Offset,
+    first: usize,
+    end: usize,
+}
+
+/// Groups of consecutive requests, so that there are at most [`VERSIONS`] over `n_records`.
+fn groups(asked: &[AskedAgain], n_records: u64) -> Vec<Group> {
+    let span = n_records / VERSIONS + 1;
+    let mut groups: Vec<Group> = Vec::new();
+    for (place, asked) in asked.iter().enumerate() {
+        let learned = asked.learned.min(asked.offset);
+        match groups.last_mut() {
+            Some(group) if learned.0 < group.learned.0.saturating_add(span) => group.end = place + 1,
+            _ => groups.push(Group { learned, first: place, end: place + 1 }),
+        }
+    }
+    groups
+}
+
+/// Learns up to each boundary and publishes there, until nobody reads versions any more.
+fn learn(
+    learner: &mut Learner,
+    facts: &Facts,
+    log: &mut LogReader,
+    boundaries: &[Offset],
+    versions: std::sync::mpsc::SyncSender<Version>,
+) -> Result<(), TrainError> {
+    for &boundary in boundaries {
+        follow(learner, facts, log, boundary)?;
+        if versions.send(learner.publish()).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Makes pages while the facts are folded.
+struct Pages<'a> {
+    facts: Facts,
+    log: LogReader,
+    config: &'a Config,
+    proposal: &'a Proposal,
+    /// Of the proposal.
+    scenes: Scenes,
+    rules: Rules,
+}
+
+impl Pages<'_> {
+    /// Reads what the proposal has, which was checked, beside what the facts have now.
+    fn read_proposal(&mut self) {
+        let mut scenes = ReadScenes::written_in_force(&self.config.scene, &self.facts);
+        scenes.extend(self.proposal.scene.clone());
+        self.scenes = Scenes::read(&scenes).unwrap_or_default();
+        self.rules = Rules::read(self.proposal.rule.as_deref().unwrap_or_default()).unwrap_or_default();
+    }
+
+    fn make(&mut self, asked: &AskedAgain, version: &Version) -> Result<MadeAgain, EngineError> {
+        let before = (self.facts.scenes.since, self.facts.shop_rules.since);
+        // An answer is recorded behind the events that it is committed with, and those may have come of it. What the
+        // models had learned was there before.
+        let until = asked.learned.min(asked.offset);
+        while self.facts.end < until {
+            let n = CHUNK.min(until.0 - self.facts.end.0) as usize;
+            let (log, facts) = (&mut self.log, &mut self.facts);
+            log.read(facts.end, n, |record| facts.apply(&record))?;
+        }
+        if before != (self.facts.scenes.since, self.facts.shop_rules.since) {
+            self.read_proposal();
+        }
+        let facts = &self.facts;
+        let (rules, scenes) = (ReadRules::default().of(facts), ReadScenes::new(&self.config.scene).of(facts));
+        let catalogue = self.config.catalogue;
+        let shop = Shop { facts, version, now_ms: asked.at_ms, catalogue, rules: &rules.1, scenes: &scenes.1 };
+        let ids = |shop: Shop<'_>, request: &RecommendRequest| {
+            shop.recommend(request).items.into_iter().map(|item| item.id).collect::<Vec<ItemId>>()
+        };
+        let current = ids(shop, &asked.request);
+        let other = RecommendRequest { part: self.proposal.part, ..asked.request.clone() };
+        let rules = if self.proposal.rule.is_some() { &self.rules } else { shop.rules };
+        let proposed = ids(Shop { rules, scenes: &self.scenes, ..shop }, &other);
+        Ok(MadeAgain { current, proposed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn asked(learned: u64, offset: u64) -> AskedAgain {
+        let request = RecommendRequest::default();
+        AskedAgain { offset: Offset(offset), at_ms: 0, learned: Offset(learned), request }
+    }
+
+    #[test]
+    fn requests_share_versions_that_had_not_learned_more_than_theirs() {
+        let asked: Vec<AskedAgain> = (0..5_000).map(|n| asked(10 * n, 10 * n + 3)).collect();
+        let groups = groups(&asked, 50_000);
+        assert!(groups.len() <= VERSIONS as usize + 1 && groups.len() > 100, "{}", groups.len());
+        let mut next = 0;
+        for group in &groups {
+            assert_eq!(group.first, next);
+            assert!(asked[group.first..group.end].iter().all(|asked| asked.learned >= group.learned));
+            next = group.end;
+        }
+        assert_eq!(next, asked.len());
+    }
+
+    #[test]
+    fn a_request_is_recorded_as_far_as_its_page_can_be_made_again() {
+        let asked = AskedPage { n: 5, scene: Some("home".into()), ..AskedPage::default() };
+        assert_eq!(&*asked.to_record(), r#"{"n":5,"scene":"home"}"#);
+        assert_eq!(AskedPage::of_record(&asked.to_record()), Some(asked));
+        assert_eq!((AskedPage::of_record(""), AskedPage::of_record("[")), (None, None));
+        let many = AskedPage { exclude: vec!["mug".into(); 301], ..AskedPage::default() };
+        assert_eq!(&*many.to_record(), "");
+    }
+
+    #[test]
+    fn a_proposal_is_checked_as_settings_are() {
+        let config = Config::default();
+        let check = |toml: &str| {
+            let proposal: Proposal = toml::from_str(toml).map_err(|error| error.to_string())?;
+            proposal.check(&config).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            check("[scene.home]\nroom_for_new = 0.2\n[[rule]]\nname = 'a'\naction = 'hide'\nitems = ['b']"),
+            Ok(())
+        );
+        for (toml, said) in [
+            ("[scene.home]\nsources = ['x']", "scene.home.sources[0]"),
+            ("[[rule]]\nname = 'a'\naction = 'hide'", "rules[0].items"),
+            ("part = 'bought_together'", "bought_together"),
+            ("part = 'x'", "one of"),
+            ("[model]\npart = 'blend'", "unknown field `model`"),
+        ] {
+            let fault = check(toml).expect_err(toml);
+            assert!(fault.contains(said), "{toml}: {fault}");
+        }
+    }
+
+    #[test]
+    fn the_scenes_of_a_proposal_stand_beside_those_in_force() {
+        let written: BTreeMap<Box<str>, accrue_serve::SceneSettings> = toml::from_str("[a]\nseen = 'drop'").unwrap();
+        let in_force = ReadScenes::written_in_force(&written, &Facts::new(1));
+        assert_eq!(in_force, written);
+    }
+}

@@ -1,0 +1,138 @@
+//! Parts that pages are made of.
+
+use accrue_store::{Facts, ItemIdx};
+use maud::{Markup, html};
+
+use super::format::clipped;
+use super::texts::Texts;
+use super::view::encoded;
+
+/// Characters of a text of the shop in a list.
+const MAX_CHARS: usize = 120;
+
+/// A figure with its unit and the call that gives it.
+pub(super) struct Figure<'f> {
+    pub label: &'f str,
+    pub value: String,
+    pub unit: &'f str,
+    /// The call that gives it; empty if none does.
+    pub api: &'f str,
+    /// Where it stands in the answer: names with dots between them. The script updates it; empty if it cannot.
+    pub field: &'f str,
+    /// How the script writes it: `count`, `ratio`, `percent` or `rate`.
+    pub form: &'f str,
+    pub note: Markup,
+}
+
+pub(super) fn figure(figure: Figure<'_>) -> Markup {
+    let Figure { label, value, unit, api, field, form, note } = figure;
+    let live = (!field.is_empty()).then_some(api);
+    html! {
+        div .figure {
+            dt { (label) @if !api.is_empty() { " " (call(api)) } }
+            dd {
+                span .value data-api=[live] data-field=[live.map(|_| field)] data-form=[live.map(|_| form)] { (value) }
+                @if !unit.is_empty() { " " span .unit { (unit) } }
+                @if !note.0.is_empty() { div .note { (note) } }
+            }
+        }
+    }
+}
+
+/// A link to the call that gives what is shown beside it.
+pub(super) fn call(api: &str) -> Markup {
+    html! { a .call href=(api) title={ "GET " (api) } aria-label={ "GET " (api) } { "{ }" } }
+}
+
+/// A heading with the call that gives what stands below it.
+pub(super) fn heading(text: &str, api: Option<&str>) -> Markup {
+    html! { h2 { (text) @if let Some(api) = api { " " (call(api)) } } }
+}
+
+/// What stands in place of a list without entries.
+pub(super) fn empty(text: &str, hint: &str) -> Markup {
+    html! {
+        div .empty {
+            p .lead { (text) }
+            @if !hint.is_empty() { p .soft { (hint) } }
+        }
+    }
+}
+
+/// A word in a colour: `good`, `bad`, `warn`, `soft` or `accent`. The word says the same without it.
+pub(super) fn badge(tone: &str, text: &str) -> Markup {
+    html! { span class={ "badge " (tone) } { (text) } }
+}
+
+/// A text of the shop or of a shopper. It is shown apart from what stands around it, whatever its direction.
+pub(super) fn said(text: &str) -> Markup {
+    html! { bdi dir="auto" { (clipped(text, MAX_CHARS)) } }
+}
+
+/// A curve that the script draws from the answer of a call.
+pub(super) struct Chart<'c> {
+    pub title: &'c str,
+    pub api: &'c str,
+    /// The list in the answer.
+    pub list: &'c str,
+    /// The field of an entry along the axis: a time, or a count.
+    pub x: &'c str,
+    /// The fields that are drawn, with their names.
+    pub series: &'c [(&'c str, &'c str)],
+    /// The field with the weight of an entry: points are then means of ten entries, and those without weight are left
+    /// out.
+    pub weight: Option<&'c str>,
+    /// How values are written, as in a [`Figure`].
+    pub form: &'c str,
+    /// What is said while there is nothing to draw.
+    pub empty: &'c str,
+}
+
+pub(super) fn chart(chart: &Chart<'_>) -> Markup {
+    let Chart { title, api, list, x, series, weight, form, empty } = chart;
+    let fields: Vec<&str> = series.iter().map(|(field, _)| *field).collect();
+    html! {
+        figure .chart data-chart=(api) data-list=(list) data-x=(x) data-fields=(fields.join(" ")) data-form=(form)
+            data-weight=[weight] {
+            figcaption {
+                b { (title) } " " (call(api))
+                ul .legend {
+                    @for (place, (_, name)) in series.iter().enumerate() {
+                        li class={ "s" (place) } { (name) " " output {} }
+                    }
+                }
+            }
+            div .plot { p .soft { (empty) } }
+        }
+    }
+}
+
+/// An item in a list: its title as a link to its page.
+pub(super) fn item(id: &str, title: Option<&str>) -> Markup {
+    html! {
+        a href={ (super::pages::item::PATH) "?id=" (encoded(id)) } { (said(title.unwrap_or(id))) }
+    }
+}
+
+/// The title of an item, with what it lacks from its product.
+pub(super) fn title_of(facts: &Facts, item: ItemIdx) -> Option<String> {
+    facts.described(item).and_then(|item| item.title().map(str::to_owned))
+}
+
+/// A sentence after a form was carried out, by the word in the address.
+pub(super) fn outcome(done: Option<&str>, texts: &Texts) -> Markup {
+    let said = match done {
+        Some("promoted") => texts.done_promoted,
+        Some("undone") => texts.done_undone,
+        Some("released") => texts.done_released,
+        Some("checked") => texts.done_checked,
+        Some("requested") => texts.done_requested,
+        Some("dismissed") => texts.done_dismissed,
+        Some("dropped") => texts.done_dropped,
+        Some("saved") => texts.done_saved,
+        Some("removed") => texts.done_removed,
+        Some("forgetting") => texts.done_forgetting,
+        _ => return Markup::default(),
+    };
+    html! { p .notice.good role="status" { (said) } }
+}

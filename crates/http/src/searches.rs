@@ -1,0 +1,209 @@
+//! `GET /v1/searches`: what shoppers search for, and what they find nothing for.
+//!
+//! In: each search that is answered, and what the log keeps of choices after searches. Out: the most frequent words.
+//! The counts are of this server since its start: they are in memory, bounded, and begin anew after a restart. A query
+//! that few ask for may be missing among them; the counts of those that many ask for are exact from when they were
+//! first seen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use accrue_event::normalised;
+use axum::Json;
+use axum::extract::State;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::params::{At, Params};
+use super::problem::{Problem, ProblemDocument};
+use super::server::Server;
+
+/// Queries that are counted. When there are that many, the half that is asked for least is forgotten.
+const MAX_QUERIES: usize = 4_096;
+/// Longest query that is counted, in bytes.
+const MAX_BYTES: usize = 100;
+/// Items of a query in the answer.
+const N_ITEMS: usize = 3;
+
+/// The searches of a server since its start.
+#[derive(Default)]
+pub(super) struct SearchCounts(Mutex<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    by_words: HashMap<Box<str>, Count>,
+    n: u64,
+    n_without: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Count {
+    n: u64,
+    n_without: u64,
+}
+
+impl SearchCounts {
+    /// Counts a search that was answered.
+    pub(super) fn add(&self, query: &str, found_nothing: bool) {
+        if query.trim().is_empty() || query.len() > MAX_BYTES {
+            return;
+        }
+        let folded = normalised(query);
+        let words = folded.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut counts = self.0.lock();
+        counts.n += 1;
+        counts.n_without += u64::from(found_nothing);
+        if counts.by_words.len() >= MAX_QUERIES && !counts.by_words.contains_key(&*words) {
+            counts.forget_rare();
+        }
+        let count = counts.by_words.entry(words.into()).or_default();
+        count.n += 1;
+        count.n_without += u64::from(found_nothing);
+    }
+
+    /// The queries that were asked for most, by `of`, with their counts.
+    fn most(&self, n: usize, of: impl Fn(&Count) -> u64) -> Vec<(Box<str>, Count)> {
+        let counts = self.0.lock();
+        let mut all: Vec<_> = counts.by_words.iter().filter(|(_, count)| of(count) > 0).collect();
+        all.sort_unstable_by(|a, b| of(b.1).cmp(&of(a.1)).then(a.0.cmp(b.0)));
+        all.into_iter().take(n).map(|(words, count)| (words.clone(), *count)).collect()
+    }
+}
+
+impl Counts {
+    fn forget_rare(&mut self) {
+        let mut counts: Vec<u64> = self.by_words.values().map(|count| count.n).collect();
+        let (_, median, _) = counts.select_nth_unstable(MAX_QUERIES / 2);
+        let median = *median;
+        self.by_words.retain(|_, count| count.n > median);
+    }
+}
+
+/// The query parameters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SearchesParams {
+    /// Queries in each list: 1 to 1000, 50 if left out.
+    #[param(minimum = 1, maximum = 1000)]
+    n: Option<usize>,
+}
+
+/// What shoppers search for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Searches)]
+pub(super) struct SearchesBody {
+    /// Searches with words since the server began.
+    pub(super) searches: u64,
+    /// Those of them that found nothing.
+    pub(super) without_result: u64,
+    /// The most frequent queries since the server began.
+    pub(super) frequent: Vec<QueryBody>,
+    /// The most frequent queries that found nothing since the server began.
+    pub(super) unanswered: Vec<QueryBody>,
+    /// The queries after which most was chosen, by the events in the log: those of at least three different shoppers.
+    pub(super) chosen_after: Vec<ChosenAfterBody>,
+}
+
+/// A query with its counts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CountedQuery)]
+pub(super) struct QueryBody {
+    /// Its words, in lower case.
+    #[schema(value_type = String, example = "red mug")]
+    pub(super) query: Box<str>,
+    /// How often it was searched for.
+    #[schema(example = 12)]
+    pub(super) searches: u64,
+    /// How often nothing was found.
+    #[schema(example = 0)]
+    pub(super) without_result: u64,
+}
+
+/// A query with what was chosen after it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueryWithChoices)]
+pub(super) struct ChosenAfterBody {
+    /// Its words, in lower case.
+    #[schema(example = "red mug")]
+    pub(super) query: String,
+    /// Choices, those of a low position, of a purchase and of late counting more.
+    #[schema(example = 21.5)]
+    pub(super) weight: f32,
+    /// The items that were chosen most.
+    #[schema(example = json!(["sku-9"]))]
+    pub(super) items: Vec<String>,
+}
+
+impl Server {
+    /// The most frequent searches, at most `n` in each list.
+    pub(super) fn searches(&self, n: usize) -> SearchesBody {
+        let body =
+            |(query, count): (Box<str>, Count)| QueryBody { query, searches: count.n, without_result: count.n_without };
+        let (searches, without_result) = {
+            let counts = self.searches.0.lock();
+            (counts.n, counts.n_without)
+        };
+        let chosen_after = self.engine.with_shop(|shop| {
+            let names = |items: &[u32]| {
+                let named = items.iter().filter_map(|&item| shop.facts.items.name(item));
+                named.take(N_ITEMS).map(str::to_owned).collect()
+            };
+            let most = shop.facts.searches.most_chosen(n, shop.facts.stream_time.0).into_iter();
+            most.map(|(query, items, weight)| ChosenAfterBody { query: query.to_owned(), weight, items: names(&items) })
+                .collect()
+        });
+        SearchesBody {
+            searches,
+            without_result,
+            frequent: self.searches.most(n, |count| count.n).into_iter().map(body).collect(),
+            unanswered: self.searches.most(n, |count| count.n_without).into_iter().map(body).collect(),
+            chosen_after,
+        }
+    }
+}
+
+/// What shoppers search for
+///
+/// The counts of queries are of this server since its start; choices after searches are those of the log.
+#[utoipa::path(
+    get,
+    path = "/v1/searches",
+    tag = "operate",
+    params(SearchesParams),
+    responses(
+        (status = 200, description = "The most frequent searches", body = SearchesBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn searches(
+    State(server): State<Arc<Server>>,
+    Params(SearchesParams { n }): Params<SearchesParams>,
+) -> Result<Json<SearchesBody>, Problem> {
+    let n = At("").count("n", n, 50, 1..=1000)?;
+    Ok(Json(server.searches(n)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequent_searches_stay_counted_among_many_rare_ones() {
+        let counts = SearchCounts::default();
+        for n in 0..20_000 {
+            counts.add(&format!("rare {n}"), n % 2 == 0);
+            if n % 10 == 0 {
+                counts.add("  Red  MUG ", false);
+            }
+        }
+        counts.add(" ", true);
+        counts.add(&"x".repeat(MAX_BYTES + 1), true);
+        assert!(counts.0.lock().by_words.len() <= MAX_QUERIES);
+        assert_eq!((counts.0.lock().n, counts.0.lock().n_without), (22_000, 10_000));
+        let most = counts.most(2, |count| count.n);
+        assert_eq!((&*most[0].0, most[0].1.n, most[0].1.n_without), ("red mug", 2_000, 0));
+        assert_eq!(counts.most(1, |count| count.n_without)[0].1.n_without, 1);
+    }
+}

@@ -1,0 +1,311 @@
+//! Scenes: what each kind of page of a shop does in its stages.
+//!
+//! In: the settings of scenes, as a file or a request has them. Out: for the scene of a request, which sources find
+//! candidates and how many, what becomes of the rest of the shop, and how candidates are put in order. Settings are
+//! data: names of the registry and numbers. `docs/pages.md` describes them.
+
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use accrue_event::{SettingFault, nearest};
+use accrue_model::Part;
+use serde::{Deserialize, Serialize};
+
+pub use self::settings::{CapsSettings, DiversitySettings, FatigueSettings, SceneSettings};
+use crate::Seen;
+use crate::page::sources::{self, Source};
+
+/// Candidates of all sources of a page, at most.
+pub(crate) const MAX_CANDIDATES: usize = 100_000;
+/// Places of a list.
+pub(crate) const MAX_PLACES: usize = 10_000;
+/// The part of the expected first purchases for which the scene `home` keeps places.
+const HOME_ROOM: f32 = 0.5;
+
+/// What becomes of the items that no source found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rest {
+    /// Where the sources find few, the rest of the shop competes with them; otherwise it follows behind them.
+    #[default]
+    Compete,
+    /// It follows behind what the sources find.
+    Behind,
+    /// The page has what the sources find, and nothing else.
+    Never,
+}
+
+/// How diverse places are filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiversityKind {
+    /// By maximal marginal relevance: unlike the likest item above.
+    #[default]
+    Mmr,
+    /// By a determinantal point process: unlike all items above together.
+    Dpp,
+}
+
+/// What makes items alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LikeBy {
+    /// Rare words, brands, categories and tags that descriptions have in common.
+    Descriptions,
+    /// Vectors of an encoder, or, without one, rows of matrix factorization.
+    Vectors,
+    /// Common categories.
+    Categories,
+    /// The same brand.
+    Brands,
+}
+
+/// How unlike the items of a scene are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Diversity {
+    pub strength: f32,
+    pub kind: DiversityKind,
+    pub by: Vec<LikeBy>,
+    /// Places of the list that are diversified, from the top.
+    pub places: usize,
+}
+
+/// How many items of one kind may stand within so many places of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caps {
+    pub category: Option<usize>,
+    pub brand: Option<usize>,
+    pub per: usize,
+}
+
+/// From which impression on each one lowers an item, and by how much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fatigue {
+    pub after: u32,
+    pub strength: f32,
+}
+
+/// A scene with all that it leaves unsaid filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    /// Where candidates come from, each with the most that it may give; `None` is as many as it gives by itself.
+    pub sources: Vec<(&'static Source, Option<usize>)>,
+    pub max_candidates: usize,
+    pub rest: Rest,
+    pub seen: Seen,
+    pub seen_pinned: bool,
+    pub room_for_new: f32,
+    pub diversity: Diversity,
+    pub caps: Option<Caps>,
+    pub fatigue: Option<Fatigue>,
+}
+
+impl Scene {
+    /// A page of which nothing is said.
+    fn plain() -> Self {
+        Self {
+            sources: ["models", "new"].iter().filter_map(|name| Some((sources::named(name)?, None))).collect(),
+            max_candidates: MAX_CANDIDATES,
+            rest: Rest::Compete,
+            seen: Seen::Keep,
+            seen_pinned: false,
+            room_for_new: 0.0,
+            diversity: Diversity {
+                strength: 0.0,
+                kind: DiversityKind::Mmr,
+                by: vec![LikeBy::Descriptions],
+                places: MAX_PLACES,
+            },
+            caps: None,
+            fatigue: None,
+        }
+    }
+
+    /// Whether the page has nothing but what the shopper bought.
+    pub fn has_only_bought(&self) -> bool {
+        self.rest == Rest::Never && matches!(&self.sources[..], [(source, _)] if source.name == sources::BOUGHT)
+    }
+
+    /// What is done with items chosen before, where the request says `asked`.
+    pub fn seen<'s>(&'s self, asked: &'s Seen) -> &'s Seen {
+        if *asked == Seen::AsScene || self.seen_pinned { &self.seen } else { asked }
+    }
+
+    /// Whether the request asks for something else than the scene allows.
+    pub fn overrules(&self, asked: &Seen) -> bool {
+        self.seen_pinned && *asked != Seen::AsScene && *asked != self.seen
+    }
+
+    /// What the scene does, in the form in which it is written.
+    fn written(&self) -> SceneSettings {
+        let seen = settings::seen_text(&self.seen).unwrap_or_else(|| "keep".to_owned());
+        let limited = self.sources.iter().filter_map(|(source, limit)| Some((source.name.into(), (*limit)?)));
+        SceneSettings {
+            like: None,
+            sources: Some(self.sources.iter().map(|(source, _)| source.name.into()).collect()),
+            limit: Some(limited.collect()),
+            max_candidates: Some(self.max_candidates),
+            rest: Some(self.rest),
+            seen: Some(seen.into()),
+            seen_pinned: Some(self.seen_pinned),
+            room_for_new: Some(self.room_for_new),
+            diversity: Some(DiversitySettings {
+                strength: Some(self.diversity.strength),
+                kind: Some(self.diversity.kind),
+                by: Some(self.diversity.by.clone()),
+                places: Some(self.diversity.places),
+            }),
+            caps: Some(match self.caps {
+                Some(Caps { category, brand, per }) => CapsSettings { category, brand, per: Some(per) },
+                None => CapsSettings::default(),
+            }),
+            fatigue: Some(match self.fatigue {
+                Some(Fatigue { after, strength }) => FatigueSettings { after: Some(after), strength: Some(strength) },
+                None => FatigueSettings::default(),
+            }),
+        }
+    }
+}
+
+impl Seen {
+    /// The text in which requests and records say it; `None` is what the scene says.
+    pub fn text(&self) -> Option<String> {
+        settings::seen_text(self)
+    }
+
+    /// Reads `keep`, `drop`, or `drop:` with types of events; `None` if it is none of these. What the types are is not
+    /// checked.
+    pub fn read(text: &str) -> Option<Self> {
+        settings::read_seen(text)
+    }
+}
+
+/// The scenes of a shop, checked and read.
+#[derive(Clone, Debug)]
+pub struct Scenes {
+    plain: Scene,
+    by_name: BTreeMap<Box<str>, Scene>,
+}
+
+/// The scenes that every server has.
+const BUILT_IN: [&str; 7] = ["home", "product", "basket", "category", "search", "again", "email"];
+
+fn built_in(name: &str) -> Scene {
+    let mut scene = Scene::plain();
+    match name {
+        "home" => scene.room_for_new = HOME_ROOM,
+        "again" => {
+            scene.sources = sources::named(sources::BOUGHT).map(|source| (source, None)).into_iter().collect();
+            scene.rest = Rest::Never;
+        }
+        _ => {}
+    }
+    scene
+}
+
+static DEFAULT: LazyLock<Scenes> = LazyLock::new(|| Scenes {
+    plain: Scene::plain(),
+    by_name: BUILT_IN.iter().map(|name| ((*name).into(), built_in(name))).collect(),
+});
+
+impl Scenes {
+    /// The scenes that every server has, as they are without settings.
+    pub fn built_in() -> &'static Self {
+        &DEFAULT
+    }
+
+    /// Checks and reads the scenes that a shop describes; those that every server has stay beside them.
+    ///
+    /// # Errors
+    /// The first fault; its key begins with the name of the scene.
+    pub fn read(written: &BTreeMap<Box<str>, SceneSettings>) -> Result<Self, SettingFault> {
+        settings::check_names(written)?;
+        let mut scenes = DEFAULT.clone();
+        for name in written.keys() {
+            let scene = read_one(written, name, &mut Vec::new())?;
+            scenes.by_name.insert(name.clone(), scene);
+        }
+        Ok(scenes)
+    }
+
+    /// Refuses scenes with sources whose models do not learn under these settings.
+    ///
+    /// # Errors
+    /// The first fault; its key begins with the name of the scene.
+    pub fn check_models(&self, models: &accrue_model::Settings) -> Result<(), SettingFault> {
+        for (name, scene) in &self.by_name {
+            for (place, (source, _)) in scene.sources.iter().enumerate() {
+                if let Some(off) = source.needs().and_then(|part: Part| models.switched_off(part)) {
+                    let expected = format!("a source that is on; this one needs `{}` to be {}", off.key, off.expected);
+                    return Err(SettingFault::new(format!("{name}.sources[{place}]"), source.name, expected));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The scene of a request.
+    pub(crate) fn of(&self, name: Option<&str>) -> &Scene {
+        name.and_then(|name| self.by_name.get(name)).unwrap_or(&self.plain)
+    }
+
+    /// Whether there is no scene of this name and it is probably a misspelt one. Other names are the shop's own, which
+    /// only its models know.
+    pub(crate) fn is_misspelt(&self, name: &str) -> bool {
+        !self.by_name.contains_key(name) && nearest(name, self.by_name.keys().map(|known| &**known)).is_some()
+    }
+
+    /// Whether a page of this scene has nothing but what the shopper bought.
+    pub fn has_only_bought(&self, name: &str) -> bool {
+        self.of(Some(name)).has_only_bought()
+    }
+
+    /// All scenes by name, with everything that they do written out.
+    pub fn written(&self) -> BTreeMap<Box<str>, SceneSettings> {
+        self.by_name.iter().map(|(name, scene)| (name.clone(), scene.written())).collect()
+    }
+}
+
+impl Default for Scenes {
+    fn default() -> Self {
+        DEFAULT.clone()
+    }
+}
+
+/// The name of every source, and what it finds.
+pub fn sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    sources::all().iter().map(|source| (source.name, source.what))
+}
+
+/// Reads a scene and those that it is like; `above` are the scenes that are being read.
+fn read_one<'w>(
+    written: &'w BTreeMap<Box<str>, SceneSettings>,
+    name: &'w str,
+    above: &mut Vec<&'w str>,
+) -> Result<Scene, SettingFault> {
+    let Some(own) = written.get(name) else { return Ok(built_in(name)) };
+    above.push(name);
+    let mut scene = match own.like.as_deref() {
+        None => built_in(name),
+        Some(like) if above.contains(&like) => {
+            let expected = format!("a scene that is not like `{name}` itself");
+            return Err(SettingFault::new(format!("{name}.like"), like, expected));
+        }
+        Some(like) if written.contains_key(like) || BUILT_IN.contains(&like) => read_one(written, like, above)?,
+        Some(like) => {
+            let known: Vec<&str> = written.keys().map(|name| &**name).chain(BUILT_IN).collect();
+            let expected = match nearest(like, known.iter().copied()) {
+                Some(near) => format!("a scene; did you mean `{near}`?"),
+                None => format!("a scene: {}", known.join(", ")),
+            };
+            return Err(SettingFault::new(format!("{name}.like"), like, expected));
+        }
+    };
+    above.pop();
+    own.apply_to(&mut scene).map_err(|fault| fault.within(name))?;
+    Ok(scene)
+}

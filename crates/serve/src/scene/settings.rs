@@ -1,0 +1,276 @@
+//! What a shop says of its scenes, in a file of settings or over HTTP, and the checks of it.
+
+use std::collections::BTreeMap;
+
+use accrue_event::{EventType, SettingFault, nearest};
+use serde::{Deserialize, Serialize};
+
+use super::{Caps, DiversityKind, Fatigue, LikeBy, MAX_PLACES, Rest, Scene};
+use crate::Seen;
+use crate::page::sources::{self, MAX_LIMIT};
+
+/// Scenes that a shop may describe.
+const MAX_SCENES: usize = 64;
+/// Longest name of a scene, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// A scene as the shop writes it. What it leaves out is as in the scene that `like` names, else as in the scene of the
+/// same name that the server has, else as on every page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SceneSettings {
+    /// The scene whose settings hold where this one says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub like: Option<Box<str>>,
+    /// Where candidates come from, in the order in which they are asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<Box<str>>>,
+    /// Candidates of a source, at most, by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<BTreeMap<Box<str>, usize>>,
+    /// Candidates of all sources together, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_candidates: Option<usize>,
+    /// What becomes of the rest of the shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
+    /// What is done with items chosen before, where a request does not say it: `keep`, `drop`, `drop:purchase`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<str>>,
+    /// Whether a request cannot say otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_pinned: Option<bool>,
+    /// The part of the expected first purchases for which places are kept, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_for_new: Option<f32>,
+    /// How unlike the items are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diversity: Option<DiversitySettings>,
+    /// How many items of one kind stand together, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caps: Option<CapsSettings>,
+    /// How far items are lowered that the shopper was shown often and did not choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fatigue: Option<FatigueSettings>,
+}
+
+/// How unlike each other the items of a scene are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiversitySettings {
+    /// How much diversity weighs against score, 0 to 1, where a request does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f32>,
+    /// How diverse places are filled: `mmr` or `dpp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DiversityKind>,
+    /// What makes items alike: `descriptions`, `vectors`, `categories`, `brands`; the mean of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Vec<LikeBy>>,
+    /// Places of the list that are diversified, from the top; behind them the order is that of the scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub places: Option<usize>,
+}
+
+/// How many items of one kind may stand together. Without `category` and `brand` there is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CapsSettings {
+    /// Items of one category among `per` places, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<usize>,
+    /// Items of one brand among `per` places, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand: Option<usize>,
+    /// Consecutive places of the list that are counted together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per: Option<usize>,
+}
+
+/// How far items are lowered that the shopper was shown often. Without `after` none is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FatigueSettings {
+    /// The impression since the last choice of the item from which on each one counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
+    /// What each one lowers the score by, a logarithm of a probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f32>,
+}
+
+/// The text of what is done with items chosen before; `None` is what the scene says.
+pub(super) fn seen_text(seen: &Seen) -> Option<String> {
+    match seen {
+        Seen::AsScene => None,
+        Seen::Keep => Some("keep".to_owned()),
+        Seen::Drop => Some("drop".to_owned()),
+        Seen::DropTypes(types) => {
+            Some(format!("drop:{}", types.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(",")))
+        }
+    }
+}
+
+/// Reads `keep`, `drop`, or `drop:` with types of events. `None` if it is none of these; what the types are is not
+/// checked.
+pub(super) fn read_seen(text: &str) -> Option<Seen> {
+    match text.trim() {
+        "" | "keep" => Some(Seen::Keep),
+        "drop" => Some(Seen::Drop),
+        text => {
+            let types = text.strip_prefix("drop:")?.split(',').map(|name| EventType::from_name(name.trim()));
+            Some(Seen::DropTypes(types.collect()))
+        }
+    }
+}
+
+impl SceneSettings {
+    /// Changes what the scene says into `scene`, which is what it has without this.
+    pub(super) fn apply_to(&self, scene: &mut Scene) -> Result<(), SettingFault> {
+        if let Some(names) = &self.sources {
+            if names.is_empty() {
+                return Err(SettingFault::new("sources", "an empty list", "a list of at least one source"));
+            }
+            scene.sources.clear();
+            for (place, name) in names.iter().enumerate() {
+                let source = sources::named(name).ok_or_else(|| unknown_source(&format!("sources[{place}]"), name))?;
+                if scene.sources.iter().any(|(known, _)| known.name == source.name) {
+                    return Err(SettingFault::new(format!("sources[{place}]"), name, "different from all others"));
+                }
+                scene.sources.push((source, None));
+            }
+            // A source that the shop chose would have no effect if the whole shop competed with it.
+            scene.rest = Rest::Behind;
+        }
+        for (name, &limit) in self.limit.iter().flatten() {
+            let key = format!("limit.{name}");
+            if sources::named(name).is_none() {
+                return Err(unknown_source(&key, name));
+            }
+            SettingFault::check(&key, limit, 1..=MAX_LIMIT)?;
+            match scene.sources.iter_mut().find(|(source, _)| source.name == &**name) {
+                Some((_, of_source)) => *of_source = Some(limit),
+                None => return Err(SettingFault::new(key, limit, "left out: the scene does not ask this source")),
+            }
+        }
+        if let Some(most) = self.max_candidates {
+            SettingFault::check("max_candidates", most, 1..=super::MAX_CANDIDATES)?;
+            scene.max_candidates = most;
+        }
+        scene.rest = self.rest.unwrap_or(scene.rest);
+        self.apply_seen(scene)?;
+        if let Some(part) = self.room_for_new {
+            SettingFault::check("room_for_new", part, 0.0..=1.0)?;
+            scene.room_for_new = part;
+        }
+        if let Some(diversity) = &self.diversity {
+            diversity.apply_to(scene).map_err(|fault| fault.within("diversity"))?;
+        }
+        if let Some(caps) = &self.caps {
+            scene.caps = caps.read().map_err(|fault| fault.within("caps"))?;
+        }
+        if let Some(fatigue) = &self.fatigue {
+            scene.fatigue = fatigue.read().map_err(|fault| fault.within("fatigue"))?;
+        }
+        Ok(())
+    }
+
+    fn apply_seen(&self, scene: &mut Scene) -> Result<(), SettingFault> {
+        if let Some(text) = &self.seen {
+            let expected = "keep, drop, or drop: with types of events such as drop:purchase";
+            scene.seen = read_seen(text).ok_or_else(|| SettingFault::new("seen", text, expected))?;
+        }
+        scene.seen_pinned = self.seen_pinned.unwrap_or(scene.seen_pinned);
+        let drops_bought = match &scene.seen {
+            Seen::Drop => true,
+            Seen::DropTypes(types) => types.contains(&EventType::Purchase),
+            Seen::AsScene | Seen::Keep => false,
+        };
+        if drops_bought && scene.has_only_bought() {
+            let seen = self.seen.as_deref().unwrap_or("drop");
+            return Err(SettingFault::new("seen", seen, "keep: the scene has nothing but what was bought"));
+        }
+        Ok(())
+    }
+}
+
+impl DiversitySettings {
+    fn apply_to(&self, scene: &mut Scene) -> Result<(), SettingFault> {
+        if let Some(strength) = self.strength {
+            SettingFault::check("strength", strength, 0.0..=1.0)?;
+            scene.diversity.strength = strength;
+        }
+        scene.diversity.kind = self.kind.unwrap_or(scene.diversity.kind);
+        if let Some(by) = &self.by {
+            let is_twice = |(place, kind)| by[..place].contains(kind);
+            if by.is_empty() || by.iter().enumerate().any(is_twice) {
+                let expected = "a list of descriptions, vectors, categories, brands, each at most once";
+                return Err(SettingFault::new("by", format!("{by:?}").to_lowercase(), expected));
+            }
+            scene.diversity.by = by.clone();
+        }
+        if let Some(places) = self.places {
+            SettingFault::check("places", places, 1..=MAX_PLACES)?;
+            scene.diversity.places = places;
+        }
+        Ok(())
+    }
+}
+
+/// Places that caps count together where the scene does not say it.
+const PER: usize = 10;
+/// What an impression lowers a score by where the scene does not say it: its probability by a third.
+const TIRED: f32 = 0.4;
+
+impl CapsSettings {
+    fn read(&self) -> Result<Option<Caps>, SettingFault> {
+        let per = self.per.unwrap_or(PER);
+        SettingFault::check("per", per, 2..=100)?;
+        for (key, most) in [("category", self.category), ("brand", self.brand)] {
+            SettingFault::check(key, most.unwrap_or(1), 1..=per)?;
+        }
+        let is_limited = self.category.is_some() || self.brand.is_some();
+        Ok(is_limited.then_some(Caps { category: self.category, brand: self.brand, per }))
+    }
+}
+
+impl FatigueSettings {
+    fn read(&self) -> Result<Option<Fatigue>, SettingFault> {
+        let strength = self.strength.unwrap_or(TIRED);
+        SettingFault::check("strength", strength, 0.0..=5.0)?;
+        SettingFault::check("after", self.after.unwrap_or(1), 1..=1_000)?;
+        Ok(self.after.map(|after| Fatigue { after, strength }))
+    }
+}
+
+fn unknown_source(key: &str, name: &str) -> SettingFault {
+    let known: Vec<&str> = sources::all().iter().map(|source| source.name).collect();
+    let expected = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("a source; did you mean `{near}`? There are: {}", known.join(", ")),
+        None => format!("a source: {}", known.join(", ")),
+    };
+    SettingFault::new(key, name, expected)
+}
+
+/// Refuses names that no request can have, and more scenes than are kept.
+pub(super) fn check_names(written: &BTreeMap<Box<str>, SceneSettings>) -> Result<(), SettingFault> {
+    if written.len() > MAX_SCENES {
+        let expected = format!("at most {MAX_SCENES} scenes");
+        return Err(SettingFault::new("scene", format!("{} scenes", written.len()), expected));
+    }
+    for name in written.keys() {
+        let is_good = (1..=MAX_NAME_BYTES).contains(&name.len())
+            && name.trim() == &**name
+            && !name.chars().any(|c| c.is_control() || c.is_uppercase());
+        if !is_good {
+            let expected = format!("a name of 1 to {MAX_NAME_BYTES} bytes, in lower case, without blanks around it");
+            return Err(SettingFault::new(short(name), format!("{:?}", short(name)), expected));
+        }
+    }
+    Ok(())
+}
+
+/// A name as messages show it.
+fn short(name: &str) -> String {
+    name.chars().take(MAX_NAME_BYTES).filter(|c| !c.is_control()).collect()
+}

@@ -1,0 +1,344 @@
+//! Learned ranking of searches: how much each feature of a hit adds to its score, learned from what is chosen.
+//!
+//! In: for each choice after a search, the features of the hits that stood on the page, as the answer computed them, and
+//! which of the hits was chosen ([`SearchChoice`], a record of the log). Out: a weight for each feature, and whether the
+//! weights may be used. It is a fold of the facts, so the next search is ordered by what the last choice taught; the same in
+//! a replay, and gone with a person's records.
+//!
+//! **Model.** A hit's score is `r + Σ w·x`: `r` is its score without this model, in units of the score of a usual hit, `x`
+//! its features and `w` the weights, which begin at 0. They are fitted by gradient descent (Adagrad: Duchi, Hazan, Singer,
+//! JMLR 2011) on the pairwise logistic loss between the chosen hit and each other hit of the page (RankNet: Burges et al.,
+//! ICML 2005), with decay towards 0.
+//!
+//! **Position bias.** A choice at a position that few look at counts more, by the inverse of the probability that it is
+//! looked at (Joachims, Swaminathan, Schnabel, *Unbiased learning-to-rank with biased feedback*, WSDM 2017), at most
+//! [`MAX_WEIGHT`] times. `searches.rs` estimates that probability.
+//!
+//! **Guard.** Before a choice is learned, the hits of its page are ordered with the weights and without them, and the gain of
+//! the chosen hit, `1/log2(1 + rank)`, is compared. The weights are used once the mean difference is above 0 by more than
+//! its standard error, and no longer once it is below 0 by twice that. Both are of about the last [`WINDOW`] choices.
+
+use accrue_event::{EventType, SessionId, UserId};
+use accrue_kernel::{exp, ln};
+use serde::{Deserialize, Serialize};
+
+/// The features of a hit, in the order in which records have them. New ones are added at the end only.
+pub const FEATURES: [&str; 11] = [
+    "words",
+    "meaning",
+    "all_words",
+    "sells",
+    "chosen",
+    "chosen_near",
+    "category",
+    "taste",
+    "fresh",
+    "price",
+    "in_stock",
+];
+/// Their number.
+pub const N_FEATURES: usize = FEATURES.len();
+/// Hits of a page that are recorded, at most, beside the chosen one.
+pub const MAX_HITS: usize = 20;
+/// A feature of 1 in a record.
+const ONE: f32 = 64.0;
+/// How sharply scores decide in the loss: a difference of 1 is a probability of 0.95.
+const SHARPNESS: f32 = 3.0;
+/// Step of the gradient descent.
+const STEP: f32 = 0.05;
+/// Part of a weight that a choice takes away, so that what is no longer confirmed fades.
+const DECAY: f32 = 1e-4;
+/// Largest weight.
+const LIMIT: f32 = 1.0;
+/// The most that the position makes of a choice.
+const MAX_WEIGHT: f32 = 10.0;
+/// What a choice that a published key reports is worth.
+const PUBLISHED: f32 = 0.25;
+/// Choices that the comparison of the orders remembers.
+const WINDOW: f32 = 2_000.0;
+/// Choices without which nothing is concluded from it.
+const ENOUGH: f32 = 200.0;
+
+/// What stood on the page of a search from which an item was chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchChoice {
+    /// The user of the event.
+    pub user: Option<UserId>,
+    /// The session of the event.
+    pub session: Option<SessionId>,
+    /// What was done.
+    pub event_type: EventType,
+    /// Whether a published key reported it.
+    pub is_published: bool,
+    /// The position of the chosen hit in the whole list, from 0.
+    pub position: u32,
+    /// Its place among `rows`.
+    pub place: u16,
+    /// For each hit its score without learned weights, in units of the score of a usual hit.
+    pub scores: Vec<f32>,
+    /// For each hit its features, in 64ths.
+    pub rows: Vec<Box<[i8]>>,
+}
+
+/// A hit as records have it: its score and its features.
+pub type RankedRow = (f32, Box<[i8]>);
+
+/// Features as records have them.
+pub fn feature_row(features: &[f32; N_FEATURES]) -> Box<[i8]> {
+    features.iter().map(|value| (value * ONE).round().clamp(-127.0, 127.0) as i8).collect()
+}
+
+/// Learned weights of the features, and whether they may be used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SearchRanking {
+    /// By feature; shorter if features were added since.
+    weights: Vec<f32>,
+    /// Sums of squared gradients, by feature.
+    squares: Vec<f32>,
+    comparison: Comparison,
+    state: RankingState,
+    n_choices: u64,
+}
+
+/// Whether learned weights are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RankingState {
+    /// Too little is known; the order is the usual one.
+    #[default]
+    Learning,
+    /// They are used.
+    Active,
+    /// They made the order worse, so they are not used; they are learned on and judged on.
+    Off,
+}
+
+/// The difference that the weights make to the gain of what was chosen, over the latest choices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Comparison {
+    n: f32,
+    weight: f32,
+    sum: f32,
+    squares: f32,
+}
+
+/// What is told of the ranking.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RankingReport {
+    /// Whether the weights are used.
+    pub state: RankingState,
+    /// Choices that were learned.
+    pub n_choices: u64,
+    /// Mean difference to the gain `1/log2(1 + rank)` of what was chosen, over the latest choices.
+    pub gain: f32,
+    /// Its standard error.
+    pub gain_error: f32,
+    /// The weights, by feature.
+    pub weights: Vec<(&'static str, f32)>,
+}
+
+impl SearchRanking {
+    /// Learns from a choice. `propensity` is the probability that its position is looked at, compared with the first.
+    pub fn observe(&mut self, choice: &SearchChoice, propensity: f32) {
+        let of_position = (1.0 / propensity).clamp(1.0, MAX_WEIGHT);
+        let place = usize::from(choice.place);
+        let worth = worth(&choice.event_type) * if choice.is_published { PUBLISHED } else { 1.0 };
+        let is_whole = choice.rows.len() == choice.scores.len() && choice.scores.iter().all(|score| score.is_finite());
+        if choice.rows.len() < 2 || place >= choice.rows.len() || worth == 0.0 || !is_whole {
+            return;
+        }
+        self.weights.resize(N_FEATURES, 0.0);
+        self.squares.resize(N_FEATURES, 0.0);
+        let rows: Vec<[f32; N_FEATURES]> = choice.rows.iter().map(|row| decoded(row)).collect();
+        let with: Vec<f32> = choice.scores.iter().zip(&rows).map(|(score, row)| score + self.sum(row)).collect();
+        self.comparison.take(gain(&with, place) - gain(&choice.scores, place), of_position);
+        self.state = self.comparison.state_after(self.state);
+        self.n_choices += 1;
+
+        let mut gradient = [0.0; N_FEATURES];
+        let share = of_position * worth / (rows.len() - 1) as f32;
+        for (other, features) in rows.iter().enumerate().filter(|(other, _)| *other != place) {
+            let pull = share / (1.0 + exp(SHARPNESS * (with[place] - with[other])));
+            for (feature, sum) in gradient.iter_mut().enumerate() {
+                *sum += pull * SHARPNESS * (rows[place][feature] - features[feature]);
+            }
+        }
+        for ((weight, square), gradient) in self.weights.iter_mut().zip(&mut self.squares).zip(gradient) {
+            *square += gradient * gradient;
+            let step = STEP * gradient / (1.0 + *square).sqrt();
+            *weight = (*weight * (1.0 - DECAY) + step).clamp(-LIMIT, LIMIT);
+        }
+    }
+
+    /// What the weights add to a hit, in units of the score of a usual hit; 0 while they are not used.
+    pub fn adds(&self, features: &[f32; N_FEATURES]) -> f32 {
+        if self.state == RankingState::Active { self.sum(features) } else { 0.0 }
+    }
+
+    /// The same whether they are used or not.
+    pub fn sum(&self, features: &[f32; N_FEATURES]) -> f32 {
+        self.weights.iter().zip(features).map(|(weight, value)| weight * value).sum()
+    }
+
+    /// Whether the weights are used.
+    pub fn state(&self) -> RankingState {
+        self.state
+    }
+
+    /// What is told of it.
+    pub fn report(&self) -> RankingReport {
+        let (gain, gain_error) = self.comparison.mean();
+        let weight = |(place, name): (usize, &&'static str)| (*name, self.weights.get(place).copied().unwrap_or(0.0));
+        let weights = FEATURES.iter().enumerate().map(weight).collect();
+        RankingReport { state: self.state, n_choices: self.n_choices, gain, gain_error, weights }
+    }
+}
+
+impl Comparison {
+    fn take(&mut self, difference: f32, weight: f32) {
+        let left = 1.0 - 1.0 / WINDOW;
+        self.n = self.n * left + 1.0;
+        self.weight = self.weight * left + weight;
+        self.sum = self.sum * left + weight * difference;
+        self.squares = self.squares * left + (weight * difference).powi(2);
+    }
+
+    /// The mean difference and its standard error, as if the choices were independent.
+    fn mean(&self) -> (f32, f32) {
+        if self.n < 2.0 {
+            return (0.0, 0.0);
+        }
+        let (mean, per_choice) = (self.sum / self.weight, self.weight / self.n);
+        let variance = (self.squares / self.n - (self.sum / self.n).powi(2)).max(0.0);
+        (mean, (variance / self.n).sqrt() / per_choice)
+    }
+
+    fn state_after(&self, before: RankingState) -> RankingState {
+        let (mean, error) = self.mean();
+        match before {
+            _ if self.n < ENOUGH => before,
+            RankingState::Active if mean + 2.0 * error < 0.0 => RankingState::Off,
+            RankingState::Active => RankingState::Active,
+            _ if mean - error > 0.0 => RankingState::Active,
+            _ if mean + 2.0 * error < 0.0 => RankingState::Off,
+            _ => before,
+        }
+    }
+}
+
+/// What a choice of this type is worth; 0 for one that is none.
+fn worth(event_type: &EventType) -> f32 {
+    match event_type {
+        EventType::View | EventType::Click => 1.0,
+        EventType::Favorite => 1.5,
+        EventType::Cart => 2.0,
+        EventType::Purchase => 3.0,
+        _ => 0.0,
+    }
+}
+
+/// Whether an event of this type is a choice.
+pub fn is_search_choice(event_type: &EventType) -> bool {
+    worth(event_type) > 0.0
+}
+
+/// A row of a record; features that it does not have are 0.
+fn decoded(row: &[i8]) -> [f32; N_FEATURES] {
+    std::array::from_fn(|feature| row.get(feature).map_or(0.0, |&code| f32::from(code) / ONE))
+}
+
+/// `1/log2(1 + rank)` of the hit at a place; it comes after all with an equal score, so that no order gains by knowing nothing.
+fn gain(scores: &[f32], place: usize) -> f32 {
+    let own = scores[place];
+    let better = scores.iter().enumerate().filter(|&(other, &score)| other != place && score >= own).count();
+    ln(2.0) / ln(2.0 + better as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_kernel::Draws;
+
+    use super::*;
+
+    fn choice(place: u16, position: u32, page: Vec<RankedRow>) -> SearchChoice {
+        let event_type = EventType::Click;
+        let (scores, rows) = page.into_iter().unzip();
+        SearchChoice { user: None, session: None, event_type, is_published: false, position, place, scores, rows }
+    }
+
+    /// A page of five hits with equal scores, of which two features are drawn.
+    fn page(draws: &mut Draws) -> Vec<(f32, [f32; N_FEATURES])> {
+        (0..5)
+            .map(|place| {
+                let mut features = [0.0; N_FEATURES];
+                (features[0], features[9]) = (draws.uniform(), draws.uniform());
+                (1.0 - 0.01 * place as f32, features)
+            })
+            .collect()
+    }
+
+    fn rows(page: &[(f32, [f32; N_FEATURES])]) -> Vec<RankedRow> {
+        page.iter().map(|(score, features)| (*score, feature_row(features))).collect()
+    }
+
+    #[test]
+    fn a_feature_that_shoppers_choose_by_is_learned_and_used_once_it_is_proven() {
+        let (mut ranking, mut draws) = (SearchRanking::default(), Draws::new(1, 2, 3));
+        for n in 0..2_000 {
+            let page = page(&mut draws);
+            // Shoppers take the hit with the largest feature 9.
+            let by_feature = |a: &usize, b: &usize| page[*a].1[9].total_cmp(&page[*b].1[9]);
+            let chosen = (0..5).max_by(by_feature).unwrap();
+            if n == 100 {
+                assert_eq!(ranking.state(), RankingState::Learning);
+                assert_eq!(ranking.adds(&[1.0; N_FEATURES]), 0.0, "not before it is proven");
+            }
+            ranking.observe(&choice(chosen as u16, chosen as u32, rows(&page)), 1.0);
+        }
+        let report = ranking.report();
+        assert_eq!((report.state, report.n_choices), (RankingState::Active, 2_000));
+        assert!(report.weights[9].1 > 0.3 && report.weights[0].1.abs() < 0.15, "{report:?}");
+        assert!(report.gain > 3.0 * report.gain_error, "{report:?}");
+        let mut good = [0.0; N_FEATURES];
+        good[9] = 1.0;
+        assert!(ranking.adds(&good) > 0.3);
+    }
+
+    #[test]
+    fn weights_that_make_the_order_worse_are_switched_off() {
+        let (mut ranking, mut draws) = (SearchRanking::default(), Draws::new(4, 5, 6));
+        let mut learn = |ranking: &mut SearchRanking, n: usize, likes: f32| {
+            for _ in 0..n {
+                let page = page(&mut draws);
+                let by_feature = |a: &usize, b: &usize| (likes * page[*a].1[9]).total_cmp(&(likes * page[*b].1[9]));
+                let chosen = (0..5).max_by(by_feature).unwrap();
+                ranking.observe(&choice(chosen as u16, chosen as u32, rows(&page)), 1.0);
+                if ranking.state() == RankingState::Off {
+                    return;
+                }
+            }
+        };
+        learn(&mut ranking, 2_000, 1.0);
+        assert_eq!(ranking.state(), RankingState::Active);
+        learn(&mut ranking, 2_000, -1.0);
+        assert_eq!(ranking.state(), RankingState::Off);
+        assert_eq!(ranking.adds(&[1.0; N_FEATURES]), 0.0);
+    }
+
+    #[test]
+    fn records_that_say_nothing_change_nothing() {
+        let mut ranking = SearchRanking::default();
+        let row = || (1.0, feature_row(&[0.5; N_FEATURES]));
+        ranking.observe(&choice(0, 0, vec![row()]), 1.0);
+        ranking.observe(&choice(7, 7, vec![row(), row()]), 1.0);
+        let shown = SearchChoice { event_type: EventType::Impression, ..choice(0, 0, vec![row(), row()]) };
+        ranking.observe(&shown, 1.0);
+        ranking.observe(&choice(0, 0, vec![row(), (f32::NAN, row().1)]), 1.0);
+        assert_eq!(ranking, SearchRanking::default());
+        // A row of a build with fewer features, and one of a build with more.
+        ranking.observe(&choice(0, 0, vec![(1.0, vec![64, 127].into()), (1.0, vec![64; 40].into())]), 0.0);
+        assert!(ranking.report().weights.iter().all(|(_, weight)| weight.is_finite()));
+        assert_eq!(feature_row(&[9.0; N_FEATURES])[0], 127);
+        assert_eq!(feature_row(&[f32::NAN; N_FEATURES])[0], 0);
+    }
+}
