@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accrue_event::{
-    Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User, UserId,
+    Check, Event, EventId, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User,
+    UserId,
 };
 use accrue_serve::{ListRequest, Recommendation, Shop, SuggestRequest, Suggestion};
 use accrue_store::{Body, Facts, Offset, PendingErasure, SourcePosition};
@@ -137,6 +138,14 @@ impl Engine {
     /// Those of [`Engine::ingest_async`].
     pub async fn ingest_from(&self, sender: Sender, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
         self.ask(|reply| Job::Events(batch, sender, reply)).await
+    }
+
+    /// Which of these events the log has, in the order of `ids`. Erased ones and those of pruned segments are not found.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn has_events(&self, ids: Vec<EventId>) -> Result<Vec<bool>, EngineError> {
+        self.ask_blocking(|reply| Job::Find(ids, reply))
     }
 
     /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has

@@ -51,7 +51,7 @@ fn map(
         row_cells.clear();
         row_cells.extend(row.iter());
         let described = match bound.apply(&row_cells) {
-            Mapped::Event { event, item } => {
+            Mapped::Event { event, item, .. } => {
                 events.push(event);
                 item
             }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time_text::with_plain_blanks;
+
 /// The character before the decimals of a file's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decimal {
@@ -104,7 +106,8 @@ const WORDS: &[&str] = &[
 
 /// The number that a text states, with the currency beside it; `None` if it states none, or may state two.
 pub(crate) fn read(text: &str, decimal: Decimal) -> Option<Amount> {
-    let text = text.trim();
+    let plain = with_plain_blanks(text);
+    let text = plain.trim();
     if text.is_empty() || text.len() > MAX_BYTES {
         return None;
     }
@@ -261,6 +264,7 @@ mod tests {
             ("1.299,00\u{a0}€", 1299.0, Some("EUR")),
             ("1 299,00 zł", 1299.0, Some("PLN")),
             ("1\u{202f}299,50 €", 1299.5, Some("EUR")),
+            ("\u{200e}1\u{2009}299,50\u{2007}€", 1299.5, Some("EUR")),
             ("CHF 1'299.50", 1299.5, Some("CHF")),
             ("Fr. 12.–", 12.0, None),
             ("12,-", 12.0, None),

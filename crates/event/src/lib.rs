@@ -27,6 +27,7 @@ mod setting_fault;
 mod settings;
 mod shop_rule;
 mod time;
+mod time_text;
 mod tree;
 
 pub use amount::Decimal;
@@ -42,7 +43,7 @@ pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id, pl
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Mapped, Mapping, MappingError, MappingRule, Names, Object,
-    Pairs, Reading, Sale, Sales, Variants, fields_named, is_answer, listed, usual_column,
+    Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer, listed, usual_column,
 };
 pub use near::{misspelling, nearest};
 pub use price::Price;

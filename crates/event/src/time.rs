@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::time_text::{of_go, of_javascript, with_plain_blanks, with_points};
+
 /// Milliseconds since 1970-01-01T00:00:00Z. Serialised as RFC 3339 in human-readable formats and as an integer in
 /// binary ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +17,11 @@ pub const DAY_MS: i64 = 86_400_000;
 impl Timestamp {
     /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset, fractions), also with the name of a zone in brackets
     /// (RFC 9557) or behind a space (`2026-11-21 10:00 Europe/Berlin`), and the dates of mail (RFC 2822). A time
-    /// without an offset or zone is read as UTC. `None` for a zone that is not known, one that contradicts the offset,
+    /// without an offset or zone is read as UTC. White space of any kind is a blank. Further notations are those of
+    /// Go and JavaScript, and dates with points (`25.10.2026 08:02`). `None` for a zone that is not known, one that contradicts the offset,
     /// and a local time that the zone leaves out or has twice.
     pub fn parse(text: &str) -> Option<Self> {
+        let text = &*with_plain_blanks(text);
         if text.contains('[') {
             return bracketed(text);
         }
@@ -31,11 +35,16 @@ impl Timestamp {
         if let Some((local, zone)) = text.rsplit_once(' ')
             && let Ok(civil) = local.trim_end().parse::<jiff::civil::DateTime>()
         {
-            // A local time that ends in `Z` or an offset has a zone already.
+            // A local time that ends in `Z` or an offset has a zone already, of which Go writes the name behind it.
             let is_local = !local.ends_with(['Z', 'z']) && local.parse::<jiff::Timestamp>().is_err();
-            return is_local.then(|| in_zone(civil, zone_named(zone)?)).flatten();
+            return if is_local { in_zone(civil, zone_named(zone)?) } else { of_go(text) };
         }
-        jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp().into())
+        if let Ok(zoned) = jiff::fmt::rfc2822::parse(text) {
+            return Some(zoned.timestamp().into());
+        }
+        let text = text.trim();
+        let pointed = || with_points(text).and_then(|civil| in_zone(civil, jiff::tz::TimeZone::UTC));
+        of_go(text).or_else(|| of_javascript(text)).or_else(pointed)
     }
 
     /// Reads a time without an offset as one of this zone; `None` if the text is none, or has an offset or zone of its
@@ -73,9 +82,10 @@ impl Timestamp {
 
 /// A time without an offset, a zone or a unit of its own.
 fn local(text: &str) -> Option<jiff::civil::DateTime> {
+    let text = &*with_plain_blanks(text);
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let has_offset = text.ends_with(['Z', 'z']) || text.parse::<jiff::Timestamp>().is_ok();
-    text.parse().ok().filter(|_| !is_number && !has_offset)
+    text.parse().ok().filter(|_| !is_number && !has_offset).or_else(|| with_points(text.trim()))
 }
 
 impl From<jiff::Timestamp> for Timestamp {

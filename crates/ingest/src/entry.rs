@@ -1,7 +1,8 @@
 //! Records as they are read, and what becomes of lines that are none.
 
 use accrue_event::{
-    Mapped, RawEvent, RawItem, RawPatch, RawUser, RawValue, Reason, RecordKind, Refusal, RefusalId, Rejection,
+    Cell as _, Mapped, RawEvent, RawItem, RawPatch, RawUser, RawValue, Reason, RecordKind, Refusal, RefusalId,
+    Rejection, Undo,
 };
 
 /// Longest line that is read; a longer one is refused, since no check would let it in.
@@ -15,6 +16,8 @@ const KEPT_BYTES: usize = 4096;
 pub enum Entry {
     /// An event, and what the line tells of its item.
     Event(RawEvent, Option<Box<RawItem>>),
+    /// An event that the source has taken back, as it was before: its [`taken_back`] is a return, if the log has it.
+    Undone(RawEvent, Undo),
     /// A product.
     Item(RawItem),
     /// A change of some fields of a product.
@@ -29,6 +32,12 @@ pub enum Entry {
     Unreadable(Refusal),
 }
 
+/// The return that takes an event back. It has an id of its own, always the same one.
+pub fn taken_back(event: RawEvent) -> RawEvent {
+    let id = RawValue::text(format!("{}-return", event.id.text()));
+    RawEvent { id, event_type: RawValue::text("return"), ..event }
+}
+
 /// Records in the order of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
@@ -36,6 +45,8 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// The line (or row of a Parquet file) that each stands on, from 1.
     pub lines: Vec<u64>,
+    /// Records of the file before these.
+    pub n_before: u64,
     /// Lines that the mapping leaves out, up to here since the batch before.
     pub n_skipped: u64,
 }
@@ -43,7 +54,7 @@ pub struct Batch {
 impl Batch {
     /// Capacity, in records.
     pub fn with_capacity(n: usize) -> Self {
-        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), n_skipped: 0 }
+        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), n_before: 0, n_skipped: 0 }
     }
 
     /// Appends a record of this line.
@@ -55,7 +66,8 @@ impl Batch {
     /// Appends what a mapping made of a row or object.
     pub(crate) fn push_mapped(&mut self, line: u64, kind: RecordKind, mapped: Mapped) {
         let entry = match mapped {
-            Mapped::Event { event, item } => Entry::Event(event, item),
+            Mapped::Event { event, undo: Some(undo), .. } => Entry::Undone(event, undo),
+            Mapped::Event { event, item, undo: None } => Entry::Event(event, item),
             Mapped::Item(item) => Entry::Item(item),
             Mapped::User(user) => Entry::User(user),
             Mapped::ItemRemoved(id) => Entry::ItemRemoved(id),

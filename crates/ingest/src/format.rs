@@ -12,6 +12,8 @@ pub enum Format {
     Tsv,
     /// One JSON object a line, one array of objects, or objects over several lines.
     Ndjson,
+    /// Elements of XML: a product feed (RSS, Atom) or a list of products.
+    Xml,
     /// Apache Parquet (in builds with the feature `parquet`).
     Parquet,
 }
@@ -35,6 +37,7 @@ impl Format {
             "csv" => Some(Self::Csv),
             "tsv" | "tab" => Some(Self::Tsv),
             "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
+            "xml" | "rss" | "atom" => Some(Self::Xml),
             "parquet" | "pq" => Some(Self::Parquet),
             _ => None,
         }
@@ -47,6 +50,13 @@ impl Format {
         name.ends_with(".ndjson") || name.ends_with(".jsonl")
     }
 
+    /// The form of a file: what the command line says, or else its name, unless the file begins as XML does; or else what the
+    /// first bytes look like.
+    pub(crate) fn of(given: Option<Self>, path: &Path, start: &[u8]) -> Self {
+        let content = Self::from_content(start);
+        given.or((content == Self::Xml).then_some(content)).or_else(|| Self::from_name(path)).unwrap_or(content)
+    }
+
     /// The form that the first bytes look like.
     pub fn from_content(start: &[u8]) -> Self {
         if start.starts_with(b"PAR1") {
@@ -56,6 +66,7 @@ impl Format {
         let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
         match first_line {
             [b'{' | b'[', ..] => Self::Ndjson,
+            [b'<', b'?' | b'!' | b'a'..=b'z' | b'A'..=b'Z', ..] => Self::Xml,
             line if line.contains(&b'\t') => Self::Tsv,
             _ => Self::Csv,
         }

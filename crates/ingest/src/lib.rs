@@ -1,4 +1,4 @@
-//! Files of events, products and customers, read as a shop has them: CSV, TSV, NDJSON and Parquet, plain or compressed; and, in
+//! Files of events, products and customers, read as a shop has them: CSV, TSV, NDJSON, XML and Parquet, plain or compressed; and, in
 //! [`remote`], tables and topics of other servers.
 //!
 //! In: files or standard input, and a mapping. Out: [`Batch`]es of raw records, or a [`Sample`] to write a mapping from. Line
@@ -7,6 +7,7 @@
 //! reading goes on; only a file that breaks off or a header that does not fit ends it. Nothing is judged here.
 
 mod dialect;
+mod element;
 mod encoding;
 mod entry;
 mod error;
@@ -21,12 +22,16 @@ mod reader;
 pub mod remote;
 mod rows;
 mod sample;
+mod snowplow;
 mod source;
 #[cfg(test)]
 mod tests;
 mod values;
+mod xml;
+#[cfg(test)]
+mod xml_tests;
 
-pub use entry::{Batch, Entry, MAX_LINE_BYTES};
+pub use entry::{Batch, Entry, MAX_LINE_BYTES, taken_back};
 pub use error::ReadError;
 pub use format::{Format, Quotes};
 pub use input::Progress;

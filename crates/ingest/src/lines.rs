@@ -49,6 +49,11 @@ impl<R: Read> Lines<R> {
         &self.buffer[self.start..self.end]
     }
 
+    /// What was read and is not taken yet, and the rest of the input.
+    pub fn into_parts(self) -> (Vec<u8>, R) {
+        (self.buffer[self.start..self.end].to_vec(), self.input)
+    }
+
     /// Takes bytes that are not a line of their own; the line ends among them count.
     pub fn pass(&mut self, len: usize) {
         let passed = self.peek(len);

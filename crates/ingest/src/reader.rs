@@ -19,8 +19,10 @@ use super::lines::Lines;
 use super::objects::{Objects, Parser};
 use super::quoted::Scan;
 use super::rows::{Rows, read_header, sample, trim_end};
+use super::snowplow;
 use super::source::Source;
 use super::values::{Values, records_begin};
+use super::xml::{Document, Records, Xml};
 
 /// What the command line says about how files are to be read.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,8 @@ pub struct ReadSettings {
 pub struct Reader {
     name: String,
     source: Box<dyn Source>,
+    /// Records returned so far.
+    n_returned: u64,
     /// Ordinals among equals count over the whole file, so that the file read again has the same ids.
     ids: ContentIds,
     /// What ended the file before its end; told after the records before it.
@@ -66,6 +70,7 @@ impl Reader {
         Self {
             name,
             source,
+            n_returned: 0,
             ids: ContentIds::default(),
             failure: None,
             notes: Vec::new(),
@@ -137,7 +142,7 @@ impl Reader {
         {
             self.source.set_family(Arc::new(family));
         }
-        let mut batch = Batch::with_capacity(n);
+        let mut batch = Batch { n_before: self.n_returned, ..Batch::with_capacity(n) };
         while batch.entries.len() < n {
             let n_before = batch.entries.len();
             match self.source.next(&mut batch) {
@@ -154,13 +159,13 @@ impl Reader {
             }
             for (entry, line) in batch.entries[n_before..].iter_mut().zip(&batch.lines[n_before..]) {
                 if self.needs_time
-                    && let Entry::Event(event, _) = entry
+                    && let Entry::Event(event, _) | Entry::Undone(event, _) = entry
                     && event.at.is_missing()
                 {
                     *entry = without_time(event, *line);
                 }
                 match entry {
-                    Entry::Event(event, _) => self.ids.assign(event),
+                    Entry::Event(event, _) | Entry::Undone(event, _) => self.ids.assign(event),
                     Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
                     Entry::Item(_)
                     | Entry::Patch(_)
@@ -170,6 +175,7 @@ impl Reader {
                 }
             }
         }
+        self.n_returned += batch.entries.len() as u64;
         Ok(batch)
     }
 
@@ -190,9 +196,10 @@ impl Reader {
         let Input { name, bytes } = input;
         let broken = |source| ReadError::Broken { name: name.clone(), line: 0, source };
         let (mut lines, encoding) = decoded(&name, bytes, &settings.mapping)?;
+        let is_decoded = encoding.is_some() || settings.mapping.encoding.is_some();
         let start = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
         refuse_foreign(&name, start)?;
-        let format = settings.format.or_else(|| Format::from_name(path)).unwrap_or_else(|| Format::from_content(start));
+        let format = Format::of(settings.format, path, start);
         let mut notes: Vec<String> = encoding.into_iter().collect();
         let source: Box<dyn Source> = match format {
             Format::Parquet if path == Path::new("-") => {
@@ -215,11 +222,19 @@ impl Reader {
                     None => Box::new(Objects::new(lines, parser)),
                 }
             }
+            Format::Xml => {
+                let document = Document::new(lines, is_decoded).map_err(broken)?;
+                notes.extend(document.note);
+                let bound = settings.mapping.bind_objects();
+                let bound = bound.map_err(|source| ReadError::Mapping { name: name.clone(), source })?;
+                let records = Records::find(&document.start, settings.mapping.element.as_deref());
+                Box::new(Xml::new(document.bytes, records, Parser::new(bound, false)))
+            }
             Format::Csv | Format::Tsv => {
                 let table = Table::recognise(&name, start, format, settings)?;
                 notes.extend(table.notes());
                 lines.end_lines_with(table.line_end);
-                let header = match &settings.columns {
+                let header = match &table.columns {
                     Some(columns) => columns.clone(),
                     None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
                 };
@@ -314,12 +329,11 @@ pub(super) fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> 
         [b'S', b'Q', b'L', b'i', b't', b'e', b' ', b'f', ..] => "an SQLite database; export a table of it as CSV",
         _ => {
             let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
-            match text {
-                [b'<', b'?' | b'!' | b'a'..=b'z' | b'A'..=b'Z', ..] => {
-                    "XML or HTML, which is not read; export it as CSV, TSV or JSON"
-                }
-                _ => return Ok(()),
+            let begin = String::from_utf8_lossy(&text[..text.len().min(200)]).to_ascii_lowercase();
+            if !begin.starts_with('<') || !(begin.contains("<!doctype html") || begin.contains("<html")) {
+                return Ok(());
             }
+            "a page of HTML and no data; perhaps the address of the export leads to a page that asks for a login"
         }
     };
     Err(ReadError::Format { name: name.into(), what: what.into() })
@@ -338,6 +352,10 @@ pub(super) struct Table {
     pub dialect: Dialect,
     /// Lines before the header.
     pub n_before: usize,
+    /// The names of the columns if they are not in a header: given, or those of a form that never has one.
+    pub columns: Option<Vec<String>>,
+    is_form_recognised: bool,
+    is_quoting_recognised: bool,
     pub is_delimiter_recognised: bool,
     is_escape_recognised: bool,
 }
@@ -353,18 +371,40 @@ impl Table {
         let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
         let is_row = |line: &&[u8]| comment.is_none() || line.first() != comment.as_ref();
         let lines = || text.split(|byte| *byte == line_end).map(trim_end);
-        let n_before = if settings.columns.is_some() { 0 } else { lines_before_header(lines().filter(is_row), given) };
+        let known = match settings.columns {
+            Some(_) => None,
+            None => lines().next().and_then(snowplow::columns_of),
+        };
+        let is_form_recognised = known.is_some();
+        let columns = settings.columns.clone().or(known);
+        let n_before = if columns.is_some() { 0 } else { lines_before_header(lines().filter(is_row), given) };
         let first_line = lines().filter(is_row).nth(n_before).unwrap_or_default();
         let delimiter = given
             .or_else(|| named_delimiter(first_line))
             .unwrap_or_else(|| delimiter_of(first_line, format.delimiter()));
         let is_delimiter_recognised = given.is_none() && delimiter != format.delimiter();
         let mut dialect = Dialect { delimiter, quotes: quotes(delimiter), escape, comment };
+        let is_quoting_recognised = settings.quotes.is_none()
+            && dialect.quotes == Quotes::Off
+            && !is_form_recognised
+            && has_quoted_cells(lines().skip(n_before), dialect);
+        if is_quoting_recognised {
+            dialect.quotes = Quotes::On;
+        }
         let is_escape_recognised = escape.is_none() && has_backslash_escapes(lines(), dialect);
         if is_escape_recognised {
             dialect.escape = Some(b'\\');
         }
-        Ok(Self { line_end, dialect, n_before, is_delimiter_recognised, is_escape_recognised })
+        Ok(Self {
+            line_end,
+            dialect,
+            n_before,
+            columns,
+            is_form_recognised,
+            is_quoting_recognised,
+            is_delimiter_recognised,
+            is_escape_recognised,
+        })
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {
@@ -375,9 +415,45 @@ impl Table {
             n => format!("{n} lines before the header"),
         });
         let escape = self.is_escape_recognised.then(|| "quotes behind backslashes".to_owned());
-        delimiter.into_iter().chain(line_end).chain(before).chain(escape)
+        let quotes = self.is_quoting_recognised.then(|| "cells in quotes".to_owned());
+        let form = self.is_form_recognised.then(|| "the 131 columns of Snowplow's enriched events".to_owned());
+        form.into_iter().chain(delimiter).chain(quotes).chain(line_end).chain(before).chain(escape)
     }
 }
+
+/// Whether cells between tabs are in quotes, as any writer of CSV puts them where they hold quotes: every cell that begins with
+/// one ends with one, and its row has as many cells as the header.
+fn has_quoted_cells<'l>(lines: impl Iterator<Item = &'l [u8]>, plain: Dialect) -> bool {
+    let quoted = Dialect { quotes: Quotes::On, ..plain };
+    let (mut scan, mut n_lines, mut n_cells, mut n_columns, mut found) = (Scan::default(), 0, 1, None, false);
+    let mut is_marked = false;
+    for line in lines {
+        let begins_quoted = |place: usize| line[place] == b'"' && (place == 0 || line[place - 1] == plain.delimiter);
+        is_marked |= scan == Scan::default() && (0..line.len()).any(begins_quoted);
+        for byte in line {
+            scan = scan.over(std::slice::from_ref(byte), quoted);
+            n_cells += usize::from(scan == Scan::Begin && *byte == plain.delimiter);
+        }
+        n_lines += 1;
+        if scan == Scan::Broken || n_lines > MAX_LINES_OF_ROW {
+            return false;
+        }
+        if scan.is_open() {
+            continue;
+        }
+        // A blank line at the end, or the last one of what is seen, may be short.
+        let n_expected = *n_columns.get_or_insert(n_cells);
+        if is_marked && n_cells != n_expected {
+            return found && n_cells < n_expected;
+        }
+        found |= is_marked;
+        (scan, n_lines, n_cells, is_marked) = (Scan::default(), 0, 1, false);
+    }
+    found
+}
+
+/// Lines of one row, beyond which a quote is rather a sign for inches than the begin of a cell.
+const MAX_LINES_OF_ROW: usize = 200;
 
 /// Whether rows have quotes behind backslashes: some have text after a closing quote, and none has if a backslash escapes.
 fn has_backslash_escapes<'l>(lines: impl Iterator<Item = &'l [u8]>, strict: Dialect) -> bool {

@@ -227,7 +227,8 @@ pub(super) fn sample(bytes: &[u8], line_end: u8, dialect: Dialect, n_columns: us
         scan != Scan::Broken && !scan.is_open()
     };
     let lines = bytes.split(|byte| *byte == line_end).map(trim_end).filter(is_whole);
-    let rows = lines.map(String::from_utf8_lossy);
+    let mut encoding = Guess::of(bytes);
+    let rows = lines.map(|line| encoding.text(line, bytes).unwrap_or_else(|| String::from_utf8_lossy(line)));
     let rows = rows.map(|row| cells.split(&row, dialect).map(str::to_owned).collect::<Vec<_>>());
     rows.filter(|row| row.len() >= n_columns && row[n_columns..].iter().all(String::is_empty)).collect()
 }

@@ -1,6 +1,7 @@
 //! The columns and the first records of a file, as they are before a mapping: what a mapping can be written from.
 
 use std::collections::HashMap;
+use std::io::Cursor;
 use std::path::Path;
 
 use accrue_event::{Mapping, Object};
@@ -11,6 +12,7 @@ use super::input::{Input, Progress};
 use super::reader::{ReadSettings, Table, decoded, refuse_foreign};
 use super::rows::{read_header, sample};
 use super::values::records_begin;
+use super::xml::{Document, Elements, Records};
 
 /// Bytes that are looked at. Objects of shop systems have several kilobytes each.
 const LOOK_AHEAD_BYTES: usize = 2 << 20;
@@ -48,12 +50,20 @@ impl Sample {
         }
         let Input { name, bytes } = Input::open(path, &Progress::default())?;
         let broken = |source| ReadError::Broken { name: name.clone(), line: 0, source };
-        let (mut lines, _) = decoded(&name, bytes, &Mapping::default())?;
+        let (mut lines, encoding) = decoded(&name, bytes, &Mapping::default())?;
         let start = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
         refuse_foreign(&name, start)?;
-        let format = settings.format.or_else(|| Format::from_name(path)).unwrap_or_else(|| Format::from_content(start));
+        let format = Format::of(settings.format, path, start);
         match format {
             Format::Parquet => Self::of_parquet(path),
+            Format::Xml => {
+                let document = Document::new(lines, encoding.is_some()).map_err(broken)?;
+                let records = Records::find(&document.start, settings.mapping.element.as_deref());
+                let mut elements = Elements::new(Cursor::new(document.start.into_bytes()), records);
+                // What ends the document is told when it is read.
+                let records = std::iter::from_fn(move || elements.next().ok().flatten());
+                Ok(Self::of_objects(records.filter_map(|(_, json)| serde_json::from_slice(&json).ok())))
+            }
             Format::Ndjson => {
                 let begin = records_begin(start, Format::is_by_line(path), &|_| false);
                 let n_before = begin.map_or(0, |begin| begin.n_before);
@@ -62,7 +72,7 @@ impl Sample {
             Format::Csv | Format::Tsv => {
                 let table = Table::recognise(&name, start, format, settings)?;
                 lines.end_lines_with(table.line_end);
-                let mut columns = match &settings.columns {
+                let mut columns = match &table.columns {
                     Some(columns) => columns.clone(),
                     None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
                 };

@@ -48,6 +48,7 @@ fn show(line: u64, entry: &Entry) -> String {
             let event = RawEvent { id: RawValue::Null, ..event.clone() };
             format!("{line}: {}", event.to_json())
         }
+        Entry::Undone(event, undo) => format!("{line}: {undo:?} {}", event.to_json()),
         Entry::Item(item) => format!("{line}: {}", item.to_json()),
         Entry::Patch(patch) => format!("{line}: {} {:?}", patch.item.to_json(), patch.cleared),
         Entry::User(user) => format!("{line}: {}", user.to_json()),
@@ -85,6 +86,18 @@ fn a_stray_quote_costs_its_own_line() {
     assert_eq!(records("a.csv", csv), expected);
     let open = records("a.csv", "type,user,item\nview,u1,\"a\nview,u2,b\n");
     assert_eq!(open, ["2: malformed: line 2: a quote that is never closed".to_owned(), view(3, "u2", "b")]);
+}
+
+#[test]
+fn cells_in_quotes_between_tabs_are_recognised() {
+    let quoted =
+        "type\tuser\titem\nview\tu1\ta\nview\tu2\t\"The \"\"b\"\"\tc\"\nview\tu3\t\"d\ne\"\nview\tu4\t12\" plate\n";
+    let expected =
+        [view(2, "u1", "a"), view(3, "u2", "The \"b\"\tc"), view(4, "u3", "d\ne"), view(6, "u4", "12\" plate")];
+    assert_eq!(records("a.tsv", quoted), expected);
+    // Signs for inches and quoted words at the beginning of cells.
+    let signs = "type\tuser\titem\nview\tu1\t\"Best\" mug\nview\tu2\t\"open\nview\tu3\tc\n";
+    assert_eq!(records("a.tsv", signs), [view(2, "u1", "\"Best\" mug"), view(3, "u2", "\"open"), view(4, "u3", "c")]);
 }
 
 #[test]
@@ -198,7 +211,7 @@ fn files_that_cannot_be_read_at_all_say_what_would_help() {
     let pairs = [("item", "sku"), ("type", "'view'")];
     let mapped = ReadSettings { mapping: Mapping::from_pairs(pairs).unwrap(), ..ReadSettings::default() };
     let cases: [(&str, &[u8], ReadSettings, &str); 6] = [
-        ("a.xml", b"<?xml version=\"1.0\"?><rss>", ReadSettings::default(), "XML or HTML"),
+        ("a.csv", b"<!DOCTYPE html><html>", ReadSettings::default(), "a page of HTML"),
         ("a.xlsx", b"PK\x03\x04rest", ReadSettings::default(), "save it as CSV"),
         ("a.xls", b"\xD0\xCF\x11\xE0rest", ReadSettings::default(), "old Excel workbook"),
         ("a.csv", b"what,who\n", ReadSettings::default(), "no column for `type`; the header has: what, who"),

@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use accrue_engine::{Engine, EngineError, Ingested};
-use accrue_event::{Mapping, RecordKind};
+use accrue_event::{Mapping, RecordKind, listed};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -34,7 +34,7 @@ use dry_run::DryRun;
 use feed::Feed;
 pub(super) use followers::Followers;
 use learn::learn;
-use summary::Summary;
+use summary::{Places, Summary};
 use systems::{SYSTEMS, System};
 
 /// Records in a batch: large enough that one group commit carries them, small enough to stop soon.
@@ -62,8 +62,8 @@ docs/sources.md explains --from: tables of PostgreSQL and MySQL, topics of Kafka
 
 A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
 count as duplicates, so an interrupted ingest can be started again.
-docs/mapping.md explains mappings, with an example for each of: Shopify, WooCommerce, Magento, PrestaShop, GA4, Segment,
-Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Meilisearch.
+docs/mapping.md explains mappings, with an example for each of: Shopify, WooCommerce, Magento, PrestaShop, Shopware,
+BigCommerce, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
 Exit codes: 0 success, 1 everything was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
@@ -136,6 +136,9 @@ pub(super) struct Arguments {
 trait Sink: Send {
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError>;
 
+    /// How many records of the latest batch were left out, because they take back what was never counted.
+    fn take_skipped(&mut self) -> u64;
+
     /// What the items that were taken lack.
     fn described(&self) -> Described;
 }
@@ -194,6 +197,16 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
             _ => Ok(None),
         };
         learn(&engine, &stop, context.output);
+        if feed.n_left_unknown() > 0 {
+            for Named { path, settings } in files.iter().filter(|file| file.settings.mapping.kind == RecordKind::Events)
+            {
+                let sample = Sample::open(path, settings).ok().filter(|_| path.is_file());
+                let note = sample.and_then(|it| feed.note_on_ids(&path.display().to_string(), &settings.mapping, &it));
+                if let Some(note) = note {
+                    context.output.note(&note);
+                }
+            }
+        }
         engine.close()?;
         match retired? {
             None => {}
@@ -275,6 +288,7 @@ fn pump(
                     break;
                 }
             };
+            let mut has_records = false;
             loop {
                 if stop.is_asked() {
                     end = End::Stopped;
@@ -293,11 +307,15 @@ fn pump(
                     }
                 };
                 if batch.entries.is_empty() && batch.n_skipped == 0 {
+                    if !has_records {
+                        bar.suspend(|| output.note(&format!("{}: has no records", reader.name())));
+                    }
                     if let Some(note) = complete::note_on_sales(reader.name(), reader.sales()) {
                         bar.suspend(|| output.note(&note));
                     }
                     break;
                 }
+                has_records = true;
                 // The feeder closes the channel only if it failed; its result says why.
                 if sender.send((reader.name().to_owned(), batch)).is_err() {
                     break 'files;
@@ -326,14 +344,16 @@ fn feed(
     moved: impl Fn(),
     bar: &ProgressBar,
 ) -> Result<bool, EngineError> {
-    for (file, Batch { entries, lines, n_skipped }) in receiver {
+    for (file, Batch { entries, lines, n_before, n_skipped }) in receiver {
         summary.skip(n_skipped);
         let n = entries.len() as u64;
         if n == 0 {
             continue;
         }
         let ingested = sink.take(entries)?;
-        summary.add(&file, n, &lines, &ingested);
+        let n_left_out = sink.take_skipped();
+        summary.skip(n_left_out);
+        summary.add(&file, n - n_left_out, Places { lines: &lines, n_before }, &ingested);
         moved();
         if !bar.is_hidden() {
             bar.set_message(summary.rate(bar.elapsed()));
@@ -367,7 +387,7 @@ fn settings_for(
     if let Some(sample) = &sample {
         match &arguments.mapping {
             Some(mapping) => translate(mapping, sample, &mut settings),
-            None if arguments.map.is_none() => recognise(path, sample, arguments, &mut settings, output),
+            None if arguments.map.is_none() => recognise(path, sample, arguments, &mut settings, output)?,
             None => {}
         }
     }
@@ -387,7 +407,13 @@ fn translate(mapping: &Path, sample: &Sample, settings: &mut ReadSettings) {
 }
 
 /// Uses the mapping of a known system if a file is an export of it, or takes it for products if it cannot be events, and says so.
-fn recognise(path: &Path, sample: &Sample, arguments: &Arguments, settings: &mut ReadSettings, output: Output) {
+fn recognise(
+    path: &Path,
+    sample: &Sample,
+    arguments: &Arguments,
+    settings: &mut ReadSettings,
+    output: Output,
+) -> Result<(), Problem> {
     let kind = kind_of(arguments);
     let file = match &arguments.files[..] {
         [_] => String::new(),
@@ -400,7 +426,18 @@ fn recognise(path: &Path, sample: &Sample, arguments: &Arguments, settings: &mut
     } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
         output.note(&format!("{file}recognised products, as with --items: there is no column for a shopper"));
+    } else if kind.is_none() && guess::names_nobody_and_nothing(sample) {
+        let message = format!(
+            "{}: neither events nor products: its records name neither a shopper nor an item, and have no title; they have {}",
+            path.display(),
+            listed(&sample.columns)
+        );
+        return Err(Problem::new(
+            message,
+            "--guess prints a mapping to start from; --items, --users say what records are",
+        ));
     }
+    Ok(())
 }
 
 /// The mapping of a known system's export of events, if the file is one.

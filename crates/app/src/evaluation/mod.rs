@@ -20,9 +20,9 @@ use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
     Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RecordKind, RuleStatistics,
-    Timestamp, Tree, User,
+    Timestamp, Tree, Undo, User,
 };
-use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
+use accrue_ingest::{Entry, Progress, ReadSettings, Reader, taken_back};
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
 use accrue_lab::simulator::{SimulatorSettings, simulated_log};
 use accrue_lab::{
@@ -557,6 +557,8 @@ fn read(
             let mut refuse = |code: &str| *refused.entry(code.to_string()).or_default() += 1;
             let (event, description) = match entry {
                 Entry::Event(event, item) => (event, item),
+                Entry::Undone(event, Undo::Always) => (taken_back(event), None),
+                Entry::Undone(_, Undo::IfKnown) => continue,
                 Entry::Unreadable(refusal) => {
                     refuse(refusal.rejection.reason.code());
                     continue;

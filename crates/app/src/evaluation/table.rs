@@ -11,8 +11,9 @@ use std::path::Path;
 use accrue_engine::Config;
 use accrue_event::{
     Check, CheckSettings, EventType, Mapping, Outcome, RateSettings, RawEvent, RawValue, RuleStatistics, Timestamp,
+    Undo,
 };
-use accrue_ingest::{Entry, Format, Progress, ReadSettings, Reader, Sample};
+use accrue_ingest::{Entry, Format, Progress, ReadSettings, Reader, Sample, taken_back};
 use accrue_lab::read::{BanditCells, BanditData};
 use accrue_lab::{Row, Table};
 use anyhow::{Context as _, bail};
@@ -113,7 +114,7 @@ pub fn is_table(path: &Path, settings: &TableSettings, lines_have_headers: bool)
         return Ok(true);
     }
     match Format::from_name(path) {
-        Some(Format::Parquet | Format::Csv | Format::Ndjson) => return Ok(true),
+        Some(Format::Parquet | Format::Csv | Format::Ndjson | Format::Xml) => return Ok(true),
         Some(Format::Tsv) | None => {}
     }
     let first = first_line(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -237,6 +238,10 @@ pub fn read_table(
         for entry in batch.entries {
             let row = match entry {
                 Entry::Event(event, _) => row_of(event, &check, settings, by_session, &mut table),
+                Entry::Undone(event, Undo::Always) => {
+                    row_of(taken_back(event), &check, settings, by_session, &mut table)
+                }
+                Entry::Undone(_, Undo::IfKnown) => continue,
                 Entry::Unreadable(refusal) => Err(refusal.rejection.reason.code().to_string()),
                 Entry::Item(_) | Entry::Patch(_) | Entry::User(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {
                     bail!("{}: the mapping is for events here", path.display())

@@ -1,6 +1,6 @@
 //! What the writer can be asked to do.
 
-use accrue_event::{Check, RawEvent, RawItem, RawPatch, RawUser};
+use accrue_event::{Check, EventId, RawEvent, RawItem, RawPatch, RawUser};
 use accrue_store::{Body, Detached, Facts, Offset, SourcePosition};
 use tokio::sync::oneshot;
 
@@ -17,6 +17,8 @@ pub(crate) enum Job {
     Patches(Vec<Incoming<RawPatch>>, Reply<Ingested>),
     /// Describe users.
     Users(Vec<Incoming<RawUser>>, Reply<Ingested>),
+    /// Tell which events the log has.
+    Find(Vec<EventId>, Reply<Vec<bool>>),
     /// Take what came of a source, with how far it was read.
     Changes(Vec<Change>, Option<SourcePosition>, Reply<Ingested>),
     /// Write the records that an edit makes.

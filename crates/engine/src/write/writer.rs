@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accrue_event::{Check, Timestamp};
+use accrue_event::{Check, EventId, Timestamp};
 use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
 use accrue_train::find_look_back;
 
@@ -109,6 +109,11 @@ impl Writer {
         let n_records = bodies.len() as u64;
         let start = self.commit(self.clock.stamp(), bodies)?;
         Ok(Offset(start.0 + n_records))
+    }
+
+    /// Which of these events the log has, in the order of `ids`. Erased ones and those of pruned segments are not found.
+    pub fn has_events(&self, ids: &[EventId]) -> Result<Vec<bool>, EngineError> {
+        Ok(self.log.find_events(ids)?.into_iter().map(|offset| offset.is_some()).collect())
     }
 
     /// Takes the segments before `cut` out of the log, if no record from `searched` on looks back at them. Nothing is appended

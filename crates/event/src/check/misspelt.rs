@@ -87,7 +87,14 @@ impl MisspeltFields {
     }
 }
 
+/// Words that are near the name of a field and are what they say.
+const WORDS: [&str; 4] = ["gender", "vectors", "brandy", "stick"];
+
 fn near_field(kind: RecordKind, name: &str) -> Option<&'static str> {
+    // `_vectors` and `$value` are names that a system gave, and no slips.
+    if name.starts_with(['_', '$']) || WORDS.contains(&&*folded(name)) {
+        return None;
+    }
     let n_letters = name.chars().filter(|c| c.is_alphabetic()).count();
     if n_letters < MIN_LETTERS {
         return None;
@@ -159,6 +166,9 @@ mod tests {
             "title_de",
             "image2",
             "brand_id",
+            "gender",
+            "_vectors",
+            "$value",
         ] {
             assert_eq!(of_item(&format!(r#"{{"id":"a","{name}":"x"}}"#)), []);
         }

@@ -472,7 +472,7 @@ fn what_decides_what_is_shown_is_read_or_refused_in_descriptions_and_in_changes(
         ("stock", &[r#""abc""#, r#""?""#, r#""perhaps""#, "[1]", r#"{"n":1}"#], Reason::BadStock),
         ("available", &[r#""perhaps""#, r#""ask us""#, "[]", r#"{"a":1}"#], Reason::BadAvailability),
         ("availability", &[r#""in two weeks""#, "[1]"], Reason::BadAvailability),
-        ("published_at", &[r#""soon""#, r#""31.12.2026""#, "true", "[1]"], Reason::BadTime),
+        ("published_at", &[r#""soon""#, r#""31/12/2026""#, "true", "[1]"], Reason::BadTime),
     ];
     for (field, values, reason) in cases {
         for value in *values {

@@ -69,6 +69,14 @@ pub(crate) const OTHER_NAMES: &[&str] = &[
     "transactiondate",
     "transactiontime",
     "invoicedate",
+    "bestelldatum",
+    "bestellzeitpunkt",
+    "auftragsdatum",
+    "rechnungsdatum",
+    "kaufdatum",
+    "datecommande",
+    "fechapedido",
+    "dataordine",
     "visittime",
     "visitdate",
     "viewtime",
@@ -185,7 +193,8 @@ pub(super) fn judge_at(
         return Ok(received_at);
     }
     let Some(at) = read_time(value) else {
-        return Err(Rejection::new(Reason::BadTime, format!("at: {} is not a time", excerpt(value))));
+        let hint = "write 2026-11-21T10:00:00Z, or say `time_format` in a mapping";
+        return Err(Rejection::new(Reason::BadTime, format!("at: {} is not a time; {hint}", excerpt(value))));
     };
     if at < settings.oldest_at {
         return Err(Rejection::new(Reason::FarPast, format!("at: {at} is before {}", settings.oldest_at)));

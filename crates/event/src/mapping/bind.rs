@@ -111,6 +111,7 @@ impl<'m> Binding<'m> {
             is_nested: self.is_table && n_paths > 0,
             keys: self.keys(&fields),
             array: None,
+            array_around: None,
             is_id_inside: false,
             columns,
             fields,
@@ -326,6 +327,10 @@ impl<'m> Binding<'m> {
         for name in &self.mapping.fill_down {
             if self.mapping.kind.fields().contains(&&**name) {
                 columns.extend(cells_of(name).into_iter().map(|column| (column, Filling::FromAbove)));
+            } else if name.contains('*') {
+                // A file may have no such columns.
+                let meant = (0..self.n_header).filter(|place| fits(name, &self.columns[*place]));
+                columns.extend(meant.map(|place| (place, Filling::FromAbove)));
             } else {
                 let was_used =
                     self.columns.iter().position(|known| known == name).is_some_and(|place| self.used[place]);
@@ -337,6 +342,7 @@ impl<'m> Binding<'m> {
         }
         let group: Vec<usize> = match self.mapping.kind {
             // The row of a product itself, which has no parent, is the first of its group.
+            RecordKind::Items if self.mapping.begins.is_some() => cells_of("id"),
             RecordKind::Items => match cells_of("parent") {
                 parents if parents.is_empty() => parents,
                 parents => parents.into_iter().chain(cells_of("id")).collect(),
@@ -357,7 +363,11 @@ impl<'m> Binding<'m> {
             let names = rest.iter().flat_map(|property| property.name.cells());
             columns.extend(shared.chain(names).map(|column| (column, Filling::FromFirst)));
         }
-        let fill = FillDown::new(columns, group);
+        let begins = match &self.mapping.begins {
+            None => None,
+            Some(begins) => Some((self.place("begins", &begins.column)?, begins.test(0)?)),
+        };
+        let fill = FillDown::new(columns, group).that_begins(begins);
         Ok((!fill.is_empty()).then_some(fill))
     }
 
@@ -384,6 +394,7 @@ impl<'m> Binding<'m> {
             absolute: rule.absolute.iter().map(|field| name(field)).collect(),
             quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
             skip: rule.skip,
+            undo: rule.undo,
             delete: rule.delete,
             describes: rule.describe != Some(false),
             unless_variant: rule.unless_variant,
@@ -397,6 +408,18 @@ impl<'m> Binding<'m> {
             Reading::Text
         }
     }
+}
+
+/// Whether a name is one that a pattern means, in which `*` stands for any text.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').map_or(("", rest), |(middle, end)| (middle, end));
+    for part in middle.split('*').filter(|part| !part.is_empty()) {
+        let Some((_, after)) = left.split_once(part) else { return false };
+        left = after;
+    }
+    left.ends_with(end)
 }
 
 /// Whether a field takes the values of all its columns.

@@ -9,7 +9,7 @@ use super::fill::FillDown;
 use super::object::{Object, Path};
 use super::pairs::BoundPairs;
 use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
-use super::rule::reason;
+use super::rule::{Undo, reason};
 use super::sale::{BoundSale, Sales};
 use super::shape::split;
 use crate::amount::{self, Decimal};
@@ -26,6 +26,8 @@ pub enum Mapped {
         event: RawEvent,
         /// The item's description, for the check.
         item: Option<Box<RawItem>>,
+        /// Whether the row takes the event back.
+        undo: Option<Undo>,
     },
     /// An item.
     Item(RawItem),
@@ -58,6 +60,8 @@ pub struct BoundMapping {
     pub(super) keys: Vec<usize>,
     /// The array of which each element is a record of its own.
     pub(super) array: Option<Path>,
+    /// The array around that one, if its elements may be records too.
+    pub(super) array_around: Option<Path>,
     /// Whether the id of an event is that of an element, and not that of the object around it.
     pub(super) is_id_inside: bool,
     pub(super) fields: Vec<BoundField>,
@@ -84,6 +88,8 @@ enum Fate {
     Record,
     /// A record that says nothing of its item.
     Undescribed,
+    /// A record that takes back the event that it would be.
+    Undone(Undo),
     Refused(Rejection),
     Deleted,
     Skipped,
@@ -154,17 +160,21 @@ impl BoundMapping {
                     Fate::Skipped | Fate::Deleted => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
                     fate => {
-                        let item = match fate {
-                            Fate::Undescribed => None,
-                            _ => this.described_item(row, &event.item),
+                        let (item, undo) = match fate {
+                            Fate::Undescribed => (None, None),
+                            Fate::Undone(undo) => (None, Some(undo)),
+                            _ => (this.described_item(row, &event.item), None),
                         };
-                        Mapped::Event { event, item }
+                        Mapped::Event { event, item, undo }
                     }
                 }
             }
             RecordKind::Items => {
                 let mut item = RawItem { attributes: rest, ..RawItem::default() };
                 item.currency.clone_from(&this.currency);
+                if let Some(product) = this.fill.as_ref().and_then(FillDown::group_above) {
+                    item.parent = RawValue::text(product);
+                }
                 let fate = this.fill(row, sale, |field, value| set(item.field_mut(field), value));
                 if let Some(family) = &this.family {
                     family.complete(&mut item);
@@ -180,7 +190,7 @@ impl BoundMapping {
                     {
                         Mapped::Skipped
                     }
-                    Fate::Record | Fate::Undescribed => Mapped::Item(item),
+                    Fate::Record | Fate::Undescribed | Fate::Undone(_) => Mapped::Item(item),
                 }
             }
             RecordKind::Users => {
@@ -189,7 +199,7 @@ impl BoundMapping {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Deleted => Mapped::UserRemoved(user.id),
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
-                    Fate::Record | Fate::Undescribed => Mapped::User(user),
+                    Fate::Record | Fate::Undescribed | Fate::Undone(_) => Mapped::User(user),
                 }
             }
         }
@@ -252,6 +262,9 @@ impl BoundMapping {
             if rule.skip {
                 return Fate::Skipped;
             }
+            if let Some(undo) = rule.undo {
+                return Fate::Undone(undo);
+            }
             if rule.delete {
                 return Fate::Deleted;
             }
@@ -312,6 +325,7 @@ impl BoundMapping {
                 set(item.field_mut(field.field), Change::Set(value));
             }
         }
+        item.price = rounded(std::mem::take(&mut item.price), &item.currency);
         says_anything.then(|| Box::new(item))
     }
 
@@ -412,7 +426,7 @@ fn is_compound<C: Cell>(cell: &C, reading: Reading) -> bool {
 }
 
 pub(super) fn is_empty(empty: &[Box<str>], text: &str) -> bool {
-    let text = text.trim_ascii();
+    let text = text.trim();
     text.is_empty() || empty.iter().any(|empty| **empty == *text)
 }
 
@@ -422,6 +436,26 @@ pub(super) fn is_dropped(drop_columns: &[Box<str>], name: &str) -> bool {
         Some(start) => name.starts_with(start),
         None => **dropped == *name,
     })
+}
+
+/// Currencies without decimals, and those with three.
+const WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
+const THREE_DECIMALS: &str = "BHD IQD JOD KWD LYD OMR TND";
+
+/// A price as a shop would show it. One that an order has computed (`37.8151260504202`, without tax) has the decimals of its
+/// currency; one with a few decimals is as it was written.
+fn rounded(price: RawValue, currency: &RawValue) -> RawValue {
+    let RawValue::Float(number) = price else { return price };
+    let is_computed = (number * 1e4).fract() != 0.0 && ((number * 1e4).round() / 1e4 - number).abs() > 1e-9;
+    if !is_computed || !number.is_finite() {
+        return price;
+    }
+    let unit = match currency {
+        RawValue::Text(code) if WHOLE.contains(&**code) => 1.0,
+        RawValue::Text(code) if THREE_DECIMALS.contains(&**code) => 1e3,
+        _ => 1e2,
+    };
+    RawValue::Float((number * unit).round() / unit)
 }
 
 /// A change of a field.

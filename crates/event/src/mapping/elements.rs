@@ -23,10 +23,27 @@ impl BoundMapping {
     /// mapping finds the item.
     pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
         self.open_arrays(&object);
-        let elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
+        let mut elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
+        if let Some(around) = &self.array_around {
+            // What stands around an empty array may have an item of its own.
+            elements.extend(object.elements(around));
+            elements.sort();
+            let inner = elements.clone();
+            let has_inner = |place: &Vec<usize>| {
+                let next = inner.partition_point(|other| other <= place);
+                inner.get(next).is_some_and(|other| other.starts_with(place))
+            };
+            elements.retain(|place| !has_inner(place));
+        }
         if elements.is_empty() {
             let (row, rest) = self.row_of(&object, None);
-            return vec![self.record(&row, rest)];
+            let is_empty = self.kind == RecordKind::Events && self.has_items_in_arrays_alone();
+            return match self.record(&row, rest) {
+                Mapped::Event { event, .. } if is_empty && event.item.is_missing() && event.query.is_missing() => {
+                    vec![Mapped::Skipped]
+                }
+                record => vec![record],
+            };
         }
         if let Some(refused) = self.refuse_expansion(&object, &elements) {
             return vec![refused];
@@ -91,8 +108,14 @@ impl BoundMapping {
 
     /// Finds the array of which each element is a record, and which paths lead into it.
     pub(super) fn relate_arrays(&mut self) {
-        let mut paths = self.keys.iter().filter_map(|place| self.columns[*place].path.as_ref());
-        self.array = paths.find_map(Path::up_to_each);
+        let paths = || self.keys.iter().filter_map(|place| self.columns[*place].path.as_ref());
+        let arrays = || paths().filter_map(Path::up_to_each);
+        self.array = arrays().next();
+        // Of an array and one in it, the inner one has the records, and the outer one those without any in it.
+        let inner =
+            arrays().filter(|array| self.array.as_ref().is_some_and(|first| array.is_inside(first))).next_back();
+        self.array = inner.or(self.array.take());
+        self.array_around = arrays().find(|array| self.array.as_ref().is_some_and(|inner| inner.is_inside(array)));
         for column in &mut self.columns {
             column.n_shared = match (&column.path, &self.array) {
                 (Some(path), Some(array)) => path.n_shared(array),
@@ -102,6 +125,13 @@ impl BoundMapping {
         self.beside_elements = self.beside_elements();
         let ids = self.fields.iter().filter(|field| field.field == "id").flat_map(|field| &field.sources);
         self.is_id_inside = ids.filter_map(Source::cell).any(|place| self.columns[place].n_shared > 0);
+    }
+
+    /// Whether the item of an event can only be in an array.
+    fn has_items_in_arrays_alone(&self) -> bool {
+        let is_inside =
+            |place: &usize| self.columns[*place].path.as_ref().is_some_and(|path| path.up_to_each().is_some());
+        self.array.is_some() && self.keys.iter().all(is_inside)
     }
 
     /// The columns outside the array of the records that stand in for columns inside it, in fields of which each element has its
@@ -139,10 +169,11 @@ impl BoundMapping {
                 continue;
             }
             let others = [Some(object), inner[0], inner[1]];
-            let found = field.other_names.iter().find_map(|wanted| {
+            let own = compact(field.field);
+            let found = std::iter::once(&*own).chain(field.other_names.iter().copied()).find_map(|wanted| {
                 others.iter().flatten().find_map(|object| {
                     object.0.iter().find(|(name, value)| {
-                        name.len() <= 64 && value.is_given() && !self.names(name) && compact(name) == **wanted
+                        name.len() <= 64 && value.is_given() && !self.names(name) && compact(name) == *wanted
                     })
                 })
             });
@@ -197,6 +228,8 @@ impl Column {
             return exact.clone().into();
         }
         match (&self.path, element) {
+            // What stands around an array has none of its elements.
+            (Some(_), Some(element)) if self.n_shared > element.len() => RawValue::Null,
             (Some(path), Some(element)) => object.at(path, &element[..self.n_shared.min(element.len())]),
             // The array has no elements.
             (Some(_), None) if self.n_shared > 0 => RawValue::Null,

@@ -45,7 +45,7 @@ pub enum MappingError {
     },
     /// A rule without an effect.
     #[error(
-        "rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `describe`, `quarantine`, `skip` or `delete`"
+        "rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `describe`, `quarantine`, `undo`, `skip` or `delete`"
     )]
     Idle {
         /// The number of the rule, from 1.
@@ -94,6 +94,14 @@ pub enum MappingError {
     /// An expression for the ids of variants that is none.
     #[error("`variants.id`: `{pattern}` is not a regular expression: {source}")]
     VariantPattern {
+        /// The pattern.
+        pattern: Box<str>,
+        /// The fault of the pattern.
+        source: regex_lite::Error,
+    },
+    /// An expression for pairs that is none.
+    #[error("`pairs.pattern`: `{pattern}` is not a regular expression: {source}")]
+    PairsPattern {
         /// The pattern.
         pattern: Box<str>,
         /// The fault of the pattern.

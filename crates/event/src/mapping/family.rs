@@ -10,7 +10,7 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::error::MappingError;
-use super::{Mapping, Names};
+use super::{Mapping, MappingRule, Names};
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind, clean_id};
 
@@ -22,12 +22,20 @@ pub struct Variants {
     pub column: Option<Box<str>>,
     /// A regular expression of which the first group is the id of a variant in that column; otherwise ids stand between commas.
     pub id: Option<Box<str>>,
+    /// The column in which a product has the name that its variants have as their `parent`, if that is not its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Box<str>>,
+    /// The column of pictures of a product that stand in rows of their own, which a rule skips.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Box<str>>,
     /// Whether a product without a price has the lowest one of its variants.
     pub lowest_price: bool,
 }
 
 /// The field that carries the column with the variants while a file is read before.
 const CARRIER: &str = "description";
+/// The field that carries the column with the name of a product.
+const KEY_CARRIER: &str = "brand";
 
 /// Variants of a file that are remembered. Beyond, they are as they would be without this.
 const MAX_REMEMBERED: usize = 5_000_000;
@@ -41,6 +49,10 @@ pub struct Family {
     lowest: HashMap<Box<str>, RawValue>,
     /// Products that are not sold, and whose variants are not either.
     hidden: HashSet<Box<str>>,
+    /// The ids of products by the names that their variants have for them.
+    ids: HashMap<Box<str>, Box<str>>,
+    /// The first picture of a product.
+    pictures: HashMap<Box<str>, RawValue>,
 }
 
 impl Family {
@@ -52,6 +64,14 @@ impl Family {
     /// Adds to an item what it has from others.
     pub(super) fn complete(&self, item: &mut RawItem) {
         let Some(id) = key(&item.id) else { return };
+        if let Some(parent) = key(&item.parent).and_then(|parent| self.ids.get(&parent)) {
+            item.parent = RawValue::Text(parent.clone());
+        }
+        if item.image.is_missing()
+            && let Some(picture) = self.pictures.get(&*id)
+        {
+            item.image = picture.clone();
+        }
         if item.parent.is_missing()
             && let Some(parent) = self.parents.get(&*id)
         {
@@ -115,8 +135,15 @@ impl FamilyFinder {
         if self.lowest_price && price(&item.price).is_some() {
             self.prices.insert(id.clone(), item.price.clone());
         }
+        if self.mapping.fields.contains_key("image") && !item.image.is_missing() {
+            let product = key(&item.parent).unwrap_or_else(|| id.clone());
+            self.found.pictures.entry(product).or_insert_with(|| item.image.clone());
+        }
         if let Some(parent) = key(&item.parent) {
             self.found.parents.insert(id.clone(), parent);
+        }
+        if let Some(name) = key(&item.brand) {
+            self.found.ids.insert(name, id.clone());
         }
         if let RawValue::Text(text) = &item.description
             && self.names_variants
@@ -137,6 +164,11 @@ impl FamilyFinder {
 
     /// What was found.
     pub fn finish(mut self) -> Family {
+        for parent in self.found.parents.values_mut() {
+            if let Some(id) = self.found.ids.get(parent) {
+                *parent = id.clone();
+            }
+        }
         for (variant, parent) in &self.found.parents {
             let Some(own) = self.prices.get(variant) else { continue };
             let lowest = self.found.lowest.entry(parent.clone()).or_insert_with(|| own.clone());
@@ -153,13 +185,16 @@ fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
     let keep = |field: &str| matches!(field, "id" | "parent" | "price" | "available");
     let mut fields = mapping.fields.clone();
     fields.retain(|field, _| keep(field));
-    fields.extend(variants.column.as_deref().map(|column| (CARRIER.into(), Names::from(column))));
+    let carried = [(CARRIER, &variants.column), (KEY_CARRIER, &variants.key), ("image", &variants.picture)];
+    let carried = carried.into_iter().filter_map(|(field, column)| Some((field, column.as_deref()?)));
+    fields.extend(carried.map(|(field, column)| (field.into(), Names::from(column))));
+    let is_kept = |rule: &&MappingRule| !rule.unless_variant && !(rule.skip && variants.picture.is_some());
     let mut whole = Mapping {
         fields,
-        optional: ["parent", "price", "available", CARRIER].map(Into::into).into(),
+        optional: ["parent", "price", "available", "image", CARRIER, KEY_CARRIER].map(Into::into).into(),
         drop_columns: vec!["*".into()],
         // A rule that asks whether a row is a variant waits for the answer.
-        rule: mapping.rule.iter().filter(|rule| !rule.unless_variant).cloned().collect(),
+        rule: mapping.rule.iter().filter(is_kept).cloned().collect(),
         variants: None,
         properties: BTreeMap::new(),
         pairs: Vec::new(),

@@ -1,7 +1,8 @@
 //! Values that stand only in the first row of a group: Shopify titles a product in the row of its first variant, and dates
 //! an order in the row of its first line.
 
-use super::cell::Cell;
+use super::cell::{Cell, Reading};
+use super::rule::Test;
 
 /// Which value of a group a row has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct FillDown {
     /// The name of the group of the latest row.
     name: String,
     continues_group: bool,
+    /// The column and the test that tell where a group begins, if no column names the group in each of its rows.
+    begins: Option<(usize, Test)>,
 }
 
 impl FillDown {
@@ -44,12 +47,22 @@ impl FillDown {
                 filled.push(Filled { column, filling, text: None });
             }
         }
-        Self { columns: filled, group, name: String::new(), continues_group: false }
+        Self { columns: filled, group, name: String::new(), continues_group: false, begins: None }
+    }
+
+    /// Has groups begin at the rows that pass this test.
+    pub fn that_begins(self, begins: Option<(usize, Test)>) -> Self {
+        Self { begins, ..self }
     }
 
     /// Whether there is nothing to fill.
     pub fn is_empty(&self) -> bool {
-        self.columns.is_empty()
+        self.columns.is_empty() && self.begins.is_none()
+    }
+
+    /// The name of the group that a row above began.
+    pub fn group_above(&self) -> Option<&str> {
+        Some(&*self.name).filter(|name| self.begins.is_some() && self.continues_group && !name.is_empty())
     }
 
     /// Goes on to the next row.
@@ -61,7 +74,12 @@ impl FillDown {
             self.columns.iter().any(|filled| filled.column == *column && filled.filling == Filling::FromAbove)
         };
         let is_named_once = self.group.iter().any(is_filled);
+        let begins = self.begins.as_ref().map(|(column, test)| {
+            let text = row.get(*column).map(Cell::text).unwrap_or_default();
+            test.holds(&text, is_empty(&text), Reading::Text)
+        });
         self.continues_group = match &name {
+            _ if begins.is_some() => begins == Some(false),
             Some(name) => *self.name == **name,
             None => self.group.is_empty() || (is_named_once && !self.name.is_empty()),
         };

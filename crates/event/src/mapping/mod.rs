@@ -41,7 +41,7 @@ pub use names::Names;
 pub use object::Object;
 pub use pairs::Pairs;
 pub use response::is_answer;
-pub use rule::{Condition, MappingRule};
+pub use rule::{Condition, MappingRule, Undo};
 pub use sale::{Sale, Sales};
 pub use vocabulary::{fields_named, usual_column};
 
@@ -81,6 +81,9 @@ pub struct Mapping {
     pub comment: Option<char>,
     /// The character that makes the next one part of a cell, as `\\` does in files of MySQL.
     pub escape: Option<char>,
+    /// The name of the elements of XML that are records; otherwise recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub element: Option<Box<str>>,
     /// The format of `at` and `published_at`, if it is not a standard one (`%d/%m/%Y %H:%M`).
     pub time_format: Option<Box<str>>,
     /// The zone of times that state none, such as `Europe/Berlin`; otherwise UTC.
@@ -138,6 +141,9 @@ pub struct Mapping {
     /// How a file tells which items are variants of one product.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variants: Option<Variants>,
+    /// The test that rows of products pass, whose variants and pictures stand below them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Condition>,
     /// Rules that depend on a row's cells, in order.
     pub rule: Vec<MappingRule>,
 }
@@ -187,7 +193,9 @@ impl Mapping {
         if self.kind != RecordKind::Events && !self.item.is_empty() {
             return Err(MappingError::ItemBesideNothing);
         }
-        let of_items = [("sale", self.sale.is_some()), ("variants", self.variants.is_some())];
+        self.begins.as_ref().map_or(Ok(()), |begins| begins.test(0).map(drop))?;
+        let of_items =
+            [("begins", self.begins.is_some()), ("sale", self.sale.is_some()), ("variants", self.variants.is_some())];
         if let Some((key, _)) = of_items.into_iter().find(|(_, given)| *given && self.kind != RecordKind::Items) {
             return Err(MappingError::OnlyOfItems { key });
         }

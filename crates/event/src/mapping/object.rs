@@ -23,6 +23,12 @@ pub(super) enum Nested {
     Object(Object),
 }
 
+/// Elements of an array whose fields are shown to a person.
+const MAX_LOOKED_AT: usize = 20;
+
+/// Paths of an object beyond which the fields of further elements are not looked at.
+const MAX_LEAVES: usize = 1000;
+
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
@@ -115,6 +121,11 @@ impl Path {
             steps.push(step.clone());
         }
         (steps.len() > self.steps.len()).then_some(Self { steps })
+    }
+
+    /// Whether this array lies in the elements of another one.
+    pub fn is_inside(&self, outer: &Path) -> bool {
+        self.steps.len() > outer.steps.len() && self.steps.starts_with(&outer.steps)
     }
 
     /// How many of the arrays on this path are those of `array`, so that both mean the same element.
@@ -279,7 +290,20 @@ impl Nested {
                         .collect();
                     leaves.push((path, texts.join(", ")));
                 }
-                Some(first) => first.add_leaves(format!("{path}[]"), leaves),
+                Some(first) => {
+                    first.add_leaves(format!("{path}[]"), leaves);
+                    // Further elements may have other fields.
+                    let mut more = Vec::new();
+                    values[1..]
+                        .iter()
+                        .take(MAX_LOOKED_AT)
+                        .for_each(|one| one.add_leaves(format!("{path}[]"), &mut more));
+                    for (path, text) in more {
+                        if leaves.len() < MAX_LEAVES && !leaves.iter().any(|(known, _)| *known == path) {
+                            leaves.push((path, text));
+                        }
+                    }
+                }
             },
             Self::Object(object) => {
                 for (name, value) in &object.0 {

@@ -3,10 +3,11 @@
 //! In: pairs of columns (`Attribute 1 name`, `Attribute 1 value(s)`), an array of objects (`attributes[].name`,
 //! `attributes[].options`), or one cell that holds all (`color=Red,size=M`). Out: attributes of items, or properties of events.
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::Names;
-use super::bound::BoundMapping;
+use super::bound::{BoundMapping, is_dropped};
 use super::cell::{Cell, Reading};
 use super::error::MappingError;
 use super::object::{Object, Path};
@@ -32,6 +33,10 @@ pub struct Pairs {
     pub between: Option<Box<str>>,
     /// What stands between the name and the value of a pair of a cell.
     pub assign: Option<Box<str>>,
+    /// A regular expression of which the first group is a name in the column and the second its value; it is found again and
+    /// again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Box<str>>,
     /// What stands between several values of one attribute.
     pub separators: Names,
 }
@@ -43,7 +48,15 @@ impl Pairs {
             (None, Some(_)) => true,
             _ => false,
         };
+        self.expression()?;
         if is_whole { Ok(()) } else { Err(MappingError::Pairs { pairs }) }
+    }
+
+    fn expression(&self) -> Result<Option<Regex>, MappingError> {
+        let compile = |pattern: &str| {
+            Regex::new(pattern).map_err(|source| MappingError::PairsPattern { pattern: pattern.into(), source })
+        };
+        self.pattern.as_deref().map(compile).transpose()
     }
 
     /// The column of the name and those of the value where `*` stands for a text; `None` if a column is no such name.
@@ -60,7 +73,7 @@ pub(super) enum BoundPairs {
     /// Of an array of objects.
     Array { array: Path, name: Path, values: Vec<Path>, separators: Names },
     /// Of one cell.
-    Cell { source: Source, between: Box<str>, assign: Box<str>, separators: Names },
+    Cell { source: Source, between: Box<str>, assign: Box<str>, pattern: Option<Regex>, separators: Names },
 }
 
 impl BoundPairs {
@@ -75,7 +88,8 @@ impl BoundPairs {
     pub fn of_cell(pairs: &Pairs, source: Source) -> Self {
         let text = |given: &Option<Box<str>>, usual: &str| given.clone().unwrap_or_else(|| usual.into());
         let (between, assign) = (text(&pairs.between, ","), text(&pairs.assign, "="));
-        Self::Cell { source, between, assign, separators: pairs.separators.clone() }
+        let pattern = pairs.expression().ok().flatten();
+        Self::Cell { source, between, assign, pattern, separators: pairs.separators.clone() }
     }
 
     /// The field of an object that the pairs are in.
@@ -108,13 +122,26 @@ impl BoundMapping {
     pub(super) fn pairs_of_cells<C: Cell>(&self, row: &[C]) -> Vec<(Box<str>, RawValue)> {
         let mut found = Vec::new();
         for pairs in &self.pairs {
-            let BoundPairs::Cell { source, between, assign, separators } = pairs else { continue };
-            if let RawValue::Text(text) = self.source(row, source, Reading::Text) {
-                let pairs = pairs_in(&text, between, assign).into_iter().take(MAX_PAIRS);
+            let BoundPairs::Cell { source, between, assign, pattern, separators } = pairs else { continue };
+            let cell = self.source(row, source, Reading::Text);
+            if let Some(object) = object_in(&cell) {
+                found.extend(attributes_of(object).filter(|(name, _)| !self.drops(name)));
+            } else if let RawValue::Text(text) = cell {
+                let pairs = match pattern {
+                    Some(pattern) => pairs_by(&text, pattern),
+                    None => pairs_in(&text, between, assign),
+                };
+                let pairs = pairs.into_iter().take(MAX_PAIRS);
+                let pairs = pairs.filter(|(name, _)| !self.drops(name));
                 found.extend(pairs.map(|(name, value)| (name, self.separated(RawValue::text(value), separators))));
             }
         }
         found
+    }
+
+    /// Whether the mapping leaves out an attribute of this name. `*` means columns alone.
+    fn drops(&self, name: &str) -> bool {
+        self.drop_columns.iter().any(|dropped| **dropped != *"*" && is_dropped(std::slice::from_ref(dropped), name))
     }
 
     /// A value, as a list if it holds several.
@@ -129,8 +156,36 @@ impl BoundMapping {
     }
 }
 
+/// The object that a cell holds: `{"colour": "Red"}`.
+fn object_in(cell: &RawValue) -> Option<Object> {
+    match cell {
+        RawValue::Other(json) => serde_json::from_str(json).ok(),
+        RawValue::Text(text) if text.trim_start().starts_with('{') => serde_json::from_str(text.trim()).ok(),
+        _ => None,
+    }
+}
+
+/// The fields of an object that can be attributes. A list of numbers is a vector, and no attribute.
+fn attributes_of(object: Object) -> impl Iterator<Item = (Box<str>, RawValue)> {
+    let is_vector = |value: &RawValue| match value {
+        RawValue::List(values) => values.iter().all(|value| matches!(value, RawValue::Int(_) | RawValue::Float(_))),
+        _ => false,
+    };
+    let fields = object.0.into_iter().map(|(name, value)| (name, RawValue::from(value)));
+    fields.filter(move |(_, value)| has_value(value) && !is_vector(value)).take(MAX_PAIRS)
+}
+
 fn has_value(value: &RawValue) -> bool {
     !value.is_missing() && !matches!(value, RawValue::List(values) if values.is_empty())
+}
+
+/// The pairs that an expression finds in a text.
+fn pairs_by(text: &str, pattern: &Regex) -> Vec<(Box<str>, String)> {
+    let found = pattern.captures_iter(text).filter_map(|found| {
+        let (name, value) = (found.get(1)?.as_str().trim(), found.get(2)?.as_str().trim());
+        (!name.is_empty() && !value.is_empty()).then(|| (name.into(), value.to_owned()))
+    });
+    found.take(MAX_PAIRS).collect()
 }
 
 /// The pairs in a text. What has no name is the rest of the value before it: `care=Wash cold, dry flat,color=Red`.
@@ -144,6 +199,13 @@ fn pairs_in(text: &str, between: &str, assign: &str) -> Vec<(Box<str>, String)> 
                 value.push_str(part);
             }
             (None, None) => {}
+        }
+    }
+    // `eco="yes, really"` is quoted because of the comma in it.
+    for (_, value) in &mut pairs {
+        let quoted = value.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        if let Some(inner) = quoted.filter(|inner| !inner.replace("\"\"", "").contains('"')) {
+            *value = inner.replace("\"\"", "\"");
         }
     }
     pairs.retain(|(_, value)| !value.trim().is_empty());
@@ -167,6 +229,9 @@ mod tests {
     fn a_value_may_hold_what_stands_between_pairs() {
         let pairs = pairs_in("care=Wash cold, dry flat,color=Red,,size=", ",", "=");
         assert_eq!(pairs, [("care".into(), "Wash cold, dry flat".to_owned()), ("color".into(), "Red,".to_owned())]);
+        let quoted = pairs_in("eco=\"yes, \"\"really\"\"\",size=M,cut=12\"", ",", "=");
+        let quoted: Vec<&str> = quoted.iter().map(|(_, value)| &**value).collect();
+        assert_eq!(quoted, ["yes, \"really\"", "M", "12\""]);
         assert!(pairs_in("", ",", "=").is_empty() && pairs_in("red", ",", "=").is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use super::Names;
 use super::cell::Reading;
 use super::object::Path;
-use super::rule::Test;
+use super::rule::{Test, Undo};
 use super::shape::Shape;
 use crate::RawValue;
 
@@ -107,6 +107,7 @@ pub(super) struct BoundRule {
     pub absolute: Vec<&'static str>,
     pub quarantine: Option<(Box<str>, Box<str>)>,
     pub skip: bool,
+    pub undo: Option<Undo>,
     /// Whether the row removes what it names.
     pub delete: bool,
     /// Whether the row says something of the item of its event.

@@ -33,6 +33,9 @@ pub struct MappingRule {
     pub absolute: Vec<Box<str>>,
     /// Reason code with which the row is quarantined; later rules are not applied.
     pub quarantine: Option<Box<str>>,
+    /// The row takes back what it says otherwise: an order that was cancelled or refunded. Later rules are not applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
     /// `false`: the row says nothing of the item of its event, although the mapping has `[item]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub describe: Option<bool>,
@@ -45,6 +48,16 @@ pub struct MappingRule {
     /// applied.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub delete: bool,
+}
+
+/// What becomes of an event that is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// It is a return if the log has the event, and nothing otherwise: an order that was never counted.
+    IfKnown,
+    /// It is a return in any case.
+    Always,
 }
 
 /// A test on one cell: exactly one of the fields besides `column` is set.
@@ -91,7 +104,13 @@ impl MappingRule {
         known_fields("rule.clear", self.clear.iter(), fields)?;
         known_fields("rule.absolute", self.absolute.iter(), fields)?;
         let idle = self.set.is_empty() && self.copy.is_empty() && self.clear.is_empty() && self.absolute.is_empty();
-        if idle && self.quarantine.is_none() && !self.skip && !self.delete && self.describe.is_none() {
+        if idle
+            && self.quarantine.is_none()
+            && !self.skip
+            && !self.delete
+            && self.describe.is_none()
+            && self.undo.is_none()
+        {
             return Err(MappingError::Idle { rule });
         }
         if self.delete && kind == RecordKind::Events {

@@ -1,11 +1,14 @@
 //! The conversions of one field: how the value of a cell becomes the value of the field.
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
 
 use super::bound::is_empty;
 use super::cell::Reading;
-use super::{Mapping, Names};
+use super::{LISTS, Mapping, Names};
 use crate::raw::is_numeric;
+use crate::time_text::with_plain_blanks;
 use crate::{RawValue, RecordKind, Timestamp};
 
 /// The conversions of a field's value.
@@ -31,10 +34,19 @@ pub(super) struct Shape {
     separators: Option<Names>,
     is_path: bool,
     is_parent: bool,
+    /// Names an item.
+    is_item_id: bool,
+    /// Holds several texts.
+    is_list: bool,
+    /// An object in this field is a set of attributes, which `[[pairs]]` takes.
+    drops_objects: bool,
 }
 
 /// What stands between the categories of a path in the feeds of most systems. No category has such a name.
 const PATH: &str = " > ";
+
+/// Elements of a list in a cell. The check keeps fewer.
+const MAX_LIST: usize = 10_000;
 
 /// How a time without an offset is read.
 #[derive(Clone, Debug)]
@@ -78,6 +90,15 @@ impl Shape {
             separators: mapping.separators.get(field).cloned().filter(|_| kind == RecordKind::Items),
             is_parent: kind == RecordKind::Items && field == "parent",
             is_path: kind == RecordKind::Items && field == "categories",
+            is_item_id: match kind {
+                RecordKind::Items => matches!(field, "id" | "parent"),
+                RecordKind::Events => field == "item",
+                RecordKind::Users => false,
+            },
+            is_list: kind == RecordKind::Items && LISTS.contains(&field),
+            drops_objects: kind == RecordKind::Items
+                && field == "tags"
+                && mapping.pairs.iter().any(|pairs| pairs.column.is_some()),
         }
     }
 
@@ -92,6 +113,9 @@ impl Shape {
                 if self.image_base.is_some() || self.is_unescaped {
                     values = values.into_iter().map(|value| self.apply(value)).collect();
                 }
+                if self.is_path {
+                    values = values.into_iter().flat_map(|value| self.steps_of(value)).collect();
+                }
                 if values.is_empty() { RawValue::Null } else { RawValue::List(values) }
             }
             RawValue::Int(number) if self.shift.is_some() => self.shifted(number as f64),
@@ -102,6 +126,7 @@ impl Shape {
                 (None, None) => RawValue::Int(number),
             },
             RawValue::Float(0.0) if self.is_parent => RawValue::Null,
+            RawValue::Other(_) if self.drops_objects => RawValue::Null,
             RawValue::Float(number) => match (self.scale, &self.prefix) {
                 (Some(factor), _) => RawValue::Float(scaled(number, factor)),
                 (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
@@ -112,7 +137,18 @@ impl Shape {
     }
 
     fn changes_lists(&self) -> bool {
-        !self.empty.is_empty() || self.image_base.is_some() || self.is_unescaped
+        !self.empty.is_empty() || self.image_base.is_some() || self.is_unescaped || self.is_path
+    }
+
+    /// The categories on a path such as `Home > Mugs`, of which a product may have several.
+    fn steps_of(&self, value: RawValue) -> Vec<RawValue> {
+        match value {
+            RawValue::Text(text) if text.contains(PATH) => match split(&text, &PATH.into(), &self.empty) {
+                RawValue::List(steps) => steps,
+                one => vec![one],
+            },
+            value => vec![value],
+        }
     }
 
     /// A number with what `shift` adds to it.
@@ -127,6 +163,16 @@ impl Shape {
         }
         if self.is_unescaped {
             text = unescaped_text(&text).unwrap_or(text);
+        }
+        if self.is_item_id
+            && let Some(rest) = text.trim().strip_prefix('\'').filter(|rest| is_marked_for_spreadsheets(rest))
+        {
+            text = rest.into();
+        }
+        if self.is_list
+            && let Some(list) = list_in_json(&text)
+        {
+            return self.apply(list);
         }
         if let Some(rest) = self.strip.iter().find_map(|start| text.trim_start().strip_prefix(start)) {
             text = rest.into();
@@ -178,6 +224,22 @@ impl Shape {
             },
         }
     }
+}
+
+/// Whether an apostrophe before this text is a mark of spreadsheets, which would otherwise take the zeros of `0089` or compute
+/// `=A1`.
+fn is_marked_for_spreadsheets(rest: &str) -> bool {
+    rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '=' | '+' | '-' | '@')) && !rest.contains('\'')
+}
+
+/// The list that a cell holds as JSON: `["Clothing","Shirts"]`.
+fn list_in_json(text: &str) -> Option<RawValue> {
+    let text = text.trim();
+    if !text.starts_with('[') || !text.ends_with(']') {
+        return None;
+    }
+    let list: RawValue = serde_json::from_str(text).ok()?;
+    Some(list).filter(|list| matches!(list, RawValue::List(values) if values.len() <= MAX_LIST))
 }
 
 /// A text without what its writer escaped: line ends as `\n`, and an apostrophe before a sign with which a formula begins. `None`
@@ -289,7 +351,16 @@ pub(super) fn is_date_alone(format: &str) -> bool {
 }
 
 pub(super) fn read_format(format: &str, text: &str, default: Option<&TimeZone>) -> Option<Timestamp> {
-    let parsed = jiff::fmt::strtime::parse(format, text.trim()).ok()?;
+    let (format, text) = (with_plain_blanks(format), with_plain_blanks(text));
+    let mut text = Cow::Borrowed(text.trim());
+    if format.contains("%p") || format.contains("%P") {
+        // `10:12 a.m.`
+        let lower = text.to_lowercase();
+        if let Some(start) = lower.strip_suffix("a.m.").or_else(|| lower.strip_suffix("p.m.")) {
+            text = Cow::Owned(format!("{start}{}m", &lower[start.len()..start.len() + 1]));
+        }
+    }
+    let parsed = jiff::fmt::strtime::parse(&*format, &*text).ok()?;
     if let Ok(at) = parsed.to_timestamp() {
         return Some(at.into());
     }

@@ -136,7 +136,7 @@ fn what_stands_beside_an_array_is_not_that_of_its_elements() {
                 [item]\ntitle = ['p.products[].name', 'p.name']\ncategories = ['p.products[].category', 'p.category']\ncurrency = ['p.products[].currency', 'p.currency']";
     let list = r#"{"u":"1","event":"view","p":{"category":"Deals","price":99,"currency":"EUR","products":[{"id":"a","name":"A","price":5,"category":"Mugs"},{"id":"b","name":"B"}]}}"#;
     let records = of_object(toml, list);
-    let [Mapped::Event { item: Some(a), .. }, Mapped::Event { item: Some(b), event }] = &records[..] else {
+    let [Mapped::Event { item: Some(a), .. }, Mapped::Event { item: Some(b), event, .. }] = &records[..] else {
         panic!("{records:?}")
     };
     assert_eq!(
@@ -145,7 +145,7 @@ fn what_stands_beside_an_array_is_not_that_of_its_elements() {
     );
     assert_eq!(event.price, RawValue::Null);
     let single = r#"{"u":"1","event":"view","p":{"id":"a","name":"A","category":"Games","price":7}}"#;
-    let [Mapped::Event { item: Some(item), event }] = &of_object(toml, single)[..] else { panic!("an event") };
+    let [Mapped::Event { item: Some(item), event, .. }] = &of_object(toml, single)[..] else { panic!("an event") };
     assert_eq!((&item.categories, &event.price), (&RawValue::text("Games"), &RawValue::Int(7)));
 }
 

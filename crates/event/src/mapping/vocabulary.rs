@@ -52,9 +52,14 @@ pub fn usual_column<'c>(kind: RecordKind, field: &str, columns: &[&'c str]) -> O
     let mut wanted = std::iter::once(&*own).chain(other_names(kind, field).iter().copied());
     wanted.find_map(|wanted| {
         let fits = |column: &&&str| {
-            let steps: Vec<&str> = column.split('.').collect();
+            // JSON:API puts what a record refers to under `relationships.profile.data`.
+            let is_step =
+                |step: &&str| !matches!(*step, "data" | "relationships") || !column.contains("relationships.");
+            let steps: Vec<&str> = column.split('.').filter(is_step).collect();
             let last_two = steps[steps.len().saturating_sub(2)..].concat();
-            compact(column) == wanted || compact(steps[steps.len() - 1]) == wanted || compact(&last_two) == wanted
+            compact(column) == wanted
+                || steps.last().is_some_and(|last| compact(last) == wanted)
+                || compact(&last_two) == wanted
         };
         columns.iter().filter(fits).min_by_key(|column| column.matches(['.', '[']).count()).copied()
     })
@@ -78,6 +83,8 @@ fn of_events(field: &str) -> &'static [&'static str] {
             "feedbacktype",
             "interactiontype",
             "interaction",
+            "metricname",
+            "metricid",
         ],
         "user" => &[
             "userid",
@@ -87,11 +94,13 @@ fn of_events(field: &str) -> &'static [&'static str] {
             "shopperid",
             "buyerid",
             "visitoruserid",
+            "profileid",
             "idcustomer",
             "customeremail",
             "useremail",
             "email",
             "kundennummer",
+            "kundennr",
             "kundenid",
         ],
         "session" => &[
@@ -127,6 +136,8 @@ fn of_events(field: &str) -> &'static [&'static str] {
             "goodsid",
             "asin",
             "artikelnummer",
+            "artikelnr",
+            "productviewsku",
         ],
         // The check knows the names of times; here are those that it must know before `time_format` and `time_zone` apply.
         "at" => crate::check::OTHER_NAMES_OF_TIME,
@@ -162,6 +173,8 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "stockcode",
             "reference",
             "artikelnummer",
+            "artikelnr",
+            "productnumber",
             "idproduct",
             "idproduit",
             "idproducto",
@@ -278,6 +291,10 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "listprice",
             "pricetaxincluded",
             "pricetaxincl",
+            "pricegross",
+            "grossprice",
+            "pricettc",
+            "ttcprice",
             "preis",
             "verkaufspreis",
             "bruttopreis",
@@ -321,6 +338,8 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "imgurl",
             "thumbnail",
             "thumbnailurl",
+            "covermediaurl",
+            "coverimage",
             "bild",
             "bildurl",
             "bilder",

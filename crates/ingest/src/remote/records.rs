@@ -46,19 +46,19 @@ impl Records {
         let before = batch.entries.len();
         self.parser.records(text, place.number, batch);
         for (number, entry) in batch.entries[before..].iter_mut().enumerate() {
-            if let (Entry::Event(event, _), Some(at)) = (&mut *entry, place.written_at_ms)
+            if let (Entry::Event(event, _) | Entry::Undone(event, _), Some(at)) = (&mut *entry, place.written_at_ms)
                 && event.at.is_missing()
             {
                 event.at = RawValue::Int(at);
             }
             if self.needs_time
-                && let Entry::Event(event, _) = entry
+                && let Entry::Event(event, _) | Entry::Undone(event, _) = entry
                 && event.at.is_missing()
             {
                 *entry = without_time(event, place.number);
             }
             match entry {
-                Entry::Event(event, _) if lacks_id(event) => {
+                Entry::Event(event, _) | Entry::Undone(event, _) if lacks_id(event) => {
                     event.id = RawValue::text(placed_id(&self.name, place.key, number).as_str());
                 }
                 Entry::Unreadable(refusal) => {

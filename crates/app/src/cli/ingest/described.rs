@@ -25,6 +25,21 @@ impl Described {
         self.without_image += u64::from(item.image.is_none());
     }
 
+    /// Counts a variant, which has from its product what it lacks.
+    pub fn add_variant(&mut self, variant: &Item, product: &Item) {
+        let lacks = |of_variant: bool, of_product: bool| u64::from(of_variant && of_product);
+        self.n += 1;
+        self.without_title += lacks(variant.title.is_none(), product.title.is_none());
+        self.without_price += lacks(variant.price.is_none(), product.price.is_none());
+        self.without_category += lacks(variant.categories.is_empty(), product.categories.is_empty());
+        self.without_image += lacks(variant.image.is_none(), product.image.is_none());
+    }
+
+    /// Whether an item has all that a page shows.
+    pub fn is_whole(item: &Item) -> bool {
+        item.title.is_some() && item.price.is_some() && item.image.is_some() && !item.categories.is_empty()
+    }
+
     /// Whether there were no items.
     pub fn is_empty(&self) -> bool {
         self.n == 0

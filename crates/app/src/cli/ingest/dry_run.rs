@@ -5,10 +5,11 @@ use std::time::SystemTime;
 
 use accrue_engine::{EngineError, Ingested, Refused, with_kind_in_code};
 use accrue_event::{
-    Check, CheckSettings, Item, ItemId, KnownItem, MisspeltFields, Outcome, RawEvent, RawItem, RawPatch, RawUser,
-    RawValue, Reason, RecordKind, Refusal, RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
+    Cell as _, Check, CheckSettings, Item, ItemId, KnownItem, MisspeltFields, Outcome, RawEvent, RawItem, RawPatch,
+    RawUser, RawValue, Reason, RecordKind, Refusal, RefusalId, Rejection, Repair, RuleStatistics, Timestamp, Undo,
+    clean_id,
 };
-use accrue_ingest::Entry;
+use accrue_ingest::{Entry, taken_back};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Sink;
@@ -24,6 +25,8 @@ pub(super) struct DryRun {
     refused: HashSet<RefusalId>,
     received_at: Timestamp,
     described: Described,
+    /// Records of the latest batch that say nothing.
+    n_skipped: u64,
     /// Items are changes of some fields.
     is_patch: bool,
 }
@@ -33,6 +36,8 @@ enum Verdict {
     /// Taken, after these repairs.
     Taken(Vec<Repair>),
     Duplicate,
+    /// It takes back what was never counted.
+    LeftOut,
     Refused(Refusal),
 }
 
@@ -55,6 +60,7 @@ impl DryRun {
             refused: HashSet::new(),
             received_at: Timestamp(i64::try_from(since_1970.as_millis())?),
             described: Described::default(),
+            n_skipped: 0,
             is_patch,
         })
     }
@@ -75,6 +81,13 @@ impl DryRun {
                 Ok((_, repairs)) => Verdict::Taken(repairs),
                 Err(rejection) => refused(RecordKind::Users, rejection, user.to_json()),
             },
+            Entry::Undone(event, undo) => {
+                let is_known = self.ids.contains(&xxh3_128(clean_id(&event.id.text()).as_bytes()));
+                match undo {
+                    Undo::IfKnown if !is_known => Verdict::LeftOut,
+                    Undo::IfKnown | Undo::Always => self.judge_event(&taken_back(event)),
+                }
+            }
             Entry::ItemRemoved(id) => {
                 let named = RawItem { id, ..RawItem::default() };
                 match self.check.item_id(&named) {
@@ -148,12 +161,16 @@ impl Sink for DryRun {
         self.described
     }
 
+    fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.n_skipped)
+    }
+
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
         let mut ingested = Ingested::default();
         let mut misspelt = MisspeltFields::default();
         for (index, entry) in batch.into_iter().enumerate() {
             match &entry {
-                Entry::Event(event, _) => misspelt.look_at_event(event),
+                Entry::Event(event, _) | Entry::Undone(event, _) => misspelt.look_at_event(event),
                 Entry::Item(item) => misspelt.look_at_item(item),
                 Entry::Patch(patch) => misspelt.look_at_item(&patch.item),
                 Entry::User(_) | Entry::Unreadable(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {}
@@ -161,6 +178,7 @@ impl Sink for DryRun {
             match self.judge(entry) {
                 Verdict::Taken(repairs) => ingested.take(repairs.iter().map(Repair::code)),
                 Verdict::Duplicate => ingested.duplicates += 1,
+                Verdict::LeftOut => self.n_skipped += 1,
                 Verdict::Refused(Refusal { id, rejection: Rejection { reason, detail }, .. }) => {
                     let refused = Refused { index, reason: reason.code().into(), detail: detail.into() };
                     if self.refused.insert(id) {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested, Refused};
-use accrue_event::{Item, ItemId, RawItem, RawValue, Reason, clean_id};
-use accrue_ingest::Entry;
+use accrue_event::{Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, Undo, clean_id};
+use accrue_ingest::{Entry, Sample, taken_back};
 use accrue_store::SourcePosition;
 
 use super::Sink;
@@ -16,6 +16,8 @@ pub(super) struct Feed {
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
     lacking: Described,
+    /// Variants that lack something, which their product may have. It may come later.
+    variants: Vec<ItemId>,
     /// Whether the catalogue has products that more is known of than lines of events say; `None` if that is to be found
     /// out.
     has_products: Option<bool>,
@@ -25,6 +27,8 @@ pub(super) struct Feed {
     is_patch: bool,
     /// The items that the files name, where they are the whole catalogue.
     listed: Option<Listed>,
+    /// Records of the latest batch that say nothing.
+    n_skipped: u64,
 }
 
 /// The items that files name, of records that were refused too.
@@ -42,10 +46,12 @@ impl Feed {
             engine,
             described: HashMap::new(),
             lacking: Described::default(),
+            variants: Vec::new(),
             has_products: None,
             left_unknown: HashSet::new(),
             is_patch,
             listed: None,
+            n_skipped: 0,
         }
     }
 
@@ -72,6 +78,41 @@ impl Feed {
     /// own.
     pub fn n_left_unknown(&self) -> usize {
         self.left_unknown.len()
+    }
+
+    /// The returns of events that are taken back. What the log does not have was never counted, and is left out.
+    fn returns(&mut self, undone: Vec<(usize, RawEvent, Undo)>) -> Result<Part<Incoming<RawEvent>>, EngineError> {
+        let mut returns = Part::default();
+        if undone.is_empty() {
+            return Ok(returns);
+        }
+        let ids = undone.iter().map(|(_, event, _)| EventId::from(&*clean_id(&event.id.text()))).collect();
+        for ((index, event, undo), is_known) in undone.into_iter().zip(self.engine.has_events(ids)?) {
+            match undo {
+                Undo::IfKnown if !is_known => self.n_skipped += 1,
+                Undo::IfKnown | Undo::Always => returns.push(index, Incoming::Record(taken_back(event))),
+            }
+        }
+        Ok(returns)
+    }
+
+    /// What is to be said of a file of events whose items the catalogue lacks, if another of its columns has the ids of the
+    /// catalogue.
+    pub fn note_on_ids(&self, file: &str, mapping: &Mapping, sample: &Sample) -> Option<String> {
+        let share = |column: &str| {
+            let texts: Vec<&str> = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).collect();
+            let is_known = |text: &&&str| {
+                let id = ItemId::from(&*clean_id(text));
+                self.engine.item(&id).is_some_and(|item| item != Item::bare(id))
+            };
+            texts.iter().filter(is_known).count() as f64 / texts.len().max(1) as f64
+        };
+        let own = mapping.fields.get("item").map_or(0.0, |names| names.iter().map(share).fold(0.0, f64::max));
+        let others = sample.columns.iter().map(|column| (column, share(column)));
+        let (column, of_column) = others.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+        (of_column >= 0.5 && of_column > own).then(|| {
+            format!("{file}: the ids of the catalogue are in `{column}`; write it as `item` into a mapping, which --guess prints")
+        })
     }
 
     /// Whether the catalogue has products from a source that describes products.
@@ -109,6 +150,15 @@ impl Feed {
                 }
                 Entry::Patch(patch) => Change::Patch(patch),
                 Entry::User(user) => Change::User(user),
+                Entry::Undone(event, undo) => {
+                    let id = EventId::from(&*clean_id(&event.id.text()));
+                    let is_before = |change: &Change| matches!(change, Change::Event(other) if other.id == event.id);
+                    let is_known = || self.engine.has_events(vec![id]).map(|known| known.contains(&true));
+                    if undo == Undo::IfKnown && !changes.iter().any(is_before) && !is_known()? {
+                        continue;
+                    }
+                    Change::Event(taken_back(event))
+                }
                 Entry::ItemRemoved(id) => Change::ItemRemoved(id),
                 Entry::UserRemoved(id) => Change::UserRemoved(id),
                 Entry::Unreadable(refusal) => Change::Refused(refusal),
@@ -155,6 +205,10 @@ impl Feed {
             return None;
         }
         let held = batch.places.get(id.as_str()).map(|place| batch.items[*place].clone());
+        // Orders may be in several currencies, and the price list of the catalogue is in one.
+        if self.has_products() && is_in_catalogue && item.as_ref().is_some_and(|item| item.price.is_some()) {
+            told.currency = RawValue::Null;
+        }
         let mut whole = held.or_else(|| item.and_then(|item| as_raw(&item))).unwrap_or_default();
         let known = present(&whole);
         for (name, value) in told.fields().filter(|(_, value)| !value.is_missing()) {
@@ -172,7 +226,18 @@ impl Feed {
 
 impl Sink for Feed {
     fn described(&self) -> Described {
-        self.lacking
+        let mut described = self.lacking;
+        for item in self.variants.iter().filter_map(|id| self.engine.item(id)) {
+            match item.parent.as_deref().and_then(|product| self.engine.item(&ItemId::from(product))) {
+                Some(product) => described.add_variant(&item, &product),
+                None => described.add(&item),
+            }
+        }
+        described
+    }
+
+    fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.n_skipped)
     }
 
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
@@ -188,6 +253,7 @@ impl Sink for Feed {
                         listed.n_nameless += u64::from(refusal.rejection.reason == Reason::Malformed);
                     }
                     Entry::Event(..)
+                    | Entry::Undone(..)
                     | Entry::Patch(_)
                     | Entry::User(_)
                     | Entry::ItemRemoved(_)
@@ -205,6 +271,7 @@ impl Sink for Feed {
         let mut items = Part::default();
         let mut patches = Part::default();
         let mut users = Part::default();
+        let mut undone = Vec::new();
         let mut news = News::default();
         for (index, entry) in batch.into_iter().enumerate() {
             match entry {
@@ -214,6 +281,7 @@ impl Sink for Feed {
                     }
                     events.push(index, Incoming::Record(event));
                 }
+                Entry::Undone(event, undo) => undone.push((index, event, undo)),
                 // A refused record is not read, so any kind will do.
                 Entry::Unreadable(refusal) => events.push(index, Incoming::Refused(refusal)),
                 Entry::Item(item) if self.is_patch => patches.push(index, item.into()),
@@ -231,7 +299,14 @@ impl Sink for Feed {
         if !items.entries.is_empty() {
             let ids: Vec<ItemId> = items.entries.iter().filter_map(item_id).collect();
             let taken = self.engine.put_items_blocking(items.entries, false)?;
-            ids.iter().filter_map(|id| self.engine.item(id)).for_each(|item| self.lacking.add(&item));
+            for item in ids.iter().filter_map(|id| self.engine.item(id)) {
+                let may_inherit = item.parent.is_some() && !Described::is_whole(&item);
+                if may_inherit && self.variants.len() < MAX_VARIANTS {
+                    self.variants.push(item.id);
+                } else {
+                    self.lacking.add(&item);
+                }
+            }
             self.has_products = None;
             add(&mut ingested, taken, &items.places);
         }
@@ -247,12 +322,20 @@ impl Sink for Feed {
             let taken = self.engine.ingest(events.entries)?;
             add(&mut ingested, taken, &events.places);
         }
+        let returns = self.returns(undone)?;
+        if !returns.entries.is_empty() {
+            let taken = self.engine.ingest(returns.entries)?;
+            add(&mut ingested, taken, &returns.places);
+        }
         self.count_listed(&ingested);
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)
     }
 }
+
+/// Variants whose products are looked at in the end, at most.
+const MAX_VARIANTS: usize = 1_000_000;
 
 /// Items that are counted as left unknown, at most.
 const MAX_LEFT_UNKNOWN: usize = 1_000_000;

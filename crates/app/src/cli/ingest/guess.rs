@@ -85,6 +85,7 @@ fn shown(entry: &Entry) -> String {
     match entry {
         Entry::Event(event, None) => event.to_json(),
         Entry::Event(event, Some(item)) => format!("{} and of the item {}", event.to_json(), item.to_json()),
+        Entry::Undone(event, _) => format!("a return of {}", event.to_json()),
         Entry::Item(item) => item.to_json(),
         Entry::Patch(patch) if patch.cleared.is_empty() => patch.item.to_json(),
         Entry::Patch(patch) => format!("{} and clears {}", patch.item.to_json(), patch.cleared.join(", ")),
@@ -116,8 +117,10 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     let mut found: Vec<(&str, &str)> = Vec::new();
     let mut missing = Vec::new();
     for field in kind.fields().iter().copied() {
-        let free: Vec<&str> =
-            columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
+        // JSON:API calls every record an `event`.
+        let is_kind = |column: &str| field == "type" && sample.texts(column).all(|text| matches!(text, "event" | ""));
+        let is_free = |column: &&str| !found.iter().any(|(_, used)| used == column) && !is_kind(column);
+        let free: Vec<&str> = columns.iter().copied().filter(is_free).collect();
         match usual_column(kind, field, &free) {
             Some(column) => found.push((field, column)),
             None => missing.push(field),
@@ -164,6 +167,18 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
         text.push_str(&format!("# {field} = \"…\"    # needed, and no column has a usual name of it\n"));
     }
     text.push_str(&constants);
+    if kind == RecordKind::Events {
+        let has_item = found.iter().any(|(known, _)| *known == "item");
+        let described = ["title", "brand", "categories", "price"]
+            .map(|field| (field, usual_column(RecordKind::Items, field, &columns)));
+        let is_found = |field: &str| described.iter().any(|(known, column)| *known == field && column.is_some());
+        if has_item && is_found("title") {
+            text.push_str("\n[item]    # what the rows say of the items\n");
+            for (field, column) in described.iter().filter_map(|(field, column)| Some((field, (*column)?))) {
+                text.push_str(&format!("{field} = {}\n", quoted(column)));
+            }
+        }
+    }
     let optional: Vec<&str> = missing.into_iter().filter(|field| !needed.contains(field)).collect();
     if !optional.is_empty() {
         text.push_str(&format!("\n# Without a column: {}.\n", optional.join(", ")));
@@ -184,10 +199,30 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
 
 /// Whether a file has products and nothing that events need.
 pub(super) fn describes_products(sample: &Sample) -> bool {
-    let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+    let columns = direct_columns(sample);
     let has = |kind, field| usual_column(kind, field, &columns).is_some();
     let is_event = ["user", "session"].iter().any(|field| has(RecordKind::Events, field));
     !is_event && ["id", "title"].iter().all(|field| has(RecordKind::Items, field))
+}
+
+/// The columns that a file without a mapping is read by. What lies deeper in objects needs one.
+fn direct_columns<'s>(sample: &'s Sample) -> Vec<&'s str> {
+    let columns = sample.columns.iter().map(String::as_str);
+    if sample.is_table {
+        return columns.collect();
+    }
+    let without = |column: &'s str, start: &str| column.strip_prefix(start);
+    let inner = |column: &'s str| without(column, "attributes.").or(without(column, "properties.")).unwrap_or(column);
+    // A list, or a text by language, is a value of its field.
+    columns.map(inner).map(|column| &column[..column.find(['.', '[']).unwrap_or(column.len())]).collect()
+}
+
+/// Whether nothing in the objects of a file, as they are read without a mapping, names a shopper or an item.
+pub(super) fn names_nobody_and_nothing(sample: &Sample) -> bool {
+    let columns = direct_columns(sample);
+    let has = |kind, field| usual_column(kind, field, &columns).is_some();
+    let is_event = ["user", "session", "item", "query"].iter().any(|field| has(RecordKind::Events, field));
+    !sample.is_table && !sample.columns.is_empty() && !is_event
 }
 
 /// What records with these columns describe.
@@ -310,7 +345,7 @@ mod tests {
     #[test]
     fn the_notation_of_times_is_found() {
         assert_eq!(time_format(&["2026-01-05", "1767225600"]), "");
-        assert_eq!(time_format(&["05.01.2026 10:00"]), "time_format = \"%d.%m.%Y %H:%M\"\n");
+        assert_eq!(time_format(&["05.01.2026 10:00"]), "");
         assert_eq!(time_format(&["25/01/2026"]), "time_format = \"%d/%m/%Y\"\n");
         assert!(time_format(&["05/01/2026"]).contains("# or \"%m/%d/%Y\""));
         assert!(time_format(&["soon"]).starts_with("# time_format"));

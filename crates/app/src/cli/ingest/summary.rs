@@ -16,6 +16,23 @@ const EXAMPLES: usize = 3;
 /// Refused records after which, without one that was taken, a file is not read further.
 const HOPELESS: u64 = 10_000;
 
+/// Repairs that change how a value is written, and not what it says.
+const SPELLINGS: [&str; 13] = [
+    "control_removed",
+    "field_alias",
+    "id_repaired",
+    "language_chosen",
+    "markup_removed",
+    "nfc",
+    "number_from_text",
+    "text_from_number",
+    "text_from_object",
+    "time_alias",
+    "trimmed",
+    "type_alias",
+    "uppercased",
+];
+
 /// The result of an ingest; `read` is the sum of the other four.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
@@ -58,8 +75,8 @@ impl Summary {
         Self { is_dry, is_patch, ..Self::default() }
     }
 
-    /// Adds the outcome of a batch of `n` records from `lines` of `file`.
-    pub fn add(&mut self, file: &str, n: u64, lines: &[u64], ingested: &Ingested) {
+    /// Adds the outcome of a batch of `n` records of `file`.
+    pub fn add(&mut self, file: &str, n: u64, places: Places<'_>, ingested: &Ingested) {
         let n_quarantined = ingested.quarantined.len() as u64;
         debug_assert_eq!(n, ingested.accepted + ingested.repaired + ingested.duplicates + n_quarantined);
         self.read += n;
@@ -81,9 +98,9 @@ impl Summary {
             let reason = refused.reason.clone();
             let examples = self.examples.entry(reason.clone()).or_default();
             if examples.len() < EXAMPLES {
-                let line = lines.get(refused.index).copied().unwrap_or_default();
+                let line = places.lines.get(refused.index).copied().unwrap_or_default();
                 let detail = refused.detail.strip_prefix(&format!("line {line}: ")).unwrap_or(&refused.detail);
-                examples.push(format!("{file}:{line}: {detail}"));
+                examples.push(format!("{file}:{}: {detail}", places.text(refused.index)));
             }
             *self.quarantined.entry(reason).or_default() += 1;
         }
@@ -155,7 +172,14 @@ impl Summary {
         if self.refused_again > 0 {
             rows.insert(4, vec!["  refused before".into(), count(self.refused_again)]);
         }
-        let repairs = self.repairs.iter().map(|(code, n)| vec![format!("  {code}"), count(*n)]);
+        let is_spelling = |code: &str| SPELLINGS.contains(&code);
+        if self.repaired > 0 && self.repairs.keys().all(|code| is_spelling(code)) {
+            rows[2][0] = "repaired (other spellings alone)".into();
+        }
+        let repairs = self.repairs.iter().map(|(code, n)| {
+            let what = if is_spelling(code) { " (spelling)" } else { "" };
+            vec![format!("  {code}{what}"), count(*n)]
+        });
         rows.splice(3..3, repairs);
         if self.skipped > 0 {
             rows.insert(1, vec!["skipped by the mapping".into(), count(self.skipped)]);
@@ -189,6 +213,28 @@ impl Summary {
     }
 }
 
+/// Where the records of a batch stand in their file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places<'l> {
+    /// The line of each, from 1.
+    pub lines: &'l [u64],
+    /// Records of the file before these.
+    pub n_before: u64,
+}
+
+impl Places<'_> {
+    /// The line of a record, and its number if the line has several: an array of JSON may have all of them.
+    fn text(&self, index: usize) -> String {
+        let line = |index: usize| self.lines.get(index).copied();
+        let own = line(index).unwrap_or_default();
+        let is_shared = line(index + 1) == Some(own) || (index > 0 && line(index - 1) == Some(own));
+        match is_shared {
+            true => format!("{own}, record {}", self.n_before + index as u64 + 1),
+            false => own.to_string(),
+        }
+    }
+}
+
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -208,13 +254,15 @@ mod tests {
             offset: 6,
             ..Ingested::default()
         };
-        summary.add("a.csv", 6, &[2, 3, 4, 5, 6, 7], &ingested);
+        summary.add("a.csv", 6, Places { lines: &[2, 3, 4, 5, 6, 7], n_before: 0 }, &ingested);
         summary.finish(Duration::from_millis(1500));
         let json = r#"{"read":6,"accepted":2,"repaired":0,"repairs":{},"duplicates":0,"quarantined":{"no_item":4},"offset":6,"seconds":1.5}"#;
         assert_eq!(serde_json::to_string(&summary).unwrap(), json);
         assert_eq!(summary.examples["no_item"].len(), EXAMPLES);
         assert!(summary.table().contains("a.csv:3: item: a view needs one"));
         assert!(summary.any_refused() && !summary.all_refused());
+        let places = Places { lines: &[1, 1, 2], n_before: 10 };
+        assert_eq!([0, 1, 2].map(|index| places.text(index)), ["1, record 11", "1, record 12", "2"]);
     }
 
     #[test]
@@ -228,15 +276,15 @@ mod tests {
             ingested.take([]);
             ingested
         };
-        summary.add("a.csv", 3, &[2, 3, 4], &ingested());
-        summary.add("a.csv", 3, &[5, 6, 7], &ingested());
+        summary.add("a.csv", 3, Places { lines: &[2, 3, 4], n_before: 0 }, &ingested());
+        summary.add("a.csv", 3, Places { lines: &[5, 6, 7], n_before: 3 }, &ingested());
         let json: serde_json::Value = serde_json::to_value(&summary).unwrap();
         assert_eq!((&json["accepted"], &json["repaired"]), (&2.into(), &4.into()));
         assert_eq!(json["repairs"], serde_json::json!({"trimmed": 4, "number_from_text": 2}));
         assert_eq!(json["misspelt"], serde_json::json!([{"name": "stok", "near": "stock", "records": 4}]));
         let lines = summary.table();
         let place = |text: &str| lines.lines().position(|line| line.starts_with(text)).unwrap();
-        assert!(place("repaired") < place("  trimmed") && place("  trimmed") < place("duplicates"), "{lines}");
+        assert!(place("repaired (other") < place("  trimmed") && place("  trimmed") < place("duplicates"), "{lines}");
         assert!(lines.contains("`stok` is kept under its name (4 records); was `stock` meant?"), "{lines}");
     }
 }

@@ -43,9 +43,15 @@ systems! {
     "woocommerce-api-orders", "orders of WooCommerce's REST interface", ["order_key", "date_created_gmt", "line_items[].product_id"];
     "magento-products", "Magento's export of products", ["sku", "store_view_code", "product_type", "product_online", "visibility"];
     "prestashop-products", "PrestaShop's export of products", ["Product ID", "Reference", "Price (tax incl.)", "Quantity", "Status"];
+    "shopware-products", "Shopware's export of products", ["product_number", "parent_id", "price_gross", "manufacturer_name", "tax_rate"];
+    "bigcommerce-products", "BigCommerce's export of products", ["Item", "ID", "Name", "SKU", "Options", "Inventory Tracking", "Current Stock", "Price"];
+    "klaviyo", "metrics of Klaviyo", ["event", "customer_properties", "properties", "time"];
+    "matomo", "visits of Matomo", ["visitorId", "actionDetails[].timestamp", "actionDetails[].type"];
     "ga4-bigquery", "Google Analytics' export to BigQuery", ["event_name", "event_timestamp", "user_pseudo_id"];
     "segment", "calls of Segment", ["type", "messageId", "anonymousId", "event", "properties"];
     "snowplow", "events of Snowplow", ["domain_userid", "derived_tstamp", "unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_1"];
+    "snowplow-tsv", "enriched events of Snowplow", ["etl_tstamp", "collector_tstamp", "unstruct_event", "contexts", "derived_tstamp", "domain_userid"];
+    "opensearch-ubi-queries", "queries of OpenSearch UBI", ["query_id", "user_query", "query_response_id", "client_id", "timestamp"];
     "opensearch-ubi", "events of OpenSearch UBI", ["action_name", "client_id", "event_attributes"];
     "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "condition", "fb_product_category|quantity_to_sell_on_facebook|rich_text_description|origin_country|video[0].url|style[0]"];
     "google-merchant", "a feed for Google Merchant Center", ["id", "title", "link", "image_link", "availability", "price"];
@@ -101,7 +107,10 @@ impl System {
         let Ok(mapping) = toml::from_str::<Mapping>(&text) else { return text };
         for name in mapping.column_names().filter(|name| !sample.columns.iter().any(|column| column == name)) {
             if let Some(column) = sample.columns.iter().find(|column| translated::is_same(column, name)) {
-                text = text.replace(&format!("\"{name}\""), &quoted(column));
+                let column = quoted(column);
+                text = text.replace(&format!("\"{name}\""), &column);
+                // The mapping may name the column too.
+                text = text.replace(&format!("{column}, {column}"), &column);
             }
         }
         text
