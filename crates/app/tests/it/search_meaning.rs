@@ -72,7 +72,8 @@ fn take(shop: &Shop, words: &[String], place: usize, round: usize) {
         let position = ids(&found).iter().position(|id| *id == item).unwrap();
         let event = json!({"type": "purchase", "user": format!("u{round}-{n}"), "item": item, "position": position,
             "recommendation_id": found["search_id"], "at": format!("2026-03-01T{:02}:{:02}:00Z", 10 + round, n % 60)});
-        assert_eq!(shop.post("/v1/events", &json!([event])).json()["accepted"], 1);
+        // The price is that of the item, which counts as a repair.
+        assert_eq!(shop.post("/v1/events", &json!([event])).json()["repairs"], json!({"price_from_item": 1}));
     }
 }
 

@@ -112,8 +112,7 @@ impl BoundMapping {
         let arrays = || paths().filter_map(Path::up_to_each);
         self.array = arrays().next();
         // Of an array and one in it, the inner one has the records, and the outer one those without any in it.
-        let inner =
-            arrays().filter(|array| self.array.as_ref().is_some_and(|first| array.is_inside(first))).next_back();
+        let inner = arrays().rfind(|array| self.array.as_ref().is_some_and(|first| array.is_inside(first)));
         self.array = inner.or(self.array.take());
         self.array_around = arrays().find(|array| self.array.as_ref().is_some_and(|inner| inner.is_inside(array)));
         for column in &mut self.columns {

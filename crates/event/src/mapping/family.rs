@@ -188,7 +188,7 @@ fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
     let carried = [(CARRIER, &variants.column), (KEY_CARRIER, &variants.key), ("image", &variants.picture)];
     let carried = carried.into_iter().filter_map(|(field, column)| Some((field, column.as_deref()?)));
     fields.extend(carried.map(|(field, column)| (field.into(), Names::from(column))));
-    let is_kept = |rule: &&MappingRule| !rule.unless_variant && !(rule.skip && variants.picture.is_some());
+    let is_kept = |rule: &&MappingRule| !(rule.unless_variant || rule.skip && variants.picture.is_some());
     let mut whole = Mapping {
         fields,
         optional: ["parent", "price", "available", "image", CARRIER, KEY_CARRIER].map(Into::into).into(),

@@ -119,7 +119,7 @@ fn coverage(shops: u64, visits: usize) -> (f64, f64) {
 
 #[test]
 fn intervals_contain_the_true_clicks_of_a_few_proposals() {
-    let (covered, changes) = coverage(3, 2_400);
+    let (covered, changes) = coverage(3, 4_800);
     assert!(covered >= 0.8 && changes >= 0.8, "{covered} {changes}");
 }
 

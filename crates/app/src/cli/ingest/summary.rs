@@ -112,6 +112,11 @@ impl Summary {
         self.offset = self.offset.map(|known| known.max(offset));
     }
 
+    /// Records that were read so far.
+    pub fn n_read(&self) -> u64 {
+        self.read
+    }
+
     /// Counts lines that the mapping leaves out.
     pub fn skip(&mut self, n: u64) {
         self.skipped += n;
