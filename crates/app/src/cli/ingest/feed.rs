@@ -155,6 +155,7 @@ impl Feed {
                     let is_before = |change: &Change| matches!(change, Change::Event(other) if other.id == event.id);
                     let is_known = || self.engine.has_events(vec![id]).map(|known| known.contains(&true));
                     if undo == Undo::IfKnown && !changes.iter().any(is_before) && !is_known()? {
+                        self.n_skipped += 1;
                         continue;
                     }
                     Change::Event(taken_back(event))

@@ -14,7 +14,7 @@ use accrue_ingest::remote::{self, Address, Portion, RemoteError, RemoteSettings}
 use accrue_store::SourcePosition;
 
 use super::feed::Feed;
-use super::summary::Summary;
+use super::summary::{Places, Summary};
 use super::{Sink, complete};
 use crate::cli::problem::Problem;
 
@@ -154,7 +154,9 @@ impl Followed {
             summary.skip(portion.batch.n_skipped);
             let n = portion.batch.entries.len() as u64;
             match sink.take(portion.batch.entries) {
-                Ok(ingested) => summary.add(self.name(), n, &portion.batch.lines, &ingested),
+                Ok(ingested) => {
+                    summary.add(self.name(), n, Places { lines: &portion.batch.lines, n_before: 0 }, &ingested)
+                }
                 Err(error) => failure = Some(error),
             }
             failure.is_none() && !summary.is_hopeless()
@@ -232,7 +234,9 @@ impl Followed {
                     let position = position
                         .map(|position| SourcePosition { source: self.name().into(), position: position.into() });
                     let ingested = feed.take_in_order(batch.entries, position)?;
-                    summary.add(self.name(), n, &batch.lines, &ingested);
+                    let n_left_out = feed.take_skipped();
+                    summary.skip(n_left_out);
+                    summary.add(self.name(), n - n_left_out, Places { lines: &batch.lines, n_before: 0 }, &ingested);
                     summary.describe(feed.described());
                     n_since += n;
                 }
