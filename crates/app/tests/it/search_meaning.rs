@@ -69,7 +69,8 @@ fn take(shop: &Shop, words: &[String], place: usize, round: usize) {
     for (n, word) in words.iter().enumerate() {
         let found = shop.get(&format!("/v1/search?q={word}&strength=0")).json();
         let item = format!("{word}-{place}");
-        let position = ids(&found).iter().position(|id| *id == item).unwrap();
+        let position = ids(&found).iter().position(|id| *id == item);
+        let position = position.unwrap_or_else(|| panic!("{word} in round {round}: {found}"));
         let event = json!({"type": "purchase", "user": format!("u{round}-{n}"), "item": item, "position": position,
             "recommendation_id": found["search_id"], "at": format!("2026-03-01T{:02}:{:02}:00Z", 10 + round, n % 60)});
         // The price is that of the item, which counts as a repair.
@@ -81,7 +82,7 @@ fn take(shop: &Shop, words: &[String], place: usize, round: usize) {
 fn choices_after_searches_teach_the_order_of_other_searches_and_a_replay_learns_the_same() {
     let shop = Shop::open(HttpSettings::default());
     let words: Vec<String> =
-        (0..150_u8).map(|n| format!("linen{}{}", (b'a' + n / 26) as char, (b'a' + n % 26) as char)).collect();
+        (0..150_u8).map(|n| format!("linen{}{}k", (b'a' + n / 26) as char, (b'a' + n % 26) as char)).collect();
     let towel = |word: &String, place: usize| {
         // The dear one is shown first to begin with, because it was posted first.
         json!({"id": format!("{word}-{place}"), "title": format!("{word} towel"), "price": ([30.0, 20.0, 10.0][place])})

@@ -20,7 +20,7 @@ use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
     Assignment, Body, CheckedEvent, Checkpoints, InertReason, ItemVector, Log, LogReader, LogSettings, Offset, Page,
-    PublishedRecord, Record, Served, SourcePosition, Unread, UnreadReason,
+    PublishedRecord, Record, SearchChoice, Served, SourcePosition, Unread, UnreadReason,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::shop;
 
 /// The newest folder. A change that adds a kind of record or a section names the next one here and writes it.
-const PRESENT: &str = "4";
+const PRESENT: &str = "5";
 /// Records before which the first and the second checkpoint of it stand.
 const CHECKPOINTS: [usize; 2] = [700, 740];
 
@@ -217,6 +217,16 @@ fn every_kind() -> Vec<Body> {
     bodies.push(Body::Scenes(r#"{"home":{"sources":["models","trending"],"room_for_new":0.3}}"#.into()));
     let read = SourcePosition { source: "orders".into(), position: r#"{"after":["17"]}"#.into() };
     bodies.push(Body::SourceRead(Box::new(read)));
+    bodies.push(Body::SearchChoice(Box::new(SearchChoice {
+        user: Some("ann".into()),
+        session: Some("s1".into()),
+        event_type: EventType::Purchase,
+        is_published: false,
+        position: 1,
+        place: 1,
+        scores: vec![1.5, 1.25],
+        rows: vec![[64, -3, 0].into(), [12, 0, 7].into()],
+    })));
     bodies
 }
 
@@ -253,7 +263,7 @@ fn write_a_folder_of_the_present_format() {
     drop(log);
     std::fs::remove_file(folder.join("log/lock")).unwrap();
     let expected = held(&folder);
-    assert_eq!(expected.kinds.len(), 24, "every kind of record: {:?}", expected.kinds);
+    assert_eq!(expected.kinds.len(), 25, "every kind of record: {:?}", expected.kinds);
     std::fs::write(folder.join("expected.toml"), toml::to_string(&expected).unwrap()).unwrap();
 }
 
