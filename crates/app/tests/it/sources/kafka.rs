@@ -85,7 +85,7 @@ fn times(dir: &Path) -> Vec<i64> {
     let output = accrue(dir, &["export", "events"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let at = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["at"].as_str().unwrap().to_owned();
-    let seconds = |at: String| at.parse::<accrue_event::Timestamp>().unwrap().0 / 1_000 - 1_760_000_000;
+    let seconds = |at: String| accrue_event::Timestamp::parse(&at).unwrap().0 / 1_000 - 1_760_000_000;
     text.lines().map(|line| seconds(at(line))).collect()
 }
 
