@@ -186,9 +186,10 @@ impl<D: Database> Table<D> {
         Ok(())
     }
 
-    /// The cursor's columns in quotes.
+    /// The cursor's columns in quotes, as columns of the table: without its name, `ORDER BY` in PostgreSQL means the text of the
+    /// column that is selected, and sorts 10 before 9.
     fn quoted(&self) -> Vec<String> {
-        self.cursor.iter().map(|name| self.database.quoted(name)).collect()
+        self.cursor.iter().map(|name| format!("t.{}", self.database.quoted(name))).collect()
     }
 
     /// The newest cursor of all rows.
