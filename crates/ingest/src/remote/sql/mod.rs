@@ -347,7 +347,7 @@ impl<D: Database> Table<D> {
             }
             let key = format!("{}/{equal}", cursor.join("/"));
             let shown = format!("{} = {}", self.cursor.join(","), cursor.join(","));
-            let place = Place { key: &key, shown: &shown, number: self.n_read, written_at_ms: None };
+            let place = Place { key: &key, shown: &shown, number: self.n_read };
             self.records.add(&json, &place, &mut batch);
             before = Some(cursor);
         }
