@@ -27,7 +27,7 @@ pub const DEFAULT_FILE: &str = "accrue.toml";
 /// The prefix of variables: `ACCRUE_LEARN_SEED` is `learn.seed`.
 const PREFIX: &str = "ACCRUE_";
 /// Variables that are not settings: flags of the command line, and what the tests read.
-const FLAG_VARIABLES: [&str; 9] = [
+const FLAG_VARIABLES: [&str; 8] = [
     "ACCRUE_CONFIG",
     "ACCRUE_JSON",
     "ACCRUE_QUIET",
@@ -36,7 +36,6 @@ const FLAG_VARIABLES: [&str; 9] = [
     "ACCRUE_KILLS",
     "ACCRUE_TEST_POSTGRES",
     "ACCRUE_TEST_MYSQL",
-    "ACCRUE_TEST_KAFKA",
 ];
 /// Short names of variables.
 const SHORT_VARIABLES: [(&str, &str); 2] = [("ACCRUE_SEED", "learn.seed"), ("ACCRUE_LISTEN", "http.listen")];
@@ -57,11 +56,11 @@ pub struct Config {
     pub http: HttpSettings,
     /// The engine's settings. Its sections are sections of the file.
     pub engine: EngineConfig,
-    /// Tables and topics of other servers that a server follows.
+    /// Tables of other servers that a server follows.
     pub sources: Vec<SourceConfig>,
 }
 
-/// A table or topic of another server that a server follows, as `accrue ingest --from … --follow` does.
+/// A table of another server that a server follows, as `accrue ingest --from … --follow` does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
@@ -85,9 +84,6 @@ pub struct SourceConfig {
     /// Events without a time are of the time of their arrival.
     #[serde(default)]
     pub now: bool,
-    /// Whether to go on although records that were not read yet are gone.
-    #[serde(default)]
-    pub accept_loss: bool,
 }
 
 impl Default for Config {

@@ -1,5 +1,5 @@
-//! Files of events, products and customers, read as a shop has them: CSV, TSV, NDJSON, XML and Parquet, plain or compressed; and, in
-//! [`remote`], tables and topics of other servers.
+//! Files of events, products and customers, read as a shop has them: CSV, TSV, NDJSON, XML and Parquet, plain or compressed;
+//! and, in [`remote`], tables of other servers.
 //!
 //! In: files or standard input, and a mapping. Out: [`Batch`]es of raw records, or a [`Sample`] to write a mapping from. Line
 //! ends, delimiter, encoding, decimal sign and the usual names of columns are recognised, and [`Reader::take_notes`] says what was. What cannot be read as a

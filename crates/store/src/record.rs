@@ -211,7 +211,7 @@ impl Body {
     }
 }
 
-/// How far a table or topic of another server was read.
+/// How far a table of another server was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePosition {
     /// The name of the source.

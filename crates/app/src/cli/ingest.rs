@@ -56,9 +56,9 @@ Examples:
   zcat events.gz | accrue ingest - --format ndjson --json
   accrue ingest new.csv --check           only check; nothing is written
   accrue ingest --from 'postgres://shop@db/shop?table=orders&cursor=id' --mapping orders.toml
-  accrue ingest --from kafka://kafka:9092/clicks --follow
+  accrue ingest --from 'mysql://shop@db/shop?table=orders' --mapping orders.toml --follow
 
-docs/sources.md explains --from: tables of PostgreSQL and MySQL, topics of Kafka, read on from where the log has them read.
+docs/sources.md explains --from: tables of PostgreSQL and MySQL, read on from where the log has them read.
 
 A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
 count as duplicates, so an interrupted ingest can be started again.
@@ -72,19 +72,16 @@ pub(super) struct Arguments {
     /// Files, plain or compressed (.zst, .gz); `-` is standard input
     #[arg(required_unless_present = "from", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A table or topic: postgres://…?table=NAME, mysql://…?query=…, kafka://HOST:PORT/TOPIC. It is read on from where it was read
+    /// A table: postgres://…?table=NAME, mysql://…?query=…. It is read on from where it was read
     /// to before; ${NAME} in the address is a variable
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["files", "format", "quotes", "columns", "sync", "guess", "as_of"])]
     from: Option<String>,
     /// Go on reading what comes, until Ctrl-C
     #[arg(long, requires = "from", conflicts_with = "check")]
     follow: bool,
-    /// The name under which the position in the source is kept [default: that of the topic, or of the database and table]
+    /// The name under which the position in the source is kept [default: that of the database and table]
     #[arg(long, requires = "from", value_name = "NAME")]
     name: Option<String>,
-    /// Go on although records that were not read yet are gone from the source
-    #[arg(long, requires = "from")]
-    accept_loss: bool,
     /// How the source's names and units become those of Accrue: a file (TOML), or the name of a system that is known
     #[arg(long, value_name = "FILE|NAME", conflicts_with = "map")]
     mapping: Option<PathBuf>,

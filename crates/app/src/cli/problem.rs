@@ -132,7 +132,6 @@ fn remote_hint(error: &RemoteError) -> &'static str {
         RemoteError::Refused { .. } => {
             "correct the address, or what the user of it may do; the same command goes on behind what was read"
         }
-        RemoteError::Lost { .. } => "--accept-loss goes on without them",
         RemoteError::Mapping { .. } => {
             "--map field=column,… names columns of the source; a text in quotes is a constant"
         }

@@ -26,7 +26,7 @@ impl Address {
     }
 
     /// The address of the server with the name behind it, without options; user and password are part of it.
-    #[cfg_attr(not(any(feature = "sql", feature = "kafka")), allow(dead_code, reason = "sources need it"))]
+    #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "sources need it"))]
     pub(super) fn server(&self) -> &str {
         &self.server
     }
@@ -37,12 +37,12 @@ impl Address {
     }
 
     /// All options.
-    #[cfg_attr(not(any(feature = "sql", feature = "kafka")), allow(dead_code, reason = "sources need it"))]
+    #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "sources need it"))]
     pub(super) fn options(&self) -> impl Iterator<Item = (&str, &str)> {
         self.options.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// The path behind the server: the database, or the topic.
+    /// The path behind the server: the database.
     pub(super) fn path(&self) -> &str {
         self.server.split_once('/').map_or("", |(_, path)| path)
     }
@@ -50,15 +50,6 @@ impl Address {
     /// A fault of the address.
     pub(super) fn fault(&self, what: impl Into<String>) -> RemoteError {
         RemoteError::Address { address: self.to_string(), what: what.into() }
-    }
-
-    /// The name of a source that is a topic.
-    pub(super) fn topic_name(&self) -> Result<String, RemoteError> {
-        match self.path() {
-            "" => Err(self.fault("it names no topic; write kafka://HOST:PORT/TOPIC")),
-            topic if topic.contains('/') => Err(self.fault(format!("{topic:?} is no name of a topic"))),
-            topic => Ok(format!("kafka:{topic}")),
-        }
     }
 
     /// The name of a source that is a table or a query. That of a query has its hash, so that another query begins anew.
@@ -80,12 +71,9 @@ impl FromStr for Address {
     type Err = RemoteError;
 
     fn from_str(text: &str) -> Result<Self, RemoteError> {
-        let no_address = || {
-            RemoteError::Address {
+        let no_address = || RemoteError::Address {
             address: text.split(['?', '@']).next().unwrap_or_default().into(),
-            what: "it is no address; write postgres://USER@HOST/DATABASE?table=NAME, mysql://…, or kafka://HOST:PORT/TOPIC"
-                .into(),
-        }
+            what: "it is no address; write postgres://USER@HOST/DATABASE?table=NAME, or mysql://…".into(),
         };
         let (scheme, rest) = text.split_once("://").ok_or_else(no_address)?;
         let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -174,7 +162,6 @@ mod tests {
     #[test]
     fn a_source_is_named_by_what_is_read_and_not_by_its_server() {
         let name = |text: &str| super::super::default_name(&address(text)).unwrap();
-        assert_eq!(name("kafka://a:9092,b:9092/clicks?security.protocol=SSL"), "kafka:clicks");
         assert_eq!(name("postgres://u@h/shop?table=public.orders"), "postgres:shop/public.orders");
         let query = name("postgres://u@h/shop?query=SELECT 1");
         assert!(query.starts_with("postgres:shop/query-") && query == name("postgres://u@other/shop?query=SELECT 1"));
@@ -192,8 +179,7 @@ mod tests {
             ("postgres://h?table=a", "it names no database"),
             ("postgres://h/d", "it does not say what to read"),
             ("postgres://h/d?table=a&query=b", "both `table` and `query`"),
-            ("kafka://h:9092", "it names no topic"),
-            ("kafka://h:9092/a/b", "is no name of a topic"),
+            ("kafka://h:9092/t", "there is no source of this kind"),
         ];
         for (text, expected) in cases {
             let named = text.parse::<Address>().and_then(|address| super::super::default_name(&address));

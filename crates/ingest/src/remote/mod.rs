@@ -1,6 +1,6 @@
-//! Tables and topics of other servers, read from a position on.
+//! Tables of other servers, read from a position on.
 //!
-//! In: an address (`kafka://…`, `postgres://…`, `mysql://…`), a mapping, and the position after which to go on. Out: portions of
+//! In: an address (`postgres://…`, `mysql://…`), a mapping, and the position after which to go on. Out: portions of
 //! records, each with the position after it. Whoever takes a portion stores its position in the same commit as its records, and
 //! opens the source there the next time: then a crash loses nothing and doubles nothing.
 //!
@@ -8,13 +8,11 @@
 //! opened.
 
 mod address;
-#[cfg(feature = "kafka")]
-mod kafka;
 #[cfg(feature = "sql")]
 mod mysql;
 #[cfg(feature = "sql")]
 mod postgres;
-#[cfg(any(feature = "sql", feature = "kafka"))]
+#[cfg(feature = "sql")]
 mod records;
 #[cfg(feature = "sql")]
 mod sql;
@@ -26,7 +24,7 @@ use accrue_event::{Mapping, MappingError};
 pub use self::address::Address;
 use super::entry::Batch;
 
-/// A table or topic that is read from a position on. It connects when it is first read, and again after a failure.
+/// A table that is read from a position on. It connects when it is first read, and again after a failure.
 pub trait RemoteSource: Send {
     /// Up to `n` records after those returned so far. If there are none, it waits for some for about `wait`.
     ///
@@ -43,7 +41,7 @@ pub trait RemoteSource: Send {
 /// Records of a source, and how far it was read by them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Portion {
-    /// The records, with their numbers in the source: the offset in a topic, the number of the row in a table.
+    /// The records, with the numbers of their rows.
     pub batch: Batch,
     /// The position after them (JSON); `None` if there was nothing to read.
     pub position: Option<String>,
@@ -60,19 +58,16 @@ pub struct RemoteSettings {
     pub name: String,
     /// How its names become ours.
     pub mapping: Mapping,
-    /// Whether events without a time are refused. Otherwise the check gives them the time of their arrival. An event of a
-    /// topic has the time of its message.
+    /// Whether events without a time are refused. Otherwise the check gives them the time of their arrival.
     pub needs_time: bool,
     /// Items are changes of some fields, in which `null` clears a field.
     pub is_patch: bool,
     /// Where to go on (JSON), as a [`Portion`] said it; `None` begins at the beginning.
     pub position: Option<String>,
-    /// Whether to go on although records that were not read yet are gone from the source.
-    pub accepts_loss: bool,
 }
 
 /// Bytes of the texts of a portion, about.
-#[cfg(any(feature = "sql", feature = "kafka"))]
+#[cfg(feature = "sql")]
 const MAX_BYTES: usize = 16 << 20;
 
 /// Why a source cannot be read, or not now.
@@ -114,14 +109,6 @@ pub enum RemoteError {
         name: String,
         /// The server's words, and what is there instead.
         why: String,
-    },
-    /// Records that were not read yet are gone from the source.
-    #[error("{name}: {what}")]
-    Lost {
-        /// The source.
-        name: String,
-        /// Which ones, as far as it can be known.
-        what: String,
     },
     /// The mapping does not fit the source.
     #[error("{name}: the mapping does not fit: {source}")]
@@ -167,16 +154,11 @@ struct Kind {
 const SQL: [Option<Open>; 2] = [Some(postgres::open), Some(mysql::open)];
 #[cfg(not(feature = "sql"))]
 const SQL: [Option<Open>; 2] = [None, None];
-#[cfg(feature = "kafka")]
-const KAFKA: Option<Open> = Some(kafka::open);
-#[cfg(not(feature = "kafka"))]
-const KAFKA: Option<Open> = None;
 
 /// Every kind of source.
 const KINDS: &[Kind] = &[
     Kind { schemes: &["postgres", "postgresql"], feature: "sql", name: Address::table_name, open: SQL[0] },
     Kind { schemes: &["mysql", "mariadb"], feature: "sql", name: Address::table_name, open: SQL[1] },
-    Kind { schemes: &["kafka"], feature: "kafka", name: Address::topic_name, open: KAFKA },
 ];
 
 fn kind_of(address: &Address) -> Result<&'static Kind, RemoteError> {
@@ -187,7 +169,7 @@ fn kind_of(address: &Address) -> Result<&'static Kind, RemoteError> {
     })
 }
 
-/// The name under which the position of a source is kept if none is given: the topic, or the database and the table or query. It
+/// The name under which the position of a source is kept if none is given: the database and the table or query. It
 /// leaves out the server, which may be replaced by another one with the same records.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
     TypeInfo as _,
 };
+use tokio::runtime::Runtime;
 
 use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
@@ -29,25 +30,24 @@ pub(super) fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<d
         .collect();
     let url = format!("mysql://{}?{}", address.server(), options.join("&"));
     let options = MySqlConnectOptions::from_str(&url).map_err(|error| address.fault(error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| address.fault(error.to_string()))?;
-    let database = MySql { options, runtime, connection: None, may_see_transactions: true };
+    let database = MySql { options, connection: None, may_see_transactions: true };
     let wanted = Wanted::of(address, &database)?;
     Ok(Box::new(Table::new(database, wanted, settings)?))
 }
 
 struct MySql {
     options: MySqlConnectOptions,
-    runtime: tokio::runtime::Runtime,
-    connection: Option<MySqlConnection>,
+    /// With the runtime that drives it. There is none before it is connected: a server looks at its sources within a runtime of
+    /// its own, where another one cannot be dropped.
+    connection: Option<(Runtime, MySqlConnection)>,
     may_see_transactions: bool,
 }
 
 impl MySql {
     /// The rows of a statement, with values as texts.
     fn fetch(&mut self, sql: String) -> Result<Vec<MySqlRow>, sqlx::Error> {
-        let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        self.runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
+        let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
     }
 }
 
@@ -55,7 +55,9 @@ impl Database for MySql {
     fn connect(&mut self) -> Result<(), sqlx::Error> {
         self.connection = None;
         // The client sets the zone of the session to UTC, and its character set to utf8mb4.
-        self.connection = Some(self.runtime.block_on(MySqlConnection::connect_with(&self.options))?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let connection = runtime.block_on(MySqlConnection::connect_with(&self.options))?;
+        self.connection = Some((runtime, connection));
         self.fetch(SESSION.to_owned()).map(drop)
     }
 
@@ -78,8 +80,8 @@ impl Database for MySql {
     }
 
     fn columns(&mut self, query: &str) -> Result<Vec<String>, sqlx::Error> {
-        let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let statement = self.runtime.block_on(connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()))?;
+        let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let statement = runtime.block_on(connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()))?;
         Ok(statement.columns().iter().map(|column| column.name().to_owned()).collect())
     }
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _};
+use tokio::runtime::Runtime;
 
 use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
@@ -25,24 +26,23 @@ pub(super) fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<d
         .collect();
     let url = format!("postgres://{}?{}", address.server(), options.join("&"));
     let options = PgConnectOptions::from_str(&url).map_err(|error| address.fault(error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| address.fault(error.to_string()))?;
-    let database = Postgres { options: options.application_name("accrue"), runtime, connection: None };
+    let database = Postgres { options: options.application_name("accrue"), connection: None };
     let wanted = Wanted::of(address, &database)?;
     Ok(Box::new(Table::new(database, wanted, settings)?))
 }
 
 struct Postgres {
     options: PgConnectOptions,
-    runtime: tokio::runtime::Runtime,
-    connection: Option<PgConnection>,
+    /// With the runtime that drives it. There is none before it is connected: a server looks at its sources within a runtime of
+    /// its own, where another one cannot be dropped.
+    connection: Option<(Runtime, PgConnection)>,
 }
 
 impl Postgres {
     /// The rows of statements without parameters.
     fn fetch(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
-        let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        self.runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
+        let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
     }
 
     fn text(&mut self, sql: &str) -> Result<Option<String>, sqlx::Error> {
@@ -54,7 +54,9 @@ impl Postgres {
 impl Database for Postgres {
     fn connect(&mut self) -> Result<(), sqlx::Error> {
         self.connection = None;
-        self.connection = Some(self.runtime.block_on(PgConnection::connect_with(&self.options))?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let connection = runtime.block_on(PgConnection::connect_with(&self.options))?;
+        self.connection = Some((runtime, connection));
         self.fetch(SESSION.to_owned()).map(drop)
     }
 
@@ -70,8 +72,8 @@ impl Database for Postgres {
     }
 
     fn columns(&mut self, query: &str) -> Result<Vec<String>, sqlx::Error> {
-        let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let statement = self.runtime.block_on(connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()))?;
+        let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let statement = runtime.block_on(connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()))?;
         Ok(statement.columns().iter().map(|column| sqlx::Column::name(column).to_owned()).collect())
     }
 
@@ -88,7 +90,7 @@ impl Database for Postgres {
 
     fn rows(&mut self, rest: &str, cursor: &[String]) -> Result<Vec<Row>, sqlx::Error> {
         let columns: String = cursor.iter().map(|name| format!(", {name}::text")).collect();
-        let rows = self.fetch(format!("SELECT row_to_json(t)::text{columns} {rest}"))?;
+        let rows = self.fetch(format!("SELECT row_to_json(t.*)::text{columns} {rest}"))?;
         let read = |row: PgRow| {
             let json: &str = row.try_get_unchecked(0)?;
             let cursor = (1..=cursor.len()).map(|place| row.try_get_unchecked(place));

@@ -9,14 +9,12 @@ use crate::reader::without_time;
 
 /// Where a record stands in its source.
 pub(super) struct Place<'a> {
-    /// Its place, in the same words whenever it is read: `0/17`.
+    /// Its place, in the same words whenever it is read: `17/0`.
     pub key: &'a str,
-    /// The same for people: `partition 0, offset 17`.
+    /// The same for people: `id = 17`.
     pub shown: &'a str,
     /// Its number, for summaries.
     pub number: u64,
-    /// When it was written, as the source says, in milliseconds since 1970; the time of events that have none.
-    pub written_at_ms: Option<i64>,
 }
 
 /// Makes records of texts.
@@ -46,11 +44,6 @@ impl Records {
         let before = batch.entries.len();
         self.parser.records(text, place.number, batch);
         for (number, entry) in batch.entries[before..].iter_mut().enumerate() {
-            if let (Entry::Event(event, _) | Entry::Undone(event, _), Some(at)) = (&mut *entry, place.written_at_ms)
-                && event.at.is_missing()
-            {
-                event.at = RawValue::Int(at);
-            }
             if self.needs_time
                 && let Entry::Event(event, _) | Entry::Undone(event, _) = entry
                 && event.at.is_missing()
@@ -71,17 +64,6 @@ impl Records {
                 }
                 _ => {}
             }
-        }
-    }
-
-    /// Appends the removal of what a record without content names: an item or a user. Of events nothing is removed.
-    #[cfg(feature = "kafka")]
-    pub fn remove(&mut self, id: &[u8], place: &Place<'_>, batch: &mut Batch) {
-        let id = RawValue::text(String::from_utf8_lossy(id));
-        match self.parser.kind() {
-            accrue_event::RecordKind::Items => batch.push(place.number, Entry::ItemRemoved(id)),
-            accrue_event::RecordKind::Users => batch.push(place.number, Entry::UserRemoved(id)),
-            accrue_event::RecordKind::Events => batch.n_skipped += 1,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The sources that a server follows, on a thread each.
 //!
-//! A source that cannot be read is told in the server's log and tried again, whatever the reason: rights are granted, tables and
-//! topics are made while a server runs. Its reading begins at the position of the log each time, so what was not committed is
+//! A source that cannot be read is told in the server's log and tried again, whatever the reason: rights are granted, tables
+//! are made while a server runs. Its reading begins at the position of the log each time, so what was not committed is
 //! read again.
 
 use std::sync::Arc;
@@ -35,12 +35,8 @@ impl Followers {
         let mut followed: Vec<Followed> = Vec::new();
         for source in sources {
             let mapping = mapping_of(source.mapping.as_deref(), source.map.as_deref(), source.kind)?;
-            let settings = RemoteSettings {
-                needs_time: !source.now,
-                is_patch: source.patch,
-                accepts_loss: source.accept_loss,
-                ..RemoteSettings::default()
-            };
+            let settings =
+                RemoteSettings { needs_time: !source.now, is_patch: source.patch, ..RemoteSettings::default() };
             let next = Followed::new(&source.from, source.name.as_deref(), mapping, settings)?;
             if followed.iter().any(|known| known.name() == next.name()) {
                 let message = format!("two entries of [[sources]] have the name {:?}", next.name());

@@ -1,4 +1,4 @@
-//! `accrue ingest --from`: a table or topic of another server, once or for ever.
+//! `accrue ingest --from`: a table of another server, once or for ever.
 
 use std::time::Instant;
 
@@ -16,15 +16,11 @@ use crate::cli::problem::Problem;
 use crate::cli::signals::Stop;
 use crate::cli::{Context, Exit};
 
-/// Reads a table or topic of another server.
+/// Reads a table of another server.
 pub(super) fn run(context: &Context, address: &str, arguments: &Arguments) -> anyhow::Result<Exit> {
     let mapping = mapping_of(arguments.mapping.as_deref(), arguments.map.as_deref(), kind_of(arguments))?;
-    let settings = RemoteSettings {
-        needs_time: !arguments.now,
-        is_patch: arguments.patch,
-        accepts_loss: arguments.accept_loss,
-        ..RemoteSettings::default()
-    };
+    let settings =
+        RemoteSettings { needs_time: !arguments.now, is_patch: arguments.patch, ..RemoteSettings::default() };
     if arguments.patch && mapping.kind != RecordKind::Items {
         return Err(
             Problem::new("--patch is for products", "add --items, or set `kind = \"items\"` in the mapping").into()

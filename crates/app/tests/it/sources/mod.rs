@@ -1,11 +1,9 @@
-//! Tables and topics of real servers as sources. `ACCRUE_TEST_POSTGRES`, `ACCRUE_TEST_MYSQL` and `ACCRUE_TEST_KAFKA` name the servers
-//! (`postgres://…`, `mysql://…`, `HOST:PORT`); `./check --services` starts them. A test whose server is not named says that it is
+//! Tables of real servers as sources. `ACCRUE_TEST_POSTGRES` and `ACCRUE_TEST_MYSQL` name the servers
+//! (`postgres://…`, `mysql://…`); `./check --services` starts them. A test whose server is not named says that it is
 //! skipped.
 
-#[cfg(not(any(feature = "sql", feature = "kafka")))]
+#[cfg(not(feature = "sql"))]
 mod absent;
-#[cfg(feature = "kafka")]
-mod kafka;
 #[cfg(feature = "sql")]
 mod mysql;
 #[cfg(feature = "sql")]
@@ -13,7 +11,7 @@ mod postgres;
 #[cfg(feature = "sql")]
 mod proxy;
 
-#[cfg(any(feature = "sql", feature = "kafka"))]
+#[cfg(feature = "sql")]
 mod harness {
     use std::io::{BufRead as _, BufReader};
     use std::path::Path;
@@ -32,7 +30,7 @@ mod harness {
         named
     }
 
-    /// A name for a table or topic of this test alone.
+    /// A name for a table of this test alone.
     pub fn unique(name: &str) -> String {
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
         format!("accrue_{name}_{}_{}", std::process::id(), nanos % 1_000_000_000)

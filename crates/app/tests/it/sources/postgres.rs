@@ -1,5 +1,7 @@
 //! Tables of PostgreSQL.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 

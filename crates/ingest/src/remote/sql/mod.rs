@@ -186,9 +186,10 @@ impl<D: Database> Table<D> {
         Ok(())
     }
 
-    /// The cursor's columns in quotes.
+    /// The cursor's columns in quotes, as columns of the table: without its name, `ORDER BY` in PostgreSQL means the text of the
+    /// column that is selected, and sorts 10 before 9.
     fn quoted(&self) -> Vec<String> {
-        self.cursor.iter().map(|name| self.database.quoted(name)).collect()
+        self.cursor.iter().map(|name| format!("t.{}", self.database.quoted(name))).collect()
     }
 
     /// The newest cursor of all rows.
@@ -346,7 +347,7 @@ impl<D: Database> Table<D> {
             }
             let key = format!("{}/{equal}", cursor.join("/"));
             let shown = format!("{} = {}", self.cursor.join(","), cursor.join(","));
-            let place = Place { key: &key, shown: &shown, number: self.n_read, written_at_ms: None };
+            let place = Place { key: &key, shown: &shown, number: self.n_read };
             self.records.add(&json, &place, &mut batch);
             before = Some(cursor);
         }
