@@ -5,6 +5,7 @@
 //! after a wait alone, and that is told.
 
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use sqlx::ValueRef as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
@@ -22,6 +23,10 @@ const SESSION: &str = "SET SESSION TRANSACTION READ ONLY";
 /// Transactions that have written and not ended.
 const WRITING: &str = "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_rows_modified > 0";
 
+/// The server's list of transactions is made anew only where nobody has read it for 0.1 s: whoever asks more often sees an old one
+/// for ever.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
 pub(super) fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<dyn RemoteSource>, RemoteError> {
     let options: Vec<String> = address
         .options()
@@ -30,7 +35,7 @@ pub(super) fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<d
         .collect();
     let url = format!("mysql://{}?{}", address.server(), options.join("&"));
     let options = MySqlConnectOptions::from_str(&url).map_err(|error| address.fault(error.to_string()))?;
-    let database = MySql { options, connection: None, may_see_transactions: true };
+    let database = MySql { options, connection: None, may_see_transactions: true, asked_at: None };
     let wanted = Wanted::of(address, &database)?;
     Ok(Box::new(Table::new(database, wanted, settings)?))
 }
@@ -41,6 +46,8 @@ struct MySql {
     /// its own, where another one cannot be dropped.
     connection: Option<(Runtime, MySqlConnection)>,
     may_see_transactions: bool,
+    /// When the list of transactions was read.
+    asked_at: Option<Instant>,
 }
 
 impl MySql {
@@ -48,6 +55,13 @@ impl MySql {
     fn fetch(&mut self, sql: String) -> Result<Vec<MySqlRow>, sqlx::Error> {
         let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
         runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
+    }
+}
+
+impl MySql {
+    /// How long the list of transactions is not read.
+    fn until_asked_again(&self) -> Duration {
+        self.asked_at.map_or(Duration::ZERO, |at| ASK_AGAIN.saturating_sub(at.elapsed()))
     }
 }
 
@@ -105,6 +119,8 @@ impl Database for MySql {
         if !self.may_see_transactions {
             return Ok(None);
         }
+        std::thread::sleep(self.until_asked_again());
+        self.asked_at = Some(Instant::now());
         match self.fetch(WRITING.to_owned()) {
             Ok(rows) => {
                 let ids: Vec<String> = rows.iter().map(|row| text_of(row, 0)).collect::<Result<_, _>>()?;
@@ -124,6 +140,10 @@ impl Database for MySql {
         if ids.is_empty() {
             return Ok(true);
         }
+        if !self.until_asked_again().is_zero() {
+            return Ok(false);
+        }
+        self.asked_at = Some(Instant::now());
         let rows = self.fetch(WRITING.to_owned())?;
         let open: Vec<String> = rows.iter().map(|row| text_of(row, 0)).collect::<Result<_, _>>()?;
         Ok(!ids.split(',').any(|id| open.iter().any(|open| open == id)))
