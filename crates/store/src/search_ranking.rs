@@ -306,23 +306,21 @@ mod tests {
 
     #[test]
     fn weights_that_make_the_order_worse_are_switched_off() {
-        let (mut ranking, mut draws) = (SearchRanking::default(), Draws::new(4, 5, 6));
-        let mut learn = |ranking: &mut SearchRanking, n: usize, likes: f32| {
-            for _ in 0..n {
-                let page = page(&mut draws);
-                let by_feature = |a: &usize, b: &usize| (likes * page[*a].1[9]).total_cmp(&(likes * page[*b].1[9]));
-                let chosen = (0..5).max_by(by_feature).unwrap();
-                ranking.observe(&choice(chosen as u16, chosen as u32, rows(&page)), 1.0);
-                if ranking.state() == RankingState::Off {
-                    return;
-                }
+        let (mut comparison, mut state) = (Comparison::default(), RankingState::default());
+        let mut take = |n: usize, difference: f32| {
+            for at in 0..n {
+                let noise = if at % 2 == 0 { 0.2 } else { -0.2 };
+                comparison.take(difference + noise, 1.0);
+                state = comparison.state_after(state);
             }
+            state
         };
-        learn(&mut ranking, 2_000, 1.0);
-        assert_eq!(ranking.state(), RankingState::Active);
-        learn(&mut ranking, 2_000, -1.0);
-        assert_eq!(ranking.state(), RankingState::Off);
-        assert_eq!(ranking.adds(&[1.0; N_FEATURES]), 0.0);
+        assert_eq!(take(4_000, 0.1), RankingState::Active);
+        assert_eq!(take(40_000, -0.1), RankingState::Off);
+        assert_eq!(take(40_000, 0.1), RankingState::Active, "they are judged on, and used again");
+        let off =
+            SearchRanking { weights: vec![1.0; N_FEATURES], state: RankingState::Off, ..SearchRanking::default() };
+        assert_eq!((off.adds(&[1.0; N_FEATURES]), off.sum(&[1.0; N_FEATURES])), (0.0, N_FEATURES as f32));
     }
 
     #[test]

