@@ -4,7 +4,7 @@
 //! records, each with the position after it. Whoever takes a portion stores its position in the same commit as its records, and
 //! opens the source there the next time: then a crash loses nothing and doubles nothing.
 //!
-//! A source of another kind is a file here and a line of [`KINDS`]. Without its cargo feature a kind is known and cannot be
+//! A source of another kind is a file here and a line of `KINDS`. Without its cargo feature a kind is known and cannot be
 //! opened.
 
 mod address;
