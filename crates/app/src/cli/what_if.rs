@@ -67,7 +67,8 @@ struct Report {
     offset: u64,
     /// First pages that were answered in the window.
     answers: u64,
-    /// Of these, those that cannot be made again: recorded by an older build, or of a history that the request gave.
+    /// Of these, those that cannot be made again: recorded by an older build, of a history that the request gave, or while
+    /// the models knew no item yet.
     unreadable: u64,
     #[serde(flatten)]
     report: WhatIfReport,
@@ -81,12 +82,15 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let offset = log.end().0;
     let answers = Answers::read(&mut log, arguments.window, arguments.answers as usize)?;
     drop(log);
-    let (n_answers, n_unreadable) = (answers.sample.n_offered() + answers.n_unreadable, answers.n_unreadable);
+    let n_answers = answers.sample.n_offered() + answers.n_unreadable;
+    let n_recorded_otherwise = answers.n_unreadable;
     let mut kept: Vec<Kept> = answers.sample.into_elements().collect();
     kept.sort_by_key(|kept| kept.asked.offset);
     let asked: Vec<AskedAgain> = kept.iter().map(|kept| kept.asked.clone()).collect();
     let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {})?;
+    let n_kept = kept.len();
     let pages = pages(kept, made);
+    let n_unreadable = n_recorded_otherwise + (n_kept - pages.len()) as u64;
     let off_policy = OffPolicySettings {
         least_effective: arguments.least_effective,
         seed: config.engine.learn.seed,
@@ -227,7 +231,9 @@ impl Answers {
     }
 }
 
-/// The pages with numbers in the place of names.
+/// The pages with numbers in the place of names, without those that the current settings make empty. A page is made again
+/// from what the models had learned, and while they are behind the log they may know nothing of the items that it showed:
+/// such a page is empty under any settings, and would count as one that a proposal leaves as it was.
 fn pages(kept: Vec<Kept>, made: Vec<MadeAgain>) -> Vec<JudgedPage> {
     let (mut shoppers, mut items) = (Numbers::default(), Numbers::default());
     let page = |(kept, made): (Kept, MadeAgain)| {
@@ -243,7 +249,8 @@ fn pages(kept: Vec<Kept>, made: Vec<MadeAgain>) -> Vec<JudgedPage> {
             proposed: numbers(&made.proposed),
         }
     };
-    kept.into_iter().zip(made).map(page).collect()
+    let could_be_made = |(_, made): &(Kept, MadeAgain)| !made.current.is_empty();
+    kept.into_iter().zip(made).filter(could_be_made).map(page).collect()
 }
 
 fn table(report: &Report) -> String {
