@@ -52,6 +52,8 @@ says which. Rows that are left out are counted. Beside tables there are the form
   arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
                  treatment=popular|explore, shops=20, days=30
   search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical (with encoder=DIR also by meaning)
+  pictures       items: a catalogue with labels; images=FOLDER or ARCHIVE.tar.zst (files called as the ids), encoder=DIR;
+                 which of 2,500 items are nearest to each of 500, by image, title or both: the share with its label
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -68,6 +70,8 @@ similarity=WEIGHT, floor=SIMILARITY and similar_items=N are those of `[search.si
 query is answered with what did best on the other folds of the queries. clicks=N simulates N searches with biased clicks, learned from
 with and without a correction, of at most clicked_queries=N queries.
 
+Settings of pictures: labels=FIELD,… (which labels are compared), seed=7 (which items are queries, gallery and others).
+
 Settings of these protocols: on=test|validation, at=5,10,20 (lengths of lists); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
 The same seed gives the same bytes, except under `cost`.";
@@ -76,7 +80,7 @@ The same seed gives the same bytes, except under `cost`.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, ctr, stream, risk, arms,
-    /// off-policy, search
+    /// off-policy, search, pictures
     #[arg(long)]
     pub protocol: Option<String>,
     /// The models; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
@@ -143,7 +147,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
         return Err(Problem::new("--protocol is needed", hint).into());
     };
-    let learns_nothing = protocol == evaluation::ARMS || protocol == evaluation::SEARCH;
+    let learns_nothing = [evaluation::ARMS, evaluation::SEARCH, evaluation::PICTURES].contains(&&**protocol);
     let needs_no_file = arguments.models == [evaluation::SIMULATED] || learns_nothing;
     if arguments.train.is_none() && !needs_no_file {
         let hint =
@@ -164,7 +168,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         valid: arguments.valid.clone(),
         mapping: mapping_of(&arguments, context.output)?,
         named: match &arguments.map {
-            Some(pairs) if *protocol == evaluation::SEARCH => mapping_argument(pairs, RecordKind::Items)?,
+            Some(pairs) if [evaluation::SEARCH, evaluation::PICTURES].contains(&&**protocol) => {
+                mapping_argument(pairs, RecordKind::Items)?
+            }
             Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
             None => Mapping::default(),
         },
@@ -304,12 +310,17 @@ pub(super) fn time(text: &str) -> Result<Duration, Expected> {
 fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let is_stream = matches!(protocol, "stream" | "risk");
     let reads_tables = protocol != evaluation::ARMS;
-    let predicts = reads_tables && !matches!(protocol, evaluation::OFF_POLICY | "risk");
+    let predicts = reads_tables && !matches!(protocol, evaluation::OFF_POLICY | evaluation::PICTURES | "risk");
+    let reads_items = matches!(protocol, evaluation::SEARCH | evaluation::PICTURES);
+    let learns_nothing = matches!(protocol, evaluation::ARMS | evaluation::SEARCH | evaluation::PICTURES);
     let unused = [
-        ("--train", arguments.train.is_some() && matches!(protocol, evaluation::ARMS | evaluation::SEARCH)),
-        ("--test", arguments.test.is_some() && (is_stream || protocol == evaluation::ARMS)),
+        ("--train", arguments.train.is_some() && learns_nothing),
+        (
+            "--test",
+            arguments.test.is_some() && (is_stream || matches!(protocol, evaluation::ARMS | evaluation::PICTURES)),
+        ),
         ("--valid", arguments.valid.is_some() && protocol != evaluation::CTR),
-        ("--items", arguments.items.is_some() && protocol != evaluation::SEARCH),
+        ("--items", arguments.items.is_some() && !reads_items),
         ("--users", arguments.users.is_some() && protocol != "stream"),
         ("--mapping", arguments.mapping.is_some() && !reads_tables),
         ("--map", arguments.map.is_some() && !reads_tables),

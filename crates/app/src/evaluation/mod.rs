@@ -4,6 +4,8 @@
 
 mod biased_clicks;
 mod clicks;
+mod picture_files;
+mod pictures;
 mod predictions;
 mod search;
 mod table;
@@ -39,6 +41,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 pub use accrue_lab::CTR;
+pub use pictures::PICTURES;
 use predictions::Predicted;
 pub use search::SEARCH;
 use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
@@ -107,7 +110,11 @@ pub fn models() -> Value {
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
         "protocols": [SEARCH]});
-    Value::Array(fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).collect())
+    let pictures = pictures::PICTURE_MODELS
+        .iter()
+        .map(|(model, what)| json!({"model": model, "what": what, "protocols": [PICTURES]}));
+    let all = fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).chain(pictures);
+    Value::Array(all.collect())
 }
 
 /// Runs the evaluation with each model; `progress` is called with a share, and of what it is.
@@ -125,11 +132,12 @@ pub fn evaluate(
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
-        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH) => None,
+        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH | PICTURES) => None,
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}, \
+                 {PICTURES}"
             );
         }
     };
@@ -146,6 +154,7 @@ pub fn evaluate(
             RISK => risk(&one, progress),
             ARMS => arms(&one, progress),
             SEARCH => search::search(&one, progress),
+            PICTURES => pictures::pictures(&one, progress),
             _ => stream(&one, progress),
         }
     };
