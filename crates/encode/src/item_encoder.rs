@@ -1,12 +1,12 @@
 //! The encoder of items: their texts and their pictures, as one vector.
 //!
-//! In: items, an encoder of texts, and, where the shop has pictures, an encoder of those. Out: one vector of norm 1 for an
-//! item, and for a query one that can be compared with it. With pictures, an item's vector is `(√(1 − w) · text, √w ·
-//! picture)` side by side, so that the cosine of two items is the mean of both cosines with the weights `1 − w` and `w`.
-//! What an item lacks is replaced by a direction of its own, which is nearly at right angles with all others: an item
-//! without a picture is as unlike all others in its picture as two different things are, and its vector has norm 1 too.
-//! The vector of a query has only the part of texts, divided by `√(1 − w)`, so that its product with an item's vector is
-//! the cosine of the two texts.
+//! In: items, an encoder of texts, and, where the shop has pictures, an encoder of those. Out: one vector of norm 1
+//! for an item, and for a query one that can be compared with it. With pictures, an item's vector is `(√(1 − w) ·
+//! text, √w · picture)` side by side, so that the cosine of two items is the mean of both cosines with the weights `1
+//! − w` and `w`. What an item lacks is replaced by a direction of its own, which is nearly at right angles with all
+//! others: an item without a picture is as unlike all others in its picture as two different things are, and its
+//! vector has norm 1 too. The vector of a query has only the part of texts, divided by `√(1 − w)`, so that its
+//! product with an item's vector is the cosine of the two texts.
 
 use std::path::{Path, PathBuf};
 
@@ -156,8 +156,8 @@ impl ItemEncoder {
         Some(ItemInput { id: item.id.clone(), hash: hash.digest(), lacks_picture, text, picture })
     }
 
-    /// The vectors of items, on at most `threads` threads; the same bits on any number of them. A picture that cannot be
-    /// used counts as one that the item does not have.
+    /// The vectors of items, on at most `threads` threads; the same bits on any number of them. A picture that cannot
+    /// be used counts as one that the item does not have.
     ///
     /// # Errors
     /// If the weights of an encoder give no vector; its folder is damaged then.
@@ -212,8 +212,8 @@ impl ItemEncoder {
         self.text.as_ref().map_or(Ok(0.0), |text| text.known_share(query))
     }
 
-    /// The vector of a query, whose product with an item's vector is the cosine of their texts; `None` without an encoder of
-    /// texts.
+    /// The vector of a query, whose product with an item's vector is the cosine of their texts; `None` without an
+    /// encoder of texts.
     ///
     /// # Errors
     /// If the weights give no vector; the folder is damaged then.

@@ -1,9 +1,9 @@
 //! Depthwise convolution: each channel of an image is convolved with a filter of its own.
 //!
-//! In: rows of pixels, channels last, and one square filter for each channel. Out: one row of output pixels. An element is
-//! one chain of fused multiply-adds that starts from the bias and goes through the filter row by row, so all instruction
-//! sets return the same bits. What lies outside the image counts as 0 and takes no step of the chain. Slices whose lengths
-//! do not match cause a panic.
+//! In: rows of pixels, channels last, and one square filter for each channel. Out: one row of output pixels. An
+//! element is one chain of fused multiply-adds that starts from the bias and goes through the filter row by row, so
+//! all instruction sets return the same bits. What lies outside the image counts as 0 and takes no step of the chain.
+//! Slices whose lengths do not match cause a panic.
 
 use crate::InstructionSet;
 use crate::instruction_set::{Supported, compiled_for_each_set};
@@ -29,7 +29,8 @@ pub struct Filters<'a> {
 
 /// One row of output pixels. `input: [rows, width, channels] → out: [width_out, channels]`.
 ///
-/// `first_row` is the input row under the first row of the filters; it is negative where the filters begin above the input.
+/// `first_row` is the input row under the first row of the filters; it is negative where the filters begin above the
+/// input.
 ///
 /// ```
 /// use accrue_kernel::{Filters, depthwise_row};

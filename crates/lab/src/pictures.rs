@@ -1,9 +1,10 @@
 //! The protocol `pictures`: how many of the ten items nearest to an item have its label.
 //!
-//! In: the ids of items, and for each item vectors and labels. Out: for each kind of label the share of the ten gallery items
-//! of highest score that have the query's label, averaged over queries, with 95 % intervals. Items stand in the order of the
-//! hexadecimal SHA-256 of `SEED:ID`; the first 500 are queries, the next 2,500 the gallery, and models may learn from the
-//! rest, whose labels they do not get. On validation data the rest is divided once more in the same way.
+//! In: the ids of items, and for each item vectors and labels. Out: for each kind of label the share of the ten
+//! gallery items of highest score that have the query's label, averaged over queries, with 95 % intervals. Items
+//! stand in the order of the hexadecimal SHA-256 of `SEED:ID`; the first 500 are queries, the next 2,500 the gallery,
+//! and models may learn from the rest, whose labels they do not get. On validation data the rest is divided once more
+//! in the same way.
 
 use std::collections::BTreeMap;
 
@@ -90,8 +91,8 @@ pub fn precision(split: &PictureSplit, nearest: &[Vec<usize>], labels: &[String]
     (round(mean), Interval(round(mean - half), round(mean + half)))
 }
 
-/// Vectors of titles by their words: `tf · idf`, with `idf = ln((1 + N) / (1 + df)) + 1` over the gallery's titles. Words
-/// that the gallery does not have are dropped.
+/// Vectors of titles by their words: `tf · idf`, with `idf = ln((1 + N) / (1 + df)) + 1` over the gallery's titles.
+/// Words that the gallery does not have are dropped.
 pub fn title_words(titles: &[&str], split: &PictureSplit) -> Vec<Vec<f32>> {
     let mut counts: BTreeMap<String, f64> = BTreeMap::new();
     for &item in &split.gallery {

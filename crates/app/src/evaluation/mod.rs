@@ -5,6 +5,7 @@
 mod biased_clicks;
 mod clicks;
 mod picture_files;
+mod picture_fit;
 mod pictures;
 mod predictions;
 mod search;
@@ -41,6 +42,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 pub use accrue_lab::CTR;
+pub use picture_fit::{Fitted, PictureFit, fit_pictures};
 pub use pictures::PICTURES;
 use predictions::Predicted;
 pub use search::SEARCH;

@@ -1,11 +1,12 @@
 //! EfficientNet in its Lite variants: inverted residual blocks without squeeze-and-excitation, ReLU6 throughout.
 //!
 //! In: a picture as floats, channels last. Out: the mean over the last map. A block widens each pixel by a 1 × 1
-//! convolution, convolves each channel with a filter of its own, and narrows each pixel again. The wide map would not fit
-//! into the second-level cache, so a block computes some rows of it at a time and keeps those that the next rows need.
+//! convolution, convolves each channel with a filter of its own, and narrows each pixel again. The wide map would not
+//! fit into the second-level cache, so a block computes some rows of it at a time and keeps those that the next rows
+//! need.
 //!
-//! Tan and Le, *EfficientNet: rethinking model scaling for convolutional neural networks* (2019), and its Lite variants;
-//! the padding is TensorFlow's "same".
+//! Tan and Le, *EfficientNet: rethinking model scaling for convolutional neural networks* (2019), and its Lite
+//! variants; the padding is TensorFlow's "same".
 
 use std::path::Path;
 
@@ -20,7 +21,8 @@ use crate::EncodeError;
 use crate::folder::unsupported;
 use crate::weights::WeightFile;
 
-/// Pixels of a strip, about: products then have rows enough, and a strip of the wide map stays in the second-level cache.
+/// Pixels of a strip, about: products then have rows enough, and a strip of the wide map stays in the second-level
+/// cache.
 const STRIP: usize = 192;
 
 /// The keys of `config.json` that are read.
@@ -269,7 +271,8 @@ struct WideRows<'a> {
 }
 
 impl WideRows<'_> {
-    /// The rows from one to another; neither number decreases within a map. What is there already is not computed again.
+    /// The rows from one to another; neither number decreases within a map. What is there already is not computed
+    /// again.
     fn move_to(&mut self, expand: &Linear, input: &[f32], width: usize, (from, to): (usize, usize)) -> &[f32] {
         let (inputs, row) = (expand.weight.n_rows(), width * expand.n_outputs());
         let (old_from, old_to) = self.from_to;

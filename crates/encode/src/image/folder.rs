@@ -1,8 +1,8 @@
 //! Where the pictures of a catalogue lie: what an item names becomes a file under one folder, or nothing.
 //!
-//! In: the `image` of an item: a path, or an address that begins with the one the folder stands for. Out: the file and its
-//! size. Nothing is downloaded, and no name leads out of the folder: not `..`, not a link, not an absolute path, which is
-//! read from the folder's top as in an address.
+//! In: the `image` of an item: a path, or an address that begins with the one the folder stands for. Out: the file
+//! and its size. Nothing is downloaded, and no name leads out of the folder: not `..`, not a link, not an absolute
+//! path, which is read from the folder's top as in an address.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -1,14 +1,16 @@
 //! Encoders of pictures: from a file to a vector of norm 1 whose cosines tell how alike two pictures are.
 //!
-//! In: a folder with `config.json`, which names the architecture, and `model.safetensors`; and pictures. Out: vectors with
-//! the same bits on any number of threads. Where no weights can be had, [`PIXELS`] compares small gray copies.
+//! In: a folder with `config.json`, which names the architecture, and `model.safetensors`; and pictures. Out: vectors
+//! with the same bits on any number of threads. Where no weights can be had, [`PIXELS`] compares small gray copies.
 //!
 //! An architecture is a file here behind [`ImageNetwork`], and a line in [`ARCHITECTURES`].
 
 mod efficientnet;
+mod fit;
 mod folder;
 mod picture;
 mod pixels;
+mod projection;
 mod resize;
 
 use std::fmt::Debug;
@@ -19,8 +21,10 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::fit::{MIN_PAIRS, fit_projection};
 pub use self::folder::{PictureFile, PictureFolder};
 pub use self::picture::{MAX_PICTURE_BYTES, MAX_PIXELS, Picture};
+pub use self::projection::Projection;
 use crate::folder::{read_json, unsupported};
 use crate::weights::WeightFile;
 use crate::{EncodeError, Space};
@@ -44,8 +48,8 @@ trait ImageNetwork: Debug + Send + Sync {
     fn features(&self, pixels: &[f32], scratch: &mut Scratch) -> Vec<f32>;
 }
 
-/// How a picture becomes the input of a network: the whole of it is stretched to a square, and each channel is `(value −
-/// mean) / std`, with values from 0 to 255.
+/// How a picture becomes the input of a network: the whole of it is stretched to a square, and each channel is
+/// `(value − mean) / std`, with values from 0 to 255.
 #[derive(Clone, Debug, PartialEq)]
 struct PictureInput {
     size: usize,
@@ -66,6 +70,8 @@ struct Scratch {
 #[derive(Debug)]
 pub struct ImageEncoder {
     network: Option<Box<dyn ImageNetwork>>,
+    /// What was fitted on the shop's own items.
+    projection: Option<Projection>,
     space: Space,
 }
 
@@ -76,7 +82,7 @@ impl ImageEncoder {
     /// If a file is missing, or holds what this build cannot use.
     pub fn open(name: &str) -> Result<Self, EncodeError> {
         if name == PIXELS {
-            return Ok(Self { network: None, space: Space::of(&[PIXELS.as_bytes()]) });
+            return Ok(Self { network: None, projection: None, space: Space::of(&[PIXELS.as_bytes()]) });
         }
         let folder = Path::new(name);
         let path = folder.join("config.json");
@@ -85,10 +91,12 @@ impl ImageEncoder {
         let input = PictureInput::read(&path, &config)?;
         let mut weights = WeightFile::open(&folder.join("model.safetensors"))?;
         let network = network(&path, &config, input, &mut weights)?;
-        let how = format!("{:?}", network.input());
+        let fitted = Projection::read(&path, &config, network.width())?;
+        let hash = fitted.as_ref().map_or(0, |(_, hash)| *hash);
+        let how = format!("{:?} {hash}", network.input());
         let space =
             Space::of(&[b"picture", config.to_string().as_bytes(), &weights.hash()?.to_le_bytes(), how.as_bytes()]);
-        Ok(Self { network: Some(network), space })
+        Ok(Self { network: Some(network), projection: fitted.map(|(projection, _)| projection), space })
     }
 
     /// Whether this is the encoder without weights.
@@ -98,7 +106,8 @@ impl ImageEncoder {
 
     /// Numbers in a vector.
     pub fn width(&self) -> usize {
-        self.network.as_ref().map_or(pixels::N_PIXELS, |network| network.width())
+        let of_network = self.network.as_ref().map_or(pixels::N_PIXELS, |network| network.width());
+        self.projection.as_ref().map_or(of_network, Projection::width)
     }
 
     /// The space of its vectors.
@@ -106,7 +115,7 @@ impl ImageEncoder {
         self.space
     }
 
-    /// What the network computes for a picture, before the division by the norm.
+    /// What the network computes for a picture, before a projection and the division by the norm.
     pub fn features(&self, picture: &Picture) -> Vec<f32> {
         self.features_with(picture, &mut Scratch::default())
     }
@@ -123,8 +132,8 @@ impl ImageEncoder {
         network.features(&pixels, scratch)
     }
 
-    /// The vectors of files, each with norm 1 or the fault of its file, on at most `threads` threads; the same bits on any
-    /// number of them.
+    /// The vectors of files, each with norm 1 or the fault of its file, on at most `threads` threads; the same bits
+    /// on any number of them.
     pub fn encode<P: AsRef<Path> + Sync>(&self, paths: &[P], threads: usize) -> Vec<Result<Vec<f32>, EncodeError>> {
         on_threads(paths, threads, |path, scratch| self.vector(path.as_ref(), scratch))
     }
@@ -134,17 +143,54 @@ impl ImageEncoder {
         on_threads(pictures, threads, |picture, scratch| self.features_with(picture, scratch))
     }
 
-    fn vector(&self, path: &Path, scratch: &mut Scratch) -> Result<Vec<f32>, EncodeError> {
-        let picture = Picture::open(path)?;
-        let mut vector = self.features_with(&picture, scratch);
+    /// The vector of a picture with these features, of norm 1; `None` if they are not finite, or all 0.
+    pub fn vector_of(&self, features: Vec<f32>) -> Option<Vec<f32>> {
+        let mut vector = match &self.projection {
+            Some(projection) => projection.apply(&features),
+            None => features,
+        };
         let norm = accrue_kernel::squared_norm(&vector).sqrt();
         if !(norm.is_finite() && norm > 0.0) {
-            let fault = "the encoder's weights give no usable vector for it; the encoder's folder is damaged".into();
-            return Err(EncodeError::Picture { path: path.into(), fault });
+            return None;
         }
         accrue_kernel::scale(1.0 / norm, &mut vector);
-        Ok(vector)
+        Some(vector)
     }
+
+    fn vector(&self, path: &Path, scratch: &mut Scratch) -> Result<Vec<f32>, EncodeError> {
+        let picture = Picture::open(path)?;
+        self.vector_of(self.features_with(&picture, scratch)).ok_or_else(|| {
+            let fault = "the encoder's weights give no usable vector for it; the encoder's folder is damaged".into();
+            EncodeError::Picture { path: path.into(), fault }
+        })
+    }
+}
+
+/// Writes the folder of an encoder with another projection: what `from` holds, the projection, and a `config.json` that
+/// names it.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn write_projected(from: &Path, to: &Path, projection: &Projection) -> Result<(), EncodeError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| EncodeError::Io { path, source }
+    };
+    let path = from.join("config.json");
+    let mut config: Value = read_json(&path)?;
+    std::fs::create_dir_all(to).map_err(io(to))?;
+    for name in ["model.safetensors", "LICENSE"] {
+        let source = from.join(name);
+        if source.is_file() && from != to {
+            std::fs::copy(&source, to.join(name)).map_err(io(&source))?;
+        }
+    }
+    let bytes =
+        projection.to_bytes().map_err(|fault| EncodeError::Weights { path: to.join(projection::FILE), fault })?;
+    std::fs::write(to.join(projection::FILE), bytes).map_err(io(to))?;
+    config["projection"] = serde_json::json!({ "width": projection.width() });
+    let text = serde_json::to_string_pretty(&config).map_err(|source| EncodeError::Json { path, source })?;
+    std::fs::write(to.join("config.json"), text + "\n").map_err(io(to))
 }
 
 /// Computes something of each input, on at most `threads` threads.

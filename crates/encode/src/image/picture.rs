@@ -1,8 +1,8 @@
 //! A picture: the pixels of a file.
 //!
-//! In: a JPEG, PNG or WebP file, recognised by its first bytes, whatever its name. Out: RGB bytes, upright as the file's
-//! orientation says, on white where it is transparent. Files that are too large, animated, cut off or damaged are refused
-//! with what is wrong and what was expected; nothing that a file holds ends the program.
+//! In: a JPEG, PNG or WebP file, recognised by its first bytes, whatever its name. Out: RGB bytes, upright as the
+//! file's orientation says, on white where it is transparent. Files that are too large, animated, cut off or damaged
+//! are refused with what is wrong and what was expected; nothing that a file holds ends the program.
 
 use std::io::{Cursor, Read as _};
 use std::panic::catch_unwind;
@@ -57,7 +57,8 @@ impl Picture {
         if bytes.len() as u64 > MAX_PICTURE_BYTES {
             return Err(format!("the file has more than {MAX_PICTURE_BYTES} bytes, which is the limit"));
         }
-        // Decoders are other people's code and read what strangers upload: if one panics, its picture is lost and no more.
+        // Decoders are other people's code and read what strangers upload: if one panics, its picture is lost and no
+        // more.
         catch_unwind(|| decoded(bytes)).unwrap_or_else(|_| Err("damaged: its decoder failed".into()))
     }
 }

@@ -1,7 +1,7 @@
 //! An encoder of pictures without weights: a small gray copy with its mean taken off.
 //!
-//! In: a picture. Out: 30 × 40 brightnesses. It knows shapes in front of a plain background and no things: a shoe on its
-//! side is no longer a shoe. It stands in where no weights can be had.
+//! In: a picture. Out: 30 × 40 brightnesses. It knows shapes in front of a plain background and no things: a shoe on
+//! its side is no longer a shoe. It stands in where no weights can be had.
 
 use super::picture::Picture;
 use super::resize::stretched;

@@ -1,8 +1,8 @@
 //! Stretches a picture to the size that a network reads.
 //!
-//! In: RGB bytes. Out: floats, each the weighted mean of the pixels under a triangle that is as wide as an output pixel, or
-//! as an input pixel where those are larger; the ratio of the sides is not kept. This is the rule of Pillow's `BILINEAR`
-//! without its rounding to bytes after each direction.
+//! In: RGB bytes. Out: floats, each the weighted mean of the pixels under a triangle that is as wide as an output
+//! pixel, or as an input pixel where those are larger; the ratio of the sides is not kept. This is the rule of
+//! Pillow's `BILINEAR` without its rounding to bytes after each direction.
 
 use super::picture::Picture;
 

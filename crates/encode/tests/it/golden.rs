@@ -2,8 +2,8 @@
 //!
 //! `ACCRUE_ENCODERS` names a folder with `minilm` and `e5` (folders of encoders) and `golden-minilm.jsonl`,
 //! `golden-e5.jsonl`: lines `{text, ids, vector}`, computed by another implementation. For pictures it has
-//! `efficientnet-lite0`, and `golden-efficientnet-lite0.jsonl` with lines `{product_id, features_16, l2_norm}` for the files
-//! `images/PRODUCT_ID.jpg`.
+//! `efficientnet-lite0`, and `golden-efficientnet-lite0.jsonl` with lines `{product_id, features_16, l2_norm}` for
+//! the files `images/PRODUCT_ID.jpg`.
 
 use std::path::PathBuf;
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use accrue_encode::{HASHED, ImageEncoder, ItemEncoder, ItemEncoderSettings, ItemInput, PIXELS, Picture};
+use accrue_encode::{
+    HASHED, ImageEncoder, ItemEncoder, ItemEncoderSettings, ItemInput, PIXELS, Picture, fit_projection, write_projected,
+};
 use accrue_event::Item;
 use accrue_kernel::Draws;
 use image::{ExtendedColorType, ImageEncoder as _, Rgb, RgbImage, Rgba, RgbaImage};
@@ -10,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::folder::{Tensors, write_tensors};
 
-/// A small network with every kind of block: without expansion, both filter sizes and strides, with and without residual.
+/// A small network with every kind of block: without expansion, both filter sizes and strides, with and without
+/// residual.
 const BLOCKS: [(usize, usize, usize, usize, usize); 5] =
     [(3, 1, 8, 8, 4), (3, 2, 4, 20, 6), (5, 1, 6, 36, 6), (5, 2, 6, 17, 10), (5, 1, 10, 40, 10)];
 const SIZE: usize = 37;
@@ -389,4 +392,29 @@ fn a_changed_picture_is_noticed_by_its_name_and_size() {
     assert_eq!(encoder.input(&item).unwrap().hash, with);
     std::fs::copy(dir.path().join("b.jpg"), dir.path().join("late.png")).unwrap();
     assert_ne!(encoder.input(&item).unwrap().hash, with);
+}
+
+#[test]
+fn a_fitted_projection_is_part_of_a_folder_and_makes_a_space_of_its_own() {
+    let folder = ImageFolder::random(4);
+    let (dir, shop) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    folder.write(dir.path());
+    let plain = ImageEncoder::open(dir.path().to_str().unwrap()).unwrap();
+    let pictures: Vec<Picture> = (0..120).map(|n| formula(20 + n % 7, 30 + n % 11)).collect();
+    let features = plain.features_of(&pictures, 2);
+    let titles: Vec<String> = (0..120).map(|n| format!("mug {}", n % 7)).collect();
+    let titles: Vec<&str> = titles.iter().map(|title| &**title).collect();
+    let projection = fit_projection(&features, &titles, 5).unwrap();
+    write_projected(dir.path(), shop.path(), &projection).unwrap();
+    let fitted = ImageEncoder::open(shop.path().to_str().unwrap()).unwrap();
+    assert_eq!((plain.width(), fitted.width()), (WIDTH, 5));
+    assert_ne!(plain.space(), fitted.space());
+    assert_eq!(fitted.features(&pictures[0]), features[0], "the features are those of the network");
+    let vector = fitted.vector_of(features[3].clone()).unwrap();
+    let (direct, norm) =
+        (projection.apply(&features[3]), projection.apply(&features[3]).iter().map(|x| x * x).sum::<f32>().sqrt());
+    assert!(vector.iter().zip(&direct).all(|(a, b)| (a - b / norm).abs() < 1e-6));
+    std::fs::write(shop.path().join("projection.safetensors"), "nothing").unwrap();
+    let error = ImageEncoder::open(shop.path().to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("projection.safetensors"), "{error}");
 }

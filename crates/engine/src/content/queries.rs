@@ -1,8 +1,8 @@
 //! Vectors of queries: computed by a few threads of their own, remembered, and waited for only so long.
 //!
-//! In: the text of a query. Out: its vector, or why a search goes without it. A search hands its text to the threads and
-//! waits; equal texts are encoded once, also while several searches wait for one. A vector that comes too late for its
-//! search is remembered for the next one. What is remembered is bounded by a number of texts.
+//! In: the text of a query. Out: its vector, or why a search goes without it. A search hands its text to the threads
+//! and waits; equal texts are encoded once, also while several searches wait for one. A vector that comes too late
+//! for its search is remembered for the next one. What is remembered is bounded by a number of texts.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -21,7 +21,8 @@ const MAX_WAITING: usize = 64;
 const KNOWN: f32 = 0.5;
 /// Neighbours of a query, at most.
 const MAX_NEAR: usize = 8;
-/// How similar they are at least: as [`SimilarSettings`] measure it, with the mean over the queries that are remembered.
+/// How similar they are at least: as [`SimilarSettings`] measure it, with the mean over the queries that are
+/// remembered.
 const NEAR: f32 = 0.6;
 
 /// What became of a text: its vector, or why there is none.
@@ -50,8 +51,8 @@ struct State {
     is_closing: bool,
 }
 
-/// Texts in two generations: when the younger one is full it becomes the older one, whose texts are forgotten. A text that is
-/// asked for again is young again. So the texts in use stay, and nothing has to be ordered.
+/// Texts in two generations: when the younger one is full it becomes the older one, whose texts are forgotten. A text
+/// that is asked for again is young again. So the texts in use stay, and nothing has to be ordered.
 #[derive(Default)]
 struct Remembered {
     capacity: usize,
@@ -142,8 +143,8 @@ impl QueryVectors {
         Err(Degraded::LateEncoder)
     }
 
-    /// The remembered queries that mean nearly the same as the one with this vector, itself left out, nearest first, with
-    /// their similarities from 0 to 1.
+    /// The remembered queries that mean nearly the same as the one with this vector, itself left out, nearest first,
+    /// with their similarities from 0 to 1.
     pub fn near(&self, vector: &Arc<QueryVector>) -> Vec<(Arc<str>, f32)> {
         let remembered = self.remembered.load();
         let others = remembered.iter().filter(|(_, other)| !Arc::ptr_eq(other, vector) && other.space == vector.space);

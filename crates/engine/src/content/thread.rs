@@ -1,11 +1,12 @@
 //! The encoder's thread: gives new and changed items their vectors.
 //!
-//! In: the numbers of items whose texts may have changed, from the writer. Out: records, through the writer's queue. What
-//! an encoder computed is in the log from then on, so nothing else ever needs the encoder. Items that were posted while
-//! the server runs come before the rest of the catalogue, which is encoded from the first item to the last after a start
-//! with a new encoder. An encoder that cannot be opened is tried again after increasing waits; items are served meanwhile
-//! without vectors, or with those that they have. An item whose picture is not in the folder is encoded without it, and
-//! looked at again every minute: a shop may post the product before it copies the picture.
+//! In: the numbers of items whose texts may have changed, from the writer. Out: records, through the writer's queue.
+//! What an encoder computed is in the log from then on, so nothing else ever needs the encoder. Items that were
+//! posted while the server runs come before the rest of the catalogue, which is encoded from the first item to the
+//! last after a start with a new encoder. An encoder that cannot be opened is tried again after increasing waits;
+//! items are served meanwhile without vectors, or with those that they have. An item whose picture is not in the
+//! folder is encoded without it, and looked at again every minute: a shop may post the product before it copies the
+//! picture.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
@@ -158,7 +159,8 @@ impl EncoderThread {
         }
     }
 
-    /// The next items that have no vector in the space for what is known of them now: those that changed, then the rest.
+    /// The next items that have no vector in the space for what is known of them now: those that changed, then the
+    /// rest.
     fn next_batch(&mut self, encoder: &ItemEncoder) -> Vec<ItemInput> {
         let space = encoder.space().0;
         let most = if encoder.reads_pictures() { BATCH_WITH_PICTURES } else { BATCH };
