@@ -80,9 +80,14 @@ impl Writer {
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
-                    let choice = shared.recent_searches.choice(&checked.event, &facts);
                     let body = self.admit(checked, sender, arrival, &facts, group);
-                    let choice = choice.filter(|_| matches!(body, Body::Event(_)));
+                    // An event without effect teaches nothing, and one without its search text nothing about searches.
+                    let choice = match &body {
+                        Body::Event(checked) if checked.event.query.is_some() => {
+                            shared.recent_searches.choice(&checked.event, &facts)
+                        }
+                        _ => None,
+                    };
                     bodies.push(body);
                     bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
                 }
