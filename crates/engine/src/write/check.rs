@@ -315,6 +315,7 @@ impl Writer {
         if refusals.is_empty() {
             return Ok(0);
         }
+        let n_before = outcome.refused_again.len();
         let known = self.log.find_refusals(refusals.iter().map(|(_, refusal)| refusal.id))?;
         for ((index, refusal), known) in refusals.into_iter().zip(known) {
             let Refusal { id, kind, rejection: Rejection { reason, detail }, raw } = refusal;
@@ -326,7 +327,7 @@ impl Writer {
                 bodies.push(Body::Quarantined { id, kind, reason: reason.code().into(), detail, raw });
             }
         }
-        Ok(outcome.refused_again.len() as u64)
+        Ok((outcome.refused_again.len() - n_before) as u64)
     }
 
     /// What the log has of the event at `offset`.
