@@ -189,9 +189,7 @@ fn sessions_beyond_those_of_a_query_do_not_teach_the_order_of_searches() {
     let chosen = search("r1")[3].id.clone();
     let click = |n: usize| {
         let (at, item) = (1_760_000_000_000_u64 + n as u64, &chosen);
-        format!(
-            r#"{{"id":"c{n}","type":"click","session":"s{n}","item":"{item}","at":{at},"recommendation_id":"r1"}}"#
-        )
+        format!(r#"{{"id":"c{n}","type":"click","session":"s{n}","item":"{item}","at":{at},"recommendation_id":"r1"}}"#)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let from = web(Some(IpAddr::from([203, 0, 113, 9])));
