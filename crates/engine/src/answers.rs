@@ -74,12 +74,13 @@ impl Engine {
         let first_position = request.offset;
         let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
         let mut request = request;
-        let is_inline = request.events.is_some();
         if let Some((visit, scene)) = &visit {
             request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
         }
         let asked = what_if::asked(&request);
         let answered = self.answer(&self.running(), id, &visitor, |shop, treatment| {
+            // What an arm changes about a page is no part of the request, so such a page cannot be made again.
+            let asked = asked.filter(|_| treatment.part().is_none() && treatment.diversity().is_none());
             let request = RecommendRequest {
                 visitor: visitor.clone(),
                 part: request.part.or(treatment.part()),
@@ -90,9 +91,9 @@ impl Engine {
             };
             let (answer, work) = shop.recommend_measured(&request);
             self.inner.pages.add(&work);
-            Ok(answer)
+            Ok((answer, asked))
         })?;
-        let Answered { answer, arm } = &answered;
+        let Answered { answer: (answer, asked), arm } = answered;
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         if let Some((visit, scene)) = &visit {
             let items = answer.items.iter().map(|item| item.id.clone());
@@ -101,11 +102,18 @@ impl Engine {
         self.record(id, || Served {
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
-            // A page of an inline history cannot be made again.
-            asked: if is_inline { Box::default() } else { asked.to_record() },
-            ..served(id, Page::Recommend, &visitor, first_position, arm, (answer.version, answer.offset), &answer.items)
+            asked: asked.map(|asked| asked.to_record()).unwrap_or_default(),
+            ..served(
+                id,
+                Page::Recommend,
+                &visitor,
+                first_position,
+                &arm,
+                (answer.version, answer.offset),
+                &answer.items,
+            )
         });
-        Ok(answered)
+        Ok(Answered { answer, arm })
     }
 
     /// Begins a search: its query is read, and where searches compare vectors and this one is not known, it is being

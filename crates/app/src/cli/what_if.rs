@@ -77,7 +77,6 @@ struct Report {
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let proposal = read(&arguments.settings)?;
-    proposal.check(&config.engine).with_context(|| arguments.settings.display().to_string())?;
     let mut log = LogReader::open(&config.data)?;
     let offset = log.end().0;
     let answers = Answers::read(&mut log, arguments.window, arguments.answers as usize)?;
@@ -87,7 +86,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let mut kept: Vec<Kept> = answers.sample.into_elements().collect();
     kept.sort_by_key(|kept| kept.asked.offset);
     let asked: Vec<AskedAgain> = kept.iter().map(|kept| kept.asked.clone()).collect();
-    let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {})?;
+    let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {});
+    let made = made.with_context(|| arguments.settings.display().to_string())?;
     let n_kept = kept.len();
     let pages = pages(kept, made);
     let n_unreadable = n_recorded_otherwise + (n_kept - pages.len()) as u64;
