@@ -233,6 +233,47 @@ impl Turns {
     }
 }
 
+/// The turn of a request. Its handler gives it up while it waits for something else than a core.
+#[derive(Clone)]
+pub(super) struct HeldTurn {
+    turns: Arc<Turns>,
+    claim: Claim,
+    held: Arc<Mutex<Held>>,
+}
+
+struct Held {
+    turn: Option<Turn>,
+    /// How long the turns before it lasted.
+    lasted: Duration,
+}
+
+impl HeldTurn {
+    /// Waits for a turn, as [`Turns::take`] does.
+    pub(super) async fn take(turns: &Arc<Turns>, claim: Claim) -> Option<Self> {
+        let turn = Some(turns.take(claim).await?);
+        let held = Arc::new(Mutex::new(Held { turn, lasted: Duration::ZERO }));
+        Some(Self { turns: Arc::clone(turns), claim, held })
+    }
+
+    /// Waits without the turn, which others have meanwhile, and then for the next one; `false` if that takes too long.
+    pub(super) async fn wait_without(&self, wait: impl Future<Output = ()>) -> bool {
+        self.end();
+        wait.await;
+        let turn = self.turns.take(self.claim).await;
+        let has_turn = turn.is_some();
+        self.held.lock().turn = turn;
+        has_turn
+    }
+
+    /// Gives the turn up. Returns how long this request has had one.
+    pub(super) fn end(&self) -> Duration {
+        let mut held = self.held.lock();
+        let turn = held.turn.take();
+        held.lasted += turn.as_ref().map_or(Duration::ZERO, Turn::lasted);
+        held.lasted
+    }
+}
+
 /// Takes a page that no longer waits out of the queue.
 struct Leaves<'t> {
     turns: &'t Turns,
@@ -391,6 +432,23 @@ mod tests {
         assert_eq!(queue.used.len(), MAX_CALLERS);
         queue.charge(Payer::Key(0), took, start + Duration::from_secs(60));
         assert_eq!(queue.used.len(), 1);
+    }
+
+    #[test]
+    fn others_are_served_while_a_request_waits_without_its_turn() {
+        runtime().block_on(async {
+            let turns = Turns::new(1);
+            let held = HeldTurn::take(&turns, claim(None, 1.0, 0.0)).await.unwrap();
+            let is_back = held
+                .wait_without(async {
+                    let other = tokio::time::timeout(Duration::from_secs(60), turns.take(claim(None, 1.0, 0.0))).await;
+                    assert!(other.unwrap().is_some(), "the turn is free");
+                })
+                .await;
+            assert!(is_back && turns.queue.lock().free == 0);
+            held.end();
+            assert_eq!(turns.queue.lock().free, 1);
+        });
     }
 
     #[test]
