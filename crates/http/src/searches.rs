@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_person_typed_is_told_to_nobody_and_gone_when_a_person_is_forgotten() {
+    fn what_one_person_typed_is_not_listed_and_everything_goes_when_a_person_is_forgotten() {
         let counts = SearchCounts::default();
         (0..50).for_each(|_| counts.add("my own name", Some(1), true, 0));
         counts.add("my own name", Some(2), true, 0);
@@ -253,7 +253,10 @@ mod tests {
         (3..5).for_each(|visitor| counts.add("red mug", Some(visitor), true, 0));
         counts.add("red mug", None, false, 0);
         let told = |n_erasures| counts.most(9, n_erasures, |count| count.n_without);
-        assert_eq!(told(0).iter().map(|(words, count)| (&**words, count.n_without)).collect::<Vec<_>>(), [("red mug", 2)]);
+        assert_eq!(
+            told(0).iter().map(|(words, count)| (&**words, count.n_without)).collect::<Vec<_>>(),
+            [("red mug", 2)]
+        );
         assert!(told(1).is_empty(), "an erasure began");
         (3..6).for_each(|visitor| counts.add("red mug", Some(visitor), true, 1));
         assert_eq!(told(1).len(), 1);

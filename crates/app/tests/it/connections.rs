@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use accrue_http::HttpSettings;
 use serde_json::json;
 
-use super::http::{Answer, Shop, until};
+use super::http::{Answer, Shop, wait_until};
 
 #[test]
 fn a_busy_server_says_so_and_probes_still_answer() {
@@ -63,7 +63,7 @@ fn large_bodies_that_stopped_arriving_make_room() {
         std::thread::sleep(Duration::from_millis(700));
     }
     // Until then both places are taken.
-    until("the slowest body makes room", || shop.send("POST", "/v1/events", &[], large.as_bytes()).status == 200);
+    wait_until("the slowest body makes room", || shop.send("POST", "/v1/events", &[], large.as_bytes()).status == 200);
     Answer::read(&mut slow[0]).problem(503, "overloaded");
 }
 
@@ -129,7 +129,7 @@ fn an_answer_that_is_not_read_has_a_time_limit() {
             break;
         }
     }
-    until("only the connection of the scrape is open", || shop.n_connections() == 1);
+    wait_until("only the connection of the scrape is open", || shop.n_connections() == 1);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn when_every_connection_works_probes_have_a_reserve() {
     refused.problem(503, "overloaded");
     assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
     assert_eq!(shop.get("/healthz").status, 200);
-    until("one of them makes room", || shop.get("/v1/trending").status == 200);
+    wait_until("one of them makes room", || shop.get("/v1/trending").status == 200);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use accrue_http::{HttpSettings, Key, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop, until};
+use crate::http::{Answer, Shop, wait_until};
 
 const READ_KEY: &str = "read-key-0123456789";
 const WRITE_KEY: &str = "write-key-0123456789";
@@ -338,7 +338,7 @@ fn looking_at_a_page_in_the_playground_leaves_no_record() {
         let search = shop.engine.start_search(request).unwrap();
         shop.engine.preview_search(search).unwrap().total
     };
-    until("the catalogue is indexed", || found() >= 3);
+    wait_until("the catalogue is indexed", || found() >= 3);
     let before = shop.engine.status().log_end;
     for path in ["/console/playground?user=u1&b_scene=home", "/console/playground?user=u1&q=mug"] {
         let page = shop.get(path);

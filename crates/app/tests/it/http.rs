@@ -20,7 +20,7 @@ pub(super) const WEB_KEY: &str = "web-key-0123456789";
 pub(super) const SHOP_ORIGIN: &str = "https://shop.example";
 
 /// Waits until something is so; a minute is enough on any machine.
-pub(super) fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(super) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < deadline, "not within a minute: {what}");

@@ -70,18 +70,15 @@ fn a_search_that_began_before_an_erasure_ended_names_the_items_that_it_found() {
     let (dir, config) = (tempfile::tempdir().unwrap(), Config::default());
     let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
     // Ann's events are the first to name the items. Without them the items have other indices.
-    let view = |n: usize| {
-        format!(r#"{{"id":"v{n}","type":"view","user":"ann","item":"i{}","at":1760000000000}}"#, 4 - n)
-    };
+    let view =
+        |n: usize| format!(r#"{{"id":"v{n}","type":"view","user":"ann","item":"i{}","at":1760000000000}}"#, 4 - n);
     engine.ingest(batch((0..5).map(view))).unwrap();
     let words = ["teapot", "lamp", "notebook", "scarf", "chair"];
-    let item = |(n, word): (usize, &&str)| {
-        serde_json::from_str(&format!(r#"{{"id":"i{n}","title":"{word}"}}"#)).unwrap()
-    };
+    let item =
+        |(n, word): (usize, &&str)| serde_json::from_str(&format!(r#"{{"id":"i{n}","title":"{word}"}}"#)).unwrap();
     engine.put_items_blocking(words.iter().enumerate().map(item).collect(), false).unwrap();
-    let start = |word: &str| {
-        engine.start_search(SearchRequest { query: word.into(), ..SearchRequest::default() }).unwrap()
-    };
+    let start =
+        |word: &str| engine.start_search(SearchRequest { query: word.into(), ..SearchRequest::default() }).unwrap();
     let hits = |search| engine.preview_search(search).unwrap().hits;
     until("the items are indexed", || words.iter().all(|word| hits(start(word)).len() == 1));
     let started: Vec<_> = words.iter().map(|word| start(word)).collect();

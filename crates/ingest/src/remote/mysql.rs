@@ -15,7 +15,9 @@ use sqlx::{
 };
 use tokio::runtime::Runtime;
 
-use super::sql::{ColumnKind, CursorQuery, CursorValue, Database, OpenTransactions, OPTIONS, Row, Table, Wanted, timeout, within};
+use super::sql::{
+    ColumnKind, CursorQuery, CursorValue, Database, OPTIONS, OpenTransactions, Row, Table, Wanted, timeout, within,
+};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
 
 /// What every session begins with.
@@ -258,8 +260,7 @@ mod tests {
     #[test]
     fn types_are_told_apart_by_their_whole_names() {
         let kinds = ["BIGINT UNSIGNED", "DATE", "TIMESTAMP", "VARCHAR", "GEOMETRY"].map(kind_of);
-        let expected =
-            [ColumnKind::Number, ColumnKind::Time, ColumnKind::Time, ColumnKind::Text, ColumnKind::Other];
+        let expected = [ColumnKind::Number, ColumnKind::Time, ColumnKind::Time, ColumnKind::Text, ColumnKind::Other];
         assert_eq!(kinds, expected);
     }
 

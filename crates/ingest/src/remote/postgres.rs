@@ -11,7 +11,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _};
 use tokio::runtime::Runtime;
 
-use super::sql::{ColumnKind, CursorQuery, CursorValue, Database, OpenTransactions, OPTIONS, Row, Table, Wanted, timeout, within};
+use super::sql::{
+    ColumnKind, CursorQuery, CursorValue, Database, OPTIONS, OpenTransactions, Row, Table, Wanted, timeout, within,
+};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
 
 /// What every session begins with.
@@ -145,8 +147,7 @@ mod tests {
     #[test]
     fn a_range_of_days_is_no_time() {
         let kinds = ["date", "daterange", "timestamp with time zone", "bigint", "uuid"].map(kind_of);
-        let expected =
-            [ColumnKind::Time, ColumnKind::Other, ColumnKind::Time, ColumnKind::Number, ColumnKind::Other];
+        let expected = [ColumnKind::Time, ColumnKind::Other, ColumnKind::Time, ColumnKind::Number, ColumnKind::Other];
         assert_eq!(kinds, expected);
     }
 }

@@ -148,7 +148,12 @@ impl FollowedSource {
     }
 
     /// Checks what the source has, from its beginning to its end; nothing is written.
-    pub fn check(&self, sink: &mut dyn Sink, summary: &mut Summary, reporter: &Reporter<'_>) -> Result<Ended, FollowError> {
+    pub fn check(
+        &self,
+        sink: &mut dyn Sink,
+        summary: &mut Summary,
+        reporter: &Reporter<'_>,
+    ) -> Result<Ended, FollowError> {
         let mut failure = None;
         let mut take = |portion: Portion| {
             summary.skip(portion.batch.n_skipped);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use accrue_engine::{Engine, EngineError};
 use accrue_ingest::remote::RemoteSettings;
 
-use super::follow::{Reporter, Ended, FollowError, FollowedSource, Until, mapping_of, pause};
+use super::follow::{Ended, FollowError, FollowedSource, Reporter, Until, mapping_of, pause};
 use super::summary::Summary;
 use crate::cli::problem::Problem;
 use crate::config::SourceConfig;

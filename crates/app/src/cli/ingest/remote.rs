@@ -8,7 +8,7 @@ use accrue_ingest::remote::RemoteSettings;
 use accrue_store::StoreError;
 
 use super::dry_run::DryRun;
-use super::follow::{Reporter, Ended, FollowError, FollowedSource, Until, mapping_of};
+use super::follow::{Ended, FollowError, FollowedSource, Reporter, Until, mapping_of};
 use super::summary::Summary;
 use super::{Arguments, Sink as _, kind_of, learn};
 use crate::cli::output::Output;

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::database::{ColumnKind, CursorQuery, CursorValue, Database, OpenTransactions, OPTIONS, Row, Wanted, timeout, within};
+pub(super) use self::database::{
+    ColumnKind, CursorQuery, CursorValue, Database, OPTIONS, OpenTransactions, Row, Wanted, timeout, within,
+};
 use super::records::{Place, Records};
 use super::{MAX_BYTES, Portion, RemoteError, RemoteSettings, RemoteSource};
 use crate::entry::Batch;
@@ -210,8 +212,7 @@ impl<D: Database> Table<D> {
     /// Makes the newest cursor the goal if no transaction can add a row before it any more.
     fn settle(&mut self) -> Result<bool, RemoteError> {
         let Some(newest) = &mut self.newest else { return Ok(false) };
-        let is_time =
-            newest.cursor.first().is_some_and(|value| self.database.kind_of(&value.kind) == ColumnKind::Time);
+        let is_time = newest.cursor.first().is_some_and(|value| self.database.kind_of(&value.kind) == ColumnKind::Time);
         let settle = self.wanted.settle.unwrap_or(if is_time { SETTLE_TIME } else { SETTLE_NUMBER });
         if newest.seen_at.elapsed() < settle {
             return Ok(false);
