@@ -71,6 +71,7 @@ impl Proposal {
     /// The first fault.
     pub fn check(&self, config: &Config, facts: &Facts) -> Result<(), ProposalError> {
         let scenes = self.scenes_over(ReadScenes::written_in_force(&config.scene, facts))?;
+        scenes.check_types(|own| config.check.types.contains_key(own)).map_err(scene_fault)?;
         scenes.check_models(&config.models()).map_err(scene_fault)?;
         Rules::read(self.rule.as_deref().unwrap_or_default())?;
         match self.part.and_then(|part| Some((part.name(), config.models().switched_off(part)?))) {

@@ -709,6 +709,13 @@ impl Facts {
         Some((other, self.products.parent(product) == Some(other)))
     }
 
+    /// The product that the item is a variant of, if the shop has described it.
+    pub fn product_entry(&self, variant: ItemIdx) -> Option<&CatalogueEntry> {
+        let parent = self.products.parent(self.products.of(variant)?)?;
+        let entry = self.entry(parent).filter(|entry| parent != variant && entry.described)?;
+        Some(entry)
+    }
+
     /// A field of the whole catalogue. It is made when it is first asked for.
     pub fn column(&self, field: &ColumnField) -> Arc<Column> {
         self.columns.get(field, &self.catalogue)

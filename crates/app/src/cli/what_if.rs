@@ -2,7 +2,7 @@
 //! a running server.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accrue_engine::{AskedAgain, MadeAgain, Proposal, make_again};
@@ -107,7 +107,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     Ok(if report.report.clicks.is_estimated() { Exit::Success } else { Exit::Refused })
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<Proposal> {
+fn read(path: &Path) -> anyhow::Result<Proposal> {
     let text = read_text(path).with_context(|| path.display().to_string())?;
     let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
     if let Some(learned) = ["model", "learn"].iter().find(|section| table.contains_key(**section)) {
