@@ -223,7 +223,7 @@ impl DiversitySettings {
 /// Places that caps count together where the scene does not say it.
 const PER: usize = 10;
 /// What an impression lowers a score by where the scene does not say it: its probability by a third.
-const TIRED: f32 = 0.4;
+const DEFAULT_STRENGTH: f32 = 0.4;
 
 impl CapsSettings {
     fn read(&self) -> Result<Option<Caps>, SettingFault> {
@@ -239,7 +239,7 @@ impl CapsSettings {
 
 impl FatigueSettings {
     fn read(&self) -> Result<Option<Fatigue>, SettingFault> {
-        let strength = self.strength.unwrap_or(TIRED);
+        let strength = self.strength.unwrap_or(DEFAULT_STRENGTH);
         SettingFault::check("strength", strength, 0.0..=5.0)?;
         SettingFault::check("after", self.after.unwrap_or(1), 1..=1_000)?;
         Ok(self.after.map(|after| Fatigue { after, strength }))
