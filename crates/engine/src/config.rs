@@ -238,6 +238,7 @@ impl Config {
         self.content.validate().map_err(|fault| fault.within("content"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
         let scenes = Scenes::read(&self.scene).map_err(|fault| fault.within("scene"))?;
+        scenes.check_types(|own| self.check.types.contains_key(own)).map_err(|fault| fault.within("scene"))?;
         scenes.check_models(&self.models()).map_err(|fault| fault.within("scene"))?;
         self.models().validate()
     }

@@ -34,7 +34,7 @@ pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
     Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
-    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder,
+    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
@@ -60,3 +60,7 @@ pub use settings::{
 pub use shop_rule::{RuleAction, ShopRule};
 pub use time::{DAY_MS, Timestamp};
 pub use tree::{Mismatch, MismatchKind, Tree};
+
+/// A text that is mostly short: an id, a field of an event. Up to 24 bytes lie in the value itself, so that most events
+/// are read, checked, learned from and dropped without memory for each of their texts. It is stored as any text is.
+pub use compact_str::CompactString as Text;

@@ -30,7 +30,7 @@ const MAX_EVENTS: usize = 1000;
 const MAX_REQUESTS: usize = 100;
 
 /// Reads `keep`, `drop`, or `drop:` with the types of events whose items are left out.
-fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem> {
+pub(super) fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem> {
     let types = match text.map(str::trim) {
         None | Some("") => return Ok(Seen::AsScene),
         Some("keep") => return Ok(Seen::Keep),

@@ -45,8 +45,8 @@ pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
 pub use search_ranking::{
-    FEATURES, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking, feature_row,
-    is_search_choice,
+    HitFeature, MAX_FEATURE, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking,
+    feature_row, is_search_choice,
 };
 pub use searches::{Chosen, Searches};
 pub use served::{Assignment, Page, Served};

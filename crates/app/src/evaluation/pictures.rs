@@ -112,7 +112,10 @@ fn image_vectors(
 ) -> anyhow::Result<ImageVectors> {
     let started = Instant::now();
     let encoder = ImageEncoder::open(&asked.encoder)?;
-    ensure!(!(is_fitted && encoder.is_pixels()), "a projection is fitted on an encoder with weights; name one with encoder=DIR");
+    ensure!(
+        !(is_fitted && encoder.is_pixels()),
+        "a projection is fitted on an encoder with weights; name one with encoder=DIR"
+    );
     let others: &[usize] = if is_fitted { &split.others } else { &[] };
     let wanted = wanted(ids, &[&split.queries, &split.gallery, others]);
     let mut features = features(&encoder, files, &wanted, ids.len(), &|done| progress(done, "the pictures"))?;
@@ -255,9 +258,9 @@ mod tests {
 
     /// A PNG of one transparent pixel.
     const PIXEL: [u8; 67] = [
-        0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 0x0D, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1, 0, 0, 0, 1, 8,
-        6, 0, 0, 0, 0x1F, 0x15, 0xC4, 0x89, 0, 0, 0, 0x0A, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9C, 0x63, 0, 1, 0, 0, 5, 0, 1,
-        0x0D, 0x0A, 0x2D, 0xB4, 0, 0, 0, 0, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
+        0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 0x0D, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1, 0, 0, 0, 1,
+        8, 6, 0, 0, 0, 0x1F, 0x15, 0xC4, 0x89, 0, 0, 0, 0x0A, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9C, 0x63, 0, 1, 0, 0, 5,
+        0, 1, 0x0D, 0x0A, 0x2D, 0xB4, 0, 0, 0, 0, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
     ];
 
     /// 3,050 items of two kinds with a picture, and one without.
@@ -277,11 +280,7 @@ mod tests {
         Request {
             protocol: PICTURES.into(),
             items: Some(items),
-            settings: vec![
-                pair("images", images.to_str().unwrap()),
-                pair("encoder", "pixels"),
-                pair("labels", "kind"),
-            ],
+            settings: vec![pair("images", images.to_str().unwrap()), pair("encoder", "pixels"), pair("labels", "kind")],
             ..Request::default()
         }
     }
@@ -300,7 +299,10 @@ mod tests {
         let image = run(&request, "image").unwrap();
         let precision = image["metrics"]["kind"].as_f64().unwrap();
         assert!((0.3..0.7).contains(&precision), "equal pictures: {precision}");
-        assert_eq!((&image["n_eval"], &image["n_gallery"], &image["n_others"]), (&json!(500), &json!(2_500), &json!(50)));
+        assert_eq!(
+            (&image["n_eval"], &image["n_gallery"], &image["n_others"]),
+            (&json!(500), &json!(2_500), &json!(50))
+        );
         assert_eq!(image["main_metric"], "kind");
     }
 

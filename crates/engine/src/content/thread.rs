@@ -63,6 +63,7 @@ impl EncoderThread {
             (status.state, status.encoder) = (ContentState::Opening, config.encoder.clone());
             let pictures = PictureStatus { encoder: config.image_encoder.clone(), ..PictureStatus::default() };
             status.pictures = Some(pictures).filter(|pictures| !pictures.encoder.is_empty());
+            status.waiting = u64::from(n_items);
         }
         let (changed, missing) = (VecDeque::new(), BTreeSet::new());
         Self { config, shared, jobs, changed, rest: 0..n_items, missing, looked: Instant::now() }

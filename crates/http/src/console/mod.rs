@@ -74,7 +74,7 @@ const EDIT: [Scope; 2] = [Scope::Read, Scope::Write];
 const OPERATE: [Scope; 2] = [Scope::Admin, Scope::Admin];
 
 /// All pages, in the order of the menu: what a key needs to see each and to act on it is what the calls behind it need.
-static PAGES: [Page; 10] = [
+static PAGES: &[Page] = &[
     Page::new(ROOT, |texts| texts.overview, LOOK, icons::OVERVIEW, pages::overview::routes),
     Page::new("/console/quality", |texts| texts.quality, LOOK, icons::QUALITY, pages::quality::routes),
     Page::new("/console/playground", |texts| texts.playground, LOOK, icons::PLAYGROUND, pages::playground::routes)

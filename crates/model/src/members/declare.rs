@@ -37,6 +37,14 @@ macro_rules! members {
                 }
             }
 
+            /// Whether it proposes candidates. What does not retrieve only scores.
+            pub fn retrieves(self) -> bool {
+                match self {
+                    Part::Blend => false,
+                    $(Part::$member => <$member as Member>::RETRIEVES,)+
+                }
+            }
+
             /// Whether the model alone gives many items equal scores, which popularity then orders.
             fn ties_by_popularity(self) -> bool {
                 match self {

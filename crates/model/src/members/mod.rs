@@ -72,6 +72,9 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     /// Whether the model, where it scores alone, gives many items equal scores, so that popularity has to order those.
     const TIES_BY_POPULARITY: bool = false;
 
+    /// Whether it proposes candidates, so that it is a source of pages too. One that only scores says `false`.
+    const RETRIEVES: bool = true;
+
     /// Whether its candidates are cheap enough to be retrieved for each step of the blend, too.
     const RETRIEVES_FOR_LEARNING: bool = true;
 
@@ -109,7 +112,7 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     /// second. It is filled with zeros before the call.
     fn columns(&self, catalogue: &Catalogue, situation: &Self::Situation, items: &[ItemIdx], out: &mut [f32]);
 
-    /// Adds at most `limit` candidates for the shopper, in any order.
+    /// Adds at most `limit` candidates for the shopper, in any order. A model without it says so in [`Member::RETRIEVES`].
     fn retrieve(
         &self,
         _catalogue: &Catalogue,

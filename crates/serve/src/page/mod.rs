@@ -5,7 +5,8 @@
 //!
 //! A stage is a file with one function: candidates go in, candidates come out. A stage may reorder, leave out or
 //! rescore them; it records what it did as a [`Share`] of the candidate, which [`explain`](explain::explain) turns into
-//! a reason. So a new stage is a file and a line in [`make`]. What a scene changes about the stages is in
+//! a reason. So a new stage is a file and a line in
+//! `make_after`; for metrics it counts as one of the five groups of [`Stage`]. What a scene changes about the stages is in
 //! [`Scene`](crate::scene::Scene).
 //!
 //! # Pages by offset
@@ -45,7 +46,7 @@ use accrue_store::ItemIdx;
 use self::diversify::diversify;
 use self::explain::explain;
 use self::explore::explore;
-use self::fatigue::tire;
+use self::fatigue::lower_shown_often;
 use self::kept_places::KeptPlaces;
 use self::rank::rank;
 use self::retrieve::Retrieval;
@@ -149,8 +150,11 @@ fn make_after(
             let n_before = list.len();
             work.time(Stage::Rerank, || {
                 let ranked = ranked.filter(|candidate| pinned.is_free(&situation, candidate.item));
-                let ranked = match scene.fatigue {
-                    Some(_) => reorder(&situation, tire(&situation, ranked).into_iter(), &mut buried),
+                let ranked = match &scene.fatigue {
+                    Some(fatigue) => {
+                        let lowered = lower_shown_often(&situation, fatigue, ranked);
+                        reorder(&situation, lowered.into_iter(), &mut buried)
+                    }
                     None => reorder(&situation, ranked, &mut buried),
                 };
                 let ranked = ranked.into_iter();

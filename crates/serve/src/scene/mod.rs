@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use accrue_event::{SettingFault, nearest};
+use accrue_event::{EventType, SettingFault, nearest};
 use accrue_model::Part;
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,7 @@ pub enum Rest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiversityKind {
-    /// By maximal marginal relevance: unlike the likest item above.
+    /// By maximal marginal relevance: unlike the most similar item above.
     #[default]
     Mmr,
     /// By a determinantal point process: unlike all items above together.
@@ -89,7 +89,7 @@ pub(crate) struct Fatigue {
     pub strength: f32,
 }
 
-/// A scene with all that it leaves unsaid filled in.
+/// A scene with defaults for what it does not set.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     /// Where candidates come from, each with the most that it may give; `None` is as many as it gives by itself.
@@ -108,7 +108,7 @@ impl Scene {
     /// A page of which nothing is said.
     fn plain() -> Self {
         Self {
-            sources: ["models", "new"].iter().filter_map(|name| Some((sources::named(name)?, None))).collect(),
+            sources: [sources::MODELS, sources::NEW].map(|name| (sources::built_in(name), None)).to_vec(),
             max_candidates: MAX_CANDIDATES,
             rest: Rest::Compete,
             seen: Seen::Keep,
@@ -199,7 +199,7 @@ fn built_in(name: &str) -> Scene {
     match name {
         "home" => scene.room_for_new = HOME_ROOM,
         "again" => {
-            scene.sources = sources::named(sources::BOUGHT).map(|source| (source, None)).into_iter().collect();
+            scene.sources = vec![(sources::built_in(sources::BOUGHT), None)];
             scene.rest = Rest::Never;
         }
         _ => {}
@@ -243,6 +243,26 @@ impl Scenes {
                     let expected = format!("a source that is on; this one needs `{}` to be {}", off.key, off.expected);
                     return Err(SettingFault::new(format!("{name}.sources[{place}]"), source.name, expected));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the types of events in `seen`; `is_own` tells those that the shop's settings name.
+    ///
+    /// # Errors
+    /// The first type that does not exist.
+    pub fn check_types(&self, is_own: impl Fn(&str) -> bool) -> Result<(), SettingFault> {
+        for (name, scene) in &self.by_name {
+            let Seen::DropTypes(types) = &scene.seen else { continue };
+            let unknown = |event_type: &&EventType| match event_type {
+                EventType::Custom(own) => !is_own(own),
+                _ => false,
+            };
+            if let Some(unknown) = types.iter().find(unknown) {
+                let built_in = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");
+                let expected = format!("types of events; the built-in ones are {built_in}");
+                return Err(SettingFault::new(format!("{name}.seen"), unknown, expected));
             }
         }
         Ok(())

@@ -11,6 +11,8 @@ use crate::page::sources::{self, MAX_LIMIT};
 
 /// Scenes that a shop may describe.
 const MAX_SCENES: usize = 64;
+/// Types of events that `seen` may name.
+const MAX_TYPES: usize = 64;
 /// Longest name of a scene, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -111,15 +113,16 @@ pub(super) fn seen_text(seen: &Seen) -> Option<String> {
     }
 }
 
-/// Reads `keep`, `drop`, or `drop:` with types of events. `None` if it is none of these; what the types are is not
-/// checked.
+/// Reads `keep`, `drop`, or `drop:` with types of events, at most [`MAX_TYPES`]. `None` if it is none of these; whether
+/// the types exist is not checked.
 pub(super) fn read_seen(text: &str) -> Option<Seen> {
     match text.trim() {
         "" | "keep" => Some(Seen::Keep),
         "drop" => Some(Seen::Drop),
         text => {
-            let types = text.strip_prefix("drop:")?.split(',').map(|name| EventType::from_name(name.trim()));
-            Some(Seen::DropTypes(types.collect()))
+            let names = text.strip_prefix("drop:")?.split(',').map(str::trim);
+            let types: Vec<EventType> = names.take(MAX_TYPES + 1).map(EventType::from_name).collect();
+            (types.len() <= MAX_TYPES).then_some(Seen::DropTypes(types))
         }
     }
 }
@@ -220,7 +223,7 @@ impl DiversitySettings {
 /// Places that caps count together where the scene does not say it.
 const PER: usize = 10;
 /// What an impression lowers a score by where the scene does not say it: its probability by a third.
-const TIRED: f32 = 0.4;
+const DEFAULT_STRENGTH: f32 = 0.4;
 
 impl CapsSettings {
     fn read(&self) -> Result<Option<Caps>, SettingFault> {
@@ -236,7 +239,7 @@ impl CapsSettings {
 
 impl FatigueSettings {
     fn read(&self) -> Result<Option<Fatigue>, SettingFault> {
-        let strength = self.strength.unwrap_or(TIRED);
+        let strength = self.strength.unwrap_or(DEFAULT_STRENGTH);
         SettingFault::check("strength", strength, 0.0..=5.0)?;
         SettingFault::check("after", self.after.unwrap_or(1), 1..=1_000)?;
         Ok(self.after.map(|after| Fatigue { after, strength }))

@@ -2,6 +2,7 @@
 
 table! {
     tag: "en",
+    own_name: "English",
     skip: "Skip to the content",
     menu: "Pages",
     language: "Language",

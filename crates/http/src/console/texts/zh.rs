@@ -7,6 +7,7 @@ use super::Texts;
 /// Chinese.
 pub static ZH: Texts = Texts {
     tag: "zh",
+    own_name: "中文",
     skip: "跳到正文",
     menu: "页面",
     language: "语言",
