@@ -15,7 +15,7 @@ use std::sync::mpsc::sync_channel;
 use accrue_event::{ItemId, SettingFault, ShopRule};
 use accrue_model::{Part, Version};
 use accrue_serve::filter::Filter;
-use accrue_serve::{Grouping, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor};
+use accrue_serve::{Campaigns, Grouping, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor};
 use accrue_store::{Facts, LogReader, Offset, Record, Served};
 use accrue_train::{Learner, TrainError, follow, recover};
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,9 @@ pub(crate) struct AskedPage {
     /// The kind of device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Box<str>>,
+    /// The search text that the page stood beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<Box<str>>,
     /// What may be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<Box<str>>,
@@ -138,6 +141,7 @@ pub(crate) fn asked(request: &RecommendRequest) -> AskedPage {
         n: request.n,
         scene: request.scene.clone(),
         device: request.device.clone(),
+        query: request.query.clone(),
         filter: request.filter.as_ref().map(|filter| filter.to_string().into()),
         items: request.items.clone(),
         exclude: request.exclude.clone(),
@@ -172,6 +176,7 @@ impl AskedAgain {
             visitor: Visitor { user: served.user.clone(), session: served.session.clone() },
             scene: asked.scene,
             device: asked.device,
+            query: asked.query,
             items: asked.items,
             n: asked.n,
             filter: asked.filter.map(|filter| Filter::parse(&filter)).transpose().ok()?,
@@ -313,7 +318,9 @@ impl Pages<'_> {
         let facts = &self.facts;
         let (rules, scenes) = (ReadRules::default().of(facts), ReadScenes::new(&self.config.scene).of(facts));
         let catalogue = self.config.catalogue;
-        let shop = Shop { facts, version, now_ms: asked.at_ms, catalogue, rules: &rules.1, scenes: &scenes.1 };
+        // What was sponsored is no choice of a policy, and is left out on both sides.
+        let (now_ms, campaigns) = (asked.at_ms, Campaigns::NONE);
+        let shop = Shop { facts, version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1, campaigns };
         let ids = |shop: Shop<'_>, request: &RecommendRequest| {
             shop.recommend(request).items.into_iter().map(|item| item.id).collect::<Vec<ItemId>>()
         };

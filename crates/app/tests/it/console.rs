@@ -11,13 +11,14 @@ const ADMIN_KEY: &str = "admin-key-0123456789";
 /// The most that a page may be.
 const MOST_BYTES: usize = 150_000;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/console",
     "/console/quality",
     "/console/playground",
     "/console/catalogue",
     "/console/searches",
     "/console/rules",
+    "/console/campaigns",
     "/console/experiments",
     "/console/quarantine",
     "/console/people",

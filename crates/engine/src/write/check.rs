@@ -83,8 +83,15 @@ impl Writer {
                     let choice = shared.recent_searches.choice(&checked.event, &facts);
                     let body = self.admit(checked, sender, arrival, &facts, group);
                     let choice = choice.filter(|_| matches!(body, Body::Event(_)));
+                    let charge = match &body {
+                        Body::Event(CheckedEvent { event, .. }) => {
+                            self.charge(event, &facts, arrival.stamp, &mut group.charged)
+                        }
+                        _ => None,
+                    };
                     bodies.push(body);
                     bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
+                    bodies.extend(charge);
                 }
             }
         }

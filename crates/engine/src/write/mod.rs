@@ -20,6 +20,7 @@
 mod addresses;
 pub(crate) mod batch;
 mod changes;
+mod charge;
 pub(crate) mod check;
 pub(crate) mod group;
 pub(crate) mod index_change;

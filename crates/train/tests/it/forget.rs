@@ -57,6 +57,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 arm: None,
                 ranks: Vec::new(),
                 asked: Box::default(),
+                sponsored: Vec::new(),
             })),
             _ => continue,
         };
