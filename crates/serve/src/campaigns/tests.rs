@@ -150,7 +150,7 @@ fn one_campaign_has_one_slot_and_an_item_stands_once() {
     let told = sold(&shop, both, RecommendRequest::default());
     assert_eq!(
         (told.len(), &*told[0].2, told[0].3),
-        (1, "a", 41),
+        (1, "a", 40),
         "the rival for the same item sets the price: {told:?}"
     );
 }
