@@ -143,7 +143,6 @@ fn make_after(
         let (list, best) = list(&situation, &mut retrieval, &pinned, &places);
         let total = request.n_on_sale.map(|n_on_sale| retrieval.total(n_on_sale));
         let page = slots::cut(pinned.into_list(list), &places);
-        let n_own = page.len();
         let (page, sponsored) = match has_slots(&situation) {
             true => work.time(Stage::Rerank, || sponsor(&situation, &retrieval, &best, page)),
             false => (page, Vec::new()),
@@ -158,7 +157,7 @@ fn make_after(
         };
         let mut answer = answer(&shop, &page, reasons, degraded, drawn);
         if !sponsored.is_empty() {
-            answer.next_offset = Some(n_own.min(page.len() - sponsored.len()));
+            answer.next_offset = Some(page.len() - sponsored.len());
         }
         for Sponsored { place, campaign, price } in sponsored {
             answer.items[place].sponsored = Some(SponsoredBy { campaign, price });

@@ -27,7 +27,7 @@ use crate::scene::{PriceBy, Value};
 use crate::{Degraded, ReasonCode};
 
 /// Candidates that are ordered by value.
-pub(super) const AMONG: usize = 300;
+const AMONG: usize = 300;
 /// The least value, as a part of the largest: a logarithm needs one above 0.
 const LEAST: f64 = 1e-6;
 
@@ -65,7 +65,10 @@ fn order(situation: &Situation<'_>, heads: &ClickHeads, value: &Value, ranked: &
     for ((candidate, worth), log) in ranked.iter_mut().zip(&worth).zip(&logs) {
         // The next candidates stand at most as high as the lowest did, also after rounding.
         let score = (log + shift).max(lowest);
-        candidate.shares.extend(worth.shares(score - candidate.score));
+        // Texts for 300 candidates take longer than their order.
+        if situation.request.explain {
+            candidate.shares.extend(worth.shares(score - candidate.score));
+        }
         candidate.score = score;
     }
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
