@@ -207,7 +207,7 @@ impl Ledger {
     /// The same for an answer that is on its way to the log.
     pub fn on_its_way<'s>(served: &'s Served, event: &Event) -> Option<&'s SponsoredSlot> {
         let is_theirs =
-            event.recommendation_id.as_ref() == Some(&served.recommendation_id) && Asker::of(served).is_of(event);
+            event.recommendation_id.as_deref() == Some(&*served.recommendation_id) && Asker::of(served).is_of(event);
         let item = event.item.as_ref();
         let mut slots = served.sponsored.iter();
         slots.find(|slot| is_theirs && item.is_some() && served.items.get(slot.place as usize) == item)
