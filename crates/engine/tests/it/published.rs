@@ -147,6 +147,25 @@ fn items_that_only_events_name_are_bounded() {
 }
 
 #[test]
+fn invented_impressions_of_one_address_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.published.impressions_per_address = 100;
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "mug")])).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for last in [9, 10] {
+        let shown = (0..250).map(|n| event(&format!("{last}-{n}"), "impression", &format!("invented{n}"), "mug"));
+        let from = web(Some(IpAddr::from([203, 0, 113, last])));
+        assert_eq!(runtime.block_on(engine.ingest_from(from, batch(shown))).unwrap().accepted, 250);
+    }
+    assert_eq!(engine.status().published.inert["too_many_impressions"], 300);
+    engine.wait_until_learned();
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
 fn invented_sessions_of_one_address_do_not_make_an_item_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(dir.path(), &Config::default()).unwrap();
