@@ -19,6 +19,7 @@
 
 mod answers;
 mod backoff;
+mod campaigns;
 mod challenger;
 mod clock;
 mod config;
@@ -50,6 +51,7 @@ mod write;
 pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
 pub use answers::{Answered, StartedSearch};
+pub use campaigns::{CampaignAccount, CampaignList};
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};

@@ -12,6 +12,7 @@ mod erasure;
 mod error;
 mod facts;
 mod history;
+mod ledger;
 mod log;
 mod overview;
 mod paged;
@@ -38,6 +39,7 @@ pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
+pub use ledger::{Account, CLICK_WINDOW_MS, Ledger, Spend, day_of};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
@@ -49,7 +51,7 @@ pub use search_ranking::{
     feature_row, is_search_choice,
 };
 pub use searches::{Chosen, Searches};
-pub use served::{Assignment, Page, Served};
+pub use served::{Assignment, Page, Served, SponsoredSlot};
 pub use shared_descriptors::SharedDescriptors;
 pub use shown::Shown;
 pub use split::{Share, Split, shopper_hash};

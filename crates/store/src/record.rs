@@ -143,6 +143,8 @@ pub enum Body {
     SourceRead(Box<SourcePosition>),
     /// What stood on the page of a search from which the event before it chose an item.
     SearchChoice(Box<SearchChoice>),
+    /// About campaigns, as JSON: an [`accrue_event::CampaignRecord`], all campaigns in force from here on or a charge.
+    Campaigns(Box<str>),
 }
 
 impl Body {
@@ -175,7 +177,8 @@ impl Body {
             | Self::Encoded(_)
             | Self::Scenes(_)
             | Self::SourceRead(_)
-            | Self::SearchChoice(_) => None,
+            | Self::SearchChoice(_)
+            | Self::Campaigns(_) => None,
         }
     }
 
@@ -214,7 +217,8 @@ impl Body {
             | Self::ChallengeRefused { .. }
             | Self::Encoded(_)
             | Self::Scenes(_)
-            | Self::SourceRead(_) => (None, None),
+            | Self::SourceRead(_)
+            | Self::Campaigns(_) => (None, None),
         }
     }
 }

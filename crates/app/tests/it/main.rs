@@ -5,6 +5,7 @@
 mod access;
 mod bench;
 mod browser;
+mod campaigns;
 mod catalogue;
 mod circumstances;
 mod cli;
