@@ -6,8 +6,12 @@
 //! the shop's own asks for many visitors, often over one connection, so it has a weight: its time counts for that much
 //! less. Of one caller's pages, that of the connection which used the least time is first. A page that would wait for
 //! too long is refused, because its visitor would be gone.
+//!
+//! Unless the server is idle, a page enters the queue even if a turn is free, and the turn is given once the requests
+//! that have arrived meanwhile were read: otherwise they would be served in the order in which they were read, and one
+//! visitor would wait behind everything that others have sent.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +28,9 @@ const PATIENT_PER_TURN: usize = 4;
 /// How long those may wait.
 const PATIENT_WAIT: Duration = Duration::from_secs(2);
 
+/// The server is idle if no page was computed for so long.
+const IDLE: Duration = Duration::from_millis(1);
+
 /// Callers whose time is counted, at most; a further one is served like one that has used none.
 const MAX_CALLERS: usize = 10_000;
 /// How often callers who have used next to nothing are removed, at most.
@@ -34,7 +41,7 @@ const NEXT_TO_NOTHING_S: f64 = 1e-6;
 const STEPS_PER_DOUBLING: f64 = 1024.0;
 
 /// Whom the time of a page counts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Payer {
     /// A key of the shop's own, by its place in the settings.
     Key(usize),
@@ -71,10 +78,15 @@ pub(super) struct Turns {
 
 struct Queue {
     free: usize,
+    /// When the last turn ended.
+    ended: Option<Instant>,
     next: u64,
     began: Instant,
-    /// Ordered by the time that the caller has used, then by that of the connection, then by arrival.
-    waiting: BTreeMap<Place, oneshot::Sender<Turn>>,
+    /// The pages that wait, by caller.
+    waiting: HashMap<Caller, Waiting>,
+    n_waiting: usize,
+    /// The callers of pages that wait, the one that has used the least time first.
+    order: BTreeSet<(u64, Caller)>,
     /// Mean seconds of a page, over about the last hundred.
     page_s: f64,
     used: HashMap<Payer, Usage>,
@@ -82,8 +94,25 @@ struct Queue {
     swept: Instant,
 }
 
-/// The amount that the caller has used, by its weight; that of the connection; the number of the request.
-type Place = (u64, u64, u64);
+/// Whose pages wait together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Caller {
+    Payer(Payer),
+    /// All that is known is the connection: each page by itself, by the number of the request.
+    Unknown(u64),
+}
+
+/// The pages of one caller that wait.
+struct Waiting {
+    /// What the caller has used, by its weight.
+    used: u64,
+    weight: f64,
+    /// By what the connection has used, then by arrival.
+    pages: BTreeMap<(u64, u64), oneshot::Sender<Turn>>,
+}
+
+/// A page in the queue: its caller, what its connection has used, the number of the request.
+type Place = (Caller, (u64, u64));
 
 /// What decides about the place of a page in the queue.
 #[derive(Clone, Copy, Debug)]
@@ -104,14 +133,47 @@ pub(super) struct Turn {
 }
 
 impl Queue {
-    fn place(&mut self, claim: &Claim, now: Instant) -> Place {
-        let of_connection = self.amount(claim.of_connection_s, now);
-        let of_caller = match claim.payer {
-            Some(payer) => self.used.get(&payer).map_or(0, |usage| self.amount(usage.used_s / claim.weight, usage.at)),
-            None => of_connection,
-        };
+    fn is_idle(&self, n_turns: usize, now: Instant) -> bool {
+        self.free == n_turns && self.ended.is_none_or(|ended| now.saturating_duration_since(ended) >= IDLE)
+    }
+
+    /// Enters a page into the queue.
+    fn enter(&mut self, claim: &Claim, now: Instant, give: oneshot::Sender<Turn>) -> Place {
         self.next += 1;
-        (of_caller, of_connection, self.next)
+        let page = (self.amount(claim.of_connection_s, now), self.next);
+        let caller = claim.payer.map_or(Caller::Unknown(self.next), Caller::Payer);
+        let used = claim.payer.map_or(page.0, |payer| self.amount_of(payer, claim.weight));
+        let waiting = self.waiting.entry(caller).or_insert_with(|| {
+            self.order.insert((used, caller));
+            Waiting { used, weight: claim.weight, pages: BTreeMap::new() }
+        });
+        waiting.pages.insert(page, give);
+        self.n_waiting += 1;
+        (caller, page)
+    }
+
+    /// Takes a page out of the queue, if it is still there.
+    fn leave(&mut self, (caller, page): Place) -> Option<oneshot::Sender<Turn>> {
+        let waiting = self.waiting.get_mut(&caller)?;
+        let give = waiting.pages.remove(&page)?;
+        self.n_waiting -= 1;
+        if waiting.pages.is_empty() {
+            self.order.remove(&(waiting.used, caller));
+            self.waiting.remove(&caller);
+        }
+        Some(give)
+    }
+
+    /// Takes the page out of the queue that is next: of the caller that has used the least time, that of the connection
+    /// which has.
+    fn take_first(&mut self) -> Option<oneshot::Sender<Turn>> {
+        let &(_, caller) = self.order.first()?;
+        let (&page, _) = self.waiting.get(&caller)?.pages.first_key_value()?;
+        self.leave((caller, page))
+    }
+
+    fn amount_of(&self, payer: Payer, weight: f64) -> u64 {
+        self.used.get(&payer).map_or(0, |usage| self.amount(usage.used_s / weight, usage.at))
     }
 
     /// What the seconds that were used up to `at` amount to beside others. As all of them halve in the same time,
@@ -130,6 +192,15 @@ impl Queue {
         if self.used.len() < MAX_CALLERS || self.used.contains_key(&payer) {
             self.used.entry(payer).or_insert(Usage::none(now)).add(took, now);
         }
+        let caller = Caller::Payer(payer);
+        if let Some(weight) = self.waiting.get(&caller).map(|waiting| waiting.weight) {
+            let used = self.amount_of(payer, weight);
+            if let Some(waiting) = self.waiting.get_mut(&caller) {
+                self.order.remove(&(waiting.used, caller));
+                self.order.insert((used, caller));
+                waiting.used = used;
+            }
+        }
     }
 }
 
@@ -137,9 +208,12 @@ impl Turns {
     pub(super) fn new(n_turns: usize) -> Arc<Self> {
         let queue = Queue {
             free: n_turns,
+            ended: None,
             next: 0,
             began: Instant::now(),
-            waiting: BTreeMap::new(),
+            waiting: HashMap::new(),
+            n_waiting: 0,
+            order: BTreeSet::new(),
             page_s: 0.0,
             used: HashMap::new(),
             swept: Instant::now(),
@@ -151,21 +225,44 @@ impl Turns {
     pub(super) async fn take(self: &Arc<Self>, claim: Claim) -> Option<Turn> {
         let (mut turn, place, limit) = {
             let mut queue = self.queue.lock();
-            if queue.free > 0 {
+            let now = Instant::now();
+            if queue.is_idle(self.n_turns, now) {
                 queue.free -= 1;
                 return Some(self.turn(claim.payer));
             }
-            let place = queue.place(&claim, Instant::now());
-            let is_soon = queue.waiting.len() < PATIENT_PER_TURN * self.n_turns;
+            let is_soon = queue.n_waiting < PATIENT_PER_TURN * self.n_turns;
             let limit = WAIT + PAGES_TO_WAIT_FOR * Duration::from_secs_f64(queue.page_s);
             let (give, turn) = oneshot::channel();
-            queue.waiting.insert(place, give);
+            let place = queue.enter(&claim, now, give);
             (turn, place, if is_soon { PATIENT_WAIT } else { limit.min(PATIENT_WAIT) })
         };
         let _leaves = Leaves { turns: self, place };
-        let mut given = tokio::time::timeout(limit, &mut turn).await.ok()?.ok()?;
+        tokio::task::yield_now().await;
+        self.give();
+        let mut given = match turn.try_recv() {
+            Ok(given) => given,
+            Err(_) => tokio::time::timeout(limit, &mut turn).await.ok()?.ok()?,
+        };
         given.payer = claim.payer;
+        given.began = Instant::now();
         Some(given)
+    }
+
+    /// Gives the free turns to the first in the queue.
+    fn give(self: &Arc<Self>) {
+        loop {
+            let next = {
+                let mut queue = self.queue.lock();
+                if queue.free == 0 {
+                    return;
+                }
+                let Some(next) = queue.take_first() else { return };
+                queue.free -= 1;
+                next
+            };
+            // A turn that is not taken comes back and is dropped here, which passes it on.
+            let _ = next.send(self.turn(None));
+        }
     }
 
     fn turn(self: &Arc<Self>, payer: Option<Payer>) -> Turn {
@@ -181,7 +278,7 @@ struct Leaves<'t> {
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.turns.queue.lock().waiting.remove(&self.place);
+        drop(self.turns.queue.lock().leave(self.place));
     }
 }
 
@@ -199,16 +296,17 @@ impl Drop for Turn {
             let now = Instant::now();
             let took = now.saturating_duration_since(self.began);
             queue.page_s += (took.as_secs_f64() - queue.page_s) / 100.0;
+            queue.ended = Some(now);
             if let Some(payer) = self.payer {
                 queue.charge(payer, took, now);
             }
-            let next = queue.waiting.pop_first();
+            let next = queue.take_first();
             if next.is_none() {
                 queue.free += 1;
             }
             next
         };
-        if let Some((_, give)) = next {
+        if let Some(give) = next {
             // A turn that is not taken comes back and is dropped here, which passes it on.
             let _ = give.send(self.turns.turn(None));
         }
@@ -279,6 +377,22 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_one_caller_are_ordered_by_connection_although_the_caller_is_served_meanwhile() {
+        let mut queue = Arc::into_inner(Turns::new(1)).unwrap().queue.into_inner();
+        let (mut now, mut waiting) = (Instant::now(), Vec::new());
+        for of_connection_s in [0.4, 0.5, 0.3, 0.001] {
+            let (give, turn) = oneshot::channel();
+            queue.enter(&claim(address(1), 1.0, of_connection_s), now, give);
+            waiting.push(turn);
+            now += Duration::from_millis(20);
+            queue.charge(address(1).unwrap(), Duration::from_millis(1), now);
+        }
+        drop(queue.take_first());
+        assert!(matches!(waiting[3].try_recv(), Err(oneshot::error::TryRecvError::Closed)), "it came last");
+        assert!(matches!(waiting[0].try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+    }
+
+    #[test]
     fn a_key_of_the_shop_counts_as_many_visitors() {
         let key = Some(Payer::Key(0));
         let used = [(key, 500), (address(1), 10), (address(2), 2)];
@@ -295,8 +409,8 @@ mod tests {
         let callers: Vec<Claim> = [claim(Some(Payer::Key(0)), 100.0, 0.0)].into_iter().chain(visitors).collect();
         let (mut now, mut n_of_shop) = (Instant::now(), 0);
         for _ in 0..6_000 {
-            let places: Vec<Place> = callers.iter().map(|claim| queue.place(claim, now)).collect();
-            let next = (0..callers.len()).min_by_key(|&number| places[number]).unwrap();
+            let used = |number: usize| queue.amount_of(callers[number].payer.unwrap(), callers[number].weight);
+            let next = (0..callers.len()).min_by_key(|&number| (used(number), number)).unwrap();
             let took = Duration::from_millis(1);
             now += took;
             queue.charge(callers[next].payer.unwrap(), took, now);
@@ -337,7 +451,7 @@ mod tests {
                 assert!(task.await.unwrap());
             }
             let queue = turns.queue.lock();
-            assert_eq!((queue.free, queue.waiting.len()), (1, 0));
+            assert_eq!((queue.free, queue.n_waiting), (1, 0));
         });
     }
 }

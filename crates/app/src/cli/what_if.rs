@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::output::{columns, count};
 use super::{Context, Exit, evaluate};
+use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,7 +108,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<Proposal> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = read_text(path).with_context(|| path.display().to_string())?;
     let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
     if let Some(learned) = ["model", "learn"].iter().find(|section| table.contains_key(**section)) {
         bail!(

@@ -24,7 +24,7 @@ fn fill_query(shared: &Shared, event: &mut Event) {
     if event.query.is_none()
         && let Some(answer) = &event.recommendation_id
     {
-        event.query = shared.recent_searches.words(answer);
+        event.query = shared.recent_searches.words(answer).map(Into::into);
     }
 }
 
