@@ -183,8 +183,8 @@ impl Member for TwoTower {
         };
     }
 
-    /// The lift of each item, and again where few have chosen it; 0, that of the average item, for one of which nothing
-    /// is known.
+    /// The lift of each item, and again where few have chosen it. An item of which nothing is known has a vector of zeros,
+    /// with which rows begin.
     fn columns(&self, catalogue: &Catalogue, state: &TowerState, items: &[ItemIdx], out: &mut [f32]) {
         if state.vector.is_empty() {
             return;
@@ -193,10 +193,7 @@ impl Member for TwoTower {
         for (place, &item) in items.iter().enumerate() {
             let product = match self.items.row(item) {
                 Some(row) => dot(&state.vector, row),
-                None => match self.item_vector(item, catalogue) {
-                    Some(vector) => dot(&state.vector, &vector),
-                    None => continue,
-                },
+                None => self.item_vector(item, catalogue).map_or(0.0, |vector| dot(&state.vector, &vector)),
             };
             lift[place] = product - state.average + state.by_age[age_bin(catalogue.age_days(item, state.now_ms))];
             if self.rates.n_chosen(item) < FEW {
