@@ -34,7 +34,7 @@ pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
     Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
-    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder,
+    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};

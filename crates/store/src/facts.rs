@@ -14,6 +14,7 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Columns;
+use crate::search_ranking::FirstSearchRanking;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
@@ -293,7 +294,7 @@ impl Facts {
             writer.value(SHOWN, 1, &self.shown)?;
         }
         if self.search_ranking != SearchRanking::default() {
-            writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
+            writer.value(SEARCH_RANKING, 2, &self.search_ranking)?;
         }
         if !self.sources.is_empty() {
             writer.value(SOURCES, 1, &self.sources)?;
@@ -371,7 +372,8 @@ impl Facts {
         };
         let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
             None => Some(SearchRanking::default()),
-            Some(_) => source.value(SEARCH_RANKING, 1)?,
+            Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
+            Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
             None => Some(BTreeMap::new()),
@@ -705,6 +707,13 @@ impl Facts {
         let product = self.products.of(item)?;
         let other = self.products.describing(product, &self.catalogue).filter(|&other| other != item)?;
         Some((other, self.products.parent(product) == Some(other)))
+    }
+
+    /// The product that the item is a variant of, if the shop has described it.
+    pub fn product_entry(&self, variant: ItemIdx) -> Option<&CatalogueEntry> {
+        let parent = self.products.parent(self.products.of(variant)?)?;
+        let entry = self.entry(parent).filter(|entry| parent != variant && entry.described)?;
+        Some(entry)
     }
 
     /// A field of the whole catalogue. It is made when it is first asked for.

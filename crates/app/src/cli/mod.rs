@@ -75,8 +75,8 @@ struct Global {
     /// The data folder [default: accrue-data] [env: ACCRUE_DATA]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The configuration file [default: accrue.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE", env = "ACCRUE_CONFIG")]
+    /// The configuration file [default: accrue.toml, if it is there] [env: ACCRUE_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The seed of all random numbers [env: ACCRUE_SEED]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
@@ -191,7 +191,10 @@ pub fn main() -> ExitCode {
 const LOG_LINES: usize = 8_192;
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let Cli { global, verb } = cli;
+    let Cli { mut global, verb } = cli;
+    // An empty variable is not set, as Compose files leave it where a value is missing.
+    let of_environment = || std::env::var_os("ACCRUE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    global.config = global.config.or_else(of_environment);
     let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
     let _flushed_at_the_end = start_log(global.log.as_deref().unwrap_or(default_log))?;
     if let Verb::Init(arguments) = &verb {

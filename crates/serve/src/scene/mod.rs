@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use accrue_event::{SettingFault, nearest};
+use accrue_event::{EventType, SettingFault, nearest};
 use accrue_model::Part;
 use serde::{Deserialize, Serialize};
 
@@ -243,6 +243,26 @@ impl Scenes {
                     let expected = format!("a source that is on; this one needs `{}` to be {}", off.key, off.expected);
                     return Err(SettingFault::new(format!("{name}.sources[{place}]"), source.name, expected));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the types of events in `seen`; `is_own` tells those that the shop's settings name.
+    ///
+    /// # Errors
+    /// The first type that does not exist.
+    pub fn check_types(&self, is_own: impl Fn(&str) -> bool) -> Result<(), SettingFault> {
+        for (name, scene) in &self.by_name {
+            let Seen::DropTypes(types) = &scene.seen else { continue };
+            let unknown = |event_type: &&EventType| match event_type {
+                EventType::Custom(own) => !is_own(own),
+                _ => false,
+            };
+            if let Some(unknown) = types.iter().find(unknown) {
+                let built_in = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");
+                let expected = format!("types of events; the built-in ones are {built_in}");
+                return Err(SettingFault::new(format!("{name}.seen"), unknown, expected));
             }
         }
         Ok(())

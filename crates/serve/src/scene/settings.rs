@@ -11,6 +11,8 @@ use crate::page::sources::{self, MAX_LIMIT};
 
 /// Scenes that a shop may describe.
 const MAX_SCENES: usize = 64;
+/// Types of events that `seen` may name.
+const MAX_TYPES: usize = 64;
 /// Longest name of a scene, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -111,15 +113,16 @@ pub(super) fn seen_text(seen: &Seen) -> Option<String> {
     }
 }
 
-/// Reads `keep`, `drop`, or `drop:` with types of events. `None` if it is none of these; what the types are is not
-/// checked.
+/// Reads `keep`, `drop`, or `drop:` with types of events, at most [`MAX_TYPES`]. `None` if it is none of these; whether
+/// the types exist is not checked.
 pub(super) fn read_seen(text: &str) -> Option<Seen> {
     match text.trim() {
         "" | "keep" => Some(Seen::Keep),
         "drop" => Some(Seen::Drop),
         text => {
-            let types = text.strip_prefix("drop:")?.split(',').map(|name| EventType::from_name(name.trim()));
-            Some(Seen::DropTypes(types.collect()))
+            let names = text.strip_prefix("drop:")?.split(',').map(str::trim);
+            let types: Vec<EventType> = names.take(MAX_TYPES + 1).map(EventType::from_name).collect();
+            (types.len() <= MAX_TYPES).then_some(Seen::DropTypes(types))
         }
     }
 }
