@@ -28,12 +28,12 @@ mod split;
 mod vector;
 mod vocabulary;
 
-pub use backup::{Backup, backup, restore};
+pub use backup::{Backup, PARTS, backup, restore};
 pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
-pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
+pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, item_descriptors, shopper_descriptors};
 pub use columns::{Column, ColumnField, MAX_COLUMNS};
 pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;

@@ -27,6 +27,12 @@ pub enum TrainError {
     /// A settings record of the log cannot be read.
     #[error("a settings record of the log cannot be read: {0}; was it written by a newer build?")]
     Settings(String),
+    /// The models began with parts of another shop, which are not there.
+    #[error(
+        "the models of this shop began with parts of another one, {0}, and the file `init.parts` of the data folder is missing or another \
+         one; bring it back from a backup"
+    )]
+    MissingParts(String),
     /// A checkpoint covers records that the log does not have.
     #[error(
         "the log ends at record {end}, but checkpoint {path} covers those before {covered}: records were lost, or this is another log; \

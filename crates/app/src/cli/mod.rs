@@ -210,7 +210,20 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         return settings::run(&resolved, output);
     }
     let site = Site { settings: settings::shown(&resolved), storefront: None };
-    let context = Context { config: resolved.config, output };
+    let mut config = resolved.config;
+    match &verb {
+        Verb::Evaluate(arguments) => {
+            if let Some(source) = &arguments.init {
+                accrue_engine::evaluate_from(source, &mut config.engine)?;
+            }
+        }
+        Verb::Serve(serve::Arguments { init: Some(source), .. })
+        | Verb::Ingest(ingest::Arguments { init: Some(source), .. }) => {
+            accrue_engine::begin_from(source, &config.data, &mut config.engine)?;
+        }
+        _ => accrue_engine::take_up_parts(&config.data, &mut config.engine)?,
+    }
+    let context = Context { config, output };
     match verb {
         Verb::Demo(arguments) => demo::run(context, site, arguments),
         Verb::Serve(_) => serve::run(context, site),

@@ -39,5 +39,6 @@ mod search_pages;
 mod search_words;
 mod server;
 mod sources;
+mod transfer;
 mod versions;
 mod what_if;
