@@ -32,6 +32,7 @@ mod params;
 mod predict;
 mod probes;
 mod problem;
+mod proposals;
 mod quality;
 mod quarantine;
 mod rates;

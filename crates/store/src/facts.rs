@@ -17,8 +17,8 @@ use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError,
-    Vocabulary, shopper_descriptors, shopper_hash,
+    PublishedRecord, Record, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx,
+    Shown, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -39,6 +39,8 @@ const SHOWN: &str = "facts/shown";
 const SEARCHES: &str = "facts/searches";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
+/// The section of decisions about proposals of search.
+const SEARCH_PROPOSALS: &str = "facts/search_proposals";
 const ENCODED: usize = 256;
 /// The section of the positions in sources.
 const SOURCES: &str = "facts/sources";
@@ -212,6 +214,9 @@ pub struct Facts {
     /// What choices taught about the order of hits.
     #[serde(skip)]
     pub search_ranking: SearchRanking,
+    /// What was decided about proposals of search, by their ids.
+    #[serde(skip)]
+    pub search_proposals: BTreeMap<Box<str>, SearchProposal>,
     /// How far each source was read, by its name.
     #[serde(skip)]
     pub sources: BTreeMap<Box<str>, Box<str>>,
@@ -250,6 +255,7 @@ impl Facts {
             searches: Searches::default(),
             shown: Shown::default(),
             search_ranking: SearchRanking::default(),
+            search_proposals: BTreeMap::new(),
             sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
@@ -294,6 +300,9 @@ impl Facts {
         }
         if self.search_ranking != SearchRanking::default() {
             writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
+        }
+        if !self.search_proposals.is_empty() {
+            writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
         }
         if !self.sources.is_empty() {
             writer.value(SOURCES, 1, &self.sources)?;
@@ -373,6 +382,11 @@ impl Facts {
             None => Some(SearchRanking::default()),
             Some(_) => source.value(SEARCH_RANKING, 1)?,
         };
+        let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> =
+            match source.checkpoint().section_version(SEARCH_PROPOSALS) {
+                None => Some(BTreeMap::new()),
+                Some(_) => source.value(SEARCH_PROPOSALS, 1)?,
+            };
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
             None => Some(BTreeMap::new()),
             Some(_) => source.value(SOURCES, 1)?,
@@ -415,6 +429,7 @@ impl Facts {
                 searches: searches?,
                 shown: shown?,
                 search_ranking: search_ranking?,
+                search_proposals: search_proposals?,
                 sources: sources?,
                 stream_time,
                 catalogue_changed,
@@ -494,6 +509,9 @@ impl Facts {
             Body::SearchChoice(choice) => {
                 let propensity = self.searches.propensity(choice.position as usize);
                 self.search_ranking.observe(choice, propensity);
+            }
+            Body::SearchProposal(decided) => {
+                self.search_proposals.insert(decided.id.clone(), (**decided).clone());
             }
             Body::Encoded(vector) => {
                 // An item that no record has named has nothing that could have been encoded.
@@ -620,6 +638,7 @@ impl Facts {
             | Body::Scenes(_)
             | Body::Synonyms(_)
             | Body::SearchChoice(_)
+            | Body::SearchProposal(_)
             | Body::SourceRead(_)
             | Body::Published(_) => Fact::Nothing,
         }

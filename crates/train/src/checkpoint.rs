@@ -521,6 +521,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if facts.search_ranking != Default::default() {
         parts.insert("facts.search_ranking".to_string(), checksum(&facts.search_ranking));
     }
+    if !facts.search_proposals.is_empty() {
+        parts.insert("facts.search_proposals".to_string(), checksum(&facts.search_proposals));
+    }
     if !facts.sources.is_empty() {
         parts.insert("facts.sources".to_string(), checksum(&facts.sources));
     }

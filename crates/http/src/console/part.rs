@@ -131,6 +131,8 @@ pub(super) fn outcome(done: Option<&str>, texts: &Texts) -> Markup {
         Some("dropped") => texts.done_dropped,
         Some("saved") => texts.done_saved,
         Some("removed") => texts.done_removed,
+        Some("accepted") => texts.done_accepted,
+        Some("rejected") => texts.done_rejected,
         Some("forgetting") => texts.done_forgetting,
         _ => return Markup::default(),
     };
