@@ -356,3 +356,35 @@ fn read_items(run: &Run<'_>, path: &Path) -> anyhow::Result<(Vec<Item>, BTreeMap
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use accrue_engine::Config;
+
+    use super::super::{Request, evaluate};
+    use super::*;
+
+    /// The report of a judged set that the project has.
+    fn report(folder: &str, settings: &[(&str, &str)]) -> Value {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(folder);
+        let request = Request {
+            protocol: SEARCH.to_owned(),
+            models: vec![LEXICAL.to_owned()],
+            items: Some(folder.join("items.jsonl")),
+            test: Some(folder.join("judgments.csv")),
+            settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            ..Request::default()
+        };
+        evaluate(&Config::default(), &request, &|_, _| {}).unwrap().remove(0)
+    }
+
+    #[test]
+    fn chinese_queries_are_answered_well_and_without_common_synonyms_worse() {
+        let with = report("search-zh", &[]);
+        let without = report("search-zh", &[("common", "false")]);
+        let ndcg = |report: &Value| report["metrics"]["ndcg@10"].as_f64().unwrap();
+        assert_eq!((&with["n_eval"], &with["n_items"]), (&json!(78), &json!(253)));
+        assert!(ndcg(&with) > 0.85, "{with:#}");
+        assert!(ndcg(&without) > 0.65 && ndcg(&without) < ndcg(&with), "{without:#}");
+    }
+}

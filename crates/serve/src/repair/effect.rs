@@ -33,15 +33,15 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// The past searches that have these words. `is_meant` says of a query and a later one whether the later one shows what was
-    /// meant.
-    pub fn of_words(found: &Reformulations, words: &str, is_meant: impl Fn(&str, &str) -> bool) -> Self {
+    /// The past searches that have these words. `is_meant` says of a query, a later one, and an item that was chosen then whether that
+    /// is what was meant.
+    pub fn of_words(found: &Reformulations, words: &str, is_meant: impl Fn(&str, &str, &ItemId) -> bool) -> Self {
         let has = |query: &str| phrases_of(query).any(|phrase| phrase == words);
         let mut queries: Vec<(usize, (Box<str>, Chosen, Chosen))> = Vec::new();
         for (query, fate) in found.queries().filter(|(query, _)| has(query)) {
-            let then = fate.then.iter().filter(|then| is_meant(query, &then.query));
-            let meant = counted(then.flat_map(|then| &then.items));
-            queries.push((fate.searchers.len(), (query.into(), counted(&fate.items), meant)));
+            let then = fate.then.iter().flat_map(|then| then.items.iter().map(move |item| (&*then.query, item)));
+            let meant = then.filter(|(later, chosen)| is_meant(query, later, &chosen.item)).map(|(_, chosen)| chosen);
+            queries.push((fate.searchers.len(), (query.into(), counted(&fate.items), counted(meant))));
         }
         queries.sort_by(|(a, (x, ..)), (b, (y, ..))| b.cmp(a).then(x.cmp(y)));
         Self { queries: queries.into_iter().take(MAX_QUERIES).map(|(_, query)| query).collect() }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use accrue_event::misspelling;
+use accrue_event::{ItemId, misspelling};
 use accrue_store::{ProposalKind, QueryFate, Reformulations};
 
 use super::effect::Past;
@@ -94,9 +94,9 @@ impl Evidence {
             (proposal.shoppers, proposal.published) = (pair.own.len(), pair.published.len());
             (proposal.of, proposal.share) = (of as usize, share as f32);
             proposal.queries = pair.queries.iter().take(N_QUERIES).cloned().collect();
-            let past = Past::of_words(found, from, |query, then| {
-                difference(query, then).is_some_and(|(_, found)| found == *to)
-            });
+            let is_meant =
+                |query: &str, then: &str, _: &ItemId| difference(query, then).is_some_and(|(_, other)| other == *to);
+            let past = Past::of_words(found, from, is_meant);
             Some((proposal, past))
         };
         self.pairs.iter().filter_map(passes).collect()

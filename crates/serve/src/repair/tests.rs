@@ -131,10 +131,7 @@ fn a_word_misspelt_in_a_title_is_found_by_what_was_chosen() {
 #[test]
 fn a_query_is_tied_to_the_category_that_is_chosen_after_it() {
     let mut titles: Vec<(&str, &str)> = vec![("Glass", "material"); 12];
-    titles.extend([
-        ("Glass for wine, a set of six, thin and tall", "cups"),
-        ("Glass tumbler, a set of four, for water", "cups"),
-    ]);
+    titles.extend([("Glass for wine", "cups"), ("Glass for water", "cups")]);
     let mut shop = TestShop::new(&titles);
     for k in 0..60 {
         shop.click(&format!("ann{k}"), "glass", if k % 2 == 0 { "i12" } else { "i13" });

@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use accrue_event::{misspelling, normalised};
+use accrue_event::{ItemId, misspelling, normalised};
 use accrue_store::{ProposalKind, Reformulations};
 
 use super::effect::Past;
-use super::evidence::phrases_of;
 use super::gate::{Share, exceeds_chance, quantile};
 use super::{Proposal, RepairSettings, RepairView, is_plain};
 
@@ -26,6 +25,8 @@ pub(super) struct NearWord {
     /// Who searched for the typed word, chose nothing, and later chose an item without that word.
     of: BTreeSet<u32>,
     queries: BTreeSet<Box<str>>,
+    /// The items with the written word.
+    items: BTreeSet<ItemId>,
 }
 
 /// The pairs of a typed and a written word that enough shoppers of own events show.
@@ -57,9 +58,11 @@ pub(super) fn near_words(found: &Reformulations, view: &RepairView<'_>, settings
                             shoppers: BTreeSet::new(),
                             of: BTreeSet::new(),
                             queries: BTreeSet::new(),
+                            items: BTreeSet::new(),
                         });
                         pair.shoppers.extend(&chosen.shoppers);
                         pair.queries.insert(query.into());
+                        pair.items.insert(chosen.item.clone());
                     }
                 }
             }
@@ -83,8 +86,7 @@ impl NearWord {
         let mut proposal = Proposal::new(ProposalKind::Title, &self.typed, &self.written);
         (proposal.shoppers, proposal.of, proposal.share) = (self.shoppers.len(), of as usize, share as f32);
         proposal.queries = self.queries.iter().take(N_QUERIES).cloned().collect();
-        let typed = self.typed.clone();
-        let past = Past::of_words(found, &self.typed, move |query, _| phrases_of(query).any(|phrase| phrase == typed));
+        let past = Past::of_words(found, &self.typed, |_, _, item| self.items.contains(item));
         Some((proposal, past))
     }
 }

@@ -6,9 +6,10 @@ use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::MAX_FIELD_BYTES;
 use super::analysis::{
-    Analyzer, END_PART, Kind, Word, code, codes_inside, compose, compounds, head, is_apostrophe, pinyin,
+    Analyzer, END_PART, Kind, Word, code, codes_inside, compose, compounds, head, is_apostrophe, is_han_character,
+    pinyin,
 };
-use super::schema::{CODE, FOLDED_ID, Fields, PLACE_BITS, PLACE_MAX, RAW_ID};
+use super::schema::{CODE, FOLDED_ID, Fields, HAN, PLACE_BITS, PLACE_MAX, RAW_ID};
 
 /// Longer joined words are not indexed.
 const MAX_JOINED_BYTES: usize = 48;
@@ -209,9 +210,17 @@ pub(super) fn joined(analyzer: &Analyzer, one: &Word, other: &Word) -> Option<St
     (joined.len() <= MAX_JOINED_BYTES).then(|| analyzer.stem(&joined))
 }
 
+/// Whether most letters of a title are Han characters.
+fn is_han(title: &str) -> bool {
+    let letters = title.chars().filter(|c| c.is_alphabetic());
+    let (n, n_han) = letters.fold((0, 0), |(n, n_han), c| (n + 1, n_han + usize::from(is_han_character(c))));
+    2 * n_han > n
+}
+
 fn codes_of(item: &Item) -> Vec<String> {
     let id = item.id.as_str();
     let mut codes = vec![format!("{RAW_ID}{id}"), format!("{FOLDED_ID}{}", compose(id).to_lowercase())];
+    codes.extend(item.title.as_deref().is_some_and(is_han).then(|| HAN.to_owned()));
     let mut add = |found: String| codes.push(format!("{CODE}{found}"));
     for name in [Some(id), item.parent.as_deref()].into_iter().flatten() {
         code(&compose(name)).map(&mut add);

@@ -208,7 +208,9 @@ impl ReadQuery {
         if !self.has_meaning() || settings.weight == 0.0 {
             return true;
         }
-        self.similar = Similar::new(vectors, query, settings);
+        // Files that cannot be read fail the search itself.
+        let han = self.snapshot.han_items().unwrap_or_default();
+        self.similar = Similar::new(vectors, query, settings, &han);
         self.similar.is_some()
     }
 

@@ -14,6 +14,8 @@ pub(super) const RAW_ID: char = '=';
 pub(super) const FOLDED_ID: char = '~';
 pub(super) const CODE: char = '#';
 pub(super) const LANGUAGE: char = '@';
+/// The term of items whose titles are in Han characters.
+pub(super) const HAN: &str = "@@han";
 
 /// A position has the number of its field above these bits and the word's place in the field below; later places share
 /// the last number.

@@ -186,6 +186,10 @@ pub(super) fn halves(word: &str) -> Option<(&str, &str)> {
     han::halves(word)
 }
 
+pub(super) fn is_han_character(c: char) -> bool {
+    Script::of(c) == Script::Han
+}
+
 /// Whether a word is the `s` of a possessive (`Levi's`).
 fn is_possessive(text: &str, word: &Range<usize>) -> bool {
     let before = text[..word.start].strip_suffix(is_apostrophe);
