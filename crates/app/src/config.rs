@@ -10,6 +10,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::text_file::read_text;
 use accrue_engine::traffic::ServeConfig;
 use accrue_engine::{
     Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, WrittenScenes, moved_to,
@@ -339,8 +340,7 @@ struct Layers {
 
 impl Layers {
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        let text = read_text(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         let place = |span: Option<Range<usize>>| match span {
             Some(span) => {
                 let before = &text.as_bytes()[..span.start.min(text.len())];

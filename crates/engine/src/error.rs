@@ -66,6 +66,9 @@ pub enum EngineError {
     /// Scenes of the shop that cannot be used.
     #[error("{0}")]
     Scenes(accrue_event::SettingFault),
+    /// Settings that were to be judged and cannot be used.
+    #[error(transparent)]
+    Proposal(#[from] crate::what_if::ProposalError),
     /// The check's settings contradict themselves.
     #[error("[check]: {0}")]
     Check(#[from] accrue_event::SettingFault),

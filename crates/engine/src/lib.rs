@@ -50,7 +50,7 @@ mod write;
 
 pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
-pub use answers::Answered;
+pub use answers::{Answered, StartedSearch};
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};

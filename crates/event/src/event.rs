@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Attributes, EventId, ItemId, Price, SessionId, Shopper, Timestamp, UserId};
+use crate::{Attributes, EventId, ItemId, Price, SessionId, Shopper, Text, Timestamp, UserId};
 
 /// What a shopper did: one of the common types, or a type of the shop's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,11 +130,11 @@ pub struct Event {
     /// Price of one piece in the shop's currency.
     pub price: Option<Price>,
     /// The search text that led to the event.
-    pub query: Option<Box<str>>,
+    pub query: Option<Text>,
     /// The platform that sent the event.
-    pub source: Option<Box<str>>,
+    pub source: Option<Text>,
     /// The recommendation that the shopper acted on.
-    pub recommendation_id: Option<Box<str>>,
+    pub recommendation_id: Option<Text>,
     /// The item's position in that recommendation, from 0.
     pub position: Option<u32>,
     /// All other fields that the shop sent.

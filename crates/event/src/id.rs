@@ -4,16 +4,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Text;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Box<str>);
+        pub struct $name(Text);
 
         impl $name {
             /// Wraps a name without changes; the check trims it and bounds its length.
-            pub fn new(name: impl Into<Box<str>>) -> Self {
+            pub fn new(name: impl Into<Text>) -> Self {
                 Self(name.into())
             }
 

@@ -60,3 +60,7 @@ pub use settings::{
 pub use shop_rule::{RuleAction, ShopRule};
 pub use time::{DAY_MS, Timestamp};
 pub use tree::{Mismatch, MismatchKind, Tree};
+
+/// A text that is mostly short: an id, a field of an event. Up to 24 bytes lie in the value itself, so that most events
+/// are read, checked, learned from and dropped without memory for each of their texts. It is stored as any text is.
+pub use compact_str::CompactString as Text;

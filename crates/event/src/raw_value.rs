@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::Attribute;
 use crate::any_value::{self, AnyValue};
 use crate::json::{push_key, push_text};
+use crate::{Attribute, Text};
 
 /// One value as it was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,7 +23,7 @@ pub enum RawValue {
     /// Any other number; one from a file may be NaN or infinite.
     Float(f64),
     /// A text.
-    Text(Box<str>),
+    Text(Text),
     /// A list of values.
     List(Vec<RawValue>),
     /// A nested object, as its JSON text.
@@ -32,7 +32,7 @@ pub enum RawValue {
 
 impl RawValue {
     /// A text value.
-    pub fn text(text: impl Into<Box<str>>) -> Self {
+    pub fn text(text: impl Into<Text>) -> Self {
         Self::Text(text.into())
     }
 
@@ -73,7 +73,8 @@ impl RawValue {
     pub(crate) fn n_bytes(&self) -> usize {
         match self {
             RawValue::Null | RawValue::Bool(_) | RawValue::Int(_) | RawValue::Float(_) => 0,
-            RawValue::Text(text) | RawValue::Other(text) => text.len(),
+            RawValue::Text(text) => text.len(),
+            RawValue::Other(json) => json.len(),
             RawValue::List(values) => values.iter().map(|value| size_of::<Self>() + value.n_bytes()).sum(),
         }
     }
@@ -94,8 +95,8 @@ impl From<Attribute> for RawValue {
         match attribute {
             Attribute::Bool(value) => Self::Bool(value),
             Attribute::Number(value) => Self::Float(value),
-            Attribute::Text(text) => Self::Text(text),
-            Attribute::List(texts) => Self::List(texts.into_iter().map(Self::Text).collect()),
+            Attribute::Text(text) => Self::text(text),
+            Attribute::List(texts) => Self::List(texts.into_iter().map(Self::text).collect()),
         }
     }
 }

@@ -218,13 +218,13 @@ impl PatchItem {
         for (field, given) in texts {
             match take(&mut cleared, field, given) {
                 Some(text) if text.trim().is_empty() => return Err(At("").fault(field, "must hold some text")),
-                Some(text) => item.set(field, RawValue::Text(text)),
+                Some(text) => item.set(field, RawValue::text(text)),
                 None => {}
             }
         }
         for (field, given) in [("categories", self.categories), ("tags", self.tags)] {
             if let Some(texts) = take(&mut cleared, field, given) {
-                item.set(field, RawValue::List(texts.into_iter().map(RawValue::Text).collect()));
+                item.set(field, RawValue::List(texts.into_iter().map(RawValue::text).collect()));
             }
         }
         if let Some(price) = At("").amount("price", take(&mut cleared, "price", self.price))? {

@@ -192,6 +192,7 @@ impl From<EngineError> for Problem {
             EngineError::Scenes(fault) => {
                 Problem::new(Code::InvalidValue, detail).field(format!("scenes.{}", fault.key))
             }
+            EngineError::Proposal(_) => Problem::new(Code::InvalidValue, detail),
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(StoreError::DiskFull { .. } | StoreError::ReadOnly { .. }) => {
                 tracing::error!(error = %detail, "the data folder cannot be written");

@@ -7,7 +7,7 @@
 //! less. Of one caller's pages, that of the connection which used the least time is first. A page that would wait for
 //! too long is refused, because its visitor would be gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ const NEXT_TO_NOTHING_S: f64 = 1e-6;
 const STEPS_PER_DOUBLING: f64 = 1024.0;
 
 /// Whom the time of a page counts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Payer {
     /// A key of the shop's own, by its place in the settings.
     Key(usize),
@@ -73,8 +73,11 @@ struct Queue {
     free: usize,
     next: u64,
     began: Instant,
-    /// Ordered by the time that the caller has used, then by that of the connection, then by arrival.
-    waiting: BTreeMap<Place, oneshot::Sender<Turn>>,
+    /// The pages that wait, by caller.
+    waiting: HashMap<Caller, Waiting>,
+    n_waiting: usize,
+    /// The callers of pages that wait, the one that has used the least time first.
+    order: BTreeSet<(u64, Caller)>,
     /// Mean seconds of a page, over about the last hundred.
     page_s: f64,
     used: HashMap<Payer, Usage>,
@@ -82,8 +85,25 @@ struct Queue {
     swept: Instant,
 }
 
-/// The amount that the caller has used, by its weight; that of the connection; the number of the request.
-type Place = (u64, u64, u64);
+/// Whose pages wait together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Caller {
+    Payer(Payer),
+    /// All that is known is the connection: each page by itself, by the number of the request.
+    Unknown(u64),
+}
+
+/// The pages of one caller that wait.
+struct Waiting {
+    /// What the caller has used, by its weight.
+    used: u64,
+    weight: f64,
+    /// By what the connection has used, then by arrival.
+    pages: BTreeMap<(u64, u64), oneshot::Sender<Turn>>,
+}
+
+/// A page in the queue: its caller, what its connection has used, the number of the request.
+type Place = (Caller, (u64, u64));
 
 /// What decides about the place of a page in the queue.
 #[derive(Clone, Copy, Debug)]
@@ -104,14 +124,43 @@ pub(super) struct Turn {
 }
 
 impl Queue {
-    fn place(&mut self, claim: &Claim, now: Instant) -> Place {
-        let of_connection = self.amount(claim.of_connection_s, now);
-        let of_caller = match claim.payer {
-            Some(payer) => self.used.get(&payer).map_or(0, |usage| self.amount(usage.used_s / claim.weight, usage.at)),
-            None => of_connection,
-        };
+    /// Enters a page into the queue.
+    fn enter(&mut self, claim: &Claim, now: Instant, give: oneshot::Sender<Turn>) -> Place {
         self.next += 1;
-        (of_caller, of_connection, self.next)
+        let page = (self.amount(claim.of_connection_s, now), self.next);
+        let caller = claim.payer.map_or(Caller::Unknown(self.next), Caller::Payer);
+        let used = claim.payer.map_or(page.0, |payer| self.amount_of(payer, claim.weight));
+        let waiting = self.waiting.entry(caller).or_insert_with(|| {
+            self.order.insert((used, caller));
+            Waiting { used, weight: claim.weight, pages: BTreeMap::new() }
+        });
+        waiting.pages.insert(page, give);
+        self.n_waiting += 1;
+        (caller, page)
+    }
+
+    /// Takes a page out of the queue, if it is still there.
+    fn leave(&mut self, (caller, page): Place) -> Option<oneshot::Sender<Turn>> {
+        let waiting = self.waiting.get_mut(&caller)?;
+        let give = waiting.pages.remove(&page)?;
+        self.n_waiting -= 1;
+        if waiting.pages.is_empty() {
+            self.order.remove(&(waiting.used, caller));
+            self.waiting.remove(&caller);
+        }
+        Some(give)
+    }
+
+    /// Takes the page out of the queue that is next: of the caller that has used the least time, that of the connection
+    /// which has.
+    fn take_first(&mut self) -> Option<oneshot::Sender<Turn>> {
+        let &(_, caller) = self.order.first()?;
+        let (&page, _) = self.waiting.get(&caller)?.pages.first_key_value()?;
+        self.leave((caller, page))
+    }
+
+    fn amount_of(&self, payer: Payer, weight: f64) -> u64 {
+        self.used.get(&payer).map_or(0, |usage| self.amount(usage.used_s / weight, usage.at))
     }
 
     /// What the seconds that were used up to `at` amount to beside others. As all of them halve in the same time,
@@ -130,6 +179,15 @@ impl Queue {
         if self.used.len() < MAX_CALLERS || self.used.contains_key(&payer) {
             self.used.entry(payer).or_insert(Usage::none(now)).add(took, now);
         }
+        let caller = Caller::Payer(payer);
+        if let Some(weight) = self.waiting.get(&caller).map(|waiting| waiting.weight) {
+            let used = self.amount_of(payer, weight);
+            if let Some(waiting) = self.waiting.get_mut(&caller) {
+                self.order.remove(&(waiting.used, caller));
+                self.order.insert((used, caller));
+                waiting.used = used;
+            }
+        }
     }
 }
 
@@ -139,7 +197,9 @@ impl Turns {
             free: n_turns,
             next: 0,
             began: Instant::now(),
-            waiting: BTreeMap::new(),
+            waiting: HashMap::new(),
+            n_waiting: 0,
+            order: BTreeSet::new(),
             page_s: 0.0,
             used: HashMap::new(),
             swept: Instant::now(),
@@ -151,15 +211,15 @@ impl Turns {
     pub(super) async fn take(self: &Arc<Self>, claim: Claim) -> Option<Turn> {
         let (mut turn, place, limit) = {
             let mut queue = self.queue.lock();
+            let now = Instant::now();
             if queue.free > 0 {
                 queue.free -= 1;
                 return Some(self.turn(claim.payer));
             }
-            let place = queue.place(&claim, Instant::now());
-            let is_soon = queue.waiting.len() < PATIENT_PER_TURN * self.n_turns;
+            let is_soon = queue.n_waiting < PATIENT_PER_TURN * self.n_turns;
             let limit = WAIT + PAGES_TO_WAIT_FOR * Duration::from_secs_f64(queue.page_s);
             let (give, turn) = oneshot::channel();
-            queue.waiting.insert(place, give);
+            let place = queue.enter(&claim, now, give);
             (turn, place, if is_soon { PATIENT_WAIT } else { limit.min(PATIENT_WAIT) })
         };
         let _leaves = Leaves { turns: self, place };
@@ -173,6 +233,47 @@ impl Turns {
     }
 }
 
+/// The turn of a request. Its handler gives it up while it waits for something else than a core.
+#[derive(Clone)]
+pub(super) struct HeldTurn {
+    turns: Arc<Turns>,
+    claim: Claim,
+    held: Arc<Mutex<Held>>,
+}
+
+struct Held {
+    turn: Option<Turn>,
+    /// How long the turns before it lasted.
+    lasted: Duration,
+}
+
+impl HeldTurn {
+    /// Waits for a turn, as [`Turns::take`] does.
+    pub(super) async fn take(turns: &Arc<Turns>, claim: Claim) -> Option<Self> {
+        let turn = Some(turns.take(claim).await?);
+        let held = Arc::new(Mutex::new(Held { turn, lasted: Duration::ZERO }));
+        Some(Self { turns: Arc::clone(turns), claim, held })
+    }
+
+    /// Waits without the turn, which others have meanwhile, and then for the next one; `false` if that takes too long.
+    pub(super) async fn wait_without(&self, wait: impl Future<Output = ()>) -> bool {
+        self.end();
+        wait.await;
+        let turn = self.turns.take(self.claim).await;
+        let has_turn = turn.is_some();
+        self.held.lock().turn = turn;
+        has_turn
+    }
+
+    /// Gives the turn up. Returns how long this request has had one.
+    pub(super) fn end(&self) -> Duration {
+        let mut held = self.held.lock();
+        let turn = held.turn.take();
+        held.lasted += turn.as_ref().map_or(Duration::ZERO, Turn::lasted);
+        held.lasted
+    }
+}
+
 /// Takes a page that no longer waits out of the queue.
 struct Leaves<'t> {
     turns: &'t Turns,
@@ -181,7 +282,7 @@ struct Leaves<'t> {
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.turns.queue.lock().waiting.remove(&self.place);
+        drop(self.turns.queue.lock().leave(self.place));
     }
 }
 
@@ -202,13 +303,13 @@ impl Drop for Turn {
             if let Some(payer) = self.payer {
                 queue.charge(payer, took, now);
             }
-            let next = queue.waiting.pop_first();
+            let next = queue.take_first();
             if next.is_none() {
                 queue.free += 1;
             }
             next
         };
-        if let Some((_, give)) = next {
+        if let Some(give) = next {
             // A turn that is not taken comes back and is dropped here, which passes it on.
             let _ = give.send(self.turns.turn(None));
         }
@@ -279,6 +380,22 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_one_caller_are_ordered_by_connection_although_the_caller_is_served_meanwhile() {
+        let mut queue = Arc::into_inner(Turns::new(1)).unwrap().queue.into_inner();
+        let (mut now, mut waiting) = (Instant::now(), Vec::new());
+        for of_connection_s in [0.4, 0.5, 0.3, 0.001] {
+            let (give, turn) = oneshot::channel();
+            queue.enter(&claim(address(1), 1.0, of_connection_s), now, give);
+            waiting.push(turn);
+            now += Duration::from_millis(20);
+            queue.charge(address(1).unwrap(), Duration::from_millis(1), now);
+        }
+        drop(queue.take_first());
+        assert!(matches!(waiting[3].try_recv(), Err(oneshot::error::TryRecvError::Closed)), "it came last");
+        assert!(matches!(waiting[0].try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+    }
+
+    #[test]
     fn a_key_of_the_shop_counts_as_many_visitors() {
         let key = Some(Payer::Key(0));
         let used = [(key, 500), (address(1), 10), (address(2), 2)];
@@ -295,8 +412,8 @@ mod tests {
         let callers: Vec<Claim> = [claim(Some(Payer::Key(0)), 100.0, 0.0)].into_iter().chain(visitors).collect();
         let (mut now, mut n_of_shop) = (Instant::now(), 0);
         for _ in 0..6_000 {
-            let places: Vec<Place> = callers.iter().map(|claim| queue.place(claim, now)).collect();
-            let next = (0..callers.len()).min_by_key(|&number| places[number]).unwrap();
+            let used = |number: usize| queue.amount_of(callers[number].payer.unwrap(), callers[number].weight);
+            let next = (0..callers.len()).min_by_key(|&number| (used(number), number)).unwrap();
             let took = Duration::from_millis(1);
             now += took;
             queue.charge(callers[next].payer.unwrap(), took, now);
@@ -315,6 +432,23 @@ mod tests {
         assert_eq!(queue.used.len(), MAX_CALLERS);
         queue.charge(Payer::Key(0), took, start + Duration::from_secs(60));
         assert_eq!(queue.used.len(), 1);
+    }
+
+    #[test]
+    fn others_are_served_while_a_request_waits_without_its_turn() {
+        runtime().block_on(async {
+            let turns = Turns::new(1);
+            let held = HeldTurn::take(&turns, claim(None, 1.0, 0.0)).await.unwrap();
+            let is_back = held
+                .wait_without(async {
+                    let other = tokio::time::timeout(Duration::from_secs(60), turns.take(claim(None, 1.0, 0.0))).await;
+                    assert!(other.unwrap().is_some(), "the turn is free");
+                })
+                .await;
+            assert!(is_back && turns.queue.lock().free == 0);
+            held.end();
+            assert_eq!(turns.queue.lock().free, 1);
+        });
     }
 
     #[test]
@@ -337,7 +471,7 @@ mod tests {
                 assert!(task.await.unwrap());
             }
             let queue = turns.queue.lock();
-            assert_eq!((queue.free, queue.waiting.len()), (1, 0));
+            assert_eq!((queue.free, queue.n_waiting), (1, 0));
         });
     }
 }

@@ -1,10 +1,12 @@
 //! Bytes of a file or of standard input, decompressed where they are compressed, counted as they are read.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::GzDecoder;
 
 use super::error::ReadError;
 
@@ -66,11 +68,51 @@ impl Input {
             let decoder = zstd::stream::read::Decoder::with_buffer(whole);
             Box::new(decoder.map_err(|source| ReadError::Open { name: name.clone(), source })?)
         } else if is_gzip {
-            Box::new(flate2::bufread::MultiGzDecoder::new(whole))
+            Box::new(Members::new(whole))
         } else {
             Box::new(whole)
         };
         Ok(Self { name, bytes })
+    }
+}
+
+/// The members of a gzip file one after the other. Zeros behind the last one fill the block of a tape or of a disk, and
+/// end the content, as they do for `gzip` itself; anything else that is no member is damage.
+struct Members<R> {
+    /// `None` once the content has ended.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Members<R> {
+    fn new(bytes: R) -> Self {
+        Self { member: Some(GzDecoder::new(bytes)) }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let n = member.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            let has_ended = skip_zeros(member.get_mut())?;
+            let ended = self.member.take();
+            self.member = ended.filter(|_| !has_ended).map(|member| GzDecoder::new(member.into_inner()));
+        }
+        Ok(0)
+    }
+}
+
+/// Skips zeros. Returns whether nothing follows them.
+fn skip_zeros(bytes: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let ahead = bytes.fill_buf()?;
+        let n_zeros = ahead.iter().take_while(|byte| **byte == 0).count();
+        if ahead.is_empty() || n_zeros < ahead.len() {
+            return Ok(ahead.is_empty());
+        }
+        bytes.consume(n_zeros);
     }
 }
 

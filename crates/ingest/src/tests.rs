@@ -169,6 +169,8 @@ fn compressed_files_are_read_by_their_first_bytes() {
     let mut twice = gzip(&csv);
     twice.extend(gzip("view,last,x\n"));
     assert_eq!(read("a.csv.gz", &twice, &ReadSettings::default()).0.len(), 101, "gzip members follow each other");
+    twice.extend([0; 1_000]);
+    assert_eq!(read("a.csv.gz", &twice, &ReadSettings::default()).0.len(), 101, "zeros fill a block");
     let (_, end) = read("a.csv.zst", csv.as_bytes(), &ReadSettings::default());
     assert!(end.unwrap().to_string().contains("the name ends in .zst, but the content is not compressed that way"));
 }

@@ -304,9 +304,9 @@ impl Tally {
 
     fn event(&mut self, event: &Event, at_ms: i64) {
         let Some(id) = &event.recommendation_id else { return };
-        let Some(answer) = self.by_id.get(id).and_then(|&number| self.answers.get_mut(number as usize)) else {
-            self.early.entry(id.clone()).or_default().push((at_ms, event.clone()));
-            self.early_order.push_back((at_ms, id.clone()));
+        let Some(answer) = self.by_id.get(id.as_str()).and_then(|&number| self.answers.get_mut(number as usize)) else {
+            self.early.entry(id.as_str().into()).or_default().push((at_ms, event.clone()));
+            self.early_order.push_back((at_ms, id.as_str().into()));
             while self.early_order.front().is_some_and(|(first_ms, _)| at_ms - first_ms > EARLY_MS) {
                 self.early_order.pop_front().map(|(_, id)| self.early.remove(&id));
             }

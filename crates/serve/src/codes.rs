@@ -117,6 +117,8 @@ codes! {
         NoVectors => "no_vectors",
         /// The vector of the query was not there in time.
         LateEncoder => "late_encoder",
+        /// The query was not encoded, because of an error.
+        FailedEncoder => "failed_encoder",
         /// The encoder does not know the words of the query.
         UnknownLanguage => "unknown_language",
     }

@@ -14,6 +14,7 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Columns;
+use crate::search_ranking::FirstSearchRanking;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
@@ -299,7 +300,7 @@ impl Facts {
             writer.value(SHOWN, 1, &self.shown)?;
         }
         if self.search_ranking != SearchRanking::default() {
-            writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
+            writer.value(SEARCH_RANKING, 2, &self.search_ranking)?;
         }
         if !self.search_proposals.is_empty() {
             writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
@@ -380,7 +381,8 @@ impl Facts {
         };
         let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
             None => Some(SearchRanking::default()),
-            Some(_) => source.value(SEARCH_RANKING, 1)?,
+            Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
+            Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> =
             match source.checkpoint().section_version(SEARCH_PROPOSALS) {

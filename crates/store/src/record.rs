@@ -182,6 +182,14 @@ impl Body {
         }
     }
 
+    /// Whether a published key sent what the record holds, so that the user whom it names is a claim.
+    pub fn is_of_published_key(&self) -> bool {
+        match self {
+            Self::SearchChoice(choice) => choice.is_published,
+            body => body.event().is_some_and(|checked| checked.event.id.is_published()),
+        }
+    }
+
     /// The user and the guest that the record names. A refused record may name more, in a form that was not read.
     pub fn names(&self) -> (Option<&UserId>, Option<&SessionId>) {
         match self {

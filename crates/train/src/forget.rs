@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use accrue_event::{Event, SessionId, Shopper, UserId};
+use accrue_event::{SessionId, Shopper, UserId};
 use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record, StoreError};
 
 use crate::checkpoint::{CHUNK, find_look_back};
@@ -69,11 +69,9 @@ impl People<'_> {
         }
     }
 
-    fn of_event(&self, event: &Event) -> Option<&UserId> {
-        let named = self.of(event.user.as_ref(), event.session.as_ref());
-        // Its user is a claim, and a merge says whose the session was.
-        let of_session = || self.of(None, event.session.as_ref().filter(|_| event.id.is_published()));
-        named.or_else(of_session)
+    /// Of what a published key sent. Its user is a claim, and a merge says whose the session was.
+    fn of_claim(&self, user: Option<&UserId>, session: Option<&SessionId>) -> Option<&UserId> {
+        self.of(user, session).or_else(|| self.of(None, session))
     }
 
     fn of_record(&self, record: &Record, mentions: &impl Fn(&str, &str) -> bool) -> Option<&UserId> {
@@ -83,13 +81,10 @@ impl People<'_> {
                 let mut names = self.users.iter().map(|user| (user.as_str(), user)).chain(guests);
                 names.find(|(name, _)| mentions(raw, name)).map(|(_, user)| user)
             }
-            body => match body.event() {
-                Some(checked) => self.of_event(&checked.event),
-                None => {
-                    let (user, session) = body.names();
-                    self.of(user, session)
-                }
-            },
+            body => {
+                let (user, session) = body.names();
+                if body.is_of_published_key() { self.of_claim(user, session) } else { self.of(user, session) }
+            }
         }
     }
 }

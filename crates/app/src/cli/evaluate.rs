@@ -16,6 +16,7 @@ use super::output::Output;
 use super::problem::{Expected, Problem};
 use super::{Context, Exit};
 use crate::evaluation::{self, Request};
+use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -227,7 +228,7 @@ fn settings_in(text: &str) -> anyhow::Result<Vec<(String, String)>> {
     {
         return Ok(vec![pair]);
     }
-    let content = std::fs::read_to_string(path).with_context(|| format!("{text} cannot be read"))?;
+    let content = read_text(path).with_context(|| format!("{text} cannot be read"))?;
     let is_json = content.trim_start().starts_with('{');
     let value: Value = if is_json {
         serde_json::from_str(&content).with_context(|| format!("{text} is no JSON"))?

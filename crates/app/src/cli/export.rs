@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::problem::Problem;
 use super::signals::Stop;
 use super::{Context, Exit, inspect};
+use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -207,7 +208,7 @@ impl From<EngineError> for Interrupted {
 }
 
 fn user_file(path: &Path) -> anyhow::Result<Vec<UserId>> {
-    let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
+    let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { read_text(path) };
     let text = text.map_err(|error| {
         let message = format!("{}: cannot be read: {error}", path.display());
         Problem::new(message, "--users takes `all` or a file with one user id per line")

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::count;
 use super::{Context, Exit};
+use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,7 +69,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 fn users(arguments: &Arguments) -> anyhow::Result<BTreeSet<UserId>> {
     let mut users: BTreeSet<UserId> = arguments.users.iter().map(|user| UserId::from(&**user)).collect();
     if let Some(path) = &arguments.from {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let text = read_text(path).with_context(|| format!("{} cannot be read", path.display()))?;
         users.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(UserId::from));
     }
     Ok(users)

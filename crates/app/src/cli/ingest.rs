@@ -29,6 +29,7 @@ use super::output::{Output, count};
 use super::problem::{Hint as _, Problem};
 use super::signals::Stop;
 use super::{Context, Exit};
+use crate::text_file::read_text;
 use described::Described;
 use dry_run::DryRun;
 use feed::Feed;
@@ -469,7 +470,7 @@ pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Res
     let system = path.to_str().filter(|_| !path.exists()).and_then(System::named);
     let text = match system {
         Some(system) => system.text.to_owned(),
-        None => std::fs::read_to_string(path).map_err(|error| {
+        None => read_text(path).map_err(|error| {
             let mut names: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
             names.dedup();
             let hint = format!("name a file, or one of: {}", names.join(", "));

@@ -2,7 +2,7 @@
 //! a running server.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accrue_engine::{AskedAgain, MadeAgain, Proposal, make_again};
@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::output::{columns, count};
 use super::{Context, Exit, evaluate};
+use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,7 +78,6 @@ struct Report {
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let proposal = read(&arguments.settings)?;
-    proposal.check(&config.engine).with_context(|| arguments.settings.display().to_string())?;
     let mut log = LogReader::open(&config.data)?;
     let offset = log.end().0;
     let answers = Answers::read(&mut log, arguments.window, arguments.answers as usize)?;
@@ -87,7 +87,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let mut kept: Vec<Kept> = answers.sample.into_elements().collect();
     kept.sort_by_key(|kept| kept.asked.offset);
     let asked: Vec<AskedAgain> = kept.iter().map(|kept| kept.asked.clone()).collect();
-    let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {})?;
+    let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {});
+    let made = made.with_context(|| arguments.settings.display().to_string())?;
     let n_kept = kept.len();
     let pages = pages(kept, made);
     let n_unreadable = n_recorded_otherwise + (n_kept - pages.len()) as u64;
@@ -106,8 +107,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     Ok(if report.report.clicks.is_estimated() { Exit::Success } else { Exit::Refused })
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<Proposal> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+fn read(path: &Path) -> anyhow::Result<Proposal> {
+    let text = read_text(path).with_context(|| path.display().to_string())?;
     let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
     if let Some(learned) = ["model", "learn"].iter().find(|section| table.contains_key(**section)) {
         bail!(

@@ -172,7 +172,7 @@ impl Learner {
             let hits = page.iter().map(|&place| &known[place]);
             let (scores, rows) = hits.map(|(score, features)| (*score, feature_row(features))).unzip();
             let choice = SearchChoice {
-                user: None,
+                user: Some(shopper.into()),
                 session: None,
                 event_type: EventType::Click,
                 is_published: false,

@@ -332,7 +332,8 @@ fn looking_at_a_page_in_the_playground_leaves_no_record() {
     // The search index follows the catalogue on a thread of its own.
     while shop
         .engine
-        .preview_search(accrue_serve::SearchRequest { query: "mug".into(), ..Default::default() })
+        .start_search(accrue_serve::SearchRequest { query: "mug".into(), ..Default::default() })
+        .and_then(|search| shop.engine.preview_search(search))
         .unwrap()
         .total
         < 3

@@ -57,6 +57,7 @@ impl EncoderThread {
         {
             let mut status = shared.content.lock();
             (status.state, status.encoder) = (ContentState::Opening, config.encoder.clone());
+            status.waiting = u64::from(n_items);
         }
         Self { config, shared, jobs, changed: VecDeque::new(), rest: 0..n_items }
     }

@@ -40,7 +40,7 @@ impl Check {
         let prose = Prose { settings, locale: locale.as_deref() };
         let item = Item {
             id: ItemId::new(id),
-            parent: rules::id("parent", &raw.parent, settings, &mut repairs)?,
+            parent: rules::id("parent", &raw.parent, settings, &mut repairs)?.map(Into::into),
             title: prose.line(&raw.title, &mut repairs),
             description: prose.description(&raw.description, &mut repairs),
             brand: prose.line(&raw.brand, &mut repairs),
@@ -95,7 +95,7 @@ impl Check {
         set(&mut item.locale, short(&raw.locale, &mut repairs));
         let locale = item.locale.clone();
         let prose = Prose { settings, locale: locale.as_deref() };
-        set(&mut item.parent, rules::id("parent", &raw.parent, settings, &mut repairs)?);
+        set(&mut item.parent, rules::id("parent", &raw.parent, settings, &mut repairs)?.map(Into::into));
         set(&mut item.title, prose.line(&raw.title, &mut repairs));
         set(&mut item.description, prose.description(&raw.description, &mut repairs));
         set(&mut item.brand, prose.line(&raw.brand, &mut repairs));

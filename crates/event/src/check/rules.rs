@@ -1,6 +1,8 @@
 //! The rules for an event's fields, one small pure function each. A rule returns the field's value and notes repairs,
 //! or rejects the event.
 
+use std::borrow::Cow;
+
 use super::number::{Number, excerpt, finite_f32, number, whole_u32};
 use super::rate::RateClass;
 use super::repairs::Repairs;
@@ -10,7 +12,7 @@ use super::verdict::{Reason, Rejection, Repair};
 use crate::published::namespace_bytes;
 use crate::raw_value::RawValue;
 use crate::settings::{OutlierAction, built_in_alias, built_in_type};
-use crate::{CheckSettings, Event, EventType, Price};
+use crate::{CheckSettings, Event, EventType, Price, Text};
 
 type Ruled<T> = Result<T, Rejection>;
 
@@ -50,13 +52,8 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
 }
 
 /// An id, if one was sent. A whole number is converted to its digits; a placeholder counts as no id.
-pub(super) fn id(
-    name: &str,
-    value: &RawValue,
-    settings: &CheckSettings,
-    repairs: &mut Repairs,
-) -> Ruled<Option<Box<str>>> {
-    let id: Box<str> = match value {
+pub(super) fn id(name: &str, value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) -> Ruled<Option<Text>> {
+    let id: Text = match value {
         RawValue::Null => return Ok(None),
         // A text of this length is too long even without the white space around it.
         RawValue::Text(text) if text.len() <= 16 * settings.max_id_bytes => {
@@ -101,8 +98,7 @@ pub(super) fn id(
 
 /// An id in the form that the check gives to the ids of records, so that a request names what the records name: without
 /// white space around it, in normalization form C, without the `.0` of data frames.
-pub fn clean_id(id: &str) -> std::borrow::Cow<'_, str> {
-    use std::borrow::Cow;
+pub fn clean_id(id: &str) -> Cow<'_, str> {
     let clean = clean(id, Lines::Join, &mut Repairs::default());
     match damage(&clean) {
         Some(Damage::PointZero(whole)) => Cow::Owned(whole.to_owned()),
@@ -233,10 +229,15 @@ fn too_long(name: &str, bytes: usize, settings: &CheckSettings) -> Rejection {
 }
 
 /// A free text, if one was sent. A text that is too long is cut; values other than texts and numbers are left out.
-pub(super) fn free_text(value: &RawValue, max_bytes: usize, lines: Lines, repairs: &mut Repairs) -> Option<Box<str>> {
-    let text: Box<str> = match value {
+pub(super) fn free_text<T: for<'t> From<Cow<'t, str>>>(
+    value: &RawValue,
+    max_bytes: usize,
+    lines: Lines,
+    repairs: &mut Repairs,
+) -> Option<T> {
+    let text = match value {
         RawValue::Null => return None,
-        RawValue::Text(text) => clean_cut(text, max_bytes, lines, repairs).into(),
+        RawValue::Text(text) => clean_cut(text, max_bytes, lines, repairs),
         RawValue::Int(number) => {
             repairs.note(Repair::TextFromNumber);
             number.to_string().into()
@@ -250,7 +251,7 @@ pub(super) fn free_text(value: &RawValue, max_bytes: usize, lines: Lines, repair
             return None;
         }
     };
-    (!text.is_empty()).then_some(text)
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// The strength of the event: 1 if no value was sent. A rating needs a value.

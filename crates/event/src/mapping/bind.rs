@@ -118,7 +118,7 @@ impl<'m> Binding<'m> {
             constants: constants(mapping),
             rest,
             item,
-            currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::Text),
+            currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::text),
             rules,
             empty: mapping.empty.clone(),
             drop_columns: mapping.drop_columns.clone(),
@@ -436,7 +436,7 @@ fn renamed(mapping: &Mapping, column: &str) -> bool {
 fn constants(mapping: &Mapping) -> Vec<(&'static str, RawValue)> {
     let name = |field: &str| field_name(mapping.kind.fields(), field);
     let source = mapping.source.iter().filter(|_| mapping.kind == RecordKind::Events);
-    let source = source.map(|source| ("source", RawValue::Text(source.clone())));
+    let source = source.map(|source| ("source", RawValue::text(source.clone())));
     let given = mapping.constants.iter().map(|(field, text)| (name(field), crate::raw::cell(field, text)));
     source.chain(given).collect()
 }

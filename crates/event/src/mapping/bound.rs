@@ -237,7 +237,7 @@ impl BoundMapping {
                 && field.field == "price"
                 && let Some(code) = self.currency_of(row, field)
             {
-                change("currency", Change::Set(RawValue::Text(code)));
+                change("currency", Change::Set(RawValue::text(code)));
             }
         }
         if let Some(price) = sale {
@@ -317,7 +317,7 @@ impl BoundMapping {
             if field.field == "price"
                 && let Some(code) = self.currency_of(row, field)
             {
-                item.currency = RawValue::Text(code);
+                item.currency = RawValue::text(code);
             }
             let value = self.value(row, field);
             says_anything |= !value.is_missing();

@@ -65,7 +65,7 @@ impl Family {
     pub(super) fn complete(&self, item: &mut RawItem) {
         let Some(id) = key(&item.id) else { return };
         if let Some(parent) = key(&item.parent).and_then(|parent| self.ids.get(&parent)) {
-            item.parent = RawValue::Text(parent.clone());
+            item.parent = RawValue::text(parent.clone());
         }
         if item.image.is_missing()
             && let Some(picture) = self.pictures.get(&*id)
@@ -75,7 +75,7 @@ impl Family {
         if item.parent.is_missing()
             && let Some(parent) = self.parents.get(&*id)
         {
-            item.parent = RawValue::Text(parent.clone());
+            item.parent = RawValue::text(parent.clone());
         }
         if let Some(parent) = key(&item.parent).filter(|parent| self.hidden.contains(&**parent))
             && parent != id

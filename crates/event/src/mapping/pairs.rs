@@ -112,7 +112,7 @@ impl BoundMapping {
             for place in object.elements(array).into_iter().filter(|place| place.starts_with(around)).take(MAX_PAIRS) {
                 let RawValue::Text(name) = object.at(name, &place) else { continue };
                 let value = values.iter().map(|path| object.at(path, &place)).find(has_value);
-                found.extend(value.map(|value| (name, self.separated(value, separators))));
+                found.extend(value.map(|value| (name.into(), self.separated(value, separators))));
             }
         }
         found

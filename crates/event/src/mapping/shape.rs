@@ -9,7 +9,7 @@ use super::cell::Reading;
 use super::{LISTS, Mapping, Names};
 use crate::raw::is_numeric;
 use crate::time_text::with_plain_blanks;
-use crate::{RawValue, RecordKind, Timestamp};
+use crate::{RawValue, RecordKind, Text, Timestamp};
 
 /// The conversions of a field's value.
 #[derive(Clone, Debug)]
@@ -157,12 +157,12 @@ impl Shape {
         number_of(if self.is_position { shifted.max(0.0) } else { shifted })
     }
 
-    fn apply_to_text(&self, mut text: Box<str>) -> RawValue {
+    fn apply_to_text(&self, mut text: Text) -> RawValue {
         if let Some(time) = &self.time {
             return time.apply(text);
         }
         if self.is_unescaped {
-            text = unescaped_text(&text).unwrap_or(text);
+            text = unescaped_text(&text).map_or(text, Text::from);
         }
         if self.is_item_id
             && let Some(rest) = text.trim().strip_prefix('\'').filter(|rest| is_marked_for_spreadsheets(rest))
@@ -187,7 +187,7 @@ impl Shape {
             return split(&text, &PATH.into(), &self.empty);
         }
         if self.uppercase {
-            text = text.to_uppercase().into();
+            text = text.to_uppercase();
         }
         if self.lowercase || (self.is_customer && is_address(&text)) {
             text = text.trim().to_lowercase().into();
@@ -324,7 +324,7 @@ fn scaled(number: f64, factor: f64) -> f64 {
 }
 
 impl TimeShape {
-    fn apply(&self, text: Box<str>) -> RawValue {
+    fn apply(&self, text: Text) -> RawValue {
         match (self.read(&text), &self.zone) {
             (Some(at), _) => RawValue::text(at.to_string()),
             // The check would read it as UTC.

@@ -15,7 +15,7 @@ use sqlx::{
 };
 use tokio::runtime::Runtime;
 
-use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted};
+use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted, timeout, within};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
 
 /// What every session begins with.
@@ -35,7 +35,8 @@ pub(super) fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<d
         .collect();
     let url = format!("mysql://{}?{}", address.server(), options.join("&"));
     let options = MySqlConnectOptions::from_str(&url).map_err(|error| address.fault(error.to_string()))?;
-    let database = MySql { options, connection: None, may_see_transactions: true, asked_at: None };
+    let limit = timeout(address)?;
+    let database = MySql { options, connection: None, limit, may_see_transactions: true, asked_at: None };
     let wanted = Wanted::of(address, &database)?;
     Ok(Box::new(Table::new(database, wanted, settings)?))
 }
@@ -45,6 +46,8 @@ struct MySql {
     /// With the runtime that drives it. There is none before it is connected: a server looks at its sources within a runtime of
     /// its own, where another one cannot be dropped.
     connection: Option<(Runtime, MySqlConnection)>,
+    /// How long the server may take for an answer.
+    limit: Duration,
     may_see_transactions: bool,
     /// When the list of transactions was read.
     asked_at: Option<Instant>,
@@ -54,7 +57,7 @@ impl MySql {
     /// The rows of a statement, with values as texts.
     fn fetch(&mut self, sql: String) -> Result<Vec<MySqlRow>, sqlx::Error> {
         let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
+        within(runtime, self.limit, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
     }
 }
 
@@ -70,7 +73,7 @@ impl Database for MySql {
         self.connection = None;
         // The client sets the zone of the session to UTC, and its character set to utf8mb4.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let connection = runtime.block_on(MySqlConnection::connect_with(&self.options))?;
+        let connection = within(&runtime, self.limit, MySqlConnection::connect_with(&self.options))?;
         self.connection = Some((runtime, connection));
         self.fetch(SESSION.to_owned()).map(drop)
     }
@@ -95,7 +98,8 @@ impl Database for MySql {
 
     fn columns(&mut self, query: &str) -> Result<Vec<String>, sqlx::Error> {
         let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let statement = runtime.block_on(connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()))?;
+        let sql = AssertSqlSafe(query.to_owned()).into_sql_str();
+        let statement = within(runtime, self.limit, connection.prepare(sql))?;
         Ok(statement.columns().iter().map(|column| column.name().to_owned()).collect())
     }
 

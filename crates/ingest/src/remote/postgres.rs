@@ -5,12 +5,13 @@
 //! there as a text in quotes with a cast to its own type.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _};
 use tokio::runtime::Runtime;
 
-use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted};
+use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted, timeout, within};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
 
 /// What every session begins with.
@@ -26,7 +27,8 @@ pub(super) fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<d
         .collect();
     let url = format!("postgres://{}?{}", address.server(), options.join("&"));
     let options = PgConnectOptions::from_str(&url).map_err(|error| address.fault(error.to_string()))?;
-    let database = Postgres { options: options.application_name("accrue"), connection: None };
+    let limit = timeout(address)?;
+    let database = Postgres { options: options.application_name("accrue"), connection: None, limit };
     let wanted = Wanted::of(address, &database)?;
     Ok(Box::new(Table::new(database, wanted, settings)?))
 }
@@ -36,13 +38,15 @@ struct Postgres {
     /// With the runtime that drives it. There is none before it is connected: a server looks at its sources within a runtime of
     /// its own, where another one cannot be dropped.
     connection: Option<(Runtime, PgConnection)>,
+    /// How long the server may take for an answer.
+    limit: Duration,
 }
 
 impl Postgres {
     /// The rows of statements without parameters.
     fn fetch(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
+        within(runtime, self.limit, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
     }
 
     fn text(&mut self, sql: &str) -> Result<Option<String>, sqlx::Error> {
@@ -55,7 +59,7 @@ impl Database for Postgres {
     fn connect(&mut self) -> Result<(), sqlx::Error> {
         self.connection = None;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let connection = runtime.block_on(PgConnection::connect_with(&self.options))?;
+        let connection = within(&runtime, self.limit, PgConnection::connect_with(&self.options))?;
         self.connection = Some((runtime, connection));
         self.fetch(SESSION.to_owned()).map(drop)
     }
@@ -73,7 +77,8 @@ impl Database for Postgres {
 
     fn columns(&mut self, query: &str) -> Result<Vec<String>, sqlx::Error> {
         let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let statement = runtime.block_on(connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()))?;
+        let sql = AssertSqlSafe(query.to_owned()).into_sql_str();
+        let statement = within(runtime, self.limit, connection.prepare(sql))?;
         Ok(statement.columns().iter().map(|column| sqlx::Column::name(column).to_owned()).collect())
     }
 

@@ -214,7 +214,7 @@ impl<'a> Recorder<'a> {
             value: 1.0,
             quantity: 1,
             price: None,
-            query,
+            query: query.map(Into::into),
             source: Some("sim".into()),
             recommendation_id: None,
             position: None,

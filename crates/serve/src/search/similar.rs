@@ -48,7 +48,7 @@ impl SimilarSettings {
         SettingFault::check("floor", self.floor, 0.05..=1.0)?;
         SettingFault::check("items", self.items, 0..=1_000)?;
         SettingFault::check("within_ms", self.within_ms, 1..=10_000)?;
-        SettingFault::check("remembered", self.remembered, 1..=1_000_000)
+        SettingFault::check("remembered", self.remembered, 1..=100_000)
     }
 }
 

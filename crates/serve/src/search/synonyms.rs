@@ -22,6 +22,8 @@ const MAX_NAMES: usize = 64;
 const MAX_WORDS: usize = 6;
 /// Terms that one name is looked for by.
 const MAX_TERMS: usize = 12;
+/// Bytes of one name.
+const MAX_NAME_BYTES: usize = 256;
 /// What one name may stand for, from all lines.
 const MAX_MEANINGS: usize = 128;
 
@@ -112,8 +114,25 @@ fn rule(line: &str) -> Result<Rule, &'static str> {
     match (from.len(), to.len()) {
         (0, _) | (_, 0) => Err("a side of the arrow is empty; write `brolly => umbrella`"),
         (1, 1) if !line.contains("=>") => Err("it has one name; write `brolly, umbrella` or `brolly => umbrella`"),
-        (from, to) if from > MAX_NAMES || to > MAX_NAMES => Err("it has more than 64 names; write several lines"),
-        _ => Ok((from, to)),
+        (n_from, n_to) if n_from > MAX_NAMES || n_to > MAX_NAMES => {
+            Err("it has more than 64 names; write several lines")
+        }
+        _ => from.iter().chain(&to).try_for_each(|name| usable(name)).map(|()| (from, to)),
+    }
+}
+
+/// Refuses a name that no query can have.
+fn usable(name: &str) -> Result<(), &'static str> {
+    if name.split_whitespace().count() > MAX_WORDS {
+        Err("a name has more than six words")
+    } else if name.len() > MAX_NAME_BYTES {
+        Err("a name has more than 256 bytes")
+    } else if name.chars().any(char::is_control) {
+        Err("a name has a control character")
+    } else if name.chars().all(|c| c.is_ascii_punctuation()) {
+        Err("a name has neither letters nor digits")
+    } else {
+        Ok(())
     }
 }
 
@@ -223,7 +242,9 @@ mod tests {
     fn a_list_says_which_line_is_wrong() {
         let synonyms = Synonyms::parse("\u{feff}# shop\nbrolly, umbrella,\r\n\n a b => c , d # why\n").unwrap();
         assert_eq!(synonyms.len(), 2);
-        for (text, line) in [("a, b\nc", 2), ("=> b", 1), ("a =>", 1), ("a => b => c", 1), (",,", 1)] {
+        let unusable = ["a b c d e f g, h", "a, \u{0}", "a, -"].map(|text| (text, 1));
+        let faulty = [("a, b\nc", 2), ("=> b", 1), ("a =>", 1), ("a => b => c", 1), (",,", 1)];
+        for (text, line) in faulty.into_iter().chain(unusable) {
             assert!(matches!(Synonyms::parse(text), Err(SynonymError::Line { line: at, .. }) if at == line), "{text}");
         }
         let long = "a,".repeat(65) + "b";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use accrue_event::{EventType, RecordKind, RefusalId, User, UserId};
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
-use accrue_store::{Body, Checkpoints, Log, LogSettings, Offset, Page, Record, Served};
+use accrue_store::{Body, Checkpoints, Log, LogSettings, Offset, Page, Record, SearchChoice, Served};
 use accrue_train::{LearnSettings, digest, erase, find_traces, rebuild, recover, save, with_other_spellings};
 
 use crate::shop;
@@ -57,6 +57,17 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 arm: None,
                 ranks: Vec::new(),
                 asked: Box::default(),
+            })),
+            // The user is what a page claims; the merge says whose session it was.
+            904 => Body::SearchChoice(Box::new(SearchChoice {
+                user: Some("a-claim".into()),
+                session: Some(guest.into()),
+                event_type: EventType::Click,
+                is_published: true,
+                position: 1,
+                place: 1,
+                scores: vec![1.0, 0.5],
+                rows: vec![Box::default(), Box::default()],
             })),
             _ => continue,
         };

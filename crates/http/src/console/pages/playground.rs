@@ -113,7 +113,7 @@ async fn page(view: View) -> Result<Response, Problem> {
     let sides = [Side::of(&view, "a"), Side::of(&view, "b")];
     let engine = &view.server.engine;
     // A fault of one page stands in its place, and the rest is shown.
-    let answers = [&sides[0], &sides[1]].map(|side| answer(engine, &asked, side));
+    let answers = [answer(engine, &asked, &sides[0]).await, answer(engine, &asked, &sides[1]).await];
     let visitor = asked.visitor().unwrap_or_default();
     let body = html! {
         p .lead { (texts.playground_lead) }
@@ -128,7 +128,7 @@ async fn page(view: View) -> Result<Response, Problem> {
     Ok(view.page(PATH, texts.playground, body))
 }
 
-fn answer(engine: &Engine, asked: &Asked<'_>, side: &Side<'_>) -> Result<Answer, Problem> {
+async fn answer(engine: &Engine, asked: &Asked<'_>, side: &Side<'_>) -> Result<Answer, Problem> {
     let (at, began) = (At(""), std::time::Instant::now());
     let filter = at.filter(Some(side.filter), engine)?;
     let visitor = asked.visitor()?;
@@ -144,7 +144,9 @@ fn answer(engine: &Engine, asked: &Asked<'_>, side: &Side<'_>) -> Result<Answer,
             explain: true,
             ..Default::default()
         };
-        let found = engine.preview_search(request)?;
+        let search = engine.start_search(request)?;
+        search.ready().await;
+        let found = engine.preview_search(search)?;
         return Ok(Answer {
             titles: titles(engine, &found.hits),
             items: found.hits,

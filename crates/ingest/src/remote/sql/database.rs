@@ -1,11 +1,40 @@
 //! What differs between SQL servers, and what an address says of a table.
 
+use std::io;
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use super::super::{Address, RemoteError};
 
 /// How often the newest cursor is looked up, if the address does not say it.
 const EVERY: Duration = Duration::from_millis(500);
+/// How long a server may take for an answer, if the address does not say it. The end of the program waits for no longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs a request until it is answered, and no longer than `limit`: a server that has fallen silent, or a firewall that drops
+/// packets, would otherwise hold the thread for good.
+pub(in crate::remote) fn within<T>(
+    runtime: &Runtime,
+    limit: Duration,
+    request: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    runtime.block_on(async { tokio::time::timeout(limit, request).await }).unwrap_or_else(|_| {
+        let why = format!("no answer within {} s; `timeout=SECONDS` in the address allows more", limit.as_secs_f64());
+        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, why)))
+    })
+}
+
+/// How long the server of an address may take for an answer.
+pub(in crate::remote) fn timeout(address: &Address) -> Result<Duration, RemoteError> {
+    match address.option("timeout") {
+        None => Ok(TIMEOUT),
+        Some(text) => match text.parse::<f64>() {
+            Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+            _ => Err(address.fault(format!("`timeout` is {text:?}, but must be seconds, 0.1 to 3600"))),
+        },
+    }
+}
 
 /// One value of a cursor.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +107,7 @@ pub(in crate::remote) struct Wanted {
 }
 
 /// Options that are not handed to the client.
-pub(in crate::remote) const OPTIONS: &[&str] = &["table", "query", "cursor", "every", "settle"];
+pub(in crate::remote) const OPTIONS: &[&str] = &["table", "query", "cursor", "every", "settle", "timeout"];
 
 impl Wanted {
     pub fn of(address: &Address, database: &dyn Database) -> Result<Self, RemoteError> {

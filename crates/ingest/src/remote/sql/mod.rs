@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::database::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Wanted};
+pub(super) use self::database::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Wanted, timeout, within};
 use super::records::{Place, Records};
 use super::{MAX_BYTES, Portion, RemoteError, RemoteSettings, RemoteSource};
 use crate::entry::Batch;
