@@ -1,9 +1,10 @@
-//! Search that repairs itself: the log is read for what came of searches, proposals are made from it when they are asked for,
-//! and decisions about them become records.
+//! Search that repairs itself: the log is read for what came of searches, proposals are made from it when they are
+//! asked for, and decisions about them become records.
 //!
-//! In: the log of the folder, from at most [`WINDOW`] records back. Out: proposals, counts of searches, and for a decision one
-//! commit with its record and what follows from it: a line of the shop's synonyms or a rule of the shop, as an operator would
-//! write it. What was read is kept in memory and read on from there; after people were forgotten it is read anew without them.
+//! In: the log of the folder, from at most [`WINDOW`] records back. Out: proposals, counts of searches, and for a
+//! decision one commit with its record and what follows from it: a line of the shop's synonyms or a rule of the shop,
+//! as an operator would write it. What was read is kept in memory and read on from there; after people were forgotten
+//! it is read anew without them.
 
 use std::collections::BTreeSet;
 
@@ -132,8 +133,8 @@ impl Engine {
         self.running().search_fates.with(read)
     }
 
-    /// What search proposes to repair in itself. It answers past searches for each, which takes up to seconds; the facts are
-    /// free for writes between them.
+    /// What search proposes to repair in itself. It answers past searches for each, which takes up to seconds; the
+    /// facts are free for writes between them.
     ///
     /// # Errors
     /// If the log or the index cannot be read.
@@ -156,8 +157,8 @@ impl Engine {
         self.inner.config.search.repair.automatic
     }
 
-    /// Switches a proposal on or off: one that is open, or one that was decided about before. Switching it off takes its line of
-    /// synonyms or its rule away again, and it is not proposed any more.
+    /// Switches a proposal on or off: one that is open, or one that was decided about before. Switching it off takes
+    /// its line of synonyms or its rule away again, and it is not proposed any more.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Conflict`], and those of [`Engine::ingest_async`].

@@ -162,9 +162,9 @@ pub(super) async fn repair(server: &Server) {
 
 /// What search proposes to repair in itself
 ///
-/// Words that shoppers replaced by others before they chose something, words misspelt in titles, and categories whose items are
-/// chosen after a query; each with its evidence. The log is read for it when it is asked for, which takes seconds for the first
-/// time in a large shop.
+/// Words that shoppers replaced by others before they chose something, words misspelt in titles, and categories whose
+/// items are chosen after a query; each with its evidence. The log is read for it when it is asked for, which takes
+/// seconds for the first time in a large shop.
 #[utoipa::path(
     get,
     path = "/v1/search/proposals",

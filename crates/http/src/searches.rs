@@ -1,9 +1,10 @@
 //! `GET /v1/searches`: what shoppers search for, and what they find nothing for.
 //!
-//! In: each search that is answered, and what the log keeps of choices after searches. Out: the most frequent words, and
-//! those after which nothing was chosen. The counts of searches are of this server since its start: they are in memory,
-//! bounded, and begin anew after a restart. A query that few ask for may be missing among them; the counts of those that
-//! many ask for are exact from when they were first seen. What was chosen, and what was not, is counted from the log.
+//! In: each search that is answered, and what the log keeps of choices after searches. Out: the most frequent words,
+//! and those after which nothing was chosen. The counts of searches are of this server since its start: they are in
+//! memory, bounded, and begin anew after a restart. A query that few ask for may be missing among them; the counts of
+//! those that many ask for are exact from when they were first seen. What was chosen, and what was not, is counted
+//! from the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -216,8 +217,8 @@ impl Server {
 
 /// What shoppers search for
 ///
-/// The counts of queries are of this server since its start; choices after searches, and searches after which nothing was chosen, are
-/// those of the log.
+/// The counts of queries are of this server since its start; choices after searches, and searches after which nothing
+/// was chosen, are those of the log.
 #[utoipa::path(
     get,
     path = "/v1/searches",

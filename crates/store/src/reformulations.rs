@@ -1,11 +1,12 @@
 //! Searches and what came of them: whether the shopper chose something, and what the same shopper searched for next.
 //!
-//! In: records in log order: search events, recorded answers to searches, choices that name their search. Out: for each query
-//! how many different shoppers searched for it, chose something after it, or searched again soon; and for a search that led to
-//! nothing the later queries of the same shoppers after which they did choose, with what they chose.
+//! In: records in log order: search events, recorded answers to searches, choices that name their search. Out: for
+//! each query how many different shoppers searched for it, chose something after it, or searched again soon; and for a
+//! search that led to nothing the later queries of the same shoppers after which they did choose, with what they
+//! chose.
 //!
-//! It is computed from the log whenever it is needed and is in no checkpoint, so erased records have no part in it. It is
-//! bounded: shoppers, queries, later queries of each, shoppers and items of each of those.
+//! It is computed from the log whenever it is needed and is in no checkpoint, so erased records have no part in it. It
+//! is bounded: shoppers, queries, later queries of each, shoppers and items of each of those.
 //!
 //! **Who counts.** Different shoppers count, not searches. Choices that published keys report are kept apart, because any
 //! visitor of a page can send them without end; queries that only they know make room first.
@@ -16,7 +17,8 @@ use accrue_event::{Attribute, Event, EventType, ItemId, Shopper, normalised};
 
 use crate::{Body, Page, Record, Served, is_search_choice, shopper_hash};
 
-/// Queries that are remembered. Beyond them those make room that no shopper of own events chose after, the oldest first.
+/// Queries that are remembered. Beyond them those make room that no shopper of own events chose after, the oldest
+/// first.
 const MAX_QUERIES: usize = 20_000;
 /// Longest query, in bytes.
 const MAX_QUERY_BYTES: usize = 100;
@@ -187,8 +189,8 @@ impl Reformulations {
         }
     }
 
-    /// A search of a shopper. The same words again are no other search: a reload, a further page, or the answer to a search that
-    /// an event reports too.
+    /// A search of a shopper. The same words again are no other search: a reload, a further page, or the answer to a
+    /// search that an event reports too.
     fn search(&mut self, shopper: u64, query: Box<str>, at_ms: i64, found_nothing: bool) {
         let known = self.visits.remove(&(shopper % SLOTS)).filter(|visit| visit.shopper == shopper);
         let mut before = Vec::new();

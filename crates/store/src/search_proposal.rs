@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Decisions that are kept.
 pub const MAX_DECISIONS: usize = 10_000;
 
-/// A decision about a proposal. The rule or the synonyms that follow from it are records of their own, in the same commit; this
-/// one says that the proposal was decided about, so that it is not made again.
+/// A decision about a proposal. The rule or the synonyms that follow from it are records of their own, in the same
+/// commit; this one says that the proposal was decided about, so that it is not made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchProposal {
     /// Its id: a hash of its kind and words.

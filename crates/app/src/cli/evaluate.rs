@@ -54,7 +54,8 @@ says which. Rows that are left out are counted. Beside tables there are the form
   arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
                  treatment=popular|explore, shops=20, days=30
   search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical (with encoder=DIR also by meaning)
-  search-repair  no file: faults planted into a simulated shop's vocabulary, and how many search repairs by itself; visits=60000, items=2000
+  search-repair  no file: faults in the vocabulary of a simulated shop, and how many search repairs by itself;
+                 visits=60000, items=2000
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -64,7 +65,8 @@ retrain:7d|reset:100000|frozen (when the models learn), of retraining also warm=
 versions are made and tested, and undone); drift.boost=1 (the learning-rate multiplier after a change for the worse); of `sim` also sim.days,
 sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (days between changes of all tastes).
 
-Settings of a search: typo=true|false (whether words are corrected), common=true|false (common synonyms), typos=SEED (typing errors in the queries), queries=FILE
+Settings of a search: typo=true|false (whether words are corrected), common=true|false (common synonyms), typos=SEED
+(typing errors in the queries), queries=FILE
 (`judged query TAB text to send` a line), synonyms=FILE; --predictions writes each query, --against compares with those of
 another run, query by query. encoder=DIR compares meaning too, vectors=FILE keeps the vectors of items for the next run;
 similarity=WEIGHT, floor=SIMILARITY and similar_items=N are those of `[search.similar]`. With several values (similarity=0,0.5,1) each

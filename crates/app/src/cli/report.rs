@@ -1,5 +1,5 @@
-//! `accrue report searches`: what shoppers search for, what they find nothing for, and after what they choose nothing. It reads
-//! the log alone, so it also works beside a running server.
+//! `accrue report searches`: what shoppers search for, what they find nothing for, and after what they choose nothing.
+//! It reads the log alone, so it also works beside a running server.
 
 use accrue_engine::search_fates;
 use accrue_store::{LogReader, QueryFate, Reformulations};
@@ -13,8 +13,8 @@ Examples:
   accrue report searches              the 20 queries of each list
   accrue report searches -n 100 --json
 
-Searches are those of recorded answers (`serve.record`) and of events of the type `search`; what was chosen after one comes from events
-that name its words or its `search_id`. An event of the type `search` with the property `results: 0` found nothing.";
+Searches are those of recorded answers (`serve.record`) and of events of the type `search`; what was chosen after one
+comes from events that name its words or its `search_id`. An event of the type `search` with the property `results: 0` found nothing.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -111,7 +111,8 @@ fn table(report: &Report) -> String {
         columns(&rows)
     };
     format!(
-        "{} searches, {} without a result, {} without a choice\n\nmost often without a result\n{}\nmost often without a choice\n{}",
+        "{} searches, {} without a result, {} without a choice\n\nmost often without a result\n{}\n\
+         most often without a choice\n{}",
         count(report.searches),
         count(report.without_result),
         count(report.without_choice),

@@ -1,5 +1,5 @@
-//! `accrue search proposals`: what search proposes to repair in itself. Listing reads the folder, also beside a running server;
-//! deciding needs the folder for itself.
+//! `accrue search proposals`: what search proposes to repair in itself. Listing reads the folder, also beside a
+//! running server; deciding needs the folder for itself.
 
 use accrue_engine::{ProposalList, at_rest, proposals_of, search_fates};
 use accrue_serve::repair::{Proposal, synonym_line};
@@ -72,7 +72,7 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
     let found = search_fates(&mut LogReader::open(&config.data)?)?;
     let settings = &config.engine.search;
     let of_file = match &settings.synonyms {
-        Some(path) => Synonyms::parse(&std::fs::read_to_string(path)?)?,
+        Some(path) => Synonyms::parse(&crate::text_file::read_text(path)?)?,
         None => Synonyms::default(),
     };
     let ProposalList { open, decided } = at_rest(&config.data, &config.engine, |shop| {
@@ -127,9 +127,8 @@ fn table(listed: &Listed) -> String {
     }));
     let mut text = columns(&rows);
     let Listed { tested, unproven, without_gain, .. } = listed;
-    text += &format!(
-        "{tested} tested, of which {unproven} are no more than chance or work today, and {without_gain} would not help\n"
-    );
+    text +=
+        &format!("{tested} tested: {unproven} are no more than chance or work today, {without_gain} would not help\n");
     for decided in &listed.decided {
         let said = match (decided.is_accepted, decided.is_automatic) {
             (true, true) => "accepted by itself",

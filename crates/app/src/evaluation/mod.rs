@@ -131,7 +131,8 @@ pub fn evaluate(
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}, {SEARCH_REPAIR}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, \
+                 {RISK}, {ARMS}, {SEARCH}, {SEARCH_REPAIR}"
             );
         }
     };

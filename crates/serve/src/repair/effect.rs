@@ -1,7 +1,8 @@
 //! Past searches answered with a rule and without it.
 //!
-//! What was chosen after a search must not come later, and what was found only by another search must come earlier. Both are
-//! NDCG@10 with the number of different shoppers who chose an item as its gain, so the figures are those of search quality.
+//! What was chosen after a search must not come later, and what was found only by another search must come earlier.
+//! Both are NDCG@10 with the number of different shoppers who chose an item as its gain, so the figures are those of
+//! search quality.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +34,8 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// The past searches that have these words. `is_meant` says of a query, a later one, and an item that was chosen then whether that
-    /// is what was meant.
+    /// The past searches that have these words. `is_meant` says of a query, a later one, and an item that was chosen
+    /// then whether that is what was meant.
     pub fn of_words(found: &Reformulations, words: &str, is_meant: impl Fn(&str, &str, &ItemId) -> bool) -> Self {
         let has = |query: &str| phrases_of(query).any(|phrase| phrase == words);
         let mut queries: Vec<(usize, (Box<str>, Chosen, Chosen))> = Vec::new();
@@ -80,8 +81,8 @@ pub(super) struct Effect {
 }
 
 impl Effect {
-    /// Compares two lists of one query. Items that were chosen after the query itself must keep their places; those that were
-    /// meant should get better ones.
+    /// Compares two lists of one query. Items that were chosen after the query itself must keep their places; those
+    /// that were meant should get better ones.
     pub fn add(&mut self, chosen: &Chosen, meant: &Chosen, before: &[&ItemId], after: &[&ItemId]) {
         let weight = |chosen: &Chosen| chosen.values().sum::<f64>();
         if !chosen.is_empty() {

@@ -1,4 +1,5 @@
-//! Which words shoppers replaced by which: the difference of a query that led to nothing and the one that did, over all queries.
+//! Which words shoppers replaced by which: the difference of a query that led to nothing and the one that did, over
+//! all queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,8 +130,8 @@ impl Tried {
     }
 }
 
-/// What differs between two queries: words in one place of each, at most [`MAX_WORDS`]. `None` if words were only added or
-/// left out, which narrows or widens a search and replaces nothing.
+/// What differs between two queries: words in one place of each, at most [`MAX_WORDS`]. `None` if words were only
+/// added or left out, which narrows or widens a search and replaces nothing.
 fn difference(one: &str, other: &str) -> Option<(String, String)> {
     let (one, other): (Vec<&str>, Vec<&str>) = (one.split(' ').collect(), other.split(' ').collect());
     let of = |words: &[&str], others: &[&str]| -> Option<String> {

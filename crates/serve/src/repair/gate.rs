@@ -1,8 +1,8 @@
 //! Bounds of confidence for shares of shoppers.
 //!
-//! Wilson, *Probable inference, the law of succession, and statistical inference* (1927); Newcombe, *Interval estimation for the
-//! difference between independent proportions* (1998, method 10). A test at 5 % in all takes 5 % divided by the number of
-//! tests for each (Bonferroni), so that among thousands of pairs hardly one passes by chance.
+//! Wilson, *Probable inference, the law of succession, and statistical inference* (1927); Newcombe, *Interval
+//! estimation for the difference between independent proportions* (1998, method 10). A test at 5 % in all takes 5 %
+//! divided by the number of tests for each (Bonferroni), so that among thousands of pairs hardly one passes by chance.
 
 /// The error that all tests together may make.
 const ALPHA: f64 = 0.05;
@@ -50,8 +50,8 @@ pub(super) fn quantile(n_tests: usize) -> f64 {
     upper_quantile(ALPHA / n_tests.max(1) as f64)
 }
 
-/// The point that a standard normal value exceeds with this probability (Acklam's approximation of the tail, which is exact to
-/// a thousandth, below 2.5 %; above it, that of 2.5 %, which is stricter).
+/// The point that a standard normal value exceeds with this probability (Acklam's approximation of the tail, which is
+/// exact to a thousandth, below 2.5 %; above it, that of 2.5 %, which is stricter).
 fn upper_quantile(p: f64) -> f64 {
     const C: [f64; 6] = [
         -7.784894002430293e-3,

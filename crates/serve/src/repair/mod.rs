@@ -1,8 +1,8 @@
 //! Search that repairs itself: what the log shows to be missing from the shop's vocabulary.
 //!
-//! In: what came of searches ([`Reformulations`]), the catalogue, and a function that answers a search. Out: proposals that
-//! passed the gate, each a rule as an operator would write it: `brolly => umbrella`, or a category to raise for a query. It
-//! changes nothing.
+//! In: what came of searches ([`Reformulations`]), the catalogue, and a function that answers a search. Out: proposals
+//! that passed the gate, each a rule as an operator would write it: `brolly => umbrella`, or a category to raise for a
+//! query. It changes nothing.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -13,11 +13,12 @@
 //! | [`ties`] | queries after which items of one category are chosen |
 //!
 //! **The gate.** A pair of words is proposed if (1) enough different shoppers, of the shop's own events, replaced one by the
-//! other and chose something; (2) the lower bound of the share that did, of all who searched on, exceeds what chance gives;
-//! (3) the words fail today: the upper bound of the share of their shoppers who chose is below half of that of the other words,
-//! and the lower bound of the difference is above 0; (4) past searches gain by the rule and what was chosen after them does
-//! not come later. The bounds are Wilson's and Newcombe's, at 5 % divided by the number of pairs that are tested. Words with
-//! digits, brands and texts with signs are never proposed: another number or maker is another thing.
+//! other and chose something; (2) the lower bound of the share that did, of all who searched on, exceeds what chance
+//! gives; (3) the words fail today: the upper bound of the share of their shoppers who chose is below half of that of
+//! the other words, and the lower bound of the difference is above 0; (4) past searches gain by the rule and what was
+//! chosen after them does not come later. The bounds are Wilson's and Newcombe's, at 5 % divided by the number of
+//! pairs that are tested. Words with digits, brands and texts with signs are never proposed: another number or maker
+//! is another thing.
 
 mod effect;
 mod evidence;
@@ -47,8 +48,8 @@ pub struct RepairSettings {
     pub automatic: bool,
     /// Different shoppers without whom nothing is proposed.
     pub least_shoppers: u32,
-    /// What a shopper counts who is known from events of published keys alone. At 0 they count nothing, so that no visitor of a
-    /// page can make a proposal.
+    /// What a shopper counts who is known from events of published keys alone. At 0 they count nothing, so that no
+    /// visitor of a page can make a proposal.
     pub published: f32,
 }
 
@@ -227,8 +228,8 @@ fn by_strength(a: &Proposal, b: &Proposal) -> std::cmp::Ordering {
     (b.shoppers + b.published, &a.from, &a.to).cmp(&(a.shoppers + a.published, &b.from, &b.to))
 }
 
-/// Whether a word may stand in a proposal: letters, and hyphens or apostrophes between them. Digits make another thing, and
-/// signs could be read as a part of a rule.
+/// Whether a word may stand in a proposal: letters, and hyphens or apostrophes between them. Digits make another
+/// thing, and signs could be read as a part of a rule.
 fn is_plain(word: &str) -> bool {
     const MAX_CHARS: usize = 40;
     let inside = |c: char| {

@@ -75,8 +75,8 @@ impl Tie {
         (low >= LEAST_SHARE).then_some(self)
     }
 
-    /// The proposal, if the category stands behind others today and what was chosen comes earlier with the category raised by
-    /// `factor`.
+    /// The proposal, if the category stands behind others today and what was chosen comes earlier with the category
+    /// raised by `factor`.
     pub fn with_gain(
         mut self,
         view: &RepairView<'_>,

@@ -1,7 +1,8 @@
-//! Misspelt titles: a word of an item that was chosen in the end, and that is nearly a word of the search which led to nothing.
+//! Misspelt titles: a word of an item that was chosen in the end, and that is nearly a word of the search which led to
+//! nothing.
 //!
-//! Shoppers do not type what is misspelt in a title, so no pair of queries shows it. It shows in the item: whoever searched for
-//! `rain poncho` and found the one that is called `Pancho` only by its maker lacked that word.
+//! Shoppers do not type what is misspelt in a title, so no pair of queries shows it. It shows in the item: whoever
+//! searched for `rain poncho` and found the one that is called `Pancho` only by its maker lacked that word.
 
 use std::collections::{BTreeMap, BTreeSet};
 

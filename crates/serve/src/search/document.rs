@@ -143,7 +143,8 @@ impl Tokens {
         }
     }
 
-    /// A Han word as it is typed in Latin letters, also together with the word before it (`before`: its reading and its end).
+    /// A Han word as it is typed in Latin letters, also together with the word before it (`before`: its reading and
+    /// its end).
     fn add_latin(&mut self, word: &Word, position: usize, before: &mut Option<(String, usize)>) {
         let Some(latin) = pinyin(&word.plain) else { return };
         if word.term == word.plain {
@@ -159,8 +160,8 @@ impl Tokens {
     }
 }
 
-/// The places of words in a field. Of Han text, whose words overlap, each character has a place, so that neighbours in the text are
-/// neighbours here.
+/// The places of words in a field. Of Han text, whose words overlap, each character has a place, so that neighbours in
+/// the text are neighbours here.
 #[derive(Default)]
 struct Places {
     next: usize,

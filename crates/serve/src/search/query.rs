@@ -64,8 +64,8 @@ pub(super) struct CodeWord {
 
 /// What a concept is worth in the spelling that writes it and its neighbour as one word.
 const JOINED: f32 = 0.95;
-/// What a Han word is worth that ends a longer one, that stands in a longer one otherwise, whose halves stand apart, and that is
-/// written across other words.
+/// What a Han word is worth that ends a longer one, that stands in a longer one otherwise, whose halves stand apart,
+/// and that is written across other words.
 const HAN_END: f32 = 0.85;
 const HAN_PART: f32 = 0.6;
 const HAN_HALVES: f32 = 0.5;

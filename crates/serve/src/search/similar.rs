@@ -3,12 +3,12 @@
 //! In: the vector of a query and those of all items, which are compared one by one (the scan is exact). Out: a similarity
 //! from 0 to 1 for each item, and the items so similar that they are found without the words of the query.
 //!
-//! Cosines mean something else for each encoder: those of one lie between 0 and 1, those of another between 0.7 and 1. So a
-//! similarity is `(cosine − μ) / (1 − μ)`, where μ is the mean cosine of this query with the whole catalogue: 0 is what
-//! any item has, 1 the same text. In a catalogue in several scripts, μ is the mean over the items of the same script (Han, or
-//! any other): vectors of multilingual encoders are nearer to texts of their own language than to others of the same meaning,
-//! and the mean takes that part out (Libovický, Rosa, Fraser, *On the language neutrality of pre-trained multilingual
-//! representations*, 2020).
+//! Cosines mean something else for each encoder: those of one lie between 0 and 1, those of another between 0.7 and 1.
+//! So a similarity is `(cosine − μ) / (1 − μ)`, where μ is the mean cosine of this query with the whole catalogue: 0
+//! is what any item has, 1 the same text. In a catalogue in several scripts, μ is the mean over the items of the same
+//! script (Han, or any other): vectors of multilingual encoders are nearer to texts of their own language than to
+//! others of the same meaning, and the mean takes that part out (Libovický, Rosa, Fraser, *On the language neutrality
+//! of pre-trained multilingual representations*, 2020).
 //!
 //! Which items are similar enough depends on the query and the catalogue alone, never on the filter. So the items under a
 //! filter are those without it that pass, and what a facet counts is what is found once its value is chosen.
@@ -104,7 +104,8 @@ fn group(is_han: &[bool], item: usize) -> usize {
 }
 
 impl Similar {
-    /// Compares a query with all items, of which `han` are in Han characters; `None` if the vectors are not of its space.
+    /// Compares a query with all items, of which `han` are in Han characters; `None` if the vectors are not of its
+    /// space.
     pub fn new(vectors: &Vectors, query: &QueryVector, settings: &SimilarSettings, han: &[u32]) -> Option<Self> {
         let (space, n) = vectors.space()?;
         if space != query.space || vectors.width() != query.vector.dimensions() || n == 0 {

@@ -143,8 +143,8 @@ pub(super) struct Meanings {
     by_name: BTreeMap<String, Vec<Vec<String>>>,
     /// Words of the longest name.
     longest: usize,
-    /// The common ones of Han text, if they are in use; read when the first query with Han text comes, because that needs the
-    /// dictionary.
+    /// The common ones of Han text, if they are in use; read when the first query with Han text comes, because that
+    /// needs the dictionary.
     han: Option<Arc<LazyLock<Meanings>>>,
 }
 
@@ -213,8 +213,8 @@ impl Meanings {
     }
 }
 
-/// The stems of a name as a query has them, and as they are looked for in titles: Han text by its characters side by side, because a
-/// title may be split into words otherwise.
+/// The stems of a name as a query has them, and as they are looked for in titles: Han text by its characters side by
+/// side, because a title may be split into words otherwise.
 fn stems(analyzer: &Analyzer, name: &str) -> (Vec<String>, Vec<String>) {
     let (mut stems, mut terms) = (Vec::new(), Vec::new());
     analyzer.query_words(&compose(name), |word| {

@@ -234,8 +234,8 @@ const FOREIGN: [&str; 55] = [
     "oven",
 ];
 
-/// The hundred harmful replacements: thirty of other interests, twenty floods, twenty of popular words, fifteen makers, fifteen
-/// numbers. `working` are words of titles without a fault, `brands` the makers of the shop.
+/// The hundred harmful replacements: thirty of other interests, twenty floods, twenty of popular words, fifteen
+/// makers, fifteen numbers. `working` are words of titles without a fault, `brands` the makers of the shop.
 pub(super) fn harms(working: &[&str], brands: &[String]) -> Vec<Harm> {
     let word = |nth: usize| working[nth % working.len()].to_owned();
     let harm = |kind, from: &str, to: Vec<String>| Harm { kind, from: from.to_owned(), to };

@@ -1,9 +1,10 @@
-//! The protocol `search-repair`: sixty faults are planted into the vocabulary of a simulated shop, and a hundred replacements that
-//! would do harm; simulated shoppers search, and search again; what is proposed is accepted by itself.
+//! The protocol `search-repair`: sixty faults are planted into the vocabulary of a simulated shop, and a hundred
+//! replacements that would do harm; simulated shoppers search, and search again; what is proposed is accepted by
+//! itself.
 //!
-//! Out: how many faults are repaired, how many harmful replacements were accepted, what else was, and the NDCG@10 of fresh
-//! shoppers' searches before and after. A fault is *repaired* if searches with it are answered at least half as well as they would
-//! be without the fault, and were not before; one that today's search answers is counted apart.
+//! Out: how many faults are repaired, how many harmful replacements were accepted, what else was, and the NDCG@10 of
+//! fresh shoppers' searches before and after. A fault is *repaired* if searches with it are answered at least half as
+//! well as they would be without the fault, and were not before; one that today's search answers is counted apart.
 
 mod faults;
 mod shoppers;
@@ -73,7 +74,9 @@ pub(super) fn search_repair(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)
         "protocol": SEARCH_REPAIR, "model": LEXICAL, "seed": seed, "n_items": shop.items.len(), "visits": n_visits,
         "faults": shop.faults_report(&reader, &repaired)?,
         "harms": harms_report(&harms, &accepted),
-        "metrics": {"ndcg@10_before": rounded(before), "ndcg@10_after": rounded(after), "ndcg@10_gain": rounded(after - before)},
+        "metrics": {
+            "ndcg@10_before": rounded(before), "ndcg@10_after": rounded(after), "ndcg@10_gain": rounded(after - before),
+        },
         "tested": proposed.tested, "unproven": proposed.unproven, "without_gain": proposed.without_gain,
         "accepted": accepted.len(),
         "others": shop.others(&accepted, &harms),
@@ -165,8 +168,8 @@ impl Planted {
         Ok(sum / fresh.len().max(1) as f64)
     }
 
-    /// How well searches with a fault are answered: the share of the first ten hits that have what is meant, or for misspelt titles
-    /// the share of the misspelt items among the hits of their material and noun.
+    /// How well searches with a fault are answered: the share of the first ten hits that have what is meant, or for
+    /// misspelt titles the share of the misspelt items among the hits of their material and noun.
     fn answered(&self, reader: &SearchReader, nth: usize) -> anyhow::Result<f64> {
         let fault = &self.faults[nth];
         if fault.kind != FaultKind::Title {

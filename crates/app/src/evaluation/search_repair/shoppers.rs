@@ -1,9 +1,9 @@
 //! Simulated shoppers who search, choose, and search again if they found nothing.
 //!
-//! A shopper wants one item of the catalogue, and types its noun, sometimes with the material, in words of their own: where a
-//! fault is planted, a third of them have the other word. They look at the first ten hits, less at later ones, and choose
-//! the item, or one like it (the same noun and material). Two of three who chose nothing try again: with the shop's word if it is
-//! another one, with the maker, or with the style. One in twelve goes on to something else.
+//! A shopper wants one item of the catalogue, and types its noun, sometimes with the material, in words of their own:
+//! where a fault is planted, a third of them have the other word. They look at the first ten hits, less at later ones,
+//! and choose the item, or one like it (the same noun and material). Two of three who chose nothing try again: with
+//! the shop's word if it is another one, with the maker, or with the style. One in twelve goes on to something else.
 
 use accrue_event::{Event, EventId, EventType, Item, SessionId, Timestamp, UserId};
 use accrue_kernel::Draws;

@@ -1,5 +1,5 @@
-//! Searches: what shoppers look for, what they find nothing for, what they choose after it, and what search proposes to repair in
-//! itself.
+//! Searches: what shoppers look for, what they find nothing for, what they choose after it, and what search proposes
+//! to repair in itself.
 
 use std::sync::Arc;
 

@@ -27,9 +27,9 @@ pub(super) fn simplified(run: &str) -> Cow<'_, str> {
     Cow::Owned(run.chars().map(|c| form(c).unwrap_or(c)).collect())
 }
 
-/// What a term stands for, as its first character: a part that ends a word, which says what kind of thing it is (`衣柜` in
-/// `大衣柜`); another part of a word (`大衣` there); and a character, whose neighbours make every text that stands in a title, also
-/// across words. A word itself has none.
+/// What a term stands for, as its first character: a part that ends a word, which says what kind of thing it is (`衣柜`
+/// in `大衣柜`); another part of a word (`大衣` there); and a character, whose neighbours make every text that stands in a
+/// title, also across words. A word itself has none.
 pub(in crate::search) const END_PART: char = '\u{1}';
 pub(in crate::search) const PART: char = '\u{2}';
 pub(in crate::search) const CHARACTER: char = '\u{3}';
@@ -42,9 +42,9 @@ pub(super) struct HanTerm<'r> {
     pub start: usize,
 }
 
-/// The words of an item's text: the likeliest segmentation, the words of the dictionary inside these, and every character.
-/// A query's segmentation may differ from a title's, because it depends on the context; what stands inside a word, or across
-/// two, is found too and counts less. In order of their beginnings.
+/// The words of an item's text: the likeliest segmentation, the words of the dictionary inside these, and every
+/// character. A query's segmentation may differ from a title's, because it depends on the context; what stands inside
+/// a word, or across two, is found too and counts less. In order of their beginnings.
 pub(super) fn words<'r>(run: &'r str, mut push: impl FnMut(HanTerm<'r>)) {
     for word in best(run) {
         let start = place(run, word);
