@@ -92,6 +92,8 @@ pub enum Resource {
     SuspectWindow,
     /// A rule of the shop.
     Rule,
+    /// A repair that search proposed.
+    SearchProposal,
 }
 
 impl std::fmt::Display for Resource {
@@ -103,6 +105,7 @@ impl std::fmt::Display for Resource {
             Self::QuarantinedRecord => "quarantined record",
             Self::SuspectWindow => "suspect window",
             Self::Rule => "rule",
+            Self::SearchProposal => "search proposal",
         })
     }
 }

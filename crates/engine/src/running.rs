@@ -28,6 +28,7 @@ use crate::content::thread::EncoderThread;
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
+use crate::repair::SearchFates;
 use crate::retention::while_serving::Retention;
 use crate::rules::ReadRules;
 use crate::scenes::ReadScenes;
@@ -55,6 +56,7 @@ pub(crate) struct Running {
     jobs: SyncSender<Job>,
     pub search: SearchReader,
     pub log: Mutex<LogReader>,
+    pub search_fates: SearchFates,
     threads: Mutex<Option<Threads>>,
     catalogue: CatalogueSettings,
     rules: ReadRules,
@@ -172,6 +174,7 @@ impl Running {
         shared.progress.lock().woken = resets.is_some();
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
+        let search_fates = SearchFates::new(hiding(&log));
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
         let challengers = resets.map(|resets| Lifecycle::new(resets.clone(), log.end()));
         if let Some(challengers) = &challengers {
@@ -213,7 +216,8 @@ impl Running {
         let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
         let (rules, scenes) = (ReadRules::default(), ReadScenes::new(&config.scene));
         let campaigns = ReadCampaigns::default();
-        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue, rules, scenes, campaigns })
+        let catalogue = config.catalogue;
+        Ok(Self { shared, jobs, search, log, search_fates, threads, catalogue, rules, scenes, campaigns })
     }
 
     /// Runs a read against the facts and the version of this moment.

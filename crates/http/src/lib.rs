@@ -33,6 +33,7 @@ mod params;
 mod predict;
 mod probes;
 mod problem;
+mod proposals;
 mod quality;
 mod quarantine;
 mod rates;

@@ -178,7 +178,7 @@ impl From<EngineError> for Problem {
                     Resource::User => Code::UserNotFound,
                     Resource::Version => Code::VersionNotFound,
                     Resource::QuarantinedRecord => Code::RecordNotFound,
-                    Resource::SuspectWindow | Resource::Rule => Code::NotFound,
+                    Resource::SuspectWindow | Resource::Rule | Resource::SearchProposal => Code::NotFound,
                 };
                 Problem::new(code, detail)
             }

@@ -13,6 +13,7 @@ mod fixture;
 mod lists;
 mod page;
 mod predict;
+pub mod repair;
 mod request;
 mod rules;
 mod scene;

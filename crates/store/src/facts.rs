@@ -18,8 +18,8 @@ use crate::search_ranking::FirstSearchRanking;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Ledger, Offset, Overview, PagedMap, PagedVec, Products,
-    PublishedCounts, PublishedRecord, Record, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx,
-    Shown, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
+    PublishedCounts, PublishedRecord, Record, SearchProposal, SearchRanking, Searches, SectionSource,
+    SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -42,6 +42,8 @@ const SEARCHES: &str = "facts/searches";
 const LEDGER: &str = "facts/campaigns";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
+/// The section of decisions about proposals of search.
+const SEARCH_PROPOSALS: &str = "facts/search_proposals";
 const ENCODED: usize = 256;
 /// The section of the positions in sources.
 const SOURCES: &str = "facts/sources";
@@ -218,6 +220,9 @@ pub struct Facts {
     /// What campaigns were shown for and what they spent.
     #[serde(skip)]
     pub ledger: Ledger,
+    /// What was decided about proposals of search, by their ids.
+    #[serde(skip)]
+    pub search_proposals: BTreeMap<Box<str>, SearchProposal>,
     /// How far each source was read, by its name.
     #[serde(skip)]
     pub sources: BTreeMap<Box<str>, Box<str>>,
@@ -257,6 +262,7 @@ impl Facts {
             shown: Shown::default(),
             search_ranking: SearchRanking::default(),
             ledger: Ledger::default(),
+            search_proposals: BTreeMap::new(),
             sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
@@ -304,6 +310,9 @@ impl Facts {
         }
         if !self.ledger.is_untouched() {
             writer.value(LEDGER, 1, &self.ledger)?;
+        }
+        if !self.search_proposals.is_empty() {
+            writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
         }
         if !self.sources.is_empty() {
             writer.value(SOURCES, 1, &self.sources)?;
@@ -388,6 +397,11 @@ impl Facts {
             None => Some(Ledger::default()),
             Some(_) => source.value(LEDGER, 1)?,
         };
+        let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> =
+            match source.checkpoint().section_version(SEARCH_PROPOSALS) {
+                None => Some(BTreeMap::new()),
+                Some(_) => source.value(SEARCH_PROPOSALS, 1)?,
+            };
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
             None => Some(BTreeMap::new()),
             Some(_) => source.value(SOURCES, 1)?,
@@ -431,6 +445,7 @@ impl Facts {
                 shown: shown?,
                 search_ranking: search_ranking?,
                 ledger: ledger?,
+                search_proposals: search_proposals?,
                 sources: sources?,
                 stream_time,
                 catalogue_changed,
@@ -516,6 +531,9 @@ impl Facts {
             Body::SearchChoice(choice) => {
                 let propensity = self.searches.propensity(choice.position as usize);
                 self.search_ranking.observe(choice, propensity);
+            }
+            Body::SearchProposal(decided) => {
+                self.search_proposals.insert(decided.id.clone(), (**decided).clone());
             }
             Body::Encoded(vector) => {
                 // An item that no record has named has nothing that could have been encoded.
@@ -643,6 +661,7 @@ impl Facts {
             | Body::Scenes(_)
             | Body::Synonyms(_)
             | Body::SearchChoice(_)
+            | Body::SearchProposal(_)
             | Body::SourceRead(_)
             | Body::Campaigns(_)
             | Body::Published(_) => Fact::Nothing,

@@ -19,6 +19,8 @@ mod paged;
 mod products;
 mod published;
 mod record;
+mod reformulations;
+mod search_proposal;
 mod search_ranking;
 mod searches;
 mod served;
@@ -46,6 +48,8 @@ pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
+pub use reformulations::{ChosenItem, QueryFate, Reformulations, SearchTotals, Searcher, Then};
+pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};
 pub use search_ranking::{
     HitFeature, MAX_FEATURE, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking,
     feature_row, is_search_choice,

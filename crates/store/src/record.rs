@@ -3,7 +3,7 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemVector, PublishedRecord, SearchChoice, Served};
+use crate::{ItemVector, PublishedRecord, SearchChoice, SearchProposal, Served};
 
 /// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -145,6 +145,8 @@ pub enum Body {
     SearchChoice(Box<SearchChoice>),
     /// About campaigns, as JSON: an [`accrue_event::CampaignRecord`], all campaigns in force from here on or a charge.
     Campaigns(Box<str>),
+    /// What was decided about a repair that search proposed.
+    SearchProposal(Box<SearchProposal>),
 }
 
 impl Body {
@@ -178,7 +180,8 @@ impl Body {
             | Self::Scenes(_)
             | Self::SourceRead(_)
             | Self::SearchChoice(_)
-            | Self::Campaigns(_) => None,
+            | Self::Campaigns(_)
+            | Self::SearchProposal(_) => None,
         }
     }
 
@@ -218,7 +221,8 @@ impl Body {
             | Self::Encoded(_)
             | Self::Scenes(_)
             | Self::SourceRead(_)
-            | Self::Campaigns(_) => (None, None),
+            | Self::Campaigns(_)
+            | Self::SearchProposal(_) => (None, None),
         }
     }
 }

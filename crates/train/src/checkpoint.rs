@@ -530,6 +530,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if !facts.ledger.is_untouched() {
         parts.insert("facts.campaigns".to_string(), checksum(&facts.ledger.settled()));
     }
+    if !facts.search_proposals.is_empty() {
+        parts.insert("facts.search_proposals".to_string(), checksum(&facts.search_proposals));
+    }
     if !facts.sources.is_empty() {
         parts.insert("facts.sources".to_string(), checksum(&facts.sources));
     }

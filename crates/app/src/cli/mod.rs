@@ -22,7 +22,9 @@ mod output;
 mod problem;
 mod quarantine;
 mod replay;
+mod report;
 mod rollback;
+mod search;
 mod serve;
 mod settings;
 mod signals;
@@ -122,6 +124,10 @@ enum Verb {
     Experiment(experiment::Arguments),
     /// Judge settings on the log before they are switched on
     WhatIf(what_if::Arguments),
+    /// Report what shoppers search for, and what came of it
+    Report(report::Arguments),
+    /// List, accept or reject what search proposes to repair in itself
+    Search(search::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
     Export(export::Arguments),
     /// Erase a person from the log and from all that was learned
@@ -239,6 +245,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Encode(arguments) => encode::run(&context, &arguments),
         Verb::Experiment(arguments) => experiment::run(context, arguments),
         Verb::WhatIf(arguments) => what_if::run(context, arguments),
+        Verb::Report(arguments) => report::run(context, arguments),
+        Verb::Search(arguments) => search::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
         Verb::Compact(arguments) => compact::run(context, arguments),
         Verb::Backup(arguments) => backup::backup(context, arguments),

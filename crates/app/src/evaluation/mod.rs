@@ -6,6 +6,7 @@ mod biased_clicks;
 mod clicks;
 mod predictions;
 mod search;
+mod search_repair;
 mod table;
 mod vectors;
 
@@ -41,6 +42,7 @@ use serde_json::{Value, json};
 pub use accrue_lab::CTR;
 use predictions::Predicted;
 pub use search::SEARCH;
+pub use search_repair::SEARCH_REPAIR;
 use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
 
 /// Records read at once.
@@ -106,7 +108,7 @@ pub fn models() -> Value {
     ];
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
-        "protocols": [SEARCH]});
+        "protocols": [SEARCH, SEARCH_REPAIR]});
     Value::Array(fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).collect())
 }
 
@@ -125,11 +127,12 @@ pub fn evaluate(
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
-        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH) => None,
+        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH | SEARCH_REPAIR) => None,
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, \
+                 {RISK}, {ARMS}, {SEARCH}, {SEARCH_REPAIR}"
             );
         }
     };
@@ -146,6 +149,7 @@ pub fn evaluate(
             RISK => risk(&one, progress),
             ARMS => arms(&one, progress),
             SEARCH => search::search(&one, progress),
+            SEARCH_REPAIR => search_repair::search_repair(&one, progress),
             _ => stream(&one, progress),
         }
     };

@@ -36,6 +36,7 @@ mod retention;
 mod scenes;
 mod search_meaning;
 mod search_pages;
+mod search_repair;
 mod search_words;
 mod server;
 mod sources;

@@ -7,13 +7,15 @@ use tantivy::schema::{
 use super::SearchField;
 
 /// Incremented when the schema or the analysis of texts changes; an index of another format is built again.
-pub(super) const FORMAT: &str = "accrue-search-3";
+pub(super) const FORMAT: &str = "accrue-search-4";
 
 /// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
 pub(super) const RAW_ID: char = '=';
 pub(super) const FOLDED_ID: char = '~';
 pub(super) const CODE: char = '#';
 pub(super) const LANGUAGE: char = '@';
+/// The term of items whose titles are in Han characters.
+pub(super) const HAN: &str = "@@han";
 
 /// A position has the number of its field above these bits and the word's place in the field below; later places share
 /// the last number.

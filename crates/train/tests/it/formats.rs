@@ -20,7 +20,8 @@ use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
     Assignment, Body, CheckedEvent, Checkpoints, InertReason, ItemVector, Log, LogReader, LogSettings, Offset, Page,
-    PublishedRecord, Record, SearchChoice, Served, SourcePosition, SponsoredSlot, Unread, UnreadReason,
+    ProposalKind, PublishedRecord, Record, SearchChoice, SearchProposal, Served, SourcePosition, SponsoredSlot, Unread,
+    UnreadReason,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
 use serde::{Deserialize, Serialize};
@@ -234,6 +235,14 @@ fn every_kind() -> Vec<Body> {
     bodies.push(Body::Campaigns(
         r#"{"charge":{"campaign":"spring","answer":"r1","item":"cup","price":45,"amount":45,"day":19675}}"#.into(),
     ));
+    bodies.push(Body::SearchProposal(Box::new(SearchProposal {
+        id: "5be1a0c92f31d0e4".into(),
+        kind: ProposalKind::Synonym,
+        from: "brolly".into(),
+        to: "umbrella".into(),
+        is_accepted: true,
+        is_automatic: false,
+    })));
     bodies
 }
 
@@ -270,7 +279,7 @@ fn write_a_folder_of_the_present_format() {
     drop(log);
     std::fs::remove_file(folder.join("log/lock")).unwrap();
     let expected = held(&folder);
-    assert_eq!(expected.kinds.len(), 25, "every kind of record: {:?}", expected.kinds);
+    assert_eq!(expected.kinds.len(), 26, "every kind of record: {:?}", expected.kinds);
     std::fs::write(folder.join("expected.toml"), toml::to_string(&expected).unwrap()).unwrap();
 }
 
