@@ -161,10 +161,10 @@ mod tests {
 
     #[test]
     fn the_second_price_is_what_the_next_would_have_earned_by_the_own_probability() {
-        let won = auction(vec![bid("a", 1, 100, 0.1), bid("b", 2, 60, 0.125), bid("c", 3, 50, 0.05)], 2, 1);
+        let won = auction(vec![bid("a", 1, 100, 0.25), bid("b", 2, 60, 0.375), bid("c", 3, 50, 0.125)], 2, 1);
         let told: Vec<_> = won.iter().map(|(bid, price)| (bid.campaign, *price)).collect();
-        // 60 × .125 / .1 = 75 and 50 × .05 / .125 = 20, each rounded up to the next minor unit.
-        assert_eq!(told, [("a", 75), ("b", 20)]);
+        // 60 × .375 / .25 = 90, and 50 × .125 / .375 = 16.7, rounded up to the next minor unit.
+        assert_eq!(told, [("a", 90), ("b", 17)]);
     }
 
     #[test]
