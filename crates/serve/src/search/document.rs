@@ -99,6 +99,9 @@ impl Tokens {
                 let position = at(1);
                 if let Some((one, position)) = &before {
                     self.form.extend(chain.add(analyzer, one, *position, &word, &text));
+                    if text.get(one.surface.end..word.surface.start) == Some(" ") {
+                        self.form.extend(Analyzer::meeting(one, &word).map(|term| token(*position, term)));
+                    }
                     if is_joined(&text, one, &word, joins) {
                         let joined = self.joined(analyzer, &text, one, &word);
                         self.form.extend(joined.map(|term| token(*position, term)));

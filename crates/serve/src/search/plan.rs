@@ -42,6 +42,8 @@ const RARE: f32 = 0.2;
 const MAX_RARE: u64 = 2;
 const MIN_RARE_CHARS: usize = 6;
 const MUCH_COMMONER: u64 = 15;
+/// A word that so many items have is taken for complete.
+const ENOUGH: u64 = 24;
 /// What the completions of a known word are worth.
 const FAINT: f32 = 0.05;
 /// Less likely guesses are left out.
@@ -313,10 +315,14 @@ impl Snapshot {
         Ok(false)
     }
 
-    /// Completions of a last word that the catalogue has.
+    /// Completions of a last word that the catalogue has, but not many items.
     fn add_faint(&self, concept: &Concept, planned: &mut Planned) -> Result<(), SearchError> {
         let is_long = concept.plain.chars().nth(MIN_OPEN_CHARS - 1).is_some();
         if !is_long || !matches!(concept.kind, Kind::Letters | Kind::Digits) {
+            return Ok(());
+        }
+        let [own] = &*concept.alternatives[0].terms else { return Ok(()) };
+        if self.document_frequency(In::Text, own)? >= ENOUGH {
             return Ok(());
         }
         let completions = self.completions(&concept.plain, false)?;

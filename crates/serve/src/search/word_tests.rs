@@ -481,6 +481,30 @@ fn a_word_of_a_script_without_blanks_is_found_inside_a_title() {
 }
 
 #[test]
+fn korean_words_are_found_inside_longer_ones_and_with_or_without_blanks() {
+    let reader = titles(&["한국화장품세트", "여성원피스", "무선 이어폰", "LG전자 TV"]);
+    check(
+        &reader,
+        &[
+            ("화장품", &[0]),
+            ("화장품 세트", &[0]),
+            ("원피스", &[1]),
+            ("무선이어폰", &[2]),
+            ("이어폰", &[2]),
+            ("lg 전자", &[3]),
+            ("신발", &[]),
+        ],
+    );
+}
+
+#[test]
+fn a_long_vowel_at_the_end_and_the_order_of_thai_signs_do_not_count() {
+    let reader = titles(&["コンピュータ", "コンピューター台", "コーヒー豆", "น้ำหอม"]);
+    check(&reader, &[("コンピューター", &[0, 1]), ("コンピュータ", &[0, 1]), ("コーヒー", &[2])]);
+    check(&reader, &[("น้ำหอม", &[3]), ("น\u{e4d}\u{e49}\u{e32}หอม", &[3])]);
+}
+
+#[test]
 fn words_of_attributes_are_found_after_those_of_titles() {
     let dress = |id: &str, colour: &str, material: &str| {
         let mut dress = item(id, "Summer dress");
@@ -637,6 +661,16 @@ fn what_is_written_with_signs_is_found_while_it_is_typed_without_them() {
         let answer = ask(&reader, query);
         assert_eq!((found(&reader, query), answer.dropped.len()), (vec![item], 0), "{query}");
     }
+}
+
+#[test]
+fn what_only_begins_like_a_word_is_no_hit_where_enough_items_have_the_word() {
+    let mut all: Vec<String> = (0..30).map(|i| format!("Tea {i}")).collect();
+    all.extend(["Brain teaser".to_owned(), "Coffee".to_owned(), "Coffeepot".to_owned()]);
+    let reader = titles(&all.iter().map(|title| &**title).collect::<Vec<_>>());
+    assert_eq!((ask(&reader, "tea").total, ask(&reader, "teas ").total), (30, 30));
+    assert_eq!(found(&reader, "coffee"), [31, 32]);
+    assert_eq!(found(&reader, "tease"), [30]);
 }
 
 #[test]

@@ -236,6 +236,13 @@ impl Analyzer {
         Word { term: self.stem(name), others: Vec::new(), plain: name.to_owned(), parts: Vec::new(), surface, kind }
     }
 
+    /// Two Korean words as one share the pair of syllables where they meet.
+    pub(super) fn meeting(one: &Word, other: &Word) -> Option<String> {
+        let (last, first) = (one.plain.chars().next_back()?, other.plain.chars().next()?);
+        let is_pair = one.kind == Kind::Pair && other.kind == Kind::Pair;
+        (is_pair && script::is_hangul(last) && script::is_hangul(first)).then(|| String::from_iter([last, first]))
+    }
+
     /// The stem of a word in lower case, folded to plain letters. Stemmers need their language's marks, so these are removed
     /// last.
     pub(super) fn stem(&self, lower: &str) -> String {
@@ -270,10 +277,31 @@ fn is_gap(between: &str) -> bool {
 
 /// Compatibility composition: full-width letters, ligatures and half-width kana become the usual ones.
 pub(super) fn compose(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() || is_nfkc_quick(text.chars()) == IsNormalized::Yes {
+    if text.is_ascii() {
         return text.into();
     }
-    text.nfkc().collect::<String>().into()
+    let composed: Cow<'_, str> = match is_nfkc_quick(text.chars()) {
+        IsNormalized::Yes => text.into(),
+        _ => text.nfkc().collect::<String>().into(),
+    };
+    match composed.contains(SARA_AM_SIGN) {
+        true => tone_before_sara_am(&composed).into(),
+        false => composed,
+    }
+}
+
+/// The first of the two signs that Thai sara am consists of.
+const SARA_AM_SIGN: char = '\u{e4d}';
+
+/// Thai sara am with the tone before it, where keyboards also allow it between the two signs.
+fn tone_before_sara_am(text: &str) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for at in 1..chars.len() {
+        if chars[at - 1] == SARA_AM_SIGN && matches!(chars[at], '\u{e48}'..='\u{e4b}') {
+            chars.swap(at - 1, at);
+        }
+    }
+    chars.into_iter().collect()
 }
 
 /// Whether a text shows nothing: it has only white space and characters without a shape.
