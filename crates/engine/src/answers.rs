@@ -11,10 +11,11 @@ use std::sync::Arc;
 use accrue_serve::search::{QueryVector, ReadQuery};
 use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
-    Shop, Visitor,
+    Shop, SponsoredBy, Visitor,
 };
-use accrue_store::{Assignment, Offset, Page, Served};
+use accrue_store::{Assignment, Offset, Page, Served, SponsoredSlot};
 
+use crate::content::queries::Encoding;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::running::Running;
@@ -29,6 +30,33 @@ pub struct Answered<T> {
     pub answer: T,
     /// The arm of the running experiment that it was made for, if there is one.
     pub arm: Option<Assignment>,
+}
+
+/// A search whose query was read and whose answer was not computed yet.
+pub struct StartedSearch {
+    running: Arc<Running>,
+    read: ReadQuery,
+    /// Of the vector of the query, if it has to be waited for.
+    encoding: Option<Encoding>,
+    request: SearchRequest,
+}
+
+impl StartedSearch {
+    /// Whether the vector of the query is being computed.
+    pub fn is_waiting(&self) -> bool {
+        self.encoding.is_some()
+    }
+
+    /// Ends when the vector of the query is there, or the search has waited for it as long as the settings say. No thread
+    /// is blocked meanwhile.
+    pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (running, encoding) = (Arc::clone(&self.running), self.encoding.clone());
+        async move {
+            if let Some(encoding) = encoding {
+                running.shared.queries.ended(&encoding).await;
+            }
+        }
+    }
 }
 
 /// The vector of a query, the queries near it, and why a search goes without them.
@@ -46,12 +74,14 @@ impl Engine {
         let first_position = request.offset;
         let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
         let mut request = request;
-        let is_inline = request.events.is_some();
         if let Some((visit, scene)) = &visit {
             request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
         }
+        request.lately_sponsored = self.lately_sponsored(&visitor);
         let asked = what_if::asked(&request);
-        let answered = self.answer(id, &visitor, |_, shop, treatment| {
+        let answered = self.answer(&self.running(), id, &visitor, |shop, treatment| {
+            // What an arm changes about a page is no part of the request, so such a page cannot be made again.
+            let asked = asked.filter(|_| treatment.part().is_none() && treatment.diversity().is_none());
             let request = RecommendRequest {
                 visitor: visitor.clone(),
                 part: request.part.or(treatment.part()),
@@ -62,35 +92,75 @@ impl Engine {
             };
             let (answer, work) = shop.recommend_measured(&request);
             self.inner.pages.add(&work);
-            Ok(answer)
+            Ok((answer, asked))
         })?;
-        let Answered { answer, arm } = &answered;
+        let Answered { answer: (answer, asked), arm } = answered;
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         if let Some((visit, scene)) = &visit {
             let items = answer.items.iter().map(|item| item.id.clone());
             self.inner.visits.show(visit, scene, first_position, items);
         }
-        self.record(id, || Served {
+        let sponsored = sponsored(&answer.items);
+        self.record(id, !sponsored.is_empty(), || Served {
+            sponsored,
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
-            // A page of an inline history cannot be made again.
-            asked: if is_inline { Box::default() } else { asked.to_record() },
-            ..served(id, Page::Recommend, &visitor, first_position, arm, (answer.version, answer.offset), &answer.items)
+            asked: asked.map(|asked| asked.to_record()).unwrap_or_default(),
+            ..served(
+                id,
+                Page::Recommend,
+                &visitor,
+                first_position,
+                &arm,
+                (answer.version, answer.offset),
+                &answer.items,
+            )
         });
-        Ok(answered)
+        Ok(Answered { answer, arm })
     }
 
-    /// Search. `id` names the answer, as in [`Engine::recommend`]. Hits are not drawn by chance.
+    /// Begins a search: its query is read, and where searches compare vectors and this one is not known, it is being
+    /// computed. [`StartedSearch::ready`] waits for it.
+    ///
+    /// # Errors
+    /// If the index's files cannot be read.
+    pub fn start_search(&self, request: SearchRequest) -> Result<StartedSearch, EngineError> {
+        let running = self.running();
+        let read = running.search.read(&request.query, request.typo)?;
+        let queries = &running.shared.queries;
+        // Why there is no vector is looked up again by the search, which says it.
+        let encoding = match queries.is_on() && read.has_meaning() {
+            true => queries.begin(&read.likely()),
+            false => None,
+        };
+        Ok(StartedSearch { running, read, encoding, request })
+    }
+
+    /// Search, which waits for the vector of its query and blocks the thread meanwhile. `id` names the answer, as in
+    /// [`Engine::recommend`]. Hits are not drawn by chance.
     ///
     /// # Errors
     /// If the index's files cannot be read.
     pub fn search(&self, id: &str, request: SearchRequest) -> Result<Answered<SearchAnswer>, EngineError> {
+        let search = self.start_search(request)?;
+        if let Some(encoding) = &search.encoding {
+            search.running.shared.queries.wait(encoding);
+        }
+        self.finish_search(id, search)
+    }
+
+    /// The answer of a search that was begun, with the vector of its query if it is there by now. Does not wait.
+    ///
+    /// # Errors
+    /// If the index's files cannot be read.
+    pub fn finish_search(&self, id: &str, search: StartedSearch) -> Result<Answered<SearchAnswer>, EngineError> {
+        // One run for the whole search: an erasure that ends meanwhile starts another, in which items have other indices.
+        let StartedSearch { running, read, request, .. } = search;
         let visitor = self.unless_hidden(request.visitor.clone());
         let (query, first_position) = (request.query.clone(), request.offset);
-        let read = self.running().search.read(&query, request.typo)?;
         // Before the facts are locked, because encoding takes longer than the search.
-        let (meaning, near, without) = self.meaning(&read);
-        let mut answered = self.answer(id, &visitor, |running, shop, treatment| {
+        let (meaning, near, without) = meaning(&running, &read);
+        let mut answered = self.answer(&running, id, &visitor, |shop, treatment| {
             let part = request.part.or(treatment.part());
             let request = SearchRequest { visitor: visitor.clone(), part, meaning, near, ..request };
             let mut answer = shop.search_read(read, &request)?;
@@ -102,9 +172,9 @@ impl Engine {
         })?;
         let ranked = std::mem::take(&mut answered.answer.ranked);
         let Answered { answer, arm } = &answered;
-        self.running().shared.recent_searches.remember(id, &query, first_position, ranked);
+        running.shared.recent_searches.remember(id, &query, first_position, ranked);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
-        self.record(id, || {
+        self.record(id, false, || {
             let page = Page::Search { query: query.into() };
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
         });
@@ -121,31 +191,18 @@ impl Engine {
         })
     }
 
-    /// What [`Engine::search`] would answer, without a record as in [`Engine::preview`].
+    /// What [`Engine::finish_search`] would answer, without a record as in [`Engine::preview`].
     ///
     /// # Errors
-    /// Those of [`Engine::search`].
-    pub fn preview_search(&self, request: SearchRequest) -> Result<SearchAnswer, EngineError> {
+    /// Those of [`Engine::finish_search`].
+    pub fn preview_search(&self, search: StartedSearch) -> Result<SearchAnswer, EngineError> {
+        let StartedSearch { running, read, request, .. } = search;
         let visitor = self.unless_hidden(request.visitor.clone());
-        let read = self.running().search.read(&request.query, request.typo)?;
-        let (meaning, near, without) = self.meaning(&read);
+        let (meaning, near, without) = meaning(&running, &read);
         let request = SearchRequest { visitor, meaning, near, ..request };
-        let mut answer = self.with_shop(|shop| shop.search_read(read, &request))?;
+        let mut answer = running.with_shop(|shop| shop.search_read(read, &request))?;
         answer.degraded.extend(without.map(Degraded::name));
         Ok(answer)
-    }
-
-    /// The vector of a query in a server with an encoder and the queries near it, or why there are none.
-    fn meaning(&self, query: &ReadQuery) -> Meaning {
-        let running = self.running();
-        let queries = &running.shared.queries;
-        if !queries.is_on() || !query.has_meaning() {
-            return (None, Vec::new(), None);
-        }
-        match queries.vector(&query.likely()) {
-            Ok(vector) => (Some(vector.clone()), queries.near(&vector), None),
-            Err(why) => (None, Vec::new(), Some(why)),
-        }
     }
 
     /// How probable it is that a visitor clicks on, puts into the cart and buys the items of a page. The shared models
@@ -158,14 +215,14 @@ impl Engine {
     /// Decides how the visitor is answered, and has the answer made under that.
     fn answer<T>(
         &self,
+        running: &Running,
         id: &str,
         visitor: &Visitor,
-        make: impl FnOnce(&Running, Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
+        make: impl FnOnce(Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
     ) -> Result<Answered<T>, EngineError> {
-        let running = self.running();
         let decide = |now_ms| self.inner.traffic.treatment(visitor, id, now_ms);
         running.with_shop_for(decide, |shop, treatment| {
-            Ok(Answered { answer: make(&running, shop, &treatment)?, arm: treatment.assignment })
+            Ok(Answered { answer: make(shop, &treatment)?, arm: treatment.assignment })
         })
     }
 
@@ -176,15 +233,45 @@ impl Engine {
         if is_hidden { Visitor::default() } else { visitor }
     }
 
-    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not
-    /// wait.
-    fn record(&self, id: &str, served: impl FnOnce() -> Served) {
+    /// The campaigns whose items a visitor was shown in answers that are not in the log yet.
+    fn lately_sponsored(&self, visitor: &Visitor) -> Vec<Box<str>> {
+        let running = self.running();
+        if running.shared.facts.read().ledger.is_untouched() {
+            return Vec::new();
+        }
+        running.shared.served.sponsored_to(visitor.user.as_ref(), visitor.session.as_ref())
+    }
+
+    /// Has an answer written into the log with the next group, if it must be, because clicks on it are charged, or if it
+    /// is one of the share that is recorded. Does not wait.
+    fn record(&self, id: &str, is_charged: bool, served: impl FnOnce() -> Served) {
         let running = self.running();
         let shared = &running.shared;
-        if shared.served.keeps(id) && shared.poisoned.load().is_none() {
+        if (is_charged || shared.served.keeps(id)) && shared.poisoned.load().is_none() {
             shared.served.push(served());
         }
     }
+}
+
+/// The vector of a query in a server with an encoder and the queries near it, or why there are none.
+fn meaning(running: &Running, query: &ReadQuery) -> Meaning {
+    let queries = &running.shared.queries;
+    if !queries.is_on() || !query.has_meaning() {
+        return (None, Vec::new(), None);
+    }
+    match queries.vector(&query.likely()) {
+        Ok(vector) => (Some(vector.clone()), queries.near(&vector), None),
+        Err(why) => (None, Vec::new(), Some(why)),
+    }
+}
+
+/// The sponsored items of an answer.
+fn sponsored(items: &[Recommended]) -> Vec<SponsoredSlot> {
+    let slot = |(place, item): (usize, &Recommended)| {
+        let SponsoredBy { campaign, price } = item.sponsored.clone()?;
+        Some(SponsoredSlot { place: place as u16, campaign, price })
+    };
+    items.iter().enumerate().filter_map(slot).collect()
 }
 
 /// What is recorded of an answer in which nothing was drawn.
@@ -210,5 +297,6 @@ fn served(
         arm: arm.clone(),
         ranks: Vec::new(),
         asked: Box::default(),
+        sponsored: Vec::new(),
     }
 }

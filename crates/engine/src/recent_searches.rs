@@ -74,12 +74,15 @@ impl RecentSearches {
         let is_chosen =
             |hit: &RankedHit| hit.item == item || (product.is_some() && facts.products.of(hit.item) == product);
         let place = search.hits.iter().position(is_chosen).filter(|_| search.hits.len() > 1)?;
+        let is_published = event.id.is_published();
+        let shown_at = (search.offset + place) as u32;
         Some(SearchChoice {
             user: event.user.clone(),
             session: event.session.clone(),
             event_type: event.event_type.clone(),
-            is_published: event.id.is_published(),
-            position: event.position.unwrap_or((search.offset + place) as u32),
+            is_published,
+            // The position that an event of a published key names is what its sender says it is.
+            position: event.position.filter(|_| !is_published).unwrap_or(shown_at),
             place: place as u16,
             scores: search.hits.iter().map(|hit| hit.score).collect(),
             rows: search.hits.iter().map(|hit| hit.features.clone()).collect(),

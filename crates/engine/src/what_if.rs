@@ -15,7 +15,9 @@ use std::sync::mpsc::sync_channel;
 use accrue_event::{ItemId, SettingFault, ShopRule};
 use accrue_model::{Part, Version};
 use accrue_serve::filter::Filter;
-use accrue_serve::{Grouping, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor};
+use accrue_serve::{
+    Campaigns, Grouping, IncompleteItems, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor,
+};
 use accrue_store::{Facts, LogReader, Offset, Record, Served};
 use accrue_train::{Learner, TrainError, follow, recover};
 use serde::{Deserialize, Serialize};
@@ -65,21 +67,30 @@ pub enum ProposalError {
 }
 
 impl Proposal {
-    /// Checks the proposal under the settings of a shop.
+    /// Checks the proposal under the settings of a shop and what its log has.
     ///
     /// # Errors
     /// The first fault.
-    pub fn check(&self, config: &Config) -> Result<(), ProposalError> {
-        let mut scenes = config.scene.clone();
-        scenes.extend(self.scene.clone());
-        let read = Scenes::read(&scenes).and_then(|read| read.check_models(&config.models()));
-        read.map_err(|fault| ProposalError::Scene(fault.within("scene")))?;
+    pub fn check(&self, config: &Config, facts: &Facts) -> Result<(), ProposalError> {
+        let scenes = self.scenes_over(ReadScenes::written_in_force(&config.scene, facts))?;
+        scenes.check_types(|own| config.check.types.contains_key(own)).map_err(scene_fault)?;
+        scenes.check_models(&config.models()).map_err(scene_fault)?;
         Rules::read(self.rule.as_deref().unwrap_or_default())?;
         match self.part.and_then(|part| Some((part.name(), config.models().switched_off(part)?))) {
             Some((part, fault)) => Err(ProposalError::Part { part, fault }),
             None => Ok(()),
         }
     }
+
+    /// The proposal's scenes beside these, of which it replaces those of the same names.
+    fn scenes_over(&self, mut others: WrittenScenes) -> Result<Scenes, ProposalError> {
+        others.extend(self.scene.clone());
+        Scenes::read(&others).map_err(scene_fault)
+    }
+}
+
+fn scene_fault(fault: SettingFault) -> ProposalError {
+    ProposalError::Scene(fault.within("scene"))
 }
 
 /// What a request for recommendations asked for besides the visitor, so that its page can be made again.
@@ -94,6 +105,9 @@ pub(crate) struct AskedPage {
     /// The kind of device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Box<str>>,
+    /// The search text that the page stood beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<Box<str>>,
     /// What may be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<Box<str>>,
@@ -112,6 +126,12 @@ pub(crate) struct AskedPage {
     /// Weight of diversity; `None` is what the scene says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diversity: Option<f32>,
+    /// Whether incomplete items could be recommended; `None` is what the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<IncompleteItems>,
+    /// The part of the models that scored; `None` is the one that the settings name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// Items that may be named in the record of a request; with more, the page cannot be made again.
@@ -132,19 +152,51 @@ impl AskedPage {
     }
 }
 
-/// What a request asks for, for its record.
-pub(crate) fn asked(request: &RecommendRequest) -> AskedPage {
-    AskedPage {
-        n: request.n,
-        scene: request.scene.clone(),
-        device: request.device.clone(),
-        filter: request.filter.as_ref().map(|filter| filter.to_string().into()),
-        items: request.items.clone(),
-        exclude: request.exclude.clone(),
-        seen: request.seen.text().map(Into::into),
-        all_variants: request.grouping == Grouping::Item,
-        diversity: request.diversity,
-    }
+/// What a request asks for, for its record; `None` if its page cannot be made again.
+pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
+    // Every field is named, so that one that is added is recorded too, or left out on purpose.
+    let RecommendRequest {
+        // In the record of the answer.
+        visitor: _,
+        offset: _,
+        events,
+        scene,
+        device,
+        query,
+        items,
+        n,
+        filter,
+        exclude,
+        // What its other scenes show is in `exclude`.
+        visit: _,
+        seen,
+        grouping,
+        incomplete,
+        diversity,
+        part,
+        // Follows from the catalogue.
+        n_on_sale: _,
+        // A page is made again without a draw, which the propensities of the record stand for.
+        explore: _,
+        explain: _,
+        // What was sponsored is left out on both sides.
+        lately_sponsored: _,
+    } = request;
+    // An inline history is not recorded.
+    events.is_none().then(|| AskedPage {
+        n: *n,
+        scene: scene.clone(),
+        device: device.clone(),
+        query: query.clone(),
+        filter: filter.as_ref().map(|filter| filter.to_string().into()),
+        items: items.clone(),
+        exclude: exclude.clone(),
+        seen: seen.text().map(Into::into),
+        all_variants: *grouping == Grouping::Item,
+        diversity: *diversity,
+        incomplete: *incomplete,
+        part: *part,
+    })
 }
 
 /// A recorded request.
@@ -164,21 +216,38 @@ impl AskedAgain {
     /// The request of a recorded answer; `None` if it cannot be made again.
     pub fn of(record: &Record, served: &Served) -> Option<Self> {
         let asked = AskedPage::of_record(&served.asked)?;
-        let seen = match &asked.seen {
+        let AskedPage {
+            n,
+            scene,
+            device,
+            query,
+            filter,
+            items,
+            exclude,
+            seen,
+            all_variants,
+            diversity,
+            incomplete,
+            part,
+        } = asked;
+        let seen = match &seen {
             Some(text) => Seen::read(text)?,
             None => Seen::AsScene,
         };
         let request = RecommendRequest {
             visitor: Visitor { user: served.user.clone(), session: served.session.clone() },
-            scene: asked.scene,
-            device: asked.device,
-            items: asked.items,
-            n: asked.n,
-            filter: asked.filter.map(|filter| Filter::parse(&filter)).transpose().ok()?,
-            exclude: asked.exclude,
+            scene,
+            device,
+            query,
+            items,
+            n,
+            filter: filter.map(|filter| Filter::parse(&filter)).transpose().ok()?,
+            exclude,
             seen,
-            grouping: if asked.all_variants { Grouping::Item } else { Grouping::Product },
-            diversity: asked.diversity,
+            grouping: if all_variants { Grouping::Item } else { Grouping::Product },
+            diversity,
+            incomplete,
+            part,
             ..RecommendRequest::default()
         };
         Some(Self { offset: record.offset, at_ms: record.received_at.0, learned: served.learned, request })
@@ -198,7 +267,8 @@ pub struct MadeAgain {
 /// share done.
 ///
 /// # Errors
-/// If the log cannot be read, or the states before the first request cannot be computed from what is left of it.
+/// If the log cannot be read, or the states before the first request cannot be computed from what is left of it;
+/// [`EngineError::Proposal`] if the proposal has a fault, by itself or beside the scenes that were in force.
 pub fn make_again(
     dir: &Path,
     config: &Config,
@@ -206,22 +276,24 @@ pub fn make_again(
     proposal: &Proposal,
     progress: &(dyn Fn(f64) + Sync),
 ) -> Result<Vec<MadeAgain>, EngineError> {
-    let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
     let mut log = LogReader::open(dir)?;
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
+    let end = asked.last().map_or(log.end(), |last| last.offset);
+    let ends = recover(&mut log, &checkpoints, &settings, end, true)?.facts;
+    proposal.check(config, &ends)?;
+    let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
     let begins = first.learned.min(first.offset);
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
     recovered.catch_up(&mut log)?;
-    let ends = recover(&mut log, &checkpoints, &settings, last.offset, true)?.facts;
     let groups = groups(asked, last.offset.0.saturating_sub(begins.0));
+    let later = ReadScenes::written_in_force(&config.scene, &ends);
     let (versions, made) = sync_channel::<Version>(WAITING);
     let (facts, mut learner) = (recovered.facts, recovered.learner);
     let mut other_log = LogReader::open(dir)?;
     std::thread::scope(|scope| {
         let boundaries: Vec<Offset> = groups.iter().map(|group| group.learned).collect();
         let learning = scope.spawn(move || learn(&mut learner, &ends, &mut other_log, &boundaries, versions));
-        let mut pages = Pages { facts, log, config, proposal, scenes: Scenes::default(), rules: Rules::default() };
-        pages.read_proposal();
+        let mut pages = Pages::new(facts, log, config, proposal, later)?;
         let mut all = Vec::with_capacity(asked.len());
         for group in &groups {
             // The learner ends early only with an error, which is returned below.
@@ -260,7 +332,7 @@ fn groups(asked: &[AskedAgain], n_records: u64) -> Vec<Group> {
     groups
 }
 
-/// Learns up to each boundary and publishes there, until nobody reads versions any more.
+/// Learns up to each boundary and publishes there, until no version is received any more.
 fn learn(
     learner: &mut Learner,
     facts: &Facts,
@@ -283,22 +355,43 @@ struct Pages<'a> {
     log: LogReader,
     config: &'a Config,
     proposal: &'a Proposal,
+    /// The scenes that were in force when the last page was answered. A proposal that names one is judged also on pages from
+    /// before there was that scene.
+    later: WrittenScenes,
+    /// In force.
+    current_scenes: ReadScenes,
+    current_rules: ReadRules,
     /// Of the proposal.
     scenes: Scenes,
     rules: Rules,
 }
 
-impl Pages<'_> {
-    /// Reads what the proposal has, which was checked, beside what the facts have now.
-    fn read_proposal(&mut self) {
-        let mut scenes = ReadScenes::written_in_force(&self.config.scene, &self.facts);
-        scenes.extend(self.proposal.scene.clone());
-        self.scenes = Scenes::read(&scenes).unwrap_or_default();
-        self.rules = Rules::read(self.proposal.rule.as_deref().unwrap_or_default()).unwrap_or_default();
+impl<'a> Pages<'a> {
+    fn new(
+        facts: Facts,
+        log: LogReader,
+        config: &'a Config,
+        proposal: &'a Proposal,
+        later: WrittenScenes,
+    ) -> Result<Self, EngineError> {
+        let rules = Rules::read(proposal.rule.as_deref().unwrap_or_default())?;
+        let (current_scenes, current_rules) = (ReadScenes::new(&config.scene), ReadRules::default());
+        let scenes = Scenes::default();
+        let mut pages = Self { facts, log, config, proposal, later, current_scenes, current_rules, scenes, rules };
+        pages.read_scenes()?;
+        Ok(pages)
+    }
+
+    /// Reads the scenes of the proposal beside those that the facts have now.
+    fn read_scenes(&mut self) -> Result<(), EngineError> {
+        let mut others = self.later.clone();
+        others.extend(ReadScenes::written_in_force(&self.config.scene, &self.facts));
+        self.scenes = self.proposal.scenes_over(others)?;
+        Ok(())
     }
 
     fn make(&mut self, asked: &AskedAgain, version: &Version) -> Result<MadeAgain, EngineError> {
-        let before = (self.facts.scenes.since, self.facts.shop_rules.since);
+        let before = self.facts.scenes.since;
         // An answer is recorded behind the events that it is committed with, and those may have come of it. What the
         // models had learned was there before.
         let until = asked.learned.min(asked.offset);
@@ -307,18 +400,21 @@ impl Pages<'_> {
             let (log, facts) = (&mut self.log, &mut self.facts);
             log.read(facts.end, n, |record| facts.apply(&record))?;
         }
-        if before != (self.facts.scenes.since, self.facts.shop_rules.since) {
-            self.read_proposal();
+        if before != self.facts.scenes.since {
+            self.read_scenes()?;
         }
         let facts = &self.facts;
-        let (rules, scenes) = (ReadRules::default().of(facts), ReadScenes::new(&self.config.scene).of(facts));
+        let (rules, scenes) = (self.current_rules.of(facts), self.current_scenes.of(facts));
         let catalogue = self.config.catalogue;
-        let shop = Shop { facts, version, now_ms: asked.at_ms, catalogue, rules: &rules.1, scenes: &scenes.1 };
+        // What was sponsored is no choice of a policy, and is left out on both sides.
+        let (now_ms, campaigns) = (asked.at_ms, Campaigns::NONE);
+        let shop = Shop { facts, version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1, campaigns };
         let ids = |shop: Shop<'_>, request: &RecommendRequest| {
             shop.recommend(request).items.into_iter().map(|item| item.id).collect::<Vec<ItemId>>()
         };
         let current = ids(shop, &asked.request);
-        let other = RecommendRequest { part: self.proposal.part, ..asked.request.clone() };
+        let part = self.proposal.part.or(asked.request.part);
+        let other = RecommendRequest { part, ..asked.request.clone() };
         let rules = if self.proposal.rule.is_some() { &self.rules } else { shop.rules };
         let proposed = ids(Shop { rules, scenes: &self.scenes, ..shop }, &other);
         Ok(MadeAgain { current, proposed })
@@ -329,7 +425,27 @@ impl Pages<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use accrue_store::{Body, Page};
+
     use super::*;
+
+    fn served(asked: Box<str>) -> Served {
+        Served {
+            recommendation_id: "r1".into(),
+            page: Page::Recommend,
+            user: None,
+            session: None,
+            version: 1,
+            learned: Offset(0),
+            first_position: 0,
+            items: Vec::new(),
+            propensities: Vec::new(),
+            arm: None,
+            ranks: Vec::new(),
+            sponsored: Vec::new(),
+            asked,
+        }
+    }
 
     fn asked(learned: u64, offset: u64) -> AskedAgain {
         let request = RecommendRequest::default();
@@ -361,18 +477,47 @@ mod tests {
     }
 
     #[test]
+    fn what_a_request_asks_for_is_read_again_from_its_record() {
+        let request = RecommendRequest {
+            scene: Some("cart".into()),
+            device: Some("phone".into()),
+            items: vec!["mug".into()],
+            n: 7,
+            filter: Some(Filter::parse("price:1..2").unwrap()),
+            exclude: vec!["cup".into()],
+            seen: Seen::read("drop:purchase").unwrap(),
+            grouping: Grouping::Item,
+            incomplete: Some(IncompleteItems::Show),
+            diversity: Some(0.5),
+            part: Some(Part::Blend),
+            ..RecommendRequest::default()
+        };
+        let served = served(super::asked(&request).unwrap().to_record());
+        let body = Body::Served(Box::new(served.clone()));
+        let record = Record { offset: Offset(9), received_at: Default::default(), body };
+        let again = AskedAgain::of(&record, &served).unwrap().request;
+        assert_eq!(super::asked(&again), super::asked(&request));
+        let inline = RecommendRequest { events: Some(Vec::new()), ..request };
+        assert_eq!(super::asked(&inline), None);
+    }
+
+    #[test]
     fn a_proposal_is_checked_as_settings_are() {
-        let config = Config::default();
+        let (config, mut facts) = (Config::default(), Facts::new(1));
+        facts.scenes.json = r#"{"campaign":{"seen":"drop"},"club":{"like":"home"}}"#.into();
         let check = |toml: &str| {
             let proposal: Proposal = toml::from_str(toml).map_err(|error| error.to_string())?;
-            proposal.check(&config).map_err(|error| error.to_string())
+            proposal.check(&config, &facts).map_err(|error| error.to_string())
         };
         assert_eq!(
             check("[scene.home]\nroom_for_new = 0.2\n[[rule]]\nname = 'a'\naction = 'hide'\nitems = ['b']"),
             Ok(())
         );
+        assert_eq!(check("[scene.home]\nlike = 'campaign'"), Ok(()), "a scene that requests described");
         for (toml, said) in [
             ("[scene.home]\nsources = ['x']", "scene.home.sources[0]"),
+            ("[scene.home]\nlike = 'club'", "like"),
+            ("[scene.home]\nlike = 'nothing'", "scene.home.like"),
             ("[[rule]]\nname = 'a'\naction = 'hide'", "rules[0].items"),
             ("part = 'bought_together'", "bought_together"),
             ("part = 'x'", "one of"),

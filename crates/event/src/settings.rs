@@ -129,6 +129,8 @@ pub struct PublishedSettings {
     /// Sessions of one address whose choices of an item after one search teach that search, within an hour. Further ones
     /// keep their other effects. 0 is no bound.
     pub sessions_per_query: u32,
+    /// Impressions of one address that have an effect within an hour; 0 is no bound.
+    pub impressions_per_address: u32,
 }
 
 impl Default for CheckSettings {
@@ -181,6 +183,7 @@ impl Default for PublishedSettings {
             purchases: false,
             sessions_per_item: 30,
             sessions_per_query: 3,
+            impressions_per_address: 2_000,
         }
     }
 }

@@ -22,6 +22,7 @@ use super::console::{self, Look};
 use super::problem::{Code, Problem};
 use super::route_table::Route;
 use super::server::Server;
+use super::turns::HeldTurn;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A shorter body is read to its end even if the answer is known before, so that the connection can be used again.
@@ -146,17 +147,18 @@ async fn admitted(server: &Server, route: &Route, mut request: Request, next: Ne
     }
     let mut turn = None;
     if route.is_page {
-        turn = server.turns.take(caller.claim(connection.as_deref())).await;
-        if turn.is_none() {
-            return overloaded("too many pages at a time").into_response();
+        turn = HeldTurn::take(&server.turns, caller.claim(connection.as_deref())).await;
+        match &turn {
+            Some(turn) => drop(request.extensions_mut().insert(turn.clone())),
+            None => return overloaded("too many pages at a time").into_response(),
         }
     }
     let limit_s = server.settings.request_timeout_s;
     let answer = tokio::time::timeout(Duration::from_secs(limit_s), caught(next.run(request))).await;
-    if let (Some(connection), Some(turn)) = (&connection, &turn) {
-        connection.charge(turn.lasted());
+    let lasted = turn.map(|turn| turn.end());
+    if let (Some(connection), Some(lasted)) = (&connection, lasted) {
+        connection.charge(lasted);
     }
-    drop(turn);
     match answer {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
@@ -170,7 +172,7 @@ async fn admitted(server: &Server, route: &Route, mut request: Request, next: Ne
     }
 }
 
-fn overloaded(why: &str) -> Problem {
+pub(super) fn overloaded(why: &str) -> Problem {
     Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
 }
 

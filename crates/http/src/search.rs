@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use accrue_engine::Answered;
 use accrue_serve::{FacetCounts, NumberCounts, RangeCount, SearchAnswer, SearchRequest, ValueCount, Visitor};
+use accrue_store::shopper_hash;
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -15,10 +16,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::body;
 use super::caller::Caller;
 use super::fields::{FieldNames, Fields};
+use super::middleware::overloaded;
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::recommend::{ArmBody, PERSONS_LEFT_OUT, RecommendedBody, VariantsBody, took_ms};
 use super::server::Server;
+use super::turns::HeldTurn;
 
 /// Longest text to search for, in bytes.
 pub(super) const MAX_QUERY_BYTES: usize = 1024;
@@ -168,7 +171,7 @@ pub(super) struct SearchAnswerBody {
     took_ms: f64,
     /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and
     /// until it is built again latest changes of the catalogue are missing. `no_encoder`, `no_vectors`, `late_encoder`,
-    /// `unknown_language`: meaning could not be compared, so the words alone decide.
+    /// `failed_encoder`, `unknown_language`: meaning could not be compared, so the words alone decide.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
     /// What was searched for, if a word of the query was taken for a mistyped one.
@@ -269,7 +272,12 @@ impl SearchBody {
 }
 
 impl Server {
-    fn search(&self, body: SearchBody, caller: &Caller, no_query: Code) -> Result<Json<SearchAnswerBody>, Problem> {
+    async fn search(
+        &self,
+        body: SearchBody,
+        (caller, turn): (&Caller, &HeldTurn),
+        no_query: Code,
+    ) -> Result<Json<SearchAnswerBody>, Problem> {
         let started = Instant::now();
         let at = At("");
         let fields = body.fields.as_ref().map_or_else(|| Ok(Fields::title_and_price()), |fields| fields.read(at))?;
@@ -304,11 +312,16 @@ impl Server {
         let search_id = self.ids.next();
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
-        let Answered { answer, arm } = self.engine.search(&search_id, request)?;
+        let visitor = request.visitor.shopper().map(|shopper| shopper_hash(&shopper));
+        let search = self.engine.start_search(request)?;
+        if search.is_waiting() && !turn.wait_without(search.ready()).await {
+            return Err(overloaded("too many pages at a time"));
+        }
+        let Answered { answer, arm } = self.engine.finish_search(&search_id, search)?;
         let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if let Some(query) = counted {
-            self.searches.add(&query, total == 0);
+            self.searches.add(&query, visitor, total == 0, self.engine.n_erasures());
         }
         if total == 0 {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
@@ -349,9 +362,10 @@ impl Server {
 pub(super) async fn post_search(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
+    Extension(turn): Extension<HeldTurn>,
     body::Json(body): body::Json<SearchBody>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    server.search(body, &caller, Code::InvalidBody)
+    server.search(body, (&caller, &turn), Code::InvalidBody).await
 }
 
 /// Search the catalogue with query parameters
@@ -368,6 +382,7 @@ pub(super) async fn post_search(
 pub(super) async fn get_search(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
+    Extension(turn): Extension<HeldTurn>,
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
     let SearchParams { q: query, user, session, device, n, offset, filter, facets, sort, .. } = params;
@@ -388,5 +403,5 @@ pub(super) async fn get_search(
         fields,
         explain,
     };
-    server.search(body, &caller, Code::InvalidQuery)
+    server.search(body, (&caller, &turn), Code::InvalidQuery).await
 }

@@ -6,10 +6,6 @@
 //! the shop's own asks for many visitors, often over one connection, so it has a weight: its time counts for that much
 //! less. Of one caller's pages, that of the connection which used the least time is first. A page that would wait for
 //! too long is refused, because its visitor would be gone.
-//!
-//! Unless the server is idle, a page enters the queue even if a turn is free, and the turn is given once the requests
-//! that have arrived meanwhile were read: otherwise they would be served in the order in which they were read, and one
-//! visitor would wait behind everything that others have sent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -24,19 +20,16 @@ const WAIT: Duration = Duration::from_millis(50);
 /// How many times the mean time of a page a page may wait.
 const PAGES_TO_WAIT_FOR: u32 = 4;
 /// Waiting pages for each core that may wait for longer, because they are soon served.
-const PATIENT_PER_TURN: usize = 4;
+const LONG_WAITERS_PER_TURN: usize = 4;
 /// How long those may wait.
 const PATIENT_WAIT: Duration = Duration::from_secs(2);
 
-/// The server is idle if no page was computed for so long.
-const IDLE: Duration = Duration::from_millis(1);
-
 /// Callers whose time is counted, at most; a further one is served like one that has used none.
 const MAX_CALLERS: usize = 10_000;
-/// How often callers who have used next to nothing are removed, at most.
+/// How often callers who have used a negligible time are removed, at most.
 const SWEPT_AFTER: Duration = Duration::from_secs(1);
-/// Seconds of computation that are next to nothing.
-const NEXT_TO_NOTHING_S: f64 = 1e-6;
+/// Seconds of computation that are negligible.
+const NEGLIGIBLE_S: f64 = 1e-6;
 /// Amounts that differ by less than one part in this many of a doubling count as equal.
 const STEPS_PER_DOUBLING: f64 = 1024.0;
 
@@ -78,8 +71,6 @@ pub(super) struct Turns {
 
 struct Queue {
     free: usize,
-    /// When the last turn ended.
-    ended: Option<Instant>,
     next: u64,
     began: Instant,
     /// The pages that wait, by caller.
@@ -90,7 +81,7 @@ struct Queue {
     /// Mean seconds of a page, over about the last hundred.
     page_s: f64,
     used: HashMap<Payer, Usage>,
-    /// When callers who have used next to nothing were last removed.
+    /// When callers who have used a negligible time were last removed.
     swept: Instant,
 }
 
@@ -133,10 +124,6 @@ pub(super) struct Turn {
 }
 
 impl Queue {
-    fn is_idle(&self, n_turns: usize, now: Instant) -> bool {
-        self.free == n_turns && self.ended.is_none_or(|ended| now.saturating_duration_since(ended) >= IDLE)
-    }
-
     /// Enters a page into the queue.
     fn enter(&mut self, claim: &Claim, now: Instant, give: oneshot::Sender<Turn>) -> Place {
         self.next += 1;
@@ -179,15 +166,15 @@ impl Queue {
     /// What the seconds that were used up to `at` amount to beside others. As all of them halve in the same time,
     /// `log₂ s + t` orders them as their values at any one moment do, and does not depend on when it is computed.
     fn amount(&self, used_s: f64, at: Instant) -> u64 {
-        let doublings = (used_s / NEXT_TO_NOTHING_S).log2() + at.saturating_duration_since(self.began).as_secs_f64();
-        if used_s > NEXT_TO_NOTHING_S { (doublings * STEPS_PER_DOUBLING) as u64 } else { 0 }
+        let doublings = (used_s / NEGLIGIBLE_S).log2() + at.saturating_duration_since(self.began).as_secs_f64();
+        if used_s > NEGLIGIBLE_S { (doublings * STEPS_PER_DOUBLING) as u64 } else { 0 }
     }
 
     fn charge(&mut self, payer: Payer, took: Duration, now: Instant) {
         let is_full = self.used.len() >= MAX_CALLERS;
         if is_full && now.saturating_duration_since(self.swept) >= SWEPT_AFTER {
             self.swept = now;
-            self.used.retain(|_, usage| usage.seconds_at(now) > NEXT_TO_NOTHING_S);
+            self.used.retain(|_, usage| usage.seconds_at(now) > NEGLIGIBLE_S);
         }
         if self.used.len() < MAX_CALLERS || self.used.contains_key(&payer) {
             self.used.entry(payer).or_insert(Usage::none(now)).add(took, now);
@@ -208,7 +195,6 @@ impl Turns {
     pub(super) fn new(n_turns: usize) -> Arc<Self> {
         let queue = Queue {
             free: n_turns,
-            ended: None,
             next: 0,
             began: Instant::now(),
             waiting: HashMap::new(),
@@ -226,47 +212,65 @@ impl Turns {
         let (mut turn, place, limit) = {
             let mut queue = self.queue.lock();
             let now = Instant::now();
-            if queue.is_idle(self.n_turns, now) {
+            if queue.free > 0 {
                 queue.free -= 1;
                 return Some(self.turn(claim.payer));
             }
-            let is_soon = queue.n_waiting < PATIENT_PER_TURN * self.n_turns;
+            let is_soon = queue.n_waiting < LONG_WAITERS_PER_TURN * self.n_turns;
             let limit = WAIT + PAGES_TO_WAIT_FOR * Duration::from_secs_f64(queue.page_s);
             let (give, turn) = oneshot::channel();
             let place = queue.enter(&claim, now, give);
             (turn, place, if is_soon { PATIENT_WAIT } else { limit.min(PATIENT_WAIT) })
         };
         let _leaves = Leaves { turns: self, place };
-        tokio::task::yield_now().await;
-        self.give();
-        let mut given = match turn.try_recv() {
-            Ok(given) => given,
-            Err(_) => tokio::time::timeout(limit, &mut turn).await.ok()?.ok()?,
-        };
+        let mut given = tokio::time::timeout(limit, &mut turn).await.ok()?.ok()?;
         given.payer = claim.payer;
-        given.began = Instant::now();
         Some(given)
-    }
-
-    /// Gives the free turns to the first in the queue.
-    fn give(self: &Arc<Self>) {
-        loop {
-            let next = {
-                let mut queue = self.queue.lock();
-                if queue.free == 0 {
-                    return;
-                }
-                let Some(next) = queue.take_first() else { return };
-                queue.free -= 1;
-                next
-            };
-            // A turn that is not taken comes back and is dropped here, which passes it on.
-            let _ = next.send(self.turn(None));
-        }
     }
 
     fn turn(self: &Arc<Self>, payer: Option<Payer>) -> Turn {
         Turn { turns: Arc::clone(self), payer, began: Instant::now() }
+    }
+}
+
+/// The turn of a request. Its handler gives it up while it waits for something else than a core.
+#[derive(Clone)]
+pub(super) struct HeldTurn {
+    turns: Arc<Turns>,
+    claim: Claim,
+    held: Arc<Mutex<Held>>,
+}
+
+struct Held {
+    turn: Option<Turn>,
+    /// How long the turns before it lasted.
+    lasted: Duration,
+}
+
+impl HeldTurn {
+    /// Waits for a turn, as [`Turns::take`] does.
+    pub(super) async fn take(turns: &Arc<Turns>, claim: Claim) -> Option<Self> {
+        let turn = Some(turns.take(claim).await?);
+        let held = Arc::new(Mutex::new(Held { turn, lasted: Duration::ZERO }));
+        Some(Self { turns: Arc::clone(turns), claim, held })
+    }
+
+    /// Waits without the turn, which others have meanwhile, and then for the next one; `false` if that takes too long.
+    pub(super) async fn wait_without(&self, wait: impl Future<Output = ()>) -> bool {
+        self.end();
+        wait.await;
+        let turn = self.turns.take(self.claim).await;
+        let has_turn = turn.is_some();
+        self.held.lock().turn = turn;
+        has_turn
+    }
+
+    /// Gives the turn up. Returns how long this request has had one.
+    pub(super) fn end(&self) -> Duration {
+        let mut held = self.held.lock();
+        let turn = held.turn.take();
+        held.lasted += turn.as_ref().map_or(Duration::ZERO, Turn::lasted);
+        held.lasted
     }
 }
 
@@ -296,7 +300,6 @@ impl Drop for Turn {
             let now = Instant::now();
             let took = now.saturating_duration_since(self.began);
             queue.page_s += (took.as_secs_f64() - queue.page_s) / 100.0;
-            queue.ended = Some(now);
             if let Some(payer) = self.payer {
                 queue.charge(payer, took, now);
             }
@@ -432,11 +435,28 @@ mod tests {
     }
 
     #[test]
+    fn others_are_served_while_a_request_waits_without_its_turn() {
+        runtime().block_on(async {
+            let turns = Turns::new(1);
+            let held = HeldTurn::take(&turns, claim(None, 1.0, 0.0)).await.unwrap();
+            let is_back = held
+                .wait_without(async {
+                    let other = tokio::time::timeout(Duration::from_secs(60), turns.take(claim(None, 1.0, 0.0))).await;
+                    assert!(other.unwrap().is_some(), "the turn is free");
+                })
+                .await;
+            assert!(is_back && turns.queue.lock().free == 0);
+            held.end();
+            assert_eq!(turns.queue.lock().free, 1);
+        });
+    }
+
+    #[test]
     fn pages_behind_a_long_queue_are_refused_and_turns_are_not_lost() {
         runtime().block_on(async {
             let turns = Turns::new(1);
             let first = turns.take(claim(None, 1.0, 0.0)).await.unwrap();
-            let patient: Vec<_> = (0..PATIENT_PER_TURN)
+            let patient: Vec<_> = (0..LONG_WAITERS_PER_TURN)
                 .map(|_| {
                     tokio::spawn({
                         let turns = Arc::clone(&turns);

@@ -44,11 +44,14 @@ pub enum InertReason {
     Order,
     /// The limit on other sessions of its address that were about the item within the hour is reached.
     TooManySessions,
+    /// The limit on impressions of its address within the hour is reached.
+    TooManyImpressions,
 }
 
 impl InertReason {
     /// All reasons.
-    pub const ALL: [Self; 4] = [Self::UnknownItem, Self::TooManyShoppers, Self::Order, Self::TooManySessions];
+    pub const ALL: [Self; 5] =
+        [Self::UnknownItem, Self::TooManyShoppers, Self::Order, Self::TooManySessions, Self::TooManyImpressions];
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
@@ -57,6 +60,7 @@ impl InertReason {
             Self::TooManyShoppers => "too_many_shoppers",
             Self::Order => "order",
             Self::TooManySessions => "too_many_sessions",
+            Self::TooManyImpressions => "too_many_impressions",
         }
     }
 }

@@ -14,34 +14,79 @@
 //! looked at (Joachims, Swaminathan, Schnabel, *Unbiased learning-to-rank with biased feedback*, WSDM 2017), at most
 //! [`MAX_WEIGHT`] times. `searches.rs` estimates that probability.
 //!
+//! **Trust.** The weights hold for all queries, so no shopper alone may decide about them. Where `k` of the last
+//! [`MAX_RECENT`] choices are of one shopper, a further one counts `1/(1 + k)`. A choice that a published key reports, which
+//! any client can send, counts [`PUBLISHED`] of that. Both hold for what is learned and for the guard.
+//!
 //! **Guard.** Before a choice is learned, the hits of its page are ordered with the weights and without them, and the gain of
 //! the chosen hit, `1/log2(1 + rank)`, is compared. The weights are used once the mean difference is above 0 by more than
-//! its standard error, and no longer once it is below 0 by twice that. Both are of about the last [`WINDOW`] choices.
+//! its standard error, and no longer once it is below 0 by twice that. Both are of about the last [`WINDOW`] choices. In a
+//! shop that reports choices itself, those decide alone; what published keys report decides where nothing else is known.
 
-use accrue_event::{EventType, SessionId, UserId};
+use std::collections::VecDeque;
+
+use accrue_event::{EventType, SessionId, Shopper, UserId};
 use accrue_kernel::{exp, ln};
 use serde::{Deserialize, Serialize};
 
-/// The features of a hit, in the order in which records have them. New ones are added at the end only.
-pub const FEATURES: [&str; 11] = [
-    "words",
-    "meaning",
-    "all_words",
-    "sells",
-    "chosen",
-    "chosen_near",
-    "category",
-    "taste",
-    "fresh",
-    "price",
-    "in_stock",
-];
+use crate::split::shopper_hash;
+
+/// Declares the features of a hit with their names.
+macro_rules! features {
+    ($($(#[doc = $what:literal])+ $feature:ident => $name:literal,)+) => {
+        /// A feature of a hit. Records have them in this order, so new ones are added at the end only.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum HitFeature {
+            $($(#[doc = $what])+ $feature,)+
+        }
+
+        impl HitFeature {
+            /// All of them.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$feature),+];
+
+            /// Its name in reports.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$feature => $name,)+
+                }
+            }
+        }
+    };
+}
+
+features! {
+    /// How well its words match.
+    Words => "words",
+    /// How near its meaning is.
+    Meaning => "meaning",
+    /// Whether it has every word.
+    AllWords => "all_words",
+    /// How well it sells.
+    Sells => "sells",
+    /// How often it was chosen after the same query.
+    Chosen => "chosen",
+    /// The same of queries that mean nearly the same.
+    ChosenNear => "chosen_near",
+    /// How often items of its categories were chosen after the query.
+    Category => "category",
+    /// The taste of the shopper.
+    Taste => "taste",
+    /// How new it is.
+    Fresh => "fresh",
+    /// How cheap it is beside the other hits.
+    Price => "price",
+    /// Whether there is enough of it.
+    InStock => "in_stock",
+}
+
 /// Their number.
-pub const N_FEATURES: usize = FEATURES.len();
+pub const N_FEATURES: usize = HitFeature::ALL.len();
 /// Hits of a page that are recorded, at most, beside the chosen one.
 pub const MAX_HITS: usize = 20;
 /// A feature of 1 in a record.
 const ONE: f32 = 64.0;
+/// The largest feature that a record can have: a byte with a sign.
+pub const MAX_FEATURE: f32 = 127.0 / ONE;
 /// How sharply scores decide in the loss: a difference of 1 is a probability of 0.95.
 const SHARPNESS: f32 = 3.0;
 /// Step of the gradient descent.
@@ -52,8 +97,12 @@ const DECAY: f32 = 1e-4;
 const LIMIT: f32 = 1.0;
 /// The most that the position makes of a choice.
 const MAX_WEIGHT: f32 = 10.0;
+/// The same of a choice that a published key reports.
+const MAX_PUBLISHED_WEIGHT: f32 = 3.0;
 /// What a choice that a published key reports is worth.
 const PUBLISHED: f32 = 0.25;
+/// Choices whose shoppers are remembered.
+const MAX_RECENT: usize = 4_096;
 /// Choices that the comparison of the orders remembers.
 const WINDOW: f32 = 2_000.0;
 /// Choices without which nothing is concluded from it.
@@ -95,9 +144,31 @@ pub struct SearchRanking {
     weights: Vec<f32>,
     /// Sums of squared gradients, by feature.
     squares: Vec<f32>,
+    /// Of all choices.
     comparison: Comparison,
     state: RankingState,
     n_choices: u64,
+    /// Of the choices that the shop itself reported.
+    own: Comparison,
+    /// Hashes of the shoppers of the latest choices.
+    recent: VecDeque<u32>,
+}
+
+/// [`SearchRanking`] as the first version of its section has it.
+#[derive(Deserialize)]
+pub(crate) struct FirstSearchRanking {
+    weights: Vec<f32>,
+    squares: Vec<f32>,
+    comparison: Comparison,
+    state: RankingState,
+    n_choices: u64,
+}
+
+impl From<FirstSearchRanking> for SearchRanking {
+    fn from(first: FirstSearchRanking) -> Self {
+        let FirstSearchRanking { weights, squares, comparison, state, n_choices } = first;
+        Self { weights, squares, comparison, state, n_choices, ..Self::default() }
+    }
 }
 
 /// Whether learned weights are used.
@@ -140,9 +211,11 @@ pub struct RankingReport {
 impl SearchRanking {
     /// Learns from a choice. `propensity` is the probability that its position is looked at, compared with the first.
     pub fn observe(&mut self, choice: &SearchChoice, propensity: f32) {
-        let of_position = (1.0 / propensity).clamp(1.0, MAX_WEIGHT);
+        // The position of an event of a published key is what its sender says it is.
+        let most = if choice.is_published { MAX_PUBLISHED_WEIGHT } else { MAX_WEIGHT };
+        let of_position = (1.0 / propensity).clamp(1.0, most);
         let place = usize::from(choice.place);
-        let worth = worth(&choice.event_type) * if choice.is_published { PUBLISHED } else { 1.0 };
+        let worth = worth(&choice.event_type);
         let is_whole = choice.rows.len() == choice.scores.len() && choice.scores.iter().all(|score| score.is_finite());
         if choice.rows.len() < 2 || place >= choice.rows.len() || worth == 0.0 || !is_whole {
             return;
@@ -151,12 +224,17 @@ impl SearchRanking {
         self.squares.resize(N_FEATURES, 0.0);
         let rows: Vec<[f32; N_FEATURES]> = choice.rows.iter().map(|row| decoded(row)).collect();
         let with: Vec<f32> = choice.scores.iter().zip(&rows).map(|(score, row)| score + self.sum(row)).collect();
-        self.comparison.take(gain(&with, place) - gain(&choice.scores, place), of_position);
-        self.state = self.comparison.state_after(self.state);
+        let trust = self.trust(choice);
+        let difference = gain(&with, place) - gain(&choice.scores, place);
+        self.comparison.take(difference, of_position, trust);
+        if !choice.is_published {
+            self.own.take(difference, of_position, trust);
+        }
+        self.state = self.judging().state_after(self.state);
         self.n_choices += 1;
 
         let mut gradient = [0.0; N_FEATURES];
-        let share = of_position * worth / (rows.len() - 1) as f32;
+        let share = of_position * worth * trust / (rows.len() - 1) as f32;
         for (other, features) in rows.iter().enumerate().filter(|(other, _)| *other != place) {
             let pull = share / (1.0 + exp(SHARPNESS * (with[place] - with[other])));
             for (feature, sum) in gradient.iter_mut().enumerate() {
@@ -166,8 +244,25 @@ impl SearchRanking {
         for ((weight, square), gradient) in self.weights.iter_mut().zip(&mut self.squares).zip(gradient) {
             *square += gradient * gradient;
             let step = STEP * gradient / (1.0 + *square).sqrt();
-            *weight = (*weight * (1.0 - DECAY) + step).clamp(-LIMIT, LIMIT);
+            *weight = (*weight * (1.0 - DECAY * trust) + step).clamp(-LIMIT, LIMIT);
         }
+    }
+
+    /// What a choice counts beside one of a shopper of the shop's own who chose nothing lately: 0 to 1.
+    fn trust(&mut self, choice: &SearchChoice) -> f32 {
+        let shopper = shopper_of(choice);
+        let n_before = self.recent.iter().filter(|&&recent| recent == shopper).count();
+        if self.recent.len() >= MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(shopper);
+        let of_key = if choice.is_published { PUBLISHED } else { 1.0 };
+        of_key / (1 + n_before) as f32
+    }
+
+    /// The comparison that decides whether the weights are used.
+    fn judging(&self) -> &Comparison {
+        if self.own.n >= ENOUGH { &self.own } else { &self.comparison }
     }
 
     /// What the weights add to a hit, in units of the score of a usual hit; 0 while they are not used.
@@ -187,20 +282,22 @@ impl SearchRanking {
 
     /// What is told of it.
     pub fn report(&self) -> RankingReport {
-        let (gain, gain_error) = self.comparison.mean();
-        let weight = |(place, name): (usize, &&'static str)| (*name, self.weights.get(place).copied().unwrap_or(0.0));
-        let weights = FEATURES.iter().enumerate().map(weight).collect();
+        let (gain, gain_error) = self.judging().mean();
+        let weight = |feature: HitFeature| (feature.name(), self.weights.get(feature as usize).copied().unwrap_or(0.0));
+        let weights = HitFeature::ALL.map(weight).to_vec();
         RankingReport { state: self.state, n_choices: self.n_choices, gain, gain_error, weights }
     }
 }
 
 impl Comparison {
-    fn take(&mut self, difference: f32, weight: f32) {
-        let left = 1.0 - 1.0 / WINDOW;
-        self.n = self.n * left + 1.0;
-        self.weight = self.weight * left + weight;
-        self.sum = self.sum * left + weight * difference;
-        self.squares = self.squares * left + (weight * difference).powi(2);
+    /// Takes in a choice that counts for a share `trust` of one, also in what it makes earlier choices count less.
+    fn take(&mut self, difference: f32, weight: f32, trust: f32) {
+        let left = 1.0 - trust / WINDOW;
+        let weighted = weight * difference;
+        self.n = self.n * left + trust;
+        self.weight = self.weight * left + trust * weight;
+        self.sum = self.sum * left + trust * weighted;
+        self.squares = self.squares * left + trust * weighted * weighted;
     }
 
     /// The mean difference and its standard error, as if the choices were independent.
@@ -209,7 +306,8 @@ impl Comparison {
             return (0.0, 0.0);
         }
         let (mean, per_choice) = (self.sum / self.weight, self.weight / self.n);
-        let variance = (self.squares / self.n - (self.sum / self.n).powi(2)).max(0.0);
+        let of_choice = self.sum / self.n;
+        let variance = (self.squares / self.n - of_choice * of_choice).max(0.0);
         (mean, (variance / self.n).sqrt() / per_choice)
     }
 
@@ -235,6 +333,17 @@ fn worth(event_type: &EventType) -> f32 {
         EventType::Purchase => 3.0,
         _ => 0.0,
     }
+}
+
+/// A hash of the shopper of a choice. A published key can name any user, so the session counts first there.
+fn shopper_of(choice: &SearchChoice) -> u32 {
+    let shopper = match (&choice.user, &choice.session) {
+        (_, Some(session)) if choice.is_published => Some(Shopper::Guest(session.clone())),
+        (Some(user), _) => Some(Shopper::User(user.clone())),
+        (None, Some(session)) => Some(Shopper::Guest(session.clone())),
+        (None, None) => None,
+    };
+    shopper.map_or(0, |shopper| shopper_hash(&shopper) as u32)
 }
 
 /// Whether an event of this type is a choice.
@@ -293,7 +402,7 @@ mod tests {
                 assert_eq!(ranking.state(), RankingState::Learning);
                 assert_eq!(ranking.adds(&[1.0; N_FEATURES]), 0.0, "not before it is proven");
             }
-            ranking.observe(&choice(chosen as u16, chosen as u32, rows(&page)), 1.0);
+            ranking.observe(&of_shopper(n, choice(chosen as u16, chosen as u32, rows(&page))), 1.0);
         }
         let report = ranking.report();
         assert_eq!((report.state, report.n_choices), (RankingState::Active, 2_000));
@@ -304,13 +413,67 @@ mod tests {
         assert!(ranking.adds(&good) > 0.3);
     }
 
+    fn of_shopper(shopper: usize, choice: SearchChoice) -> SearchChoice {
+        SearchChoice { user: Some(shopper.to_string().as_str().into()), ..choice }
+    }
+
+    /// Choices of the hit with the largest feature 9, by `n_shoppers` in turn.
+    fn choices(n: usize, n_shoppers: usize, is_published: bool) -> SearchRanking {
+        let (mut ranking, mut draws) = (SearchRanking::default(), Draws::new(1, 2, 3));
+        for at in 0..n {
+            let page = page(&mut draws);
+            let chosen = (0..5).max_by(|a, b| page[*a].1[9].total_cmp(&page[*b].1[9])).unwrap();
+            let session = Some(format!("s{}", at % n_shoppers).as_str().into());
+            let choice = choice(chosen as u16, chosen as u32, rows(&page));
+            // The user of a published event is what its sender says.
+            let user = is_published.then(|| at.to_string().as_str().into());
+            ranking.observe(&SearchChoice { user, session, is_published, ..choice }, 1.0);
+        }
+        ranking
+    }
+
+    #[test]
+    fn published_choices_of_a_few_sessions_do_not_switch_learned_weights_on() {
+        for n_sessions in [1, 20] {
+            let report = choices(10_000, n_sessions, true).report();
+            assert_eq!(report.state, RankingState::Learning, "{n_sessions}: {report:?}");
+        }
+        let of_one = choices(10_000, 1, true).report().weights[9].1;
+        assert!(of_one < 0.5 * choices(200, 200, false).report().weights[9].1, "{of_one}");
+        assert_eq!(choices(10_000, 1, false).state(), RankingState::Learning, "nor do those of one own shopper");
+        assert_eq!(choices(2_000, 1_500, true).state(), RankingState::Active, "those of many do");
+    }
+
+    #[test]
+    fn published_choices_do_not_outvote_those_that_the_shop_reports() {
+        let mut ranking = choices(2_000, 500, false);
+        assert_eq!(ranking.state(), RankingState::Active);
+        let before = ranking.judging().mean();
+        for n in 0..5_000 {
+            let page = [(1.0, [0.0; N_FEATURES]), (1.0, [1.0; N_FEATURES])];
+            let published = SearchChoice { is_published: true, ..choice(0, 0, rows(&page)) };
+            ranking.observe(&of_shopper(n, published), 0.01);
+        }
+        assert_eq!((ranking.state(), ranking.judging().mean()), (RankingState::Active, before));
+    }
+
+    #[test]
+    fn the_first_version_of_the_section_is_read() {
+        let known = choices(300, 300, false);
+        let first = (&known.weights, &known.squares, known.comparison, known.state, known.n_choices);
+        let read: FirstSearchRanking = postcard::from_bytes(&postcard::to_stdvec(&first).unwrap()).unwrap();
+        let read = SearchRanking::from(read);
+        let expected = SearchRanking { own: Comparison::default(), recent: VecDeque::new(), ..known };
+        assert_eq!(read, expected);
+    }
+
     #[test]
     fn weights_that_make_the_order_worse_are_switched_off() {
         let (mut comparison, mut state) = (Comparison::default(), RankingState::default());
         let mut take = |n: usize, difference: f32| {
             for at in 0..n {
                 let noise = if at % 2 == 0 { 0.2 } else { -0.2 };
-                comparison.take(difference + noise, 1.0);
+                comparison.take(difference + noise, 1.0, 1.0);
                 state = comparison.state_after(state);
             }
             state
@@ -321,6 +484,15 @@ mod tests {
         let off =
             SearchRanking { weights: vec![1.0; N_FEATURES], state: RankingState::Off, ..SearchRanking::default() };
         assert_eq!((off.adds(&[1.0; N_FEATURES]), off.sum(&[1.0; N_FEATURES])), (0.0, N_FEATURES as f32));
+    }
+
+    #[test]
+    fn features_keep_their_places_in_records() {
+        let names = HitFeature::ALL.map(HitFeature::name);
+        let first = ["words", "meaning", "all_words", "sells", "chosen", "chosen_near", "category", "taste", "fresh"];
+        assert_eq!(names[..9], first);
+        assert_eq!(names[9..11], ["price", "in_stock"]);
+        assert!(HitFeature::ALL.iter().enumerate().all(|(place, feature)| *feature as usize == place));
     }
 
     #[test]

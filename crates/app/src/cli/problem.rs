@@ -83,7 +83,9 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::Conflict { .. } => "`accrue versions` lists the versions",
             EngineError::Synonyms(_) | EngineError::SynonymsFile { .. } => "docs/search.md has the form of the list",
             EngineError::Rules(_) => "docs/search-pages.md has the fields of a rule",
+            EngineError::Campaigns(_) => "docs/campaigns.md has the fields of a campaign",
             EngineError::Scenes(_) => "docs/pages.md has the settings of a scene",
+            EngineError::Proposal(_) => "docs/pages.md and docs/search-pages.md have the settings of scenes and rules",
             EngineError::Invalid { .. } => "`accrue --help` shows all commands",
         });
     }

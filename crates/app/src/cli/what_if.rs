@@ -2,7 +2,7 @@
 //! a running server.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accrue_engine::{AskedAgain, MadeAgain, Proposal, make_again};
@@ -78,7 +78,6 @@ struct Report {
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let proposal = read(&arguments.settings)?;
-    proposal.check(&config.engine).with_context(|| arguments.settings.display().to_string())?;
     let mut log = LogReader::open(&config.data)?;
     let offset = log.end().0;
     let answers = Answers::read(&mut log, arguments.window, arguments.answers as usize)?;
@@ -88,7 +87,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let mut kept: Vec<Kept> = answers.sample.into_elements().collect();
     kept.sort_by_key(|kept| kept.asked.offset);
     let asked: Vec<AskedAgain> = kept.iter().map(|kept| kept.asked.clone()).collect();
-    let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {})?;
+    let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {});
+    let made = made.with_context(|| arguments.settings.display().to_string())?;
     let n_kept = kept.len();
     let pages = pages(kept, made);
     let n_unreadable = n_recorded_otherwise + (n_kept - pages.len()) as u64;
@@ -107,7 +107,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     Ok(if report.report.clicks.is_estimated() { Exit::Success } else { Exit::Refused })
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<Proposal> {
+fn read(path: &Path) -> anyhow::Result<Proposal> {
     let text = read_text(path).with_context(|| path.display().to_string())?;
     let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
     if let Some(learned) = ["model", "learn"].iter().find(|section| table.contains_key(**section)) {
@@ -191,9 +191,13 @@ impl Answers {
             self.n_unreadable += 1;
             return;
         };
-        let n = served.items.len();
+        // What was sponsored was no choice of the settings, and pages are made again without it. Such a page has no draws.
+        let is_own = |place: usize| served.sponsored.iter().all(|slot| slot.place as usize != place);
+        let own = served.items.iter().enumerate().filter(|(place, _)| is_own(*place));
+        let items: Vec<ItemId> = own.map(|(_, item)| item.clone()).collect();
+        let n = items.len();
         let key = xxh3_64(served.recommendation_id.as_bytes());
-        let (ranks, propensities, items) = (served.ranks.clone(), served.propensities.clone(), served.items.clone());
+        let (ranks, propensities) = (served.ranks.clone(), served.propensities.clone());
         let (clicks, purchases) = (vec![0.0; n], vec![0.0; n]);
         let (is_kept, _) =
             self.sample.offer(key, Kept { asked, shopper, items, ranks, propensities, clicks, purchases });

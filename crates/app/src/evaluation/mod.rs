@@ -6,6 +6,7 @@ mod biased_clicks;
 mod clicks;
 mod predictions;
 mod search;
+mod search_repair;
 mod table;
 mod vectors;
 
@@ -41,6 +42,7 @@ use serde_json::{Value, json};
 pub use accrue_lab::CTR;
 use predictions::Predicted;
 pub use search::SEARCH;
+pub use search_repair::SEARCH_REPAIR;
 use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
 
 /// Records read at once.
@@ -106,7 +108,7 @@ pub fn models() -> Value {
     ];
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
-        "protocols": [SEARCH]});
+        "protocols": [SEARCH, SEARCH_REPAIR]});
     Value::Array(fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).collect())
 }
 
@@ -125,11 +127,12 @@ pub fn evaluate(
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
-        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH) => None,
+        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH | SEARCH_REPAIR) => None,
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, \
+                 {RISK}, {ARMS}, {SEARCH}, {SEARCH_REPAIR}"
             );
         }
     };
@@ -146,6 +149,7 @@ pub fn evaluate(
             RISK => risk(&one, progress),
             ARMS => arms(&one, progress),
             SEARCH => search::search(&one, progress),
+            SEARCH_REPAIR => search_repair::search_repair(&one, progress),
             _ => stream(&one, progress),
         }
     };
@@ -192,7 +196,7 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
         Source::Simulated(shop, days) => (simulate(shop, days, kept_types.as_deref()), BTreeMap::new()),
     };
     let encoder = run.pairs().get(ENCODER).map_or(&*run.config.content.encoder, |&name| name).to_owned();
-    if settings.learn.models.content.enabled && !encoder.is_empty() {
+    if !encoder.is_empty() {
         let encoder = Encoder::open(&encoder, &run.config.content.prefixes())?;
         let items = data.items.iter().map(|(place, item)| (*place, item));
         data.vectors = vectors::vectors_of(&encoder, items, None, &|done| progress(done, "the vectors"))?;
@@ -476,6 +480,9 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
     drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
     learn.models.content.enabled |= is_encoded;
     learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
+    if let Some(parts) = learn.models.init.find() {
+        parts.fit(&learn.models)?;
+    }
     Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, guard, learn }, types))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In: the text of a query. Out: its vector, or why a search goes without it. A search hands its text to the threads and
 //! waits; equal texts are encoded once, also while several searches wait for one. A vector that comes too late for its
-//! search is remembered for the next one. What is remembered is bounded by a number of texts.
+//! search is remembered for the next one. What is remembered is bounded by a number of texts. A text whose encoding failed
+//! is not remembered, so the next search for it tries again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use accrue_encode::{Encoder, Kind};
 use accrue_event::normalised;
 use accrue_serve::Degraded;
 use accrue_serve::search::{QueryVector, SimilarSettings};
-use arc_swap::{ArcSwap, ArcSwapOption};
-use parking_lot::{Condvar, Mutex};
+use arc_swap::ArcSwapOption;
+use parking_lot::{Condvar, Mutex, RwLock};
+use tokio::sync::Notify;
 
 /// Texts that wait to be encoded; a search beyond them goes without a vector at once.
 const MAX_WAITING: usize = 64;
@@ -21,7 +23,9 @@ const MAX_WAITING: usize = 64;
 const KNOWN: f32 = 0.5;
 /// Neighbours of a query, at most.
 const MAX_NEAR: usize = 8;
-/// How similar they are at least: as [`SimilarSettings`] measure it, with the mean over the queries that are remembered.
+/// Queries that a query is compared with: the latest ones. A comparison takes some tens of nanoseconds.
+const MAX_COMPARED: usize = 4_096;
+/// How similar they are at least: as [`SimilarSettings`] measure it, with the mean over the queries that are compared.
 const NEAR: f32 = 0.6;
 
 /// What became of a text: its vector, or why there is none.
@@ -35,10 +39,13 @@ pub(crate) struct QueryVectors {
     /// Set once its files are read.
     encoder: ArcSwapOption<Encoder>,
     state: Mutex<State>,
-    /// The texts with vectors that are remembered, as of the last one that was encoded.
-    remembered: ArcSwap<Vec<(Arc<str>, Arc<QueryVector>)>>,
+    /// The texts with vectors that are remembered, in the order in which they were encoded. It is locked after `state`, and
+    /// by the comparison of a query alone.
+    vectors: RwLock<Vec<(Arc<str>, Arc<QueryVector>)>>,
     /// The state has changed.
     changed: Condvar,
+    /// The same for those that do not block a thread while they wait.
+    has_changed: Notify,
 }
 
 #[derive(Default)]
@@ -47,43 +54,60 @@ struct State {
     waiting: VecDeque<Arc<str>>,
     /// The texts that wait or are being encoded.
     asked: HashSet<Arc<str>>,
+    /// The latest texts whose encoding failed and was not asked for again since.
+    failed: VecDeque<Arc<str>>,
     is_closing: bool,
 }
 
-/// Texts in two generations: when the younger one is full it becomes the older one, whose texts are forgotten. A text that is
-/// asked for again is young again. So the texts in use stay, and nothing has to be ordered.
+impl State {
+    /// What became of a text that was asked for; `None` while it waits.
+    fn outcome(&mut self, text: &str) -> Option<Outcome> {
+        self.known.get(text).or_else(|| {
+            let has_failed = self.failed.iter().any(|failed| **failed == *text);
+            has_failed.then_some(Err(Degraded::FailedEncoder))
+        })
+    }
+}
+
+/// Texts in two generations: when the recent one is full it becomes the previous one, whose texts are forgotten. A text that
+/// is asked for again is recent again. So the texts in use stay, and nothing has to be ordered.
 #[derive(Default)]
 struct Remembered {
     capacity: usize,
-    young: HashMap<Arc<str>, Outcome>,
-    old: HashMap<Arc<str>, Outcome>,
+    recent: HashMap<Arc<str>, Outcome>,
+    previous: HashMap<Arc<str>, Outcome>,
+    /// How often texts were forgotten.
+    n_forgotten: u64,
 }
 
 impl Remembered {
     fn get(&mut self, text: &str) -> Option<Outcome> {
-        if let Some(outcome) = self.young.get(text) {
+        if let Some(outcome) = self.recent.get(text) {
             return Some(outcome.clone());
         }
-        let (text, outcome) = self.old.remove_entry(text)?;
+        let (text, outcome) = self.previous.remove_entry(text)?;
         self.put(text, outcome.clone());
         Some(outcome)
     }
 
     fn put(&mut self, text: Arc<str>, outcome: Outcome) {
-        if self.young.len() >= self.capacity.div_ceil(2) {
-            self.old = std::mem::take(&mut self.young);
+        if self.recent.len() >= self.capacity.div_ceil(2) {
+            self.previous = std::mem::take(&mut self.recent);
+            self.n_forgotten += 1;
         }
-        self.young.insert(text, outcome);
+        self.recent.insert(text, outcome);
     }
 
-    /// All texts with vectors, in the order of the texts.
-    fn with_vectors(&self) -> Vec<(Arc<str>, Arc<QueryVector>)> {
-        let all = self.young.iter().chain(&self.old);
-        let mut all: Vec<_> =
-            all.filter_map(|(text, outcome)| Some((text.clone(), outcome.as_ref().ok()?.clone()))).collect();
-        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        all
+    fn has(&self, text: &str) -> bool {
+        self.recent.contains_key(text) || self.previous.contains_key(text)
     }
+}
+
+/// The vector of a query that is being computed, and how long it is waited for.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoding {
+    text: String,
+    until: Instant,
 }
 
 impl QueryVectors {
@@ -95,8 +119,9 @@ impl QueryVectors {
             within: Duration::from_millis(settings.within_ms),
             encoder: ArcSwapOption::empty(),
             state: Mutex::new(State { known, ..State::default() }),
-            remembered: ArcSwap::default(),
+            vectors: RwLock::default(),
             changed: Condvar::new(),
+            has_changed: Notify::new(),
         }
     }
 
@@ -110,43 +135,90 @@ impl QueryVectors {
         self.encoder.store(Some(encoder));
     }
 
-    /// The vector of a text, after waiting for it as long as the settings say.
+    /// The vector of a text if it was computed, and otherwise why a search goes without it.
     pub fn vector(&self, text: &str) -> Outcome {
         if self.encoder.load().is_none() {
             return Err(Degraded::NoEncoder);
         }
-        let text = normalised(text).split_whitespace().collect::<Vec<_>>().join(" ");
-        let until = Instant::now() + self.within;
-        let mut state = self.state.lock();
-        if let Some(outcome) = state.known.get(&text) {
-            return outcome;
-        }
-        let text: Arc<str> = text.into();
-        if !state.asked.contains(&text) {
-            if state.waiting.len() >= MAX_WAITING {
-                return Err(Degraded::LateEncoder);
-            }
-            state.asked.insert(text.clone());
-            state.waiting.push_back(text.clone());
-            self.changed.notify_all();
-        }
-        while !state.is_closing {
-            let is_late = self.changed.wait_until(&mut state, until).timed_out();
-            if let Some(outcome) = state.known.get(&text) {
-                return outcome;
-            }
-            if is_late {
-                break;
-            }
-        }
-        Err(Degraded::LateEncoder)
+        self.outcome(&mut self.state.lock(), &equal_form(text)).unwrap_or(Err(Degraded::LateEncoder))
     }
 
-    /// The remembered queries that mean nearly the same as the one with this vector, itself left out, nearest first, with
-    /// their similarities from 0 to 1.
+    /// Has the vector of a text computed; `None` if it is known already, or there will be none in time.
+    pub fn begin(&self, text: &str) -> Option<Encoding> {
+        self.encoder.load().as_ref()?;
+        let (text, until) = (equal_form(text), Instant::now() + self.within);
+        let mut state = self.state.lock();
+        state.failed.retain(|failed| **failed != *text);
+        if self.outcome(&mut state, &text).is_some() {
+            return None;
+        }
+        if !state.asked.contains(&*text) {
+            if state.waiting.len() >= MAX_WAITING {
+                return None;
+            }
+            let text: Arc<str> = text.as_str().into();
+            state.asked.insert(text.clone());
+            state.waiting.push_back(text);
+            self.changed.notify_all();
+        }
+        Some(Encoding { text, until })
+    }
+
+    /// Returns when something became of the text, or the search has waited as long as the settings say. The thread is
+    /// blocked meanwhile.
+    pub fn wait(&self, encoding: &Encoding) {
+        let mut state = self.state.lock();
+        while !state.is_closing && self.outcome(&mut state, &encoding.text).is_none() {
+            if self.changed.wait_until(&mut state, encoding.until).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// [`QueryVectors::wait`] without a blocked thread.
+    pub async fn ended(&self, encoding: &Encoding) {
+        let has_ended = async {
+            loop {
+                // Registered before the state is looked at, so that no change between the two is missed.
+                let mut change = std::pin::pin!(self.has_changed.notified());
+                change.as_mut().enable();
+                if self.is_over(encoding) {
+                    return;
+                }
+                change.await;
+            }
+        };
+        // Whether it is there in time is seen by the search.
+        let _ = tokio::time::timeout_at(encoding.until.into(), has_ended).await;
+    }
+
+    /// Whether there is nothing to wait for any more.
+    fn is_over(&self, encoding: &Encoding) -> bool {
+        let mut state = self.state.lock();
+        state.is_closing || self.outcome(&mut state, &encoding.text).is_some()
+    }
+
+    /// [`State::outcome`]; vectors of texts that it forgets are forgotten too.
+    fn outcome(&self, state: &mut State, text: &str) -> Option<Outcome> {
+        let n_before = state.known.n_forgotten;
+        let outcome = state.outcome(text);
+        self.forget_since(n_before, &state.known);
+        outcome
+    }
+
+    /// Forgets the vectors of the texts that were forgotten since.
+    fn forget_since(&self, n_before: u64, known: &Remembered) {
+        if known.n_forgotten != n_before {
+            self.vectors.write().retain(|(text, _)| known.has(text));
+        }
+    }
+
+    /// The latest queries that mean nearly the same as the one with this vector, itself left out, nearest first, with their
+    /// similarities from 0 to 1.
     pub fn near(&self, vector: &Arc<QueryVector>) -> Vec<(Arc<str>, f32)> {
-        let remembered = self.remembered.load();
-        let others = remembered.iter().filter(|(_, other)| !Arc::ptr_eq(other, vector) && other.space == vector.space);
+        let vectors = self.vectors.read();
+        let latest = vectors.iter().rev().take(MAX_COMPARED);
+        let others = latest.filter(|(_, other)| !Arc::ptr_eq(other, vector) && other.space == vector.space);
         let cosines: Vec<(&Arc<str>, f32)> = others.map(|(text, other)| (text, vector.cosine(other))).collect();
         let mean = cosines.iter().map(|(_, cosine)| cosine).sum::<f32>() / cosines.len().max(1) as f32;
         let similarity = |cosine: f32| (cosine - mean) / (1.0 - mean).max(1e-3);
@@ -174,10 +246,27 @@ impl QueryVectors {
             drop(state);
             let outcome = self.encode(&text);
             state = self.state.lock();
-            state.asked.remove(&text);
-            state.known.put(text, outcome);
-            self.remembered.store(Arc::new(state.known.with_vectors()));
+            self.keep(&mut state, text, outcome);
             self.changed.notify_all();
+            self.has_changed.notify_waiters();
+        }
+    }
+
+    /// Remembers what became of a text.
+    fn keep(&self, state: &mut State, text: Arc<str>, outcome: Outcome) {
+        state.asked.remove(&text);
+        if !matches!(outcome, Ok(_) | Err(Degraded::UnknownLanguage)) {
+            state.failed.push_back(text);
+            if state.failed.len() > MAX_WAITING {
+                state.failed.pop_front();
+            }
+            return;
+        }
+        let n_before = state.known.n_forgotten;
+        state.known.put(text.clone(), outcome.clone());
+        self.forget_since(n_before, &state.known);
+        if let Ok(vector) = outcome {
+            self.vectors.write().push((text, vector));
         }
     }
 
@@ -185,6 +274,7 @@ impl QueryVectors {
     pub fn close(&self) {
         self.state.lock().is_closing = true;
         self.changed.notify_all();
+        self.has_changed.notify_waiters();
     }
 
     fn encode(&self, text: &str) -> Outcome {
@@ -194,13 +284,19 @@ impl QueryVectors {
                 return Ok(Err(Degraded::UnknownLanguage));
             }
             let mut vectors = encoder.encode(Some(Kind::Query), &[text], 1)?;
-            Ok(vectors.pop().map(|vector| QueryVector::new(encoder.space().0, &vector)).ok_or(Degraded::NoEncoder))
+            let vector = vectors.pop().map(|vector| QueryVector::new(encoder.space().0, &vector));
+            Ok(vector.ok_or(Degraded::FailedEncoder))
         });
         encoded.unwrap_or_else(|error| {
-            tracing::error!(%error, "a query was not encoded; searches for it are lexical");
-            Err(Degraded::NoEncoder)
+            tracing::error!(%error, "a query was not encoded; this search for it is by words alone");
+            Err(Degraded::FailedEncoder)
         })
     }
+}
+
+/// A text in the form in which equal searches are equal.
+fn equal_form(text: &str) -> String {
+    normalised(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -217,6 +313,12 @@ mod tests {
         vectors
     }
 
+    /// What a search gets that waits.
+    fn waited(vectors: &QueryVectors, text: &str) -> Outcome {
+        vectors.begin(text).iter().for_each(|encoding| vectors.wait(encoding));
+        vectors.vector(text)
+    }
+
     #[test]
     fn equal_texts_are_encoded_once_and_every_search_gets_the_vector() {
         let vectors = vectors(&SimilarSettings { within_ms: 10_000, ..SimilarSettings::default() });
@@ -227,14 +329,14 @@ mod tests {
                 .map(|n| {
                     scope.spawn({
                         let vectors = &vectors;
-                        move || vectors.vector(texts[n % 4])
+                        move || waited(vectors, texts[n % 4])
                     })
                 })
                 .collect();
             let found: Vec<_> = searches.into_iter().map(|search| search.join().unwrap().unwrap()).collect();
             assert!(Arc::ptr_eq(&found[0], &found[1]) && Arc::ptr_eq(&found[0], &found[14]));
             assert!(!Arc::ptr_eq(&found[0], &found[3]));
-            assert_eq!(vectors.state.lock().known.young.len(), 2);
+            assert_eq!(vectors.state.lock().known.recent.len(), 2);
             vectors.close();
         });
     }
@@ -242,16 +344,70 @@ mod tests {
     #[test]
     fn a_search_goes_on_without_a_vector_that_is_late_and_the_next_one_has_it() {
         let vectors = vectors(&SimilarSettings { within_ms: 1, ..SimilarSettings::default() });
-        assert_eq!(vectors.vector("mug").unwrap_err(), Degraded::LateEncoder);
+        assert_eq!(waited(&vectors, "mug").unwrap_err(), Degraded::LateEncoder);
         thread::scope(|scope| {
             scope.spawn(|| vectors.run());
-            while vectors.vector("mug").is_err() {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while vectors.vector("mug").is_err() && Instant::now() < deadline {
                 thread::yield_now();
             }
+            assert!(vectors.vector("mug").is_ok());
             vectors.close();
         });
         let none = QueryVectors::new(true, &SimilarSettings::default());
         assert_eq!(none.vector("mug").unwrap_err(), Degraded::NoEncoder);
+    }
+
+    #[test]
+    fn a_text_whose_encoding_failed_is_tried_again_and_not_remembered() {
+        let vectors = vectors(&SimilarSettings { within_ms: 10_000, ..SimilarSettings::default() });
+        assert!(vectors.begin("red mug").is_some());
+        {
+            let mut state = vectors.state.lock();
+            let text = state.waiting.pop_front().unwrap();
+            vectors.keep(&mut state, text, Err(Degraded::FailedEncoder));
+        }
+        assert_eq!(vectors.vector("red mug").unwrap_err(), Degraded::FailedEncoder);
+        thread::scope(|scope| {
+            scope.spawn(|| vectors.run());
+            assert!(waited(&vectors, "red mug").is_ok(), "the next search has it encoded again");
+            vectors.close();
+        });
+        for n in 0..2 * MAX_WAITING {
+            vectors.keep(&mut vectors.state.lock(), n.to_string().as_str().into(), Err(Degraded::FailedEncoder));
+        }
+        assert_eq!(vectors.state.lock().failed.len(), MAX_WAITING);
+    }
+
+    #[test]
+    fn a_vector_can_be_waited_for_without_a_blocked_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let vectors = vectors(&SimilarSettings { within_ms: 60_000, ..SimilarSettings::default() });
+        let encoding = vectors.begin("red mug").unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| vectors.run());
+            runtime.block_on(vectors.ended(&encoding));
+            assert!(vectors.vector(" RED mug").is_ok() && vectors.begin("red mug").is_none());
+            vectors.close();
+        });
+        // Without a thread that encodes, it ends when the time is over.
+        let late = Encoding { text: "blue mug".into(), until: Instant::now() };
+        runtime.block_on(vectors.ended(&late));
+        assert_eq!(vectors.vector("blue mug").unwrap_err(), Degraded::LateEncoder);
+    }
+
+    #[test]
+    fn the_vectors_that_are_compared_are_those_of_the_remembered_texts() {
+        let vectors = vectors(&SimilarSettings { remembered: 10, ..SimilarSettings::default() });
+        let vector = QueryVector::new(1, &[1.0; 8]);
+        for n in 0..100 {
+            let mut state = vectors.state.lock();
+            vectors.keep(&mut state, n.to_string().as_str().into(), Ok(vector.clone()));
+            assert!(vectors.outcome(&mut state, "0").is_some(), "it is in use");
+            let known = vectors.vectors.read();
+            assert!(known.len() <= 10 && known.iter().all(|(text, _)| state.known.has(text)), "{n}");
+            assert!(known.iter().any(|(text, _)| **text == *"0"), "{n}");
+        }
     }
 
     #[test]
@@ -260,7 +416,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| vectors.run());
             for text in ["umbrella stand", "red mug", "wool hat", "desk lamp", "cake tin", "umbrella stands"] {
-                vectors.vector(text).unwrap();
+                waited(&vectors, text).unwrap();
             }
             let near = vectors.near(&vectors.vector("umbrella stand").unwrap());
             assert_eq!(near.iter().map(|(text, _)| &**text).collect::<Vec<_>>(), ["umbrella stands"], "{near:?}");
@@ -272,13 +428,13 @@ mod tests {
     fn what_waits_and_what_is_remembered_is_bounded() {
         let settings = SimilarSettings { within_ms: 1, remembered: 10, ..SimilarSettings::default() };
         let vectors = vectors(&settings);
-        (0..2 * MAX_WAITING).for_each(|n| assert!(vectors.vector(&format!("mug {n}")).is_err()));
+        (0..2 * MAX_WAITING).for_each(|n| assert!(waited(&vectors, &format!("mug {n}")).is_err()));
         assert_eq!(vectors.state.lock().waiting.len(), MAX_WAITING);
         let mut known = Remembered { capacity: 10, ..Remembered::default() };
         for n in 0..100 {
             known.put(n.to_string().as_str().into(), Err(Degraded::NoEncoder));
             assert!(known.get("0").is_some(), "what is asked for again stays");
-            assert!(known.young.len() + known.old.len() <= 10);
+            assert!(known.recent.len() + known.previous.len() <= 10);
         }
     }
 }

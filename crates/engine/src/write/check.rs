@@ -80,11 +80,23 @@ impl Writer {
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
-                    let choice = shared.recent_searches.choice(&checked.event, &facts);
                     let body = self.admit(checked, sender, arrival, &facts, group);
-                    let choice = choice.filter(|_| matches!(body, Body::Event(_)));
+                    let charge = match &body {
+                        Body::Event(CheckedEvent { event, .. }) => {
+                            self.charge(event, &facts, arrival.stamp, &mut group.charged)
+                        }
+                        _ => None,
+                    };
+                    // An event without effect teaches nothing, and one without its search text nothing about searches.
+                    let choice = match &body {
+                        Body::Event(checked) if checked.event.query.is_some() => {
+                            shared.recent_searches.choice(&checked.event, &facts)
+                        }
+                        _ => None,
+                    };
                     bodies.push(body);
                     bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
+                    bodies.extend(charge);
                 }
             }
         }
@@ -310,6 +322,7 @@ impl Writer {
         if refusals.is_empty() {
             return Ok(0);
         }
+        let n_before = outcome.refused_again.len();
         let known = self.log.find_refusals(refusals.iter().map(|(_, refusal)| refusal.id))?;
         for ((index, refusal), known) in refusals.into_iter().zip(known) {
             let Refusal { id, kind, rejection: Rejection { reason, detail }, raw } = refusal;
@@ -321,7 +334,7 @@ impl Writer {
                 bodies.push(Body::Quarantined { id, kind, reason: reason.code().into(), detail, raw });
             }
         }
-        Ok(outcome.refused_again.len() as u64)
+        Ok((outcome.refused_again.len() - n_before) as u64)
     }
 
     /// What the log has of the event at `offset`.

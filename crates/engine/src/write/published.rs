@@ -3,7 +3,7 @@
 //! In: its events that passed the check, and those that did not. Out: whether an event has an effect, and which refused
 //! records are kept. An event about an item that neither the catalogue nor an event of the shop's own names has none,
 //! so that no name of an attacker's reaches a page, the models or the memory; nor has an event of a guest beyond the
-//! limits of `check.published`, one of a session too many of an address ([`super::addresses`]), or a purchase or a
+//! limits of `check.published`, one of a session or of an impression too many of an address ([`super::addresses`]), or a purchase or a
 //! return, which the shop's own backend reports. The decisions are written into the log, so a replay decides nothing.
 
 use std::collections::BTreeMap;
@@ -67,12 +67,16 @@ impl Writer {
             return Err(InertReason::Order);
         }
         let shopper = event.shopper();
-        if let (Sender::Published { address: Some(address), .. }, Some(item)) = (sender, &event.item)
-            && event.event_type != EventType::Impression
-        {
-            let most = settings.sessions_per_item as usize;
-            if !self.addresses.admit(*address, item.as_str(), shopper_hash(&shopper), received_at, most) {
-                return Err(InertReason::TooManySessions);
+        if let (Sender::Published { address: Some(address), .. }, Some(item)) = (sender, &event.item) {
+            if event.event_type == EventType::Impression {
+                if !self.addresses.admit_impression(*address, received_at, settings.impressions_per_address) {
+                    return Err(InertReason::TooManyImpressions);
+                }
+            } else {
+                let most = settings.sessions_per_item as usize;
+                if !self.addresses.admit(*address, item.as_str(), shopper_hash(&shopper), received_at, most) {
+                    return Err(InertReason::TooManySessions);
+                }
             }
         }
         if facts.shopper(&shopper).is_some() {

@@ -1,9 +1,11 @@
 //! Events of published keys: what they may leave behind is decided once, written down, and found again by a replay.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use accrue_engine::{Config, Engine, Incoming, Ingested, Sender, digest, replay};
 use accrue_event::{Namespace, RawEvent};
+use accrue_serve::SearchRequest;
 
 fn batch(lines: impl IntoIterator<Item = String>) -> Vec<Incoming<RawEvent>> {
     lines.into_iter().map(|line| Incoming::Record(serde_json::from_str(&line).unwrap())).collect()
@@ -147,6 +149,25 @@ fn items_that_only_events_name_are_bounded() {
 }
 
 #[test]
+fn invented_impressions_of_one_address_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.published.impressions_per_address = 100;
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "mug")])).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for last in [9, 10] {
+        let shown = (0..250).map(|n| event(&format!("{last}-{n}"), "impression", &format!("invented{n}"), "mug"));
+        let from = web(Some(IpAddr::from([203, 0, 113, last])));
+        assert_eq!(runtime.block_on(engine.ingest_from(from, batch(shown))).unwrap().accepted, 250);
+    }
+    assert_eq!(engine.status().published.inert["too_many_impressions"], 300);
+    engine.wait_until_learned();
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
 fn invented_sessions_of_one_address_do_not_make_an_item_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(dir.path(), &Config::default()).unwrap();
@@ -166,6 +187,35 @@ fn invented_sessions_of_one_address_do_not_make_an_item_the_first() {
     assert_eq!(first[0].id.as_str(), "best");
     engine.close().unwrap();
     assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn sessions_beyond_those_of_a_query_do_not_teach_the_order_of_searches() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::default();
+    let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
+    let item = |n: usize| serde_json::from_str(&format!(r#"{{"id":"i{n}","title":"Mug {n}"}}"#)).unwrap();
+    engine.put_items_blocking((0..5).map(item).collect(), false).unwrap();
+    let search = |id: &str| {
+        let request = SearchRequest { query: "mug".into(), ..SearchRequest::default() };
+        engine.search(id, request).unwrap().answer.hits
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while search("before").len() < 5 {
+        assert!(Instant::now() < deadline, "the items are indexed");
+        std::thread::yield_now();
+    }
+    let chosen = search("r1")[3].id.clone();
+    let click = |n: usize| {
+        let (at, item) = (1_760_000_000_000_u64 + n as u64, &chosen);
+        format!(r#"{{"id":"c{n}","type":"click","session":"s{n}","item":"{item}","at":{at},"recommendation_id":"r1"}}"#)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let from = web(Some(IpAddr::from([203, 0, 113, 9])));
+    assert_eq!(runtime.block_on(engine.ingest_from(from, batch((0..20).map(click)))).unwrap().accepted, 20);
+    let most = u64::from(config.check.published.sessions_per_query);
+    assert_eq!(engine.status().search_ranking.n_choices, most);
+    engine.close().unwrap();
 }
 
 #[test]

@@ -59,6 +59,22 @@ fn records_and_position_are_one_commit_and_are_there_after_a_restart() {
 }
 
 #[test]
+fn records_that_are_refused_again_count_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    let refused = || {
+        let event = r#"{"id":"1","type":"purchase","user":"ann","at":1760000000000}"#;
+        let item = r#"{"id":"mug","title":"Mug","price":"none at all"}"#;
+        vec![Change::Event(serde_json::from_str(event).unwrap()), self::item(item)]
+    };
+    let taken = engine.take_changes(refused(), None).unwrap();
+    assert_eq!(counts(&taken), (0, 0, 2), "{taken:?}");
+    let again = engine.take_changes(refused(), None).unwrap();
+    assert_eq!((counts(&again), again.refused_again.len()), ((0, 2, 0), 2), "{again:?}");
+    engine.close().unwrap();
+}
+
+#[test]
 fn changes_of_one_item_in_a_batch_are_taken_in_their_order() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(dir.path(), &Config::default()).unwrap();

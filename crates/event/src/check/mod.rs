@@ -25,6 +25,7 @@ mod time;
 mod usual;
 mod verdict;
 
+pub use availability::is_withdrawn;
 pub use histogram::LogHistogram;
 pub use misspelt::{MisspeltField, MisspeltFields};
 pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};

@@ -187,7 +187,7 @@ impl Shape {
             return split(&text, &PATH.into(), &self.empty);
         }
         if self.uppercase {
-            text = text.to_uppercase().into();
+            text = text.to_uppercase();
         }
         if self.lowercase || (self.is_customer && is_address(&text)) {
             text = text.trim().to_lowercase().into();

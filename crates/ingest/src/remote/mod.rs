@@ -151,14 +151,18 @@ struct Kind {
 }
 
 #[cfg(feature = "sql")]
-const SQL: [Option<Open>; 2] = [Some(postgres::open), Some(mysql::open)];
+const POSTGRES: Option<Open> = Some(postgres::open);
 #[cfg(not(feature = "sql"))]
-const SQL: [Option<Open>; 2] = [None, None];
+const POSTGRES: Option<Open> = None;
+#[cfg(feature = "sql")]
+const MYSQL: Option<Open> = Some(mysql::open);
+#[cfg(not(feature = "sql"))]
+const MYSQL: Option<Open> = None;
 
 /// Every kind of source.
 const KINDS: &[Kind] = &[
-    Kind { schemes: &["postgres", "postgresql"], feature: "sql", name: Address::table_name, open: SQL[0] },
-    Kind { schemes: &["mysql", "mariadb"], feature: "sql", name: Address::table_name, open: SQL[1] },
+    Kind { schemes: &["postgres", "postgresql"], feature: "sql", name: Address::table_name, open: POSTGRES },
+    Kind { schemes: &["mysql", "mariadb"], feature: "sql", name: Address::table_name, open: MYSQL },
 ];
 
 fn kind_of(address: &Address) -> Result<&'static Kind, RemoteError> {
@@ -196,4 +200,28 @@ pub fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<dyn Remo
         feature: kind.feature,
     })?;
     open(address, settings)
+}
+
+#[cfg(all(test, feature = "sql"))]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_accepts_and_says_nothing_counts_as_one_that_does_not_answer() {
+        for scheme in ["postgres", "mysql"] {
+            let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = silent.local_addr().unwrap().port();
+            let text = format!("{scheme}://shop:secret@127.0.0.1:{port}/db?table=orders&cursor=id&timeout=0.3");
+            let address: Address = text.parse().unwrap();
+            let mut source = open(&address, &RemoteSettings::default()).unwrap();
+            let error = source.next(10, Duration::ZERO).unwrap_err();
+            assert!(error.is_passing() && error.to_string().contains("no answer within 0.3 s"), "{error}");
+            drop(silent);
+        }
+        let wrong: Address = "mysql://db/shop?table=orders&timeout=soon".parse().unwrap();
+        let error = open(&wrong, &RemoteSettings::default()).err().unwrap();
+        assert!(error.to_string().contains("`timeout`"), "{error}");
+    }
 }

@@ -5,12 +5,15 @@
 //! there as a text in quotes with a cast to its own type.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _};
 use tokio::runtime::Runtime;
 
-use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted};
+use super::sql::{
+    ColumnKind, CursorQuery, CursorValue, Database, OPTIONS, OpenTransactions, Row, Table, Wanted, timeout, within,
+};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
 
 /// What every session begins with.
@@ -26,7 +29,8 @@ pub(super) fn open(address: &Address, settings: &RemoteSettings) -> Result<Box<d
         .collect();
     let url = format!("postgres://{}?{}", address.server(), options.join("&"));
     let options = PgConnectOptions::from_str(&url).map_err(|error| address.fault(error.to_string()))?;
-    let database = Postgres { options: options.application_name("accrue"), connection: None };
+    let limit = timeout(address)?;
+    let database = Postgres { options: options.application_name("accrue"), connection: None, limit };
     let wanted = Wanted::of(address, &database)?;
     Ok(Box::new(Table::new(database, wanted, settings)?))
 }
@@ -36,13 +40,15 @@ struct Postgres {
     /// With the runtime that drives it. There is none before it is connected: a server looks at its sources within a runtime of
     /// its own, where another one cannot be dropped.
     connection: Option<(Runtime, PgConnection)>,
+    /// How long the server may take for an answer.
+    limit: Duration,
 }
 
 impl Postgres {
     /// The rows of statements without parameters.
     fn fetch(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        runtime.block_on(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
+        within(runtime, self.limit, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))))
     }
 
     fn text(&mut self, sql: &str) -> Result<Option<String>, sqlx::Error> {
@@ -55,13 +61,17 @@ impl Database for Postgres {
     fn connect(&mut self) -> Result<(), sqlx::Error> {
         self.connection = None;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let connection = runtime.block_on(PgConnection::connect_with(&self.options))?;
+        let connection = within(&runtime, self.limit, PgConnection::connect_with(&self.options))?;
         self.connection = Some((runtime, connection));
         self.fetch(SESSION.to_owned()).map(drop)
     }
 
     fn quoted(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn kind_of(&self, name: &str) -> ColumnKind {
+        kind_of(name)
     }
 
     fn literal(&self, value: &CursorValue) -> Option<String> {
@@ -73,7 +83,8 @@ impl Database for Postgres {
 
     fn columns(&mut self, query: &str) -> Result<Vec<String>, sqlx::Error> {
         let (runtime, connection) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let statement = runtime.block_on(connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()))?;
+        let sql = AssertSqlSafe(query.to_owned()).into_sql_str();
+        let statement = within(runtime, self.limit, connection.prepare(sql))?;
         Ok(statement.columns().iter().map(|column| sqlx::Column::name(column).to_owned()).collect())
     }
 
@@ -99,13 +110,13 @@ impl Database for Postgres {
         rows.into_iter().map(read).collect()
     }
 
-    fn transactions(&mut self) -> Result<Option<Moment>, sqlx::Error> {
+    fn transactions(&mut self) -> Result<Option<OpenTransactions>, sqlx::Error> {
         // The functions of this name are there since version 8.3, those of the newer name since 13.
-        Ok(self.text("SELECT txid_snapshot_xmax(txid_current_snapshot())::text")?.map(Moment))
+        Ok(self.text("SELECT txid_snapshot_xmax(txid_current_snapshot())::text")?.map(OpenTransactions))
     }
 
-    fn have_ended(&mut self, moment: &Moment) -> Result<bool, sqlx::Error> {
-        let Moment(next) = moment;
+    fn have_ended(&mut self, moment: &OpenTransactions) -> Result<bool, sqlx::Error> {
+        let OpenTransactions(next) = moment;
         let sql = format!("SELECT (txid_snapshot_xmin(txid_current_snapshot()) >= {next})::text");
         Ok(self.text(&sql)?.as_deref() == Some("true"))
     }
@@ -116,5 +127,27 @@ impl Database for Postgres {
                    ORDER BY 1 LIMIT 60";
         let rows = self.fetch(sql.to_owned()).unwrap_or_default();
         rows.iter().filter_map(|row| row.try_get_unchecked(0).ok()).collect()
+    }
+}
+
+/// What a type of the server is, by its name as `pg_typeof` writes it.
+fn kind_of(name: &str) -> ColumnKind {
+    match name {
+        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => ColumnKind::Number,
+        "date" | "timestamp with time zone" | "timestamp without time zone" => ColumnKind::Time,
+        "text" | "character varying" | "character" | "name" | "citext" => ColumnKind::Text,
+        _ => ColumnKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_days_is_no_time() {
+        let kinds = ["date", "daterange", "timestamp with time zone", "bigint", "uuid"].map(kind_of);
+        let expected = [ColumnKind::Time, ColumnKind::Other, ColumnKind::Time, ColumnKind::Number, ColumnKind::Other];
+        assert_eq!(kinds, expected);
     }
 }

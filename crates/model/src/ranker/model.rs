@@ -28,7 +28,8 @@ pub trait ClickModel: Clone + Send + Sync {
     /// One step over the chosen rows; returns the mean loss. The result does not depend on `threads`.
     ///
     /// # Errors
-    /// If the loss or a gradient is not finite; then nothing changes.
+    /// If the loss or a gradient is not finite. No weight becomes so, and nothing of the row that caused it is learned; a
+    /// model that learns row by row keeps what it learned of the rows before.
     fn step(&mut self, rows: &ClickRows, chosen: &[u32], rate: f32, threads: usize) -> Result<f64, TensorError>;
 
     /// The logits of the rows from `first` on. Features that the model has no room for count nothing. `→ out: [n]`

@@ -97,6 +97,18 @@ struct Scratch {
     rows: Vec<RowPair>,
 }
 
+impl Scratch {
+    /// Whether the squared gradients of the row's weights are finite, so that no weight becomes anything else.
+    fn is_finite(&self, slope: f32) -> bool {
+        let values = self.features.iter().map(|feature| feature.value);
+        let factors = self.rows.iter().map(|pair| pair.factor);
+        values.chain(factors).chain([1.0]).all(|value| {
+            let gradient = slope * value;
+            (gradient * gradient).is_finite()
+        })
+    }
+}
+
 /// Where the weight of a pair is. A function of both features alone, the smaller first.
 fn place(one: u32, other: u32, mask: u64) -> u32 {
     let (low, high) = (one.min(other), one.max(other));
@@ -138,6 +150,23 @@ impl Pairs {
         let crossed = |(&place, pair): (&u32, &RowPair)| self.pairs[place as usize].value * pair.factor;
         let crossed: f32 = places.iter().zip(&*rows).map(crossed).sum();
         self.bias.value + linear + crossed + pair_dots(rows, self.width, &self.vectors)
+    }
+
+    /// Predicts a row and learns it. Returns its logit.
+    fn learn(
+        &mut self,
+        features: &[Feature],
+        label: f32,
+        row: usize,
+        scratch: &mut Scratch,
+    ) -> Result<f32, TensorError> {
+        let logit = self.forward(features, scratch);
+        let slope = sigmoid(logit) - label;
+        if !scratch.is_finite(slope) {
+            return Err(TensorError::NotFinite { what: "gradient", step: row as u64 });
+        }
+        self.backward(slope, scratch);
+        Ok(logit)
     }
 
     /// Learns a row whose logit has this slope; `scratch` is that of its forward pass.
@@ -206,17 +235,14 @@ impl ClickModel for Pairs {
     fn step(&mut self, rows: &ClickRows, chosen: &[u32], _: f32, _: usize) -> Result<f64, TensorError> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut loss = 0.0;
-        for &index in chosen {
-            let logit = self.forward(rows.features(index as usize), &mut scratch);
+        let learned = chosen.iter().try_for_each(|&index| {
             let label = rows.labels()[index as usize];
+            let logit = self.learn(rows.features(index as usize), label, index as usize, &mut scratch)?;
             loss += f64::from(softplus(logit) - label * logit);
-            self.backward(sigmoid(logit) - label, &scratch);
-        }
+            Ok(())
+        });
         self.scratch = scratch;
-        match loss.is_finite() {
-            true => Ok(loss / chosen.len().max(1) as f64),
-            false => Err(TensorError::NotFinite { what: "loss", step: 0 }),
-        }
+        learned.map(|()| loss / chosen.len().max(1) as f64)
     }
 
     fn logits(&self, rows: &ClickRows, first: usize, _: usize, out: &mut [f32]) {
@@ -239,15 +265,13 @@ impl ClickModel for Pairs {
         out: &mut [f32],
     ) -> Result<(), TensorError> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        for (place, out) in out.iter_mut().enumerate() {
-            *out = self.forward(rows.features(first + place), &mut scratch);
-            self.backward(sigmoid(*out) - rows.labels()[first + place], &scratch);
-        }
+        let learned = out.iter_mut().enumerate().try_for_each(|(place, out)| {
+            let row = first + place;
+            *out = self.learn(rows.features(row), rows.labels()[row], row, &mut scratch)?;
+            Ok(())
+        });
         self.scratch = scratch;
-        match out.iter().all(|logit| logit.is_finite()) {
-            true => Ok(()),
-            false => Err(TensorError::NotFinite { what: "logit", step: first as u64 }),
-        }
+        learned
     }
 
     fn n_params(&self) -> u64 {

@@ -116,6 +116,27 @@ fn a_stream_is_predicted_before_it_is_learned_and_learned_at_once() {
 }
 
 #[test]
+fn a_row_with_enormous_values_leaves_the_weights_finite() {
+    let (stream, plain) = (rows(500, 8), rows(50, 9));
+    let mut enormous = ClickRows::default();
+    let feature = |field, row: u64| Feature { field, row: row as u32, value: 1e30 };
+    enormous.push(1.0, [feature(0, 1), feature(1, N_USERS + 1), feature(2, N_USERS + N_ITEMS)]);
+    enormous.push(0.0, [feature(2, N_USERS + N_ITEMS)]);
+    for &kind in ClickKind::ALL {
+        let mut model = settings(kind).online(SHAPE, 3).expect("plain settings");
+        let mut logits = vec![0.0; stream.len()];
+        model.predict_and_learn(&stream, 0, 1, &mut logits).expect("finite");
+        for row in 0..enormous.len() {
+            // Whether the row is refused is the model's own affair.
+            let _ = model.predict_and_learn(&enormous, row, 1, &mut [0.0]);
+        }
+        let mut after = vec![0.0; plain.len()];
+        model.predict_and_learn(&plain, 0, 1, &mut after).expect("finite");
+        assert!(after.iter().all(|logit| logit.is_finite()), "{}: {after:?}", kind.name());
+    }
+}
+
+#[test]
 fn invalid_settings_are_refused_with_their_names() {
     let rows = rows(50, 1);
     let data = ClickData { train: &rows, valid: &rows, shape: SHAPE };

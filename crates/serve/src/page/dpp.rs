@@ -57,7 +57,8 @@ impl<'a, S: Fn(usize, usize) -> f32> Dpp<'a, S> {
         let mut removed: Vec<f64> = still.iter().map(|&item| self.coordinates[item].remove(0)).collect();
         for column in 0..self.factor.len() {
             let (diagonal, off) = (self.factor[column][column], below[column]);
-            let length = diagonal.hypot(off);
+            // Not `hypot`, which is the system's and differs between machines; neither number is extreme.
+            let length = (diagonal * diagonal + off * off).sqrt();
             let (cos, sin) = (diagonal / length, off / length);
             let turn = |kept: &mut f64, removed: &mut f64| {
                 (*kept, *removed) = (cos * *kept + sin * *removed, cos * *removed - sin * *kept);

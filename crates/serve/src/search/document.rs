@@ -6,9 +6,10 @@ use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::MAX_FIELD_BYTES;
 use super::analysis::{
-    Analyzer, Kind, Word, code, codes_inside, compose, compounds, has_possessive, head, is_apostrophe, pinyin,
+    Analyzer, END_PART, Kind, Word, code, codes_inside, compose, compounds, has_possessive, head, is_apostrophe,
+    is_han_character, pinyin,
 };
-use super::schema::{CODE, END, FOLDED_ID, Fields, PLACE_BITS, PLACE_MAX, RAW_ID};
+use super::schema::{CODE, END, FOLDED_ID, Fields, HAN, PLACE_BITS, PLACE_MAX, RAW_ID};
 
 /// Longer joined words are not indexed.
 const MAX_JOINED_BYTES: usize = 48;
@@ -85,18 +86,15 @@ impl Tokens {
     }
 
     fn add_field(&mut self, analyzer: &Analyzer, field: usize, joins: Joins, texts: &mut dyn Iterator<Item = &str>) {
-        let mut place = 0;
-        let mut at = |n: usize| {
-            let position = (field << PLACE_BITS) + PLACE_MAX.min(place);
-            place += n;
-            position
-        };
+        let mut places = Places::default();
         for text in texts {
             let text = compose(head(text, MAX_FIELD_BYTES));
             let mut before: Option<(Word, usize)> = None;
+            let mut reading: Option<(String, usize)> = None;
             let mut chain = Chain::default();
+            places.run = None;
             analyzer.words(&text, |word| {
-                let position = at(1);
+                let position = (field << PLACE_BITS) + PLACE_MAX.min(places.of(&text, &word));
                 if let Some((one, position)) = &before {
                     self.form.extend(chain.add(analyzer, one, *position, &word, &text));
                     if text.get(one.surface.end..word.surface.start) == Some(" ") {
@@ -110,8 +108,8 @@ impl Tokens {
                 self.text.push(token(position, word.term.clone()));
                 self.form.extend(other_forms(analyzer, &text, &word).map(|term| token(position, term)));
                 self.add_vocabulary(analyzer, &word);
-                if word.kind == Kind::Han && joins == Joins::All {
-                    self.add_latin(&word, position);
+                if word.kind == Kind::Han && joins == Joins::All && !word.term.starts_with(END_PART) {
+                    self.add_latin(&word, position, &mut reading);
                 }
                 before = Some((word, position));
             });
@@ -185,12 +183,46 @@ impl Tokens {
         }
     }
 
-    /// A Han word as it is typed in Latin letters.
-    fn add_latin(&mut self, word: &Word, position: usize) {
-        if let Some(latin) = pinyin(&word.term) {
-            self.words.push(latin.clone());
-            self.form.push(token(position, latin));
+    /// A Han word as it is typed in Latin letters, also together with the word before it (`before`: its reading and
+    /// its end).
+    fn add_latin(&mut self, word: &Word, position: usize, before: &mut Option<(String, usize)>) {
+        let Some(latin) = pinyin(&word.plain) else { return };
+        if word.term == word.plain {
+            if let Some((one, _)) = before.as_ref().filter(|(_, end)| *end == word.surface.start) {
+                let joined = format!("{one}{latin}");
+                self.words.push(joined.clone());
+                self.form.push(token(position, joined));
+            }
+            *before = Some((latin.clone(), word.surface.end));
         }
+        self.words.push(latin.clone());
+        self.form.push(token(position, latin));
+    }
+}
+
+/// The places of words in a field. Of Han text, whose words overlap, each character has a place, so that neighbours in
+/// the text are neighbours here.
+#[derive(Default)]
+struct Places {
+    next: usize,
+    /// The run of Han text: where it begins and ends, and the place of its first character.
+    run: Option<(usize, usize, usize)>,
+}
+
+impl Places {
+    fn of(&mut self, text: &str, word: &Word) -> usize {
+        if word.kind != Kind::Han {
+            self.run = None;
+            self.next += 1;
+            return self.next - 1;
+        }
+        let (start, end, first) =
+            self.run.filter(|(_, end, _)| word.surface.start <= *end).unwrap_or((word.surface.start, 0, self.next));
+        let n_chars = |to: usize| text.get(start..to).map_or(0, |text| text.chars().count());
+        let end = end.max(word.surface.end);
+        self.run = Some((start, end, first));
+        self.next = first + n_chars(end);
+        first + n_chars(word.surface.start)
     }
 }
 
@@ -266,9 +298,17 @@ impl Chain {
     }
 }
 
+/// Whether most letters of a title are Han characters.
+fn is_han(title: &str) -> bool {
+    let letters = title.chars().filter(|c| c.is_alphabetic());
+    let (n, n_han) = letters.fold((0, 0), |(n, n_han), c| (n + 1, n_han + usize::from(is_han_character(c))));
+    2 * n_han > n
+}
+
 fn codes_of(item: &Item) -> Vec<String> {
     let id = item.id.as_str();
     let mut codes = vec![format!("{RAW_ID}{id}"), format!("{FOLDED_ID}{}", compose(id).to_lowercase())];
+    codes.extend(item.title.as_deref().is_some_and(is_han).then(|| HAN.to_owned()));
     let mut add = |found: String| codes.push(format!("{CODE}{found}"));
     for name in [Some(id), item.parent.as_deref()].into_iter().flatten() {
         code(&compose(name)).map(&mut add);

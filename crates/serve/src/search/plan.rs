@@ -193,10 +193,19 @@ impl Snapshot {
     /// The lists of the word itself.
     fn full(&self, concept: &Concept) -> Result<Vec<Looked>, SearchError> {
         let mut lists: Vec<Looked> = Vec::new();
-        for Alternative { terms, worth, is_joined, is_synonym } in &concept.alternatives {
-            let worth = if *is_synonym && !lists.is_empty() { worth * BESIDE_OWN } else { *worth };
+        let mut n_own = 0;
+        for (nth, alternative) in concept.alternatives.iter().enumerate() {
+            let Alternative { terms, worth, is_joined, is_synonym, is_apart } = alternative;
+            // Of a Han word, places inside other words are no lists of its own.
+            n_own = match nth {
+                0 => usize::MAX,
+                1 if concept.kind == Kind::Han => lists.len(),
+                _ => n_own,
+            };
+            let own = |lists: &[Looked]| lists.iter().take(n_own).next().map(|own| own.weight);
+            let worth = if *is_synonym && own(&lists).is_some() { worth * BESIDE_OWN } else { *worth };
             let [term] = &**terms else {
-                lists.extend(self.phrase(terms, worth, lists.first().map(|own| own.weight))?);
+                lists.extend(self.several(terms, worth, own(&lists), *is_apart)?);
                 continue;
             };
             for (place, of_place) in [(In::Text, 1.0), (In::Form, FORM), (In::Attribute, ATTRIBUTE)] {
@@ -207,7 +216,7 @@ impl Snapshot {
                 if df > 0 {
                     let worth = worth * of_place;
                     // Another spelling is not worth more than the word itself, however rare it is.
-                    let own = lists.first().filter(|_| worth < 1.0).map_or(f32::INFINITY, |own| own.weight);
+                    let own = own(&lists).filter(|_| worth < 1.0).unwrap_or(f32::INFINITY);
                     let weight = worth * idf(self.n_texts, df).min(own);
                     lists.push(self.looked(place, term, weight, true, None));
                 }
@@ -220,8 +229,14 @@ impl Snapshot {
         Looked { place, terms: vec![self.term(place, term)], is_phrase: false, weight, is_full, guess }
     }
 
-    /// Words that stand side by side, if the catalogue has each of them.
-    fn phrase(&self, terms: &[String], worth: f32, own: Option<f32>) -> Result<Option<Looked>, SearchError> {
+    /// Words that stand side by side, or anywhere in a text if they may be `apart`; if the catalogue has each of them.
+    fn several(
+        &self,
+        terms: &[String],
+        worth: f32,
+        own: Option<f32>,
+        apart: bool,
+    ) -> Result<Option<Looked>, SearchError> {
         let mut rarest = 0.0_f32;
         for term in terms {
             match self.document_frequency(In::Text, term)? {
@@ -231,7 +246,7 @@ impl Snapshot {
         }
         let weight = worth * rarest.min(own.unwrap_or(f32::INFINITY));
         let terms = terms.iter().map(|term| self.term(In::Text, term)).collect();
-        Ok(Some(Looked { place: In::Text, terms, is_phrase: true, weight, is_full: true, guess: None }))
+        Ok(Some(Looked { place: In::Text, terms, is_phrase: !apart, weight, is_full: true, guess: None }))
     }
 
     /// Compounds that end with the word, in languages that write them as one.
@@ -419,10 +434,18 @@ impl Snapshot {
         if let Some((score, guess)) = split
             && let Some(likelihood) = likelihood(score)
         {
-            let terms = guess.word.split(' ').map(|part| self.term(In::Text, &self.analyzers[0].stem(part))).collect();
+            let stems: Vec<String> = guess.word.split(' ').map(|part| self.analyzers[0].stem(part)).collect();
+            // Of Han words in Latin letters the text has no stem.
+            let mut place = In::Text;
+            for stem in &stems {
+                if self.document_frequency(In::Text, stem)? == 0 {
+                    place = In::Form;
+                }
+            }
+            let terms = stems.iter().map(|stem| self.term(place, stem)).collect();
             let weight = GUESSED * likelihood * idf(self.n_texts, guess.df);
             let guess_nth = Some(planned.guesses.len());
-            let (place, is_phrase, is_full) = (In::Text, false, true);
+            let (is_phrase, is_full) = (false, true);
             planned.lists.push(Looked { place, terms, is_phrase, weight, is_full, guess: guess_nth });
             planned.guesses.push(guess);
         }

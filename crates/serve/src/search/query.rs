@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::analysis::{
-    Analyzer, Kind, MAX_WORD_BYTES, StopWords, Word, code, compose, compounds, digits_of_code, head, is_apostrophe,
-    is_blank,
+    Analyzer, CHARACTER, END_PART, Kind, MAX_WORD_BYTES, PART, StopWords, Word, code, compose, compounds,
+    digits_of_code, halves, head, is_apostrophe, is_blank,
 };
 use super::document::{is_tight, joined};
 use super::schema::{CODE, FOLDED_ID, RAW_ID};
@@ -48,6 +48,8 @@ pub(super) struct Alternative {
     pub is_joined: bool,
     /// It is another word of the same meaning.
     pub is_synonym: bool,
+    /// Its terms need not stand side by side.
+    pub is_apart: bool,
 }
 
 /// A word, or the whole query, read as an id or a code.
@@ -63,6 +65,14 @@ pub(super) struct CodeWord {
 
 /// What a concept is worth in the spelling that writes it and its neighbour as one word.
 const JOINED: f32 = 0.95;
+/// What a Han word is worth that ends a longer one, that stands in a longer one otherwise, whose halves stand apart,
+/// and that is written across other words.
+const HAN_END: f32 = 0.85;
+const HAN_PART: f32 = 0.6;
+const HAN_HALVES: f32 = 0.5;
+const HAN_ACROSS: f32 = 0.25;
+/// Han characters that join words and tell nothing.
+const HAN_PARTICLES: [&str; 4] = ["的", "了", "吗", "呢"];
 
 /// Shorter words are no parts of a compound.
 const MIN_PART_BYTES: usize = 3;
@@ -98,30 +108,25 @@ impl Query {
 fn concepts(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Meanings) -> Vec<Concept> {
     let Some((first, others)) = analyzers.split_first() else { return Vec::new() };
     let mut words: Vec<Word> = Vec::new();
-    first.words(text, |word| words.push(word));
+    first.query_words(text, |word| words.push(word));
     let mut all: Vec<Concept> = words.iter().map(|word| Concept::new(text, word)).collect();
     for analyzer in others {
         // Languages differ in their stems, not in word boundaries, so the i-th word is the same in all of them.
         let mut of_word = all.iter_mut();
-        analyzer.words(text, |word| {
+        analyzer.query_words(text, |word| {
             if let Some(concept) = of_word.next() {
                 [word.term].into_iter().chain(word.others).for_each(|term| concept.add(vec![term], 1.0));
             }
         });
     }
     join_neighbours(text, analyzers, &words, &mut all);
-    meanings.expand(&words, |concepts, terms, worth| {
+    meanings.expand(&words, &mut |concepts, terms, worth| {
         concepts.for_each(|concept| all[concept].add(terms.to_vec(), worth));
     });
-    // Han text also yields its single characters; within a longer word they add no information.
-    let covered = |own: &Range<usize>| {
-        words.iter().any(|other| {
-            other.surface.len() > own.len() && other.surface.start <= own.start && own.end <= other.surface.end
-        })
-    };
-    all.retain(|concept| {
-        concept.kind != Kind::Han || concept.plain.chars().nth(1).is_some() || !covered(&concept.range)
-    });
+    let tells = |concept: &Concept| concept.kind != Kind::Han || !HAN_PARTICLES.contains(&&*concept.plain);
+    if all.iter().any(tells) {
+        all.retain(tells);
+    }
     if all.iter().any(|concept| !stop.has(&concept.surface)) {
         all.retain(|concept| !stop.has(&concept.surface));
     }
@@ -150,16 +155,43 @@ impl Concept {
                 worth: 1.0,
                 is_joined: false,
                 is_synonym: false,
+                is_apart: false,
             }],
         };
+        if word.kind == Kind::Han {
+            concept.add_han(&word.plain);
+        }
         word.others.iter().for_each(|other| concept.add(vec![other.clone()], 1.0));
         concept
     }
 
     fn add(&mut self, terms: Vec<String>, worth: f32) {
         if self.alternatives.iter().all(|known| known.terms != terms) {
-            self.alternatives.push(Alternative { terms, worth, is_joined: false, is_synonym: worth < 1.0 });
+            self.alternatives.push(Alternative {
+                terms,
+                worth,
+                is_joined: false,
+                is_synonym: worth < 1.0,
+                is_apart: false,
+            });
         }
+    }
+
+    /// The places where a Han word may stand that is no word of a title by itself.
+    fn add_han(&mut self, word: &str) {
+        let mut add = |terms: Vec<String>, worth: f32, is_apart: bool| {
+            self.alternatives.push(Alternative { terms, worth, is_joined: false, is_synonym: false, is_apart });
+        };
+        add(vec![format!("{END_PART}{word}")], HAN_END, false);
+        if word.chars().nth(1).is_some() {
+            add(vec![format!("{PART}{word}")], HAN_PART, false);
+        }
+        if let Some((one, other)) = halves(word) {
+            add(vec![one.to_owned(), other.to_owned()], HAN_HALVES, true);
+            // The head noun may end another word: `保温` and `水杯`.
+            add(vec![one.to_owned(), format!("{END_PART}{other}")], HAN_HALVES, true);
+        }
+        add(word.chars().map(|c| format!("{CHARACTER}{c}")).collect(), HAN_ACROSS, false);
     }
 
     fn add_joined(&mut self, term: String) {
@@ -169,6 +201,7 @@ impl Concept {
                 worth: JOINED,
                 is_joined: true,
                 is_synonym: false,
+                is_apart: false,
             });
         }
     }

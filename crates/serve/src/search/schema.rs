@@ -7,13 +7,15 @@ use tantivy::schema::{
 use super::SearchField;
 
 /// Incremented when the schema or the analysis of texts changes; an index of another format is built again.
-pub(super) const FORMAT: &str = "accrue-search-4";
+pub(super) const FORMAT: &str = "accrue-search-5";
 
 /// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
 pub(super) const RAW_ID: char = '=';
 pub(super) const FOLDED_ID: char = '~';
 pub(super) const CODE: char = '#';
 pub(super) const LANGUAGE: char = '@';
+/// The term of items whose titles are in Han characters.
+pub(super) const HAN: &str = "@@han";
 
 /// What stands between a word that is read backwards and its stem.
 pub(super) const END: char = '\u{1}';

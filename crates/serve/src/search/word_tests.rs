@@ -718,3 +718,36 @@ fn queries_of_any_kind_are_answered_in_bounded_time() {
         assert!(started.elapsed().as_secs() < 20, "{query:.40}");
     }
 }
+
+#[test]
+fn han_words_inside_longer_ones_come_after_the_words_themselves() {
+    let reader = titles(&[
+        "实木大衣柜",
+        "女士羊毛大衣",
+        "鲜花生日蛋糕",
+        "五香花生",
+        "大容量保温水壶",
+        "不锈钢保温马克杯",
+        "简易衣柜",
+        "充电宝 20000毫安",
+        "移动电源 10000毫安",
+        "蓝牙鼠标",
+    ]);
+    check(
+        &reader,
+        &[
+            ("大衣", &[1, 0]),
+            ("衣柜", &[6, 0]),
+            ("花生", &[3, 2]),
+            ("保温杯", &[5]),
+            ("充电宝", &[7, 8]),
+            ("行動電源", &[7, 8]),
+            ("滑鼠", &[9]),
+            ("chongdianbao", &[7]),
+            ("的大衣", &[1, 0]),
+        ],
+    );
+    let own = Synonyms::parse("外套, 大衣\n").unwrap();
+    reader.set_synonyms(&own);
+    check(&reader, &[("外套", &[1, 0])]);
+}

@@ -249,7 +249,7 @@ fn a_server_that_goes_away_is_told_and_read_on_when_it_is_back() {
     let rest = schema.url.split_once('@').unwrap().1;
     let server = rest.split_once('/').unwrap().0.to_owned();
     let proxy = Proxy::to(&server);
-    let from = schema.orders_address().replace(&server, &format!("127.0.0.1:{}", proxy.port));
+    let from = schema.orders_address().replace(&server, &format!("127.0.0.1:{}", proxy.port)) + "&timeout=2";
     proxy.close();
     let dir = tempfile::tempdir().unwrap();
     let map = format!("{MAP},id=id");
@@ -263,8 +263,14 @@ fn a_server_that_goes_away_is_told_and_read_on_when_it_is_back() {
     schema.add_orders(500);
     proxy.open();
     follower.wait_for("3,500 read");
+    // A server that keeps the connection and says nothing counts as one that is gone.
+    proxy.stall();
+    schema.add_orders(500);
+    follower.wait_for("no answer within 2 s");
+    proxy.resume();
+    follower.wait_for("4,000 read");
     let summary = follower.stop();
-    assert_eq!((&summary["accepted"], &summary["duplicates"]), (&3_500.into(), &0.into()), "{summary}");
+    assert_eq!((&summary["accepted"], &summary["duplicates"]), (&4_000.into(), &0.into()), "{summary}");
 }
 
 #[test]

@@ -198,7 +198,8 @@ fn counts(texts: &Texts, engine: &Engine) -> Markup {
 fn found(engine: &Engine, query: &str) -> Result<Vec<Row>, Problem> {
     At("").text("q", query, MAX_QUERY_BYTES)?;
     let request = SearchRequest { query: query.to_owned(), n: N, personalisation: 0.0, ..Default::default() };
-    let hits = engine.preview_search(request)?.hits;
+    // With the vector of the query where it is known; this list is not worth the wait.
+    let hits = engine.preview_search(engine.start_search(request)?)?.hits;
     Ok(engine.with_shop(|shop| {
         let by_id = shop.facts.items.get(query);
         let of_hits = hits.iter().filter_map(|hit: &Recommended| shop.facts.items.get(hit.id.as_str()));

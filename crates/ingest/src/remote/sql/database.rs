@@ -1,11 +1,51 @@
 //! What differs between SQL servers, and what an address says of a table.
 
+use std::io;
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use super::super::{Address, RemoteError};
 
 /// How often the newest cursor is looked up, if the address does not say it.
 const EVERY: Duration = Duration::from_millis(500);
+/// How long a server may take for an answer, if the address does not say it. The end of the program waits for no longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs a request until it is answered, and no longer than `limit`: a server that has fallen silent, or a firewall that drops
+/// packets, would otherwise hold the thread for good.
+pub(in crate::remote) fn within<T>(
+    runtime: &Runtime,
+    limit: Duration,
+    request: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    runtime.block_on(async { tokio::time::timeout(limit, request).await }).unwrap_or_else(|_| {
+        let why = format!("no answer within {} s; `timeout=SECONDS` in the address allows more", limit.as_secs_f64());
+        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, why)))
+    })
+}
+
+/// How long the server of an address may take for an answer.
+pub(in crate::remote) fn timeout(address: &Address) -> Result<Duration, RemoteError> {
+    match address.option("timeout") {
+        None => Ok(TIMEOUT),
+        Some(text) => match text.parse::<f64>() {
+            Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+            _ => Err(address.fault(format!("`timeout` is {text:?}, but must be seconds, 0.1 to 3600"))),
+        },
+    }
+}
+
+/// What a type of a server is, as far as cursors go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::remote) enum ColumnKind {
+    Number,
+    /// A day or a time of day and day; not a range of them.
+    Time,
+    Text,
+    /// Such as a UUID.
+    Other,
+}
 
 /// One value of a cursor.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +56,8 @@ pub(in crate::remote) struct CursorValue {
     pub kind: String,
 }
 
-/// The transactions of a moment, in the server's own form.
-pub(in crate::remote) struct Moment(pub String);
+/// The transactions that were writing at some time, in the server's own form.
+pub(in crate::remote) struct OpenTransactions(pub String);
 
 /// A row: its content as a JSON object, and the texts of its cursor.
 pub(in crate::remote) struct Row {
@@ -33,6 +73,9 @@ pub(in crate::remote) trait Database: Send {
     /// A name in the quotes of the server's language.
     fn quoted(&self, name: &str) -> String;
 
+    /// What a type of the server is.
+    fn kind_of(&self, name: &str) -> ColumnKind;
+
     /// A value of a type in the server's language; `None` if values of the type cannot be a cursor.
     fn literal(&self, value: &CursorValue) -> Option<String>;
 
@@ -46,13 +89,13 @@ pub(in crate::remote) trait Database: Send {
     fn rows(&mut self, rest: &str, cursor: &[String]) -> Result<Vec<Row>, sqlx::Error>;
 
     /// The transactions that write now; `None` if the server does not tell.
-    fn transactions(&mut self) -> Result<Option<Moment>, sqlx::Error>;
+    fn transactions(&mut self) -> Result<Option<OpenTransactions>, sqlx::Error>;
 
     /// Whether all of them have ended.
-    fn have_ended(&mut self, moment: &Moment) -> Result<bool, sqlx::Error>;
+    fn have_ended(&mut self, moment: &OpenTransactions) -> Result<bool, sqlx::Error>;
 
-    /// What the server does not let the user see, so that rows can be missed.
-    fn blindness(&self) -> Option<&'static str> {
+    /// Why the server does not tell its transactions, so that rows can be missed.
+    fn unseen_transactions(&self) -> Option<&'static str> {
         None
     }
 
@@ -78,7 +121,7 @@ pub(in crate::remote) struct Wanted {
 }
 
 /// Options that are not handed to the client.
-pub(in crate::remote) const OPTIONS: &[&str] = &["table", "query", "cursor", "every", "settle"];
+pub(in crate::remote) const OPTIONS: &[&str] = &["table", "query", "cursor", "every", "settle", "timeout"];
 
 impl Wanted {
     pub fn of(address: &Address, database: &dyn Database) -> Result<Self, RemoteError> {

@@ -19,7 +19,8 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 pub(super) use self::code::{code, codes_inside, digits_of_code, squashed};
 use self::fold::fold;
-pub(super) use self::han::pinyin;
+use self::han::HanTerm;
+pub(super) use self::han::{CHARACTER, END_PART, PART, pinyin};
 pub(super) use self::language::{LANGUAGES, StopWords, compounds, language_of};
 use self::script::Script;
 
@@ -86,8 +87,17 @@ impl Analyzer {
         self.language
     }
 
-    /// Terms of a text that went through [`compose`], in order.
-    pub(super) fn words(&self, text: &str, mut take: impl FnMut(Word)) {
+    /// Terms of an item's text that went through [`compose`], in order; those of Han text overlap.
+    pub(super) fn words(&self, text: &str, take: impl FnMut(Word)) {
+        self.each(text, true, take);
+    }
+
+    /// The words of a query that went through [`compose`], in order. They do not overlap.
+    pub(super) fn query_words(&self, text: &str, take: impl FnMut(Word)) {
+        self.each(text, false, take);
+    }
+
+    fn each(&self, text: &str, is_item: bool, mut take: impl FnMut(Word)) {
         let mut start = 0;
         while let Some((script, run)) = Script::first_run(&text[start..]) {
             let mut whole = |kind: Kind, term: &str, from: usize, to: usize| {
@@ -103,7 +113,20 @@ impl Analyzer {
             };
             match script {
                 Script::Words => self.letters(text, start..start + run.len(), &mut take),
-                Script::Han => han::words(&han::simplified(run), |term, from, to| whole(Kind::Han, term, from, to)),
+                Script::Han if is_item => han::words(&han::simplified(run), |HanTerm { role, text, start: at }| {
+                    let term = role.into_iter().chain(text.chars()).collect();
+                    let surface = start + at..start + at + text.len();
+                    let (others, parts) = (Vec::new(), Vec::new());
+                    take(Word { term, others, plain: text.to_owned(), parts, surface, kind: Kind::Han });
+                }),
+                Script::Han => {
+                    let run = han::simplified(run);
+                    let mut at = 0;
+                    for word in han::best(&run) {
+                        whole(Kind::Han, word, at, at + word.len());
+                        at += word.len();
+                    }
+                }
                 Script::Pairs => script::pairs(run, |term, from, to| whole(Kind::Pair, term, from, to)),
                 Script::Symbol => script::symbols(run, |term, from, to| whole(Kind::Symbol, term, from, to)),
                 Script::Mark => {}
@@ -252,6 +275,15 @@ impl Analyzer {
     }
 }
 
+/// A Han word as two words of the dictionary, if it is made of them.
+pub(super) fn halves(word: &str) -> Option<(&str, &str)> {
+    han::halves(word)
+}
+
+pub(super) fn is_han_character(c: char) -> bool {
+    Script::of(c) == Script::Han
+}
+
 /// Whether a word is the `s` of a possessive (`Levi's`).
 fn is_possessive(text: &str, word: &Range<usize>) -> bool {
     let before = text[..word.start].strip_suffix(is_apostrophe);
@@ -340,7 +372,7 @@ mod tests {
             ("500 Millilitres 7\" 55zoll", &["500", "ml", "7", "inch", "55inch"]),
             ("knives", &["knife"]),
             ("i\u{307}stanbul x\u{301}z", &["istanbul", "xz"]),
-            ("🎄 手機殼", &["🎄", "手", "手机", "机", "机壳", "壳"]),
+            ("🎄 大衣", &["🎄", "大衣", "\u{3}大", "\u{3}衣", "\u{1}衣"]),
         ] {
             assert_eq!(terms(Language::English, text), expected, "{text}");
         }
