@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use accrue_store::{Column, ColumnField, Described, ItemIdx, ProductIdx};
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::ranges::{NumberCounts, ranges};
 use crate::Shop;
@@ -78,6 +79,9 @@ impl Shop<'_> {
     /// # Errors
     /// If no item has such a field.
     pub fn facet(&self, name: &str) -> Result<Facet, FacetError> {
+        // Names of records are composed and trimmed too.
+        let composed: String = name.trim().nfc().collect();
+        let name = &*composed;
         let own = match name {
             "brand" => Some(FacetField::Column(ColumnField::Brand)),
             "category" => Some(FacetField::Column(ColumnField::Category)),
