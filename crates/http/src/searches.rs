@@ -169,7 +169,7 @@ pub(super) struct UnchosenBody {
 
 impl UnchosenBody {
     fn new(query: &str, fate: &QueryFate) -> Self {
-        let mut then: Vec<_> = fate.then.iter().collect();
+        let mut then: Vec<_> = fate.then.iter().filter(|then| then.own.len() >= VISITORS).collect();
         then.sort_by(|a, b| b.own.len().cmp(&a.own.len()).then(a.query.cmp(&b.query)));
         Self {
             query: query.into(),
@@ -180,9 +180,10 @@ impl UnchosenBody {
         }
     }
 
-    /// The `n` queries after which most often nothing was chosen.
+    /// The `n` queries after which most often nothing was chosen, of those that are told.
     fn most(found: &Reformulations, n: usize) -> Vec<Self> {
-        found.most(n, QueryFate::without_choice).into_iter().map(|(query, fate)| Self::new(query, fate)).collect()
+        let told = |fate: &QueryFate| if fate.searchers.len() >= VISITORS { fate.without_choice() } else { 0 };
+        found.most(n, told).into_iter().map(|(query, fate)| Self::new(query, fate)).collect()
     }
 }
 

@@ -15,6 +15,7 @@ mod learn;
 mod remote;
 mod summary;
 mod systems;
+mod titles;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -438,6 +439,14 @@ fn recognise(
             message,
             "--guess prints a mapping to start from; --items, --users say what records are",
         ));
+    } else if kind.is_none() {
+        let columns = guess::item_columns(sample);
+        for (field, column) in &columns {
+            settings.mapping.item.insert((*field).into(), [column.as_str()].into_iter().collect());
+        }
+        if let Some((_, title)) = columns.first() {
+            output.note(&format!("{file}recognised `{title}` as the title of the items"));
+        }
     }
     Ok(())
 }

@@ -150,7 +150,7 @@ fn read_hint(error: &ReadError) -> &'static str {
         ReadError::Format { .. } => "--format csv|tsv|ndjson|parquet says what the file is",
         ReadError::Mapping { .. } => "--map field=column,… names columns of the header; a text in quotes is a constant",
         ReadError::Columns { .. } => {
-            "name columns with --map item=sku,user=customer, and a constant in quotes: --map \"type='view'\"; --items is for products"
+            "--guess FILE prints a mapping for it to start from; or name columns with --map item=sku,user=customer, and a constant in quotes: --map \"type='view'\"; --items is for products"
         }
         ReadError::NoTime { .. } => "--map at=COLUMN names it; --now takes all events as events of now",
     }
