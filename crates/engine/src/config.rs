@@ -237,6 +237,7 @@ impl Config {
         self.search.validate().map_err(|fault| fault.within("search"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
         let scenes = Scenes::read(&self.scene).map_err(|fault| fault.within("scene"))?;
+        scenes.check_types(|own| self.check.types.contains_key(own)).map_err(|fault| fault.within("scene"))?;
         scenes.check_models(&self.models()).map_err(|fault| fault.within("scene"))?;
         self.models().validate()
     }

@@ -63,6 +63,9 @@ pub enum EngineError {
     /// Rules of the shop that cannot be used.
     #[error(transparent)]
     Rules(#[from] accrue_serve::RuleFault),
+    /// Campaigns that cannot be used.
+    #[error(transparent)]
+    Campaigns(#[from] accrue_serve::CampaignFault),
     /// Scenes of the shop that cannot be used.
     #[error("{0}")]
     Scenes(accrue_event::SettingFault),

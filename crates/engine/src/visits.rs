@@ -1,8 +1,8 @@
 //! What the scenes of a visit already show, so that its other scenes show something else.
 //!
 //! In: for each answer that names a visit, the scene and its items. Out: the items that the other scenes of the visit
-//! show. It is memory of the process, not of the log: it is bounded, the visit that was used longest ago makes room, and a
-//! restart begins without it. Answers that are made at the same moment do not know of each other.
+//! show. It is memory of the process, not of the log: it is bounded in visits and in items of all visits together, the visit
+//! that was used longest ago makes room, and a restart begins without it. Answers that are made at the same moment do not know of each other.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +15,9 @@ const MAX_VISITS: usize = 10_000;
 const MAX_SCENES: usize = 16;
 /// Items of a scene that are remembered, from the top.
 const MAX_ITEMS: usize = 200;
+/// Items of all visits that are remembered. Names of visits are free, so a client can fill the memory up to this: with ids
+/// of 20 bytes it is about 50 MB.
+const MAX_ITEMS_OF_ALL: usize = 1_000_000;
 
 /// The visits.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ struct Known {
     /// Visits by when they were used last.
     used: BTreeMap<u64, Box<str>>,
     n_uses: u64,
+    /// Items of all of them.
+    n_items: usize,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +39,12 @@ struct Visit {
     used: u64,
     /// The latest at the end.
     scenes: Vec<(Box<str>, Vec<ItemId>)>,
+}
+
+impl Visit {
+    fn n_items(&self) -> usize {
+        self.scenes.iter().map(|(_, items)| items.len()).sum()
+    }
 }
 
 impl Visits {
@@ -49,8 +60,9 @@ impl Visits {
         let mut known = self.0.lock();
         known.n_uses += 1;
         let now = known.n_uses;
-        let Known { visits, used, .. } = &mut *known;
+        let Known { visits, used, n_items, .. } = &mut *known;
         let known_visit = visits.entry(visit.into()).or_default();
+        *n_items -= known_visit.n_items();
         used.remove(&known_visit.used);
         known_visit.used = now;
         used.insert(now, visit.into());
@@ -64,10 +76,11 @@ impl Visits {
         shown.extend(items.take(room));
         scenes.push((scene.into(), shown));
         scenes.drain(..scenes.len().saturating_sub(MAX_SCENES));
-        while visits.len() > MAX_VISITS
+        *n_items += known_visit.n_items();
+        while (visits.len() > MAX_VISITS || *n_items > MAX_ITEMS_OF_ALL)
             && let Some((_, oldest)) = used.pop_first()
         {
-            visits.remove(&oldest);
+            *n_items -= visits.remove(&oldest).map_or(0, |visit| visit.n_items());
         }
     }
 
@@ -115,5 +128,18 @@ mod tests {
         let first = &known.visits["first"];
         assert_eq!((first.scenes.len(), first.scenes[0].1.len()), (MAX_SCENES, MAX_ITEMS));
         assert!(!known.visits.contains_key("v0"));
+    }
+
+    #[test]
+    fn visits_of_many_items_make_room_before_there_are_too_many_visits() {
+        let visits = Visits::default();
+        let of_visit = || (0..MAX_ITEMS).map(|n| ItemId::from(&*n.to_string()));
+        for n in 0..MAX_VISITS {
+            visits.show(&format!("v{n}"), "home", 0, of_visit());
+        }
+        let known = visits.0.lock();
+        assert_eq!((known.n_items, known.visits.len()), (MAX_ITEMS_OF_ALL, MAX_ITEMS_OF_ALL / MAX_ITEMS));
+        assert_eq!(known.visits.values().map(Visit::n_items).sum::<usize>(), known.n_items);
+        assert!(!known.visits.contains_key("v0") && known.visits.contains_key(&*format!("v{}", MAX_VISITS - 1)));
     }
 }

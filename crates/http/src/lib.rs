@@ -13,6 +13,7 @@ mod access;
 mod answer;
 mod body;
 mod caller;
+mod campaigns;
 mod connection;
 mod console;
 #[cfg(test)]

@@ -28,8 +28,8 @@ use super::settings::{HttpSettings, Scope};
 use super::site::Site;
 use super::turns::Turns;
 use super::{
-    console, events, forget, items, listener, lists, middleware, predict, probes, proposals, quality, quarantine,
-    recommend, rules, scenes, search, searches, status, storefront, suggest, synonyms, users, versions,
+    campaigns, console, events, forget, items, listener, lists, middleware, predict, probes, proposals, quality,
+    quarantine, recommend, rules, scenes, search, searches, status, storefront, suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -193,6 +193,9 @@ fn registry() -> Registry {
         .needs(Read, routes!(rules::list))
         .needs(Write, routes!(rules::replace, rules::add, rules::clear))
         .needs(Write, routes!(rules::remove))
+        .needs(Read, routes!(campaigns::list))
+        .needs(Read, routes!(campaigns::one))
+        .needs(Write, routes!(campaigns::replace))
         .needs(Read, routes!(scenes::list))
         .needs(Write, routes!(scenes::replace))
         .needs(Read, routes!(quality::quality))

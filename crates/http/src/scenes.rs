@@ -38,6 +38,10 @@ pub(super) struct ScenesBody {
     /// The scenes as they were sent.
     #[schema(value_type = BTreeMap<String, SceneRecord>)]
     changed: WrittenScenes,
+    /// Scenes that were sent and cannot be used with the settings that the server was started with, and why; absent if
+    /// there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    faulty: BTreeMap<Box<str>, String>,
     /// What each source finds, by its name.
     sources: BTreeMap<&'static str, &'static str>,
 }
@@ -55,16 +59,18 @@ pub(super) struct SceneBody {
 
 impl Server {
     fn scenes(&self) -> Json<ScenesBody> {
-        let SceneList { since: Offset(offset), changed, in_settings, in_force } = self.engine.scenes();
+        let SceneList { since: Offset(offset), changed, faulty, in_settings, in_force } = self.engine.scenes();
         let scenes = in_force.into_iter().map(|(name, scene)| {
             let origin = match () {
-                () if changed.contains_key(&name) => "request",
+                () if changed.contains_key(&name) && !faulty.contains_key(&name) => "request",
                 () if in_settings.contains(&name) => "settings",
                 () => "default",
             };
             (name, SceneBody { origin, scene })
         });
-        Json(ScenesBody { offset, scenes: scenes.collect(), sources: sources().collect(), changed })
+        let scenes = scenes.collect();
+        let faulty = faulty.into_iter().map(|(name, fault)| (name, fault.to_string())).collect();
+        Json(ScenesBody { offset, scenes, sources: sources().collect(), changed, faulty })
     }
 }
 

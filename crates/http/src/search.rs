@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use accrue_engine::Answered;
 use accrue_serve::{FacetCounts, NumberCounts, RangeCount, SearchAnswer, SearchRequest, ValueCount, Visitor};
+use accrue_store::shopper_hash;
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -311,6 +312,7 @@ impl Server {
         let search_id = self.ids.next();
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
+        let visitor = request.visitor.shopper().map(|shopper| shopper_hash(&shopper));
         let search = self.engine.start_search(request)?;
         if search.is_waiting() && !turn.wait_without(search.ready()).await {
             return Err(overloaded("too many pages at a time"));
@@ -319,7 +321,7 @@ impl Server {
         let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if let Some(query) = counted {
-            self.searches.add(&query, total == 0);
+            self.searches.add(&query, visitor, total == 0, self.engine.n_erasures());
         }
         if total == 0 {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);

@@ -167,7 +167,11 @@ impl Key {
             }
         }
         match self.origins.iter().find(|origin| !is_origin(origin)) {
-            Some(origin) => Err(SettingFault::new("origins", origin, "origins such as https://shop.example")),
+            Some(origin) => Err(SettingFault::new(
+                "origins",
+                origin,
+                "`*`, or whole origins as browsers write them, such as https://shop.example",
+            )),
             None => Ok(()),
         }
     }
@@ -213,10 +217,13 @@ impl HttpSettings {
 
 /// `scheme://host[:port]` without a path, or `*`.
 fn is_origin(text: &str) -> bool {
-    text == "*"
-        || text
-            .split_once("://")
-            .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty() && !rest.contains('/'))
+    // Browsers leave out the port of the scheme, and a part of a name in place of `*` would match nothing.
+    let is_written_so = |scheme: &str, rest: &str| {
+        let has_usual_port =
+            (scheme == "https" && rest.ends_with(":443")) || (scheme == "http" && rest.ends_with(":80"));
+        !scheme.is_empty() && !rest.is_empty() && !rest.contains(['/', '*']) && !has_usual_port
+    };
+    text == "*" || text.split_once("://").is_some_and(|(scheme, rest)| is_written_so(scheme, rest))
 }
 
 /// Whether a host name without a port means this machine.
@@ -255,10 +262,11 @@ mod tests {
         assert_eq!(fault(|settings| settings.listen = "here".into()).as_deref(), Some("listen"));
         assert_eq!(fault(|settings| settings.keys[0].key = "short".into()).as_deref(), Some("keys[0].key"));
         assert_eq!(fault(|settings| settings.keys.push(key("0123456789abcdef"))).as_deref(), Some("keys[1].key"));
-        assert_eq!(
-            fault(|settings| settings.keys[0].origins = vec!["shop".into()]).as_deref(),
-            Some("keys[0].origins")
-        );
+        for origin in ["shop", "https://shop.example/", "https://*.shop.example", "https://shop.example:443"] {
+            let mut settings = HttpSettings { keys: vec![key("0123456789abcdef")], ..Default::default() };
+            settings.keys[0].origins = vec![origin.into()];
+            assert_eq!(settings.validate().unwrap_err().key, "keys[0].origins", "{origin}");
+        }
         assert_eq!(
             fault(|settings| settings.keys[0].rate_limit_per_s = Some(0.0)).as_deref(),
             Some("keys[0].rate_limit_per_s")

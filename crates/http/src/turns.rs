@@ -20,16 +20,16 @@ const WAIT: Duration = Duration::from_millis(50);
 /// How many times the mean time of a page a page may wait.
 const PAGES_TO_WAIT_FOR: u32 = 4;
 /// Waiting pages for each core that may wait for longer, because they are soon served.
-const PATIENT_PER_TURN: usize = 4;
+const LONG_WAITERS_PER_TURN: usize = 4;
 /// How long those may wait.
 const PATIENT_WAIT: Duration = Duration::from_secs(2);
 
 /// Callers whose time is counted, at most; a further one is served like one that has used none.
 const MAX_CALLERS: usize = 10_000;
-/// How often callers who have used next to nothing are removed, at most.
+/// How often callers who have used a negligible time are removed, at most.
 const SWEPT_AFTER: Duration = Duration::from_secs(1);
-/// Seconds of computation that are next to nothing.
-const NEXT_TO_NOTHING_S: f64 = 1e-6;
+/// Seconds of computation that are negligible.
+const NEGLIGIBLE_S: f64 = 1e-6;
 /// Amounts that differ by less than one part in this many of a doubling count as equal.
 const STEPS_PER_DOUBLING: f64 = 1024.0;
 
@@ -81,7 +81,7 @@ struct Queue {
     /// Mean seconds of a page, over about the last hundred.
     page_s: f64,
     used: HashMap<Payer, Usage>,
-    /// When callers who have used next to nothing were last removed.
+    /// When callers who have used a negligible time were last removed.
     swept: Instant,
 }
 
@@ -166,15 +166,15 @@ impl Queue {
     /// What the seconds that were used up to `at` amount to beside others. As all of them halve in the same time,
     /// `log₂ s + t` orders them as their values at any one moment do, and does not depend on when it is computed.
     fn amount(&self, used_s: f64, at: Instant) -> u64 {
-        let doublings = (used_s / NEXT_TO_NOTHING_S).log2() + at.saturating_duration_since(self.began).as_secs_f64();
-        if used_s > NEXT_TO_NOTHING_S { (doublings * STEPS_PER_DOUBLING) as u64 } else { 0 }
+        let doublings = (used_s / NEGLIGIBLE_S).log2() + at.saturating_duration_since(self.began).as_secs_f64();
+        if used_s > NEGLIGIBLE_S { (doublings * STEPS_PER_DOUBLING) as u64 } else { 0 }
     }
 
     fn charge(&mut self, payer: Payer, took: Duration, now: Instant) {
         let is_full = self.used.len() >= MAX_CALLERS;
         if is_full && now.saturating_duration_since(self.swept) >= SWEPT_AFTER {
             self.swept = now;
-            self.used.retain(|_, usage| usage.seconds_at(now) > NEXT_TO_NOTHING_S);
+            self.used.retain(|_, usage| usage.seconds_at(now) > NEGLIGIBLE_S);
         }
         if self.used.len() < MAX_CALLERS || self.used.contains_key(&payer) {
             self.used.entry(payer).or_insert(Usage::none(now)).add(took, now);
@@ -216,7 +216,7 @@ impl Turns {
                 queue.free -= 1;
                 return Some(self.turn(claim.payer));
             }
-            let is_soon = queue.n_waiting < PATIENT_PER_TURN * self.n_turns;
+            let is_soon = queue.n_waiting < LONG_WAITERS_PER_TURN * self.n_turns;
             let limit = WAIT + PAGES_TO_WAIT_FOR * Duration::from_secs_f64(queue.page_s);
             let (give, turn) = oneshot::channel();
             let place = queue.enter(&claim, now, give);
@@ -456,7 +456,7 @@ mod tests {
         runtime().block_on(async {
             let turns = Turns::new(1);
             let first = turns.take(claim(None, 1.0, 0.0)).await.unwrap();
-            let patient: Vec<_> = (0..PATIENT_PER_TURN)
+            let patient: Vec<_> = (0..LONG_WAITERS_PER_TURN)
                 .map(|_| {
                     tokio::spawn({
                         let turns = Arc::clone(&turns);

@@ -4,7 +4,7 @@
 //! not certain to be sold is not shown: an item before its date of publication, and an item that only events name where
 //! there is a catalogue that does not have it.
 
-use accrue_event::Price;
+use accrue_event::{Price, is_withdrawn};
 use accrue_store::{CatalogueEntry, ItemIdx};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ impl<'a> Shop<'a> {
         let facts = self.facts;
         let entry: &'a CatalogueEntry = facts.entry(item)?;
         let matches = |filter: &Filter| facts.described(item).is_some_and(|item| filter.matches_described(item));
-        let passes = self.is_on_sale(entry) && filter.is_none_or(matches);
+        let passes = self.is_on_sale(item, entry) && filter.is_none_or(matches);
         passes.then_some(entry)
     }
 
@@ -78,9 +78,16 @@ impl<'a> Shop<'a> {
         self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
     }
 
-    fn is_on_sale(&self, entry: &CatalogueEntry) -> bool {
-        let is_published = entry.item.published_at.is_none_or(|at| at.0 <= self.now_ms);
-        entry.can_be_shown() && is_published && (entry.described || self.shows_unknown())
+    /// A variant has its product's date of publication if it has none of its own, and is withdrawn with it.
+    fn is_on_sale(&self, item: ItemIdx, entry: &CatalogueEntry) -> bool {
+        if !entry.can_be_shown() || !(entry.described || self.shows_unknown()) {
+            return false;
+        }
+        let product = entry.item.parent.as_ref().and_then(|_| self.facts.product_entry(item));
+        let published_at = entry.item.published_at.or_else(|| product?.item.published_at);
+        let is_withdrawn =
+            product.is_some_and(|product| !product.item.available && is_withdrawn(&product.item.attributes));
+        published_at.is_none_or(|at| at.0 <= self.now_ms) && !is_withdrawn
     }
 
     /// Whether items that only events name are shown.
@@ -104,7 +111,7 @@ impl<'a> Shop<'a> {
 
 #[cfg(test)]
 mod tests {
-    use accrue_event::{Event, EventType, Item, Timestamp};
+    use accrue_event::{Attribute, Event, EventType, Item, Timestamp};
     use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
 
     use super::*;
@@ -166,6 +173,27 @@ mod tests {
         assert_eq!(shown(NOW_MS - 1), [""; 0]);
         assert_eq!(shown(NOW_MS), ["now"]);
         assert_eq!(shown(NOW_MS + 1), ["now", "later"]);
+    }
+
+    #[test]
+    fn a_variant_is_not_shown_before_its_product_or_once_that_is_withdrawn() {
+        let of = |parent: &'static str| move |item: &mut Item| item.parent = Some(parent.into());
+        let state = |word: &'static str| {
+            move |item: &mut Item| {
+                item.available = false;
+                item.attributes.insert("status".into(), Attribute::Text(word.into()));
+            }
+        };
+        let case = Case::new(vec![
+            described("later", |item| item.published_at = Some(Timestamp(NOW_MS + 1))),
+            described("later-s", of("later")),
+            described("draft", state("draft")),
+            described("draft-s", of("draft")),
+            described("sold-out", state("sold out")),
+            described("sold-out-s", of("sold-out")),
+        ]);
+        assert_eq!(case.shown(NOW_MS, CatalogueSettings::DEFAULT).0, ["sold-out-s"]);
+        assert_eq!(case.shown(NOW_MS + 1, CatalogueSettings::DEFAULT).0, ["later", "later-s", "sold-out-s"]);
     }
 
     #[test]

@@ -143,6 +143,8 @@ pub enum Body {
     SourceRead(Box<SourcePosition>),
     /// What stood on the page of a search from which the event before it chose an item.
     SearchChoice(Box<SearchChoice>),
+    /// About campaigns, as JSON: an [`accrue_event::CampaignRecord`], all campaigns in force from here on or a charge.
+    Campaigns(Box<str>),
     /// What was decided about a repair that search proposed.
     SearchProposal(Box<SearchProposal>),
 }
@@ -178,6 +180,7 @@ impl Body {
             | Self::Scenes(_)
             | Self::SourceRead(_)
             | Self::SearchChoice(_)
+            | Self::Campaigns(_)
             | Self::SearchProposal(_) => None,
         }
     }
@@ -218,6 +221,7 @@ impl Body {
             | Self::Encoded(_)
             | Self::Scenes(_)
             | Self::SourceRead(_)
+            | Self::Campaigns(_)
             | Self::SearchProposal(_) => (None, None),
         }
     }

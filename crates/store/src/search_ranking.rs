@@ -31,26 +31,62 @@ use serde::{Deserialize, Serialize};
 
 use crate::split::shopper_hash;
 
-/// The features of a hit, in the order in which records have them. New ones are added at the end only.
-pub const FEATURES: [&str; 11] = [
-    "words",
-    "meaning",
-    "all_words",
-    "sells",
-    "chosen",
-    "chosen_near",
-    "category",
-    "taste",
-    "fresh",
-    "price",
-    "in_stock",
-];
+/// Declares the features of a hit with their names.
+macro_rules! features {
+    ($($(#[doc = $what:literal])+ $feature:ident => $name:literal,)+) => {
+        /// A feature of a hit. Records have them in this order, so new ones are added at the end only.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum HitFeature {
+            $($(#[doc = $what])+ $feature,)+
+        }
+
+        impl HitFeature {
+            /// All of them.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$feature),+];
+
+            /// Its name in reports.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$feature => $name,)+
+                }
+            }
+        }
+    };
+}
+
+features! {
+    /// How well its words match.
+    Words => "words",
+    /// How near its meaning is.
+    Meaning => "meaning",
+    /// Whether it has every word.
+    AllWords => "all_words",
+    /// How well it sells.
+    Sells => "sells",
+    /// How often it was chosen after the same query.
+    Chosen => "chosen",
+    /// The same of queries that mean nearly the same.
+    ChosenNear => "chosen_near",
+    /// How often items of its categories were chosen after the query.
+    Category => "category",
+    /// The taste of the shopper.
+    Taste => "taste",
+    /// How new it is.
+    Fresh => "fresh",
+    /// How cheap it is beside the other hits.
+    Price => "price",
+    /// Whether there is enough of it.
+    InStock => "in_stock",
+}
+
 /// Their number.
-pub const N_FEATURES: usize = FEATURES.len();
+pub const N_FEATURES: usize = HitFeature::ALL.len();
 /// Hits of a page that are recorded, at most, beside the chosen one.
 pub const MAX_HITS: usize = 20;
 /// A feature of 1 in a record.
 const ONE: f32 = 64.0;
+/// The largest feature that a record can have: a byte with a sign.
+pub const MAX_FEATURE: f32 = 127.0 / ONE;
 /// How sharply scores decide in the loss: a difference of 1 is a probability of 0.95.
 const SHARPNESS: f32 = 3.0;
 /// Step of the gradient descent.
@@ -247,8 +283,8 @@ impl SearchRanking {
     /// What is told of it.
     pub fn report(&self) -> RankingReport {
         let (gain, gain_error) = self.judging().mean();
-        let weight = |(place, name): (usize, &&'static str)| (*name, self.weights.get(place).copied().unwrap_or(0.0));
-        let weights = FEATURES.iter().enumerate().map(weight).collect();
+        let weight = |feature: HitFeature| (feature.name(), self.weights.get(feature as usize).copied().unwrap_or(0.0));
+        let weights = HitFeature::ALL.map(weight).to_vec();
         RankingReport { state: self.state, n_choices: self.n_choices, gain, gain_error, weights }
     }
 }
@@ -448,6 +484,15 @@ mod tests {
         let off =
             SearchRanking { weights: vec![1.0; N_FEATURES], state: RankingState::Off, ..SearchRanking::default() };
         assert_eq!((off.adds(&[1.0; N_FEATURES]), off.sum(&[1.0; N_FEATURES])), (0.0, N_FEATURES as f32));
+    }
+
+    #[test]
+    fn features_keep_their_places_in_records() {
+        let names = HitFeature::ALL.map(HitFeature::name);
+        let first = ["words", "meaning", "all_words", "sells", "chosen", "chosen_near", "category", "taste", "fresh"];
+        assert_eq!(names[..9], first);
+        assert_eq!(names[9..11], ["price", "in_stock"]);
+        assert!(HitFeature::ALL.iter().enumerate().all(|(place, feature)| *feature as usize == place));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use accrue_engine::TransferSource;
 use accrue_event::{Mapping, RecordKind, parse_duration};
 use accrue_lab::LabError;
 use accrue_lab::off_policy::OffPolicyError;
@@ -128,6 +129,9 @@ pub(super) struct Arguments {
     /// intervals
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
+    /// Let the models of a stream begin with what a shop has learned: from=FOLDER, or from=FOLDER@VERSION of its versions
+    #[arg(long, value_name = "from=FOLDER")]
+    pub init: Option<TransferSource>,
     /// A setting of the model or the protocol; of several models, MODEL.KEY=VALUE is for one
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,

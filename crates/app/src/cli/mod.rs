@@ -77,8 +77,8 @@ struct Global {
     /// The data folder [default: accrue-data] [env: ACCRUE_DATA]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The configuration file [default: accrue.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE", env = "ACCRUE_CONFIG")]
+    /// The configuration file [default: accrue.toml, if it is there] [env: ACCRUE_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The seed of all random numbers [env: ACCRUE_SEED]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
@@ -197,7 +197,10 @@ pub fn main() -> ExitCode {
 const LOG_LINES: usize = 8_192;
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let Cli { global, verb } = cli;
+    let Cli { mut global, verb } = cli;
+    // An empty variable is not set, as Compose files leave it where a value is missing.
+    let of_environment = || std::env::var_os("ACCRUE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    global.config = global.config.or_else(of_environment);
     let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
     let _flushed_at_the_end = start_log(global.log.as_deref().unwrap_or(default_log))?;
     if let Verb::Init(arguments) = &verb {
@@ -213,7 +216,20 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         return settings::run(&resolved, output);
     }
     let site = Site { settings: settings::shown(&resolved), storefront: None };
-    let context = Context { config: resolved.config, output };
+    let mut config = resolved.config;
+    match &verb {
+        Verb::Evaluate(arguments) => {
+            if let Some(source) = &arguments.init {
+                accrue_engine::evaluate_from(source, &mut config.engine)?;
+            }
+        }
+        Verb::Serve(serve::Arguments { init: Some(source), .. })
+        | Verb::Ingest(ingest::Arguments { init: Some(source), .. }) => {
+            accrue_engine::begin_from(source, &config.data, &mut config.engine)?;
+        }
+        _ => accrue_engine::take_up_parts(&config.data, &mut config.engine)?,
+    }
+    let context = Context { config, output };
     match verb {
         Verb::Demo(arguments) => demo::run(context, site, arguments),
         Verb::Serve(_) => serve::run(context, site),

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first one stops work at the next safe place, the second ends the process at once.
+//! Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed): the first one stops work at the next safe place, the second ends the process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,20 +34,21 @@ impl Stop {
     }
 }
 
-/// Done when Ctrl-C is pressed or SIGTERM arrives. Both are caught from the call on, and not only once the result is awaited; it is made
+/// Done when Ctrl-C is pressed, or SIGTERM or SIGHUP arrives. They are caught from the call on, and not only once the result is awaited; it is made
 /// inside a runtime.
 pub(super) fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     let signals = {
         use tokio::signal::unix::{SignalKind, signal};
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
     };
     async move {
         #[cfg(unix)]
-        if let (Ok(mut terminate), Ok(mut interrupt)) = signals {
+        if let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             }
             return;
         }

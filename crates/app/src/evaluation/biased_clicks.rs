@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use accrue_event::{DAY_MS, Event, EventType, Timestamp};
 use accrue_kernel::Draws;
 use accrue_lab::search::{Ratings, SearchedQuery};
-use accrue_store::{N_FEATURES, SearchChoice, SearchRanking, Searches, feature_row};
+use accrue_store::{HitFeature, N_FEATURES, SearchChoice, SearchRanking, Searches, feature_row};
 use serde_json::{Value, json};
 
 /// Hits of a page.
@@ -124,7 +124,7 @@ impl Learner {
         let of = |item: &JudgedItem| {
             let strength = chosen.iter().find(|chosen| chosen.item == item.item).map_or(0.0, |chosen| chosen.strength);
             let mut features = item.features;
-            features[4] = strength;
+            features[HitFeature::Chosen as usize] = strength;
             (item.score * (1.0 + CHOSEN * strength), features)
         };
         query.items.iter().map(of).collect()

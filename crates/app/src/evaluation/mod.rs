@@ -196,7 +196,7 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
         Source::Simulated(shop, days) => (simulate(shop, days, kept_types.as_deref()), BTreeMap::new()),
     };
     let encoder = run.pairs().get(ENCODER).map_or(&*run.config.content.encoder, |&name| name).to_owned();
-    if settings.learn.models.content.enabled && !encoder.is_empty() {
+    if !encoder.is_empty() {
         let encoder = Encoder::open(&encoder, &run.config.content.prefixes())?;
         let items = data.items.iter().map(|(place, item)| (*place, item));
         data.vectors = vectors::vectors_of(&encoder, items, None, &|done| progress(done, "the vectors"))?;
@@ -480,6 +480,9 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
     drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
     learn.models.content.enabled |= is_encoded;
     learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
+    if let Some(parts) = learn.models.init.find() {
+        parts.fit(&learn.models)?;
+    }
     Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, guard, learn }, types))
 }
 

@@ -18,7 +18,7 @@ use accrue_model::Vectors;
 use accrue_serve::search::{
     Admitted, Match, QueryVector, SearchIndex, SearchReader, SearchSettings, SimilarSettings, Synonyms,
 };
-use accrue_store::N_FEATURES;
+use accrue_store::{HitFeature, N_FEATURES};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
@@ -211,7 +211,8 @@ impl Bench<'_> {
             let unit = read.unit();
             let item = |(found, (item, rating)): (Match, (u32, f64))| {
                 let mut features = [0.0; N_FEATURES];
-                (features[0], features[1]) = (found.lexical / unit, found.similar / unit);
+                features[HitFeature::Words as usize] = found.lexical / unit;
+                features[HitFeature::Meaning as usize] = found.similar / unit;
                 JudgedItem { item, rating, score: found.relevance() / unit, features }
             };
             let items = matches.into_iter().zip(judged).map(item).collect();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use accrue_http::HttpSettings;
 use serde_json::json;
 
-use super::http::{Answer, Shop};
+use super::http::{Answer, Shop, wait_until};
 
 #[test]
 fn a_busy_server_says_so_and_probes_still_answer() {
@@ -62,8 +62,8 @@ fn large_bodies_that_stopped_arriving_make_room() {
         // The first is the slowest: it has had more time for as many bytes.
         std::thread::sleep(Duration::from_millis(700));
     }
-    std::thread::sleep(Duration::from_millis(800));
-    assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
+    // Until then both places are taken.
+    wait_until("the slowest body makes room", || shop.send("POST", "/v1/events", &[], large.as_bytes()).status == 200);
     Answer::read(&mut slow[0]).problem(503, "overloaded");
 }
 
@@ -129,10 +129,7 @@ fn an_answer_that_is_not_read_has_a_time_limit() {
             break;
         }
     }
-    std::thread::sleep(Duration::from_secs(3));
-    let metrics = shop.get("/metrics");
-    let open = metrics.text().lines().find_map(|line| line.strip_prefix("accrue_http_connections ")).unwrap();
-    assert_eq!(open, "1", "only that of the scrape is open");
+    wait_until("only the connection of the scrape is open", || shop.n_connections() == 1);
 }
 
 #[test]
@@ -182,8 +179,7 @@ fn when_every_connection_works_probes_have_a_reserve() {
     refused.problem(503, "overloaded");
     assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
     assert_eq!(shop.get("/healthz").status, 200);
-    std::thread::sleep(Duration::from_millis(1100));
-    assert_eq!(shop.get("/v1/trending").status, 200, "now one of them makes room");
+    wait_until("one of them makes room", || shop.get("/v1/trending").status == 200);
 }
 
 #[test]
@@ -200,7 +196,8 @@ fn waiting_connections_make_room_for_others() {
     };
     ask(&mut own);
     let mut idle: Vec<_> = (0..30).map(|_| shop.connect()).collect();
-    std::thread::sleep(Duration::from_millis(300));
+    // The server has met most of them once it closed one in the middle.
+    assert!(is_closed(&mut idle[15]));
     for _ in 0..5 {
         assert_eq!(shop.get("/v1/trending").status, 200);
     }

@@ -3,7 +3,7 @@
 use accrue_http::{HttpSettings, Key, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop};
+use crate::http::{Answer, Shop, wait_until};
 
 const READ_KEY: &str = "read-key-0123456789";
 const WRITE_KEY: &str = "write-key-0123456789";
@@ -11,19 +11,7 @@ const ADMIN_KEY: &str = "admin-key-0123456789";
 /// The most that a page may be.
 const MOST_BYTES: usize = 150_000;
 
-const PAGES: [&str; 10] = [
-    "/console",
-    "/console/quality",
-    "/console/playground",
-    "/console/catalogue",
-    "/console/searches",
-    "/console/rules",
-    "/console/experiments",
-    "/console/quarantine",
-    "/console/people",
-    "/console/settings",
-];
-/// Of these, the pages whose calls need `admin`.
+/// The pages whose calls need `admin`.
 const FOR_ADMINS: [&str; 3] = ["/console/quarantine", "/console/people", "/console/settings"];
 
 fn with_keys() -> Shop {
@@ -75,6 +63,17 @@ fn see(shop: &Shop, path: &str, cookie: &str) -> Answer {
     shop.send("GET", path, &[("cookie", cookie)], b"")
 }
 
+/// The pages of the console, as its menu has them for this session.
+fn pages(shop: &Shop, cookie: &str) -> Vec<String> {
+    let menu = see(shop, "/console", cookie);
+    let (_, after) = menu.text().split_once("<nav").unwrap_or_else(|| panic!("no menu in {}", menu.text()));
+    let (list, _) = after.split_once("</nav>").unwrap();
+    let pages: Vec<String> =
+        list.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+    assert!(pages.len() >= 7 && pages.contains(&"/console/quality".to_owned()), "{pages:?}");
+    pages
+}
+
 /// What the forms of this session hold.
 fn form_token(page: &Answer) -> String {
     let text = page.text();
@@ -87,7 +86,9 @@ fn every_page_is_whole_in_both_languages_and_loads_nothing_from_elsewhere() {
     let shop = Shop::furnished();
     shop.get("/v1/search?q=nothing-like-it").json();
     let more = ["/console/catalogue/item?id=mug-1", "/console/playground?user=u1", "/console/playground?q=mug&user=u1"];
-    for path in PAGES.into_iter().chain(more).chain(["/console/catalogue?list=unpictured", "/console/people?user=u1"]) {
+    let pages = pages(&shop, "");
+    let more = more.into_iter().chain(["/console/catalogue?list=unpictured", "/console/people?user=u1"]);
+    for path in pages.iter().map(String::as_str).chain(more) {
         for (language, word) in [("en-GB,en;q=0.9", "Overview"), ("zh-CN,zh;q=0.9", "总览")] {
             let page = shop.send("GET", path, &[("accept-language", language)], b"");
             let text = page.text();
@@ -115,7 +116,7 @@ fn every_page_is_whole_in_both_languages_and_loads_nothing_from_elsewhere() {
 #[test]
 fn every_figure_links_to_a_call_that_gives_it() {
     let shop = Shop::furnished();
-    for path in PAGES {
+    for path in &pages(&shop, "") {
         let page = shop.get(path);
         let calls = page.text().split("class=\"call\" href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
         for call in calls.map(|call| call.replace("&amp;", "&")) {
@@ -187,7 +188,7 @@ fn hostile_texts_are_escaped_on_every_page() {
         "/console/settings?q=%3Cs%3E".to_owned(),
         "/console/%3Cscript%3E".to_owned(),
     ];
-    for path in PAGES.into_iter().chain(more.iter().map(String::as_str)) {
+    for path in pages(&shop, "").iter().chain(&more) {
         let page = shop.get(path);
         let text = page.text();
         assert!(page.status < 500 && text.len() < MOST_BYTES, "{path}: {} of {} bytes", page.status, text.len());
@@ -206,7 +207,9 @@ fn hostile_texts_are_escaped_on_every_page() {
 #[test]
 fn a_login_shows_what_the_key_may_see_and_ends() {
     let shop = with_keys();
-    for path in PAGES {
+    let admin = log_in(&shop, ADMIN_KEY);
+    let pages = pages(&shop, &admin);
+    for path in &pages {
         let answer = shop.get(path);
         let login = format!("/console/login?next={}", path.replace('/', "%2F"));
         assert_eq!((answer.status, answer.header("location")), (303, Some(&*login)), "{path}");
@@ -219,9 +222,9 @@ fn a_login_shows_what_the_key_may_see_and_ends() {
     }
     let elsewhere = send(&shop, "/console/login", "", &[("key", READ_KEY), ("next", "//evil.example")]);
     assert_eq!(elsewhere.header("location"), Some("/console"));
-    let (reader, admin) = (log_in(&shop, READ_KEY), log_in(&shop, ADMIN_KEY));
-    for path in PAGES {
-        let expected = if FOR_ADMINS.contains(&path) { 403 } else { 200 };
+    let reader = log_in(&shop, READ_KEY);
+    for path in &pages {
+        let expected = if FOR_ADMINS.contains(&&**path) { 403 } else { 200 };
         let seen = see(&shop, path, &reader);
         assert_eq!(seen.status, expected, "{path}");
         assert!(FOR_ADMINS.iter().all(|page| !seen.text().contains(&format!("href=\"{page}\""))), "{path}");
@@ -330,16 +333,12 @@ fn an_operator_releases_from_quarantine_and_forgets_people() {
 fn looking_at_a_page_in_the_playground_leaves_no_record() {
     let shop = Shop::furnished();
     // The search index follows the catalogue on a thread of its own.
-    while shop
-        .engine
-        .start_search(accrue_serve::SearchRequest { query: "mug".into(), ..Default::default() })
-        .and_then(|search| shop.engine.preview_search(search))
-        .unwrap()
-        .total
-        < 3
-    {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let found = || {
+        let request = accrue_serve::SearchRequest { query: "mug".into(), ..Default::default() };
+        let search = shop.engine.start_search(request).unwrap();
+        shop.engine.preview_search(search).unwrap().total
+    };
+    wait_until("the catalogue is indexed", || found() >= 3);
     let before = shop.engine.status().log_end;
     for path in ["/console/playground?user=u1&b_scene=home", "/console/playground?user=u1&q=mug"] {
         let page = shop.get(path);

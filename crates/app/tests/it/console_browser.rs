@@ -123,13 +123,14 @@ fn wait_until(browser: &Browser, script: &str) -> bool {
     browser.wait_for(&script) == json!(true)
 }
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "",
     "/quality",
     "/playground",
     "/catalogue",
     "/searches",
     "/rules",
+    "/campaigns",
     "/experiments",
     "/quarantine",
     "/people",
@@ -145,9 +146,13 @@ fn the_console_is_sound_in_a_real_browser_at_every_width_and_in_both_colours() {
     let demo = Demo::start();
     demo.wait_for_predictions(300);
     demo.furnish();
-    // Two samples of the curve, five seconds apart.
-    std::thread::sleep(Duration::from_secs(11));
     let console = format!("http://{}/console", demo.address);
+    // Two samples of the curve, five seconds apart.
+    let has_curve = || {
+        browser.go(&console);
+        wait_until(&browser, "return document.querySelector('.plot polyline')")
+    };
+    assert!((0..8).any(|_| has_curve()), "two samples within two minutes");
     let user = {
         browser.go(&format!("{console}/playground"));
         browser.run("return document.querySelector('.chips a').href")

@@ -19,6 +19,15 @@ pub(super) const ADMIN_KEY: &str = "admin-key-0123456789";
 pub(super) const WEB_KEY: &str = "web-key-0123456789";
 pub(super) const SHOP_ORIGIN: &str = "https://shop.example";
 
+/// Waits until something is so; a minute is enough on any machine.
+pub(super) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// A running server. Dropping it stops the server and removes its folder.
 pub(super) struct Shop {
     pub(super) address: SocketAddr,
@@ -29,6 +38,13 @@ pub(super) struct Shop {
 }
 
 impl Shop {
+    /// Connections that the server holds, that of this request among them.
+    pub(super) fn n_connections(&self) -> usize {
+        let metrics = self.get("/metrics");
+        let open = metrics.text().lines().find_map(|line| line.strip_prefix("accrue_http_connections ")).unwrap();
+        open.parse().unwrap()
+    }
+
     pub(super) fn open(settings: HttpSettings) -> Self {
         Self::open_with(settings, |dir| Engine::open(dir, &Config::default()).unwrap())
     }

@@ -5,6 +5,7 @@
 mod access;
 mod bench;
 mod browser;
+mod campaigns;
 mod catalogue;
 mod circumstances;
 mod cli;
@@ -39,5 +40,6 @@ mod search_repair;
 mod search_words;
 mod server;
 mod sources;
+mod transfer;
 mod versions;
 mod what_if;

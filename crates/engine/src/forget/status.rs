@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,8 @@ pub(crate) struct Erasure {
     changed: Condvar,
     /// People who are being forgotten; reads treat them as unknown visitors. Those whose erasure failed stay here until it is done.
     hidden: ArcSwap<BTreeSet<UserId>>,
+    /// Erasures that began since the start.
+    n_begun: AtomicU64,
 }
 
 #[derive(Default)]
@@ -126,6 +129,15 @@ impl Erasure {
     /// Hides these people, and no others, from reads.
     pub fn hide(&self, users: BTreeSet<UserId>) {
         self.hidden.store(Arc::new(users));
+    }
+
+    /// Counts an erasure that begins.
+    pub fn count(&self) {
+        self.n_begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn n_begun(&self) -> u64 {
+        self.n_begun.load(Ordering::Relaxed)
     }
 
     pub fn slot(&self) -> MutexGuard<'_, ErasureSlot> {

@@ -77,6 +77,7 @@ impl Engine {
             Ok(begun) => {
                 slot.begin(&begun);
                 erasure.hide(begun.users.clone());
+                erasure.count();
                 // Whose visits these are is not known.
                 self.inner.visits.clear();
                 if slot.is_waiting {
@@ -95,6 +96,11 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// How often people were forgotten since the start. Whatever is kept of visitors in memory is dropped when this changes.
+    pub fn n_erasures(&self) -> u64 {
+        self.inner.erasure.n_begun()
     }
 
     /// Notes the records of these people, and of those whose erasure failed.

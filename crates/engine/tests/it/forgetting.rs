@@ -1,9 +1,11 @@
 //! Erasures that are interrupted, and the records that a person leaves meanwhile.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use accrue_engine::{Config, Engine, Incoming, replay};
+use accrue_engine::{Config, Engine, ErasureState, Incoming, replay};
 use accrue_event::RawEvent;
+use accrue_serve::SearchRequest;
 use accrue_store::{Body, LogReader, Offset, PendingErasure};
 
 fn batch(lines: impl IntoIterator<Item = String>) -> Vec<Incoming<RawEvent>> {
@@ -52,4 +54,39 @@ fn the_next_start_erases_what_a_person_did_after_the_erasure_began() {
     engine.close().unwrap();
     assert_eq!((offsets_of(dir.path(), "ann").len(), offsets_of(dir.path(), "bob").len()), (1, 7));
     assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+/// Waits until something is so; a minute is enough on any machine.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_search_that_began_before_an_erasure_ended_names_the_items_that_it_found() {
+    let (dir, config) = (tempfile::tempdir().unwrap(), Config::default());
+    let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
+    // Ann's events are the first to name the items. Without them the items have other indices.
+    let view =
+        |n: usize| format!(r#"{{"id":"v{n}","type":"view","user":"ann","item":"i{}","at":1760000000000}}"#, 4 - n);
+    engine.ingest(batch((0..5).map(view))).unwrap();
+    let words = ["teapot", "lamp", "notebook", "scarf", "chair"];
+    let item =
+        |(n, word): (usize, &&str)| serde_json::from_str(&format!(r#"{{"id":"i{n}","title":"{word}"}}"#)).unwrap();
+    engine.put_items_blocking(words.iter().enumerate().map(item).collect(), false).unwrap();
+    let start =
+        |word: &str| engine.start_search(SearchRequest { query: word.into(), ..SearchRequest::default() }).unwrap();
+    let hits = |search| engine.preview_search(search).unwrap().hits;
+    until("the items are indexed", || words.iter().all(|word| hits(start(word)).len() == 1));
+    let started: Vec<_> = words.iter().map(|word| start(word)).collect();
+    engine.forget(BTreeSet::from(["ann".into()])).unwrap();
+    until("ann is forgotten", || engine.erasure().state == ErasureState::Idle);
+    for (n, search) in started.into_iter().enumerate() {
+        let found = engine.finish_search(&format!("r{n}"), search).unwrap().answer.hits;
+        assert_eq!(found[0].id.as_str(), format!("i{n}"), "{}", words[n]);
+    }
+    engine.close().unwrap();
 }

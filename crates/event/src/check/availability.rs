@@ -9,6 +9,7 @@ use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::{Reason, Rejection, Repair};
 use crate::raw_value::RawValue;
+use crate::{Attribute, Attributes};
 
 /// No known word is longer, the address of schema.org included.
 const MAX_BYTES: usize = 64;
@@ -126,6 +127,33 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
     understood(value).map(Some).ok_or_else(unknown)
 }
 
+/// States that are of a product as a whole, and not of what is left of it.
+const WITHDRAWN: &[&str] =
+    &["archived", "deleted", "disabled", "draft", "hidden", "inactive", "private", "trash", "unpublished"];
+
+/// Whether the attributes of a product say that it is a draft or was taken out of the shop, with all its variants. A
+/// product that is merely sold out is not.
+pub fn is_withdrawn(attributes: &Attributes) -> bool {
+    attributes.iter().any(|(name, value)| {
+        let Some(name) = compact(name) else { return false };
+        let is_true = || match value {
+            Attribute::Bool(is_true) => Some(*is_true),
+            Attribute::Number(number) => Some(*number > 0.0),
+            Attribute::Text(text) => word(text),
+            Attribute::List(_) => None,
+        };
+        let is_state = || match value {
+            Attribute::Text(text) => compact(text).is_some_and(|state| WITHDRAWN.contains(&state.as_str())),
+            _ => false,
+        };
+        let is_in = |names: &[&str]| names.contains(&name.as_str());
+        let is_flag = WITHDRAWN.contains(&name.strip_prefix("is").unwrap_or(&name));
+        (is_flag && is_true() == Some(true))
+            || (is_in(HIDE_IF_FALSE) && is_true() == Some(false))
+            || (is_in(STATES) && is_state())
+    })
+}
+
 /// Whether an attribute says that the product is not to be shown.
 fn is_hidden_by(name: &str, value: &RawValue) -> bool {
     let Some(name) = compact(name) else { return false };
@@ -153,7 +181,8 @@ pub(super) fn pieces(text: &str, repairs: &mut Repairs) -> Option<Option<u32>> {
     Some(Some(n))
 }
 
-fn understood(value: &RawValue) -> Option<bool> {
+/// Whether a value says that an item can be bought; `None` if it is not understood.
+pub(super) fn understood(value: &RawValue) -> Option<bool> {
     match value {
         RawValue::Bool(value) => Some(*value),
         // A count of pieces, or a truth value as a number.

@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::view::{View, encoded};
-use super::{Look, PAGES, Page, ROOT, login};
+use super::{Look, PAGES, Page, ROOT, login, texts};
 
 /// Nothing is loaded from elsewhere, no script or style stands in a page, and no other site may show one in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -82,9 +82,9 @@ fn menu(view: &View, current: Option<&str>) -> Markup {
             }
             div .looks {
                 div .pair role="group" aria-label=(texts.language) {
-                    @for (tag, name) in [("en", "English"), ("zh", "中文")] {
-                        a lang=(tag) href={ "/console/look?language=" (tag) "&back=" (back) }
-                            aria-current=[(texts.tag == tag).then_some("true")] { (name) }
+                    @for language in texts::ALL {
+                        a lang=(language.tag) href={ "/console/look?language=" (language.tag) "&back=" (back) }
+                            aria-current=[(texts.tag == language.tag).then_some("true")] { (language.own_name) }
                     }
                 }
                 div .pair role="group" aria-label=(texts.colours) {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::session::cookie;
-use super::texts::{EN, Texts, ZH};
+use super::texts::{self, EN, Texts};
 use super::{ROOT, owns};
 
 const LANGUAGE: &str = "accrue_language";
@@ -34,15 +34,20 @@ impl Look {
     }
 }
 
+/// The language that a tag names, such as `zh-CN`, if the console has it.
+fn named(tag: &str) -> Option<&'static Texts> {
+    let tag = tag.trim().to_ascii_lowercase();
+    texts::ALL.into_iter().find(|language| tag.starts_with(language.tag))
+}
+
 fn of_language(tag: &str) -> &'static Texts {
-    if tag.trim().to_ascii_lowercase().starts_with("zh") { &ZH } else { &EN }
+    named(tag).unwrap_or(&EN)
 }
 
 /// The first language of the header that the console has. Browsers list them in the order of preference.
 fn preferred(accepts: &str) -> &'static Texts {
-    let mut tags = accepts.split(',').map(|tag| tag.split(';').next().unwrap_or_default().trim());
-    let known = tags.find(|tag| ["zh", "en"].iter().any(|known| tag.to_ascii_lowercase().starts_with(known)));
-    known.map_or(&EN, of_language)
+    let mut tags = accepts.split(',').map(|tag| tag.split(';').next().unwrap_or_default());
+    tags.find_map(named).unwrap_or(&EN)
 }
 
 /// A choice.

@@ -74,7 +74,7 @@ const EDIT: [Scope; 2] = [Scope::Read, Scope::Write];
 const OPERATE: [Scope; 2] = [Scope::Admin, Scope::Admin];
 
 /// All pages, in the order of the menu: what a key needs to see each and to act on it is what the calls behind it need.
-static PAGES: [Page; 10] = [
+static PAGES: &[Page] = &[
     Page::new(ROOT, |texts| texts.overview, LOOK, icons::OVERVIEW, pages::overview::routes),
     Page::new("/console/quality", |texts| texts.quality, LOOK, icons::QUALITY, pages::quality::routes),
     Page::new("/console/playground", |texts| texts.playground, LOOK, icons::PLAYGROUND, pages::playground::routes)
@@ -83,6 +83,7 @@ static PAGES: [Page; 10] = [
         .computing(),
     Page::new("/console/searches", |texts| texts.searches, EDIT, icons::SEARCHES, pages::searches::routes),
     Page::new("/console/rules", |texts| texts.rules, EDIT, icons::RULES, pages::rules::routes),
+    Page::new("/console/campaigns", |texts| texts.campaigns, EDIT, icons::CAMPAIGNS, pages::campaigns::routes),
     Page::new("/console/experiments", |texts| texts.experiments, LOOK, icons::EXPERIMENTS, pages::experiments::routes),
     Page::new("/console/quarantine", |texts| texts.quarantine, OPERATE, icons::QUARANTINE, pages::quarantine::routes),
     Page::new("/console/people", |texts| texts.people, OPERATE, icons::PEOPLE, pages::people::routes),

@@ -1,11 +1,12 @@
 //! Parts that pages are made of.
 
 use accrue_store::{Facts, ItemIdx};
+use axum::response::Response;
 use maud::{Markup, html};
 
 use super::format::clipped;
 use super::texts::Texts;
-use super::view::encoded;
+use super::view::{View, encoded, redirect};
 
 /// Characters of a text of the shop in a list.
 const MAX_CHARS: usize = 120;
@@ -119,22 +120,62 @@ pub(super) fn title_of(facts: &Facts, item: ItemIdx) -> Option<String> {
     facts.described(item).and_then(|item| item.title().map(str::to_owned))
 }
 
-/// A sentence after a form was carried out, by the word in the address.
-pub(super) fn outcome(done: Option<&str>, texts: &Texts) -> Markup {
-    let said = match done {
-        Some("promoted") => texts.done_promoted,
-        Some("undone") => texts.done_undone,
-        Some("released") => texts.done_released,
-        Some("checked") => texts.done_checked,
-        Some("requested") => texts.done_requested,
-        Some("dismissed") => texts.done_dismissed,
-        Some("dropped") => texts.done_dropped,
-        Some("saved") => texts.done_saved,
-        Some("removed") => texts.done_removed,
-        Some("accepted") => texts.done_accepted,
-        Some("rejected") => texts.done_rejected,
-        Some("forgetting") => texts.done_forgetting,
-        _ => return Markup::default(),
+/// Declares what a form can have done: the word in the address, and the sentence of the texts.
+macro_rules! done {
+    ($($done:ident => $word:literal, $text:ident;)+) => {
+        /// What a form has done, which the page says that it leads to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Done {
+            $($done,)+
+        }
+
+        impl Done {
+            /// All of them.
+            const ALL: &[Self] = &[$(Self::$done),+];
+
+            /// The word in the address.
+            fn word(self) -> &'static str {
+                match self {
+                    $(Self::$done => $word,)+
+                }
+            }
+
+            fn text(self, texts: &Texts) -> &'static str {
+                match self {
+                    $(Self::$done => texts.$text,)+
+                }
+            }
+        }
     };
-    html! { p .notice.good role="status" { (said) } }
+}
+
+done! {
+    Promoted => "promoted", done_promoted;
+    Undone => "undone", done_undone;
+    Released => "released", done_released;
+    Checked => "checked", done_checked;
+    Requested => "requested", done_requested;
+    Dismissed => "dismissed", done_dismissed;
+    Dropped => "dropped", done_dropped;
+    Saved => "saved", done_saved;
+    Removed => "removed", done_removed;
+    Accepted => "accepted", done_accepted;
+    Rejected => "rejected", done_rejected;
+    Forgetting => "forgetting", done_forgetting;
+}
+
+impl Done {
+    /// Goes on to the page of the form, which says it.
+    pub fn redirect(self, path: &str) -> Response {
+        redirect(&format!("{path}?done={}", self.word()))
+    }
+}
+
+/// A sentence after a form was carried out. An address that names nothing of the kind was not made by a form.
+pub(super) fn outcome(view: &View) -> Markup {
+    let named = view.param("done");
+    let done = Done::ALL.iter().find(|done| named == Some(done.word()));
+    html! {
+        @if let Some(done) = done { p .notice.good role="status" { (done.text(view.texts())) } }
+    }
 }

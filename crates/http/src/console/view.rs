@@ -11,9 +11,11 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::super::caller::Caller;
+use super::super::middleware::overloaded;
 use super::super::problem::{Code, Problem};
 use super::super::server::Server;
 use super::super::settings::Scope;
+use super::super::turns::HeldTurn;
 use super::form::TOKEN;
 use super::layout::{self, Frame};
 use super::texts::Texts;
@@ -31,6 +33,8 @@ pub(super) struct View {
     /// The path with its parameters.
     pub address: String,
     form_token: Box<str>,
+    /// Of a page that computes.
+    turn: Option<HeldTurn>,
 }
 
 impl FromRequestParts<Arc<Server>> for View {
@@ -49,6 +53,7 @@ impl FromRequestParts<Arc<Server>> for View {
             params,
             address: parts.uri.path_and_query().map(|address| address.to_string()).unwrap_or_default(),
             form_token: server.access.sessions.form_token(&parts.headers, Instant::now()),
+            turn: parts.extensions.get::<HeldTurn>().cloned(),
         })
     }
 }
@@ -56,6 +61,15 @@ impl FromRequestParts<Arc<Server>> for View {
 impl View {
     pub fn texts(&self) -> &'static Texts {
         self.look.texts
+    }
+
+    /// Waits for something else than a core, while others compute.
+    pub async fn wait_without_turn(&self, wait: impl Future<Output = ()>) -> Result<(), Problem> {
+        let Some(turn) = &self.turn else {
+            wait.await;
+            return Ok(());
+        };
+        if turn.wait_without(wait).await { Ok(()) } else { Err(overloaded("too many pages at a time")) }
     }
 
     /// A parameter without blanks around it; none if it is empty.

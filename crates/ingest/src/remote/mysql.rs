@@ -15,7 +15,9 @@ use sqlx::{
 };
 use tokio::runtime::Runtime;
 
-use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted, timeout, within};
+use super::sql::{
+    ColumnKind, CursorQuery, CursorValue, Database, OPTIONS, OpenTransactions, Row, Table, Wanted, timeout, within,
+};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
 
 /// What every session begins with.
@@ -82,16 +84,20 @@ impl Database for MySql {
         format!("`{}`", name.replace('`', "``"))
     }
 
+    fn kind_of(&self, name: &str) -> ColumnKind {
+        kind_of(name)
+    }
+
     fn literal(&self, value: &CursorValue) -> Option<String> {
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
         // Hexadecimal, so that no character of a value has a meaning.
         let hex: String = value.text.bytes().map(|byte| format!("{byte:02x}")).collect();
         let text = if hex.is_empty() { "''".to_owned() } else { format!("_utf8mb4 x'{hex}'") };
-        Some(match &*value.kind {
-            kind if is_number(kind) && digits(&value.text) => value.text.clone(),
-            "DATETIME" | "TIMESTAMP" => format!("CAST({text} AS DATETIME(6))"),
-            "DATE" => format!("CAST({text} AS DATE)"),
-            kind if is_text(kind) => text,
+        Some(match (kind_of(&value.kind), &*value.kind) {
+            (ColumnKind::Number, _) if digits(&value.text) => value.text.clone(),
+            (ColumnKind::Time, "DATE") => format!("CAST({text} AS DATE)"),
+            (ColumnKind::Time, _) => format!("CAST({text} AS DATETIME(6))"),
+            (ColumnKind::Text, _) => text,
             _ => return None,
         })
     }
@@ -119,7 +125,7 @@ impl Database for MySql {
         rows.iter().map(|row| read(row, cursor.len())).collect()
     }
 
-    fn transactions(&mut self) -> Result<Option<Moment>, sqlx::Error> {
+    fn transactions(&mut self) -> Result<Option<OpenTransactions>, sqlx::Error> {
         if !self.may_see_transactions {
             return Ok(None);
         }
@@ -128,7 +134,7 @@ impl Database for MySql {
         match self.fetch(WRITING.to_owned()) {
             Ok(rows) => {
                 let ids: Vec<String> = rows.iter().map(|row| text_of(row, 0)).collect::<Result<_, _>>()?;
-                Ok(Some(Moment(ids.join(","))))
+                Ok(Some(OpenTransactions(ids.join(","))))
             }
             // Access denied; you need the PROCESS privilege.
             Err(sqlx::Error::Database(refusal)) if refusal.code().as_deref() == Some("42000") => {
@@ -139,8 +145,8 @@ impl Database for MySql {
         }
     }
 
-    fn have_ended(&mut self, moment: &Moment) -> Result<bool, sqlx::Error> {
-        let Moment(ids) = moment;
+    fn have_ended(&mut self, moment: &OpenTransactions) -> Result<bool, sqlx::Error> {
+        let OpenTransactions(ids) = moment;
         if ids.is_empty() {
             return Ok(true);
         }
@@ -153,7 +159,7 @@ impl Database for MySql {
         Ok(!ids.split(',').any(|id| open.iter().any(|open| open == id)))
     }
 
-    fn blindness(&self) -> Option<&'static str> {
+    fn unseen_transactions(&self) -> Option<&'static str> {
         (!self.may_see_transactions).then_some(
             "the user may not see which transactions are open (GRANT PROCESS): a row of one that lasts longer than `settle` can be \
              missed",
@@ -198,7 +204,7 @@ fn push_value(json: &mut Vec<u8>, kind: &str, bytes: &[u8]) {
     let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
     match kind {
         // A decimal may begin with zeros where it is declared so (ZEROFILL).
-        _ if is_number(kind) && is_json(bytes) => json.extend_from_slice(bytes),
+        _ if kind_of(kind) == ColumnKind::Number && is_json(bytes) => json.extend_from_slice(bytes),
         "JSON" if is_json(bytes) => json.extend_from_slice(bytes),
         // MariaDB has JSON as texts of this type.
         "LONGTEXT" if matches!(bytes.first(), Some(b'{' | b'[')) && is_json(bytes) => json.extend_from_slice(bytes),
@@ -230,16 +236,15 @@ fn push_text(json: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(json, text);
 }
 
-fn is_number(kind: &str) -> bool {
-    let kind = kind.split(' ').next().unwrap_or(kind);
-    matches!(
-        kind,
-        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "DECIMAL" | "FLOAT" | "DOUBLE" | "YEAR" | "BOOLEAN"
-    )
-}
-
-fn is_text(kind: &str) -> bool {
-    matches!(kind, "CHAR" | "VARCHAR" | "TEXT" | "TINYTEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM")
+/// What a type of the server is. The name of a number may end with `UNSIGNED` or `ZEROFILL`.
+fn kind_of(name: &str) -> ColumnKind {
+    match name.split(' ').next().unwrap_or(name) {
+        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "DECIMAL" | "FLOAT" | "DOUBLE" | "YEAR"
+        | "BOOLEAN" => ColumnKind::Number,
+        "DATETIME" | "TIMESTAMP" | "DATE" => ColumnKind::Time,
+        "CHAR" | "VARCHAR" | "TEXT" | "TINYTEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM" => ColumnKind::Text,
+        _ => ColumnKind::Other,
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +255,13 @@ mod tests {
         let mut json = Vec::new();
         push_value(&mut json, kind, bytes);
         String::from_utf8(json).unwrap()
+    }
+
+    #[test]
+    fn types_are_told_apart_by_their_whole_names() {
+        let kinds = ["BIGINT UNSIGNED", "DATE", "TIMESTAMP", "VARCHAR", "GEOMETRY"].map(kind_of);
+        let expected = [ColumnKind::Number, ColumnKind::Time, ColumnKind::Time, ColumnKind::Text, ColumnKind::Other];
+        assert_eq!(kinds, expected);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _};
 use tokio::runtime::Runtime;
 
-use super::sql::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Table, Wanted, timeout, within};
+use super::sql::{
+    ColumnKind, CursorQuery, CursorValue, Database, OPTIONS, OpenTransactions, Row, Table, Wanted, timeout, within,
+};
 use super::{Address, RemoteError, RemoteSettings, RemoteSource};
 
 /// What every session begins with.
@@ -68,6 +70,10 @@ impl Database for Postgres {
         format!("\"{}\"", name.replace('"', "\"\""))
     }
 
+    fn kind_of(&self, name: &str) -> ColumnKind {
+        kind_of(name)
+    }
+
     fn literal(&self, value: &CursorValue) -> Option<String> {
         // JSON and the like have no order.
         let has_order =
@@ -104,13 +110,13 @@ impl Database for Postgres {
         rows.into_iter().map(read).collect()
     }
 
-    fn transactions(&mut self) -> Result<Option<Moment>, sqlx::Error> {
+    fn transactions(&mut self) -> Result<Option<OpenTransactions>, sqlx::Error> {
         // The functions of this name are there since version 8.3, those of the newer name since 13.
-        Ok(self.text("SELECT txid_snapshot_xmax(txid_current_snapshot())::text")?.map(Moment))
+        Ok(self.text("SELECT txid_snapshot_xmax(txid_current_snapshot())::text")?.map(OpenTransactions))
     }
 
-    fn have_ended(&mut self, moment: &Moment) -> Result<bool, sqlx::Error> {
-        let Moment(next) = moment;
+    fn have_ended(&mut self, moment: &OpenTransactions) -> Result<bool, sqlx::Error> {
+        let OpenTransactions(next) = moment;
         let sql = format!("SELECT (txid_snapshot_xmin(txid_current_snapshot()) >= {next})::text");
         Ok(self.text(&sql)?.as_deref() == Some("true"))
     }
@@ -121,5 +127,27 @@ impl Database for Postgres {
                    ORDER BY 1 LIMIT 60";
         let rows = self.fetch(sql.to_owned()).unwrap_or_default();
         rows.iter().filter_map(|row| row.try_get_unchecked(0).ok()).collect()
+    }
+}
+
+/// What a type of the server is, by its name as `pg_typeof` writes it.
+fn kind_of(name: &str) -> ColumnKind {
+    match name {
+        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => ColumnKind::Number,
+        "date" | "timestamp with time zone" | "timestamp without time zone" => ColumnKind::Time,
+        "text" | "character varying" | "character" | "name" | "citext" => ColumnKind::Text,
+        _ => ColumnKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_days_is_no_time() {
+        let kinds = ["date", "daterange", "timestamp with time zone", "bigint", "uuid"].map(kind_of);
+        let expected = [ColumnKind::Time, ColumnKind::Other, ColumnKind::Time, ColumnKind::Number, ColumnKind::Other];
+        assert_eq!(kinds, expected);
     }
 }

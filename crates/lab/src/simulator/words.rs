@@ -131,7 +131,7 @@ pub(super) const FAMILIES: &[Family] = &[
     family!("Desk", "Pens", ["Fountain Pen", "Rollerball", "Mechanical Pencil"], ["Brass", "Resin", "Aluminium", "Walnut"],
         "writing", MADE, COLOURS, "balanced for long letters", 36.0 ~ 0.6, 250.0 ~ 0.35, 0.0),
     family!("Desk", "Organisers", ["Desk Tray", "Pen Stand", "Letter Rack"], ["Oak", "Steel", "Felt", "Cork"],
-        "storage", MADE, COLOURS, "for people identity lose the scissors", 31.0 ~ 0.45, 248.0 ~ 0.25, 0.0),
+        "storage", MADE, COLOURS, "so that the scissors are found again", 31.0 ~ 0.45, 248.0 ~ 0.25, 0.0),
     family!("Care", "Soap", ["Soap Bar", "Hand Wash", "Shampoo Bar"], ["Olive", "Lavender", "Oat", "Charcoal"],
         "cleansing", USED_UP, PACKS, "that rinses clean and lasts", 8.0 ~ 0.35, 180.0 ~ 0.1, 35.0),
     family!("Care", "Creams & Balms", ["Hand Cream", "Body Balm", "Lip Balm"], ["Shea", "Calendula", "Honey", "Almond"],

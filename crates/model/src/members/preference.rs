@@ -57,6 +57,7 @@ impl Member for Preference {
     type Situation = Liking;
 
     const COLUMNS: &'static [Column] = &[Column::log("preference", -9.0, 1.0, 0.1)];
+    const RETRIEVES: bool = false;
 
     fn new(_: &PreferenceSettings, _: u64) -> Option<Self> {
         Some(Self { table: (0..MAX_TYPES * N_AGES).map(|place| 1.0 / (1 + place % N_AGES) as f32).collect() })

@@ -92,6 +92,8 @@ impl Member for Replenishment {
     type Situation = Bought;
 
     const COLUMNS: &'static [Column] = &[Column::log("replenishment", -6.0, 0.6, 0.0)];
+    // Its source of the same name is a file of `serve/src/page/sources/`.
+    const RETRIEVES: bool = false;
 
     fn new(settings: &ReplenishmentSettings, _: u64) -> Option<Self> {
         let all = Interval { mean: log2(FIRST_INTERVAL_H), n: 1.0 };

@@ -1,7 +1,7 @@
 //! Features: what the learned order knows of a hit.
 //!
 //! In: the best hits of a search with the parts of their scores. Out: for each hit the features of
-//! [`accrue_store::FEATURES`], each about 0 to 1, and what the learned weights make of them. They are computed for the
+//! [`HitFeature`], each about 0 to 1, and what the learned weights make of them. They are computed for the
 //! answer and, if something of the page is chosen, kept in the log, so that learning needs neither the index nor an encoder
 //! and a replay has the same numbers.
 
@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use accrue_event::DAY_MS;
 use accrue_kernel::{exp, ln};
-use accrue_store::{FEATURES, ItemIdx, MAX_HITS, N_FEATURES, feature_row};
+use accrue_store::{HitFeature, ItemIdx, MAX_FEATURE, MAX_HITS, N_FEATURES, feature_row};
 
 use super::rank::{Found, Known};
 use crate::{RankedHit, Shop};
@@ -88,26 +88,25 @@ impl Shop<'_> {
         let category = of_category.flatten().copied().fold(0.0, f32::max);
         let age_days =
             entry.and_then(|entry| entry.item.published_at).map(|at| (self.now_ms - at.0) as f32 / DAY_MS as f32);
+        let standing = self.standing(found.item);
         let stock = entry.and_then(|entry| entry.item.stock).map(|stock| stock as f32);
-        let value = |name: &str| match name {
-            "words" => (found.lexical / unit).min(1.98),
-            "meaning" => (found.similar / unit).min(1.98),
-            "all_words" => f32::from(u8::from(found.has_all)),
-            "sells" => self.standing(found.item).powi(2),
-            "chosen" => known.chosen(found.item).map_or(0.0, |chosen| chosen.strength),
-            "chosen_near" => known.chosen_near(found.item),
-            "category" => category,
-            "taste" => found.liked,
-            "fresh" => age_days.map_or(UNKNOWN, |days| exp(-ln(2.0) * days.max(0.0) / FRESH_DAYS)),
-            "price" => price,
-            "in_stock" => stock.map_or(UNKNOWN, |stock| stock.clamp(0.0, MANY) / MANY),
-            _ => 0.0,
-        };
-        FEATURES.map(value)
+        HitFeature::ALL.map(|feature| match feature {
+            HitFeature::Words => (found.lexical / unit).min(MAX_FEATURE),
+            HitFeature::Meaning => (found.similar / unit).min(MAX_FEATURE),
+            HitFeature::AllWords => f32::from(u8::from(found.has_all)),
+            HitFeature::Sells => standing * standing,
+            HitFeature::Chosen => known.chosen(found.item).map_or(0.0, |chosen| chosen.strength),
+            HitFeature::ChosenNear => known.chosen_near(found.item),
+            HitFeature::Category => category,
+            HitFeature::Taste => found.liked,
+            HitFeature::Fresh => age_days.map_or(UNKNOWN, |days| exp(-ln(2.0) * days.max(0.0) / FRESH_DAYS)),
+            HitFeature::Price => price,
+            HitFeature::InStock => stock.map_or(UNKNOWN, |stock| stock.clamp(0.0, MANY) / MANY),
+        })
     }
 
     fn price(&self, item: ItemIdx) -> Option<f32> {
-        let price = self.facts.entry(item)?.item.price?.to_f64() as f32;
+        let price = self.facts.described(item)?.price()?.to_f64() as f32;
         (price > 0.0).then_some(price)
     }
 

@@ -86,32 +86,68 @@ fn pick(
     let span = (high - low).max(1e-6);
     let relevance: Vec<f32> = scores.map(|score| (score - low) / span).collect();
     let kinds = caps.map(|caps| (caps, Kinds::of(situation, window)));
-    let allows =
-        |picked: &[usize], item: usize| kinds.as_ref().is_none_or(|(caps, kinds)| is_below(caps, kinds, picked, item));
+    let allows = || {
+        let mut near = kinds.as_ref().map(|(caps, kinds)| Near::new(caps, kinds));
+        move |picked: &[usize], item: usize| near.as_mut().is_none_or(|near| near.allows(picked, item))
+    };
     if n_diverse == 0 {
-        return fill(&mut ByRank, window.len(), n, allows);
+        return fill(&mut ByRank, window.len(), n, allows());
     }
     let likeness = Likeness::of(situation, window);
     let similarity = |a: usize, b: usize| likeness.between(a, b);
     let diverse = match situation.scene.diversity.kind {
-        DiversityKind::Mmr => fill(&mut Mmr::new(&relevance, strength, similarity), window.len(), n_diverse, allows),
-        DiversityKind::Dpp => fill(&mut Dpp::new(&relevance, strength, similarity), window.len(), n_diverse, allows),
+        DiversityKind::Mmr => fill(&mut Mmr::new(&relevance, strength, similarity), window.len(), n_diverse, allows()),
+        DiversityKind::Dpp => fill(&mut Dpp::new(&relevance, strength, similarity), window.len(), n_diverse, allows()),
     };
     if n_diverse == n {
         return diverse;
     }
     // Behind the diversified places the order is that of the ranks; what has a place counts for the caps.
-    let behind = fill(&mut Behind(diverse.picked.clone()), window.len(), n, allows);
+    let behind = fill(&mut Behind(diverse.picked.clone()), window.len(), n, allows());
     Filled { unmet: diverse.unmet.or(behind.unmet), ..behind }
 }
 
-/// Whether an item may stand behind those that are picked: not more of one category or brand among so many places.
-fn is_below(caps: &Caps, kinds: &Kinds, picked: &[usize], item: usize) -> bool {
-    let near = &picked[picked.len().saturating_sub(caps.per - 1)..];
-    let of_category = |category: &u32| near.iter().filter(|&&other| kinds.categories[other].contains(category)).count();
-    let of_brand = |brand: u32| near.iter().filter(|&&other| kinds.brands[other] == Some(brand)).count();
-    caps.category.is_none_or(|most| kinds.categories[item].iter().all(|category| of_category(category) < most))
-        && caps.brand.is_none_or(|most| kinds.brands[item].is_none_or(|brand| of_brand(brand) < most))
+/// How many items of each category and brand stand among the latest places, counted along with the places.
+struct Near<'k> {
+    caps: &'k Caps,
+    kinds: &'k Kinds,
+    /// By number of the category.
+    categories: Vec<usize>,
+    /// By number of the brand.
+    brands: Vec<usize>,
+    /// Places that were counted.
+    n: usize,
+}
+
+impl<'k> Near<'k> {
+    fn new(caps: &'k Caps, kinds: &'k Kinds) -> Self {
+        let end = |most: Option<u32>| most.map_or(0, |most| most as usize + 1);
+        let categories = end(kinds.categories.iter().flatten().max().copied());
+        let brands = end(kinds.brands.iter().flatten().max().copied());
+        Self { caps, kinds, categories: vec![0; categories], brands: vec![0; brands], n: 0 }
+    }
+
+    /// Whether an item may stand behind those that are picked: not more of one category or brand among so many places.
+    fn allows(&mut self, picked: &[usize], item: usize) -> bool {
+        while self.n < picked.len() {
+            self.count(picked[self.n], |count| *count += 1);
+            self.n += 1;
+            if let Some(left_behind) = self.n.checked_sub(self.caps.per) {
+                self.count(picked[left_behind], |count| *count -= 1);
+            }
+        }
+        let Self { caps, kinds, .. } = self;
+        let of_category = |category: &u32| self.categories[*category as usize];
+        let of_brand = |brand: u32| self.brands[brand as usize];
+        caps.category.is_none_or(|most| kinds.categories[item].iter().all(|category| of_category(category) < most))
+            && caps.brand.is_none_or(|most| kinds.brands[item].is_none_or(|brand| of_brand(brand) < most))
+    }
+
+    fn count(&mut self, item: usize, change: impl Fn(&mut usize)) {
+        let categories = &self.kinds.categories[item];
+        categories.iter().for_each(|&category| change(&mut self.categories[category as usize]));
+        self.kinds.brands[item].iter().for_each(|&brand| change(&mut self.brands[brand as usize]));
+    }
 }
 
 /// The order of the ranks.

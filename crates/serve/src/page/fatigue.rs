@@ -8,14 +8,18 @@ use std::borrow::Cow;
 
 use super::{Candidate, Share, Situation};
 use crate::ReasonCode;
+use crate::scene::Fatigue;
 
 /// Impressions that lower a score, at most.
 const MOST: u32 = 5;
 
 /// The candidates, which are given best first, with those lowered that the shopper was shown too often.
-pub(super) fn tire(situation: &Situation<'_>, ranked: impl Iterator<Item = Candidate>) -> Vec<Candidate> {
+pub(super) fn lower_shown_often(
+    situation: &Situation<'_>,
+    fatigue: &Fatigue,
+    ranked: impl Iterator<Item = Candidate>,
+) -> Vec<Candidate> {
     let mut ranked: Vec<Candidate> = ranked.collect();
-    let Some(fatigue) = &situation.scene.fatigue else { return ranked };
     let mut often = situation.shop.shown_often(&situation.request.visitor, fatigue.after);
     if often.is_empty() {
         return ranked;

@@ -11,11 +11,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use accrue_event::{SettingFault, nearest};
+use accrue_event::{EventType, SettingFault, nearest};
 use accrue_model::Part;
+use accrue_model::ranker::N_HEADS;
 use serde::{Deserialize, Serialize};
 
-pub use self::settings::{CapsSettings, DiversitySettings, FatigueSettings, SceneSettings};
+pub use self::settings::{
+    CapsSettings, DiversitySettings, FatigueSettings, PriceSetting, SceneSettings, ValueSettings,
+};
 use crate::Seen;
 use crate::page::sources::{self, Source};
 
@@ -43,7 +46,7 @@ pub enum Rest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiversityKind {
-    /// By maximal marginal relevance: unlike the likest item above.
+    /// By maximal marginal relevance: unlike the most similar item above.
     #[default]
     Mmr,
     /// By a determinantal point process: unlike all items above together.
@@ -89,7 +92,24 @@ pub(crate) struct Fatigue {
     pub strength: f32,
 }
 
-/// A scene with all that it leaves unsaid filled in.
+/// What the worth of a purchase is multiplied by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PriceBy {
+    /// The item's price.
+    Price,
+    /// An attribute that is a number.
+    Attribute(Box<str>),
+}
+
+/// What each action is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Value {
+    /// Of a click, a cart, a purchase.
+    pub weights: [f32; N_HEADS],
+    pub price: Option<PriceBy>,
+}
+
+/// A scene with defaults for what it does not set.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     /// Where candidates come from, each with the most that it may give; `None` is as many as it gives by itself.
@@ -102,13 +122,17 @@ pub(crate) struct Scene {
     pub diversity: Diversity,
     pub caps: Option<Caps>,
     pub fatigue: Option<Fatigue>,
+    /// By what the best candidates are ordered in place of their scores.
+    pub value: Option<Value>,
+    /// Places of the first page, from 1, that campaigns bid for, in order.
+    pub sponsored: Vec<usize>,
 }
 
 impl Scene {
     /// A page of which nothing is said.
     fn plain() -> Self {
         Self {
-            sources: ["models", "new"].iter().filter_map(|name| Some((sources::named(name)?, None))).collect(),
+            sources: [sources::MODELS, sources::NEW].map(|name| (sources::built_in(name), None)).to_vec(),
             max_candidates: MAX_CANDIDATES,
             rest: Rest::Compete,
             seen: Seen::Keep,
@@ -122,6 +146,8 @@ impl Scene {
             },
             caps: None,
             fatigue: None,
+            value: None,
+            sponsored: Vec::new(),
         }
     }
 
@@ -167,6 +193,8 @@ impl Scene {
                 Some(Fatigue { after, strength }) => FatigueSettings { after: Some(after), strength: Some(strength) },
                 None => FatigueSettings::default(),
             }),
+            value: Some(ValueSettings::of(self.value.as_ref())),
+            sponsored: Some(self.sponsored.clone()),
         }
     }
 }
@@ -199,7 +227,7 @@ fn built_in(name: &str) -> Scene {
     match name {
         "home" => scene.room_for_new = HOME_ROOM,
         "again" => {
-            scene.sources = sources::named(sources::BOUGHT).map(|source| (source, None)).into_iter().collect();
+            scene.sources = vec![(sources::built_in(sources::BOUGHT), None)];
             scene.rest = Rest::Never;
         }
         _ => {}
@@ -248,6 +276,26 @@ impl Scenes {
         Ok(())
     }
 
+    /// Checks the types of events in `seen`; `is_own` tells those that the shop's settings name.
+    ///
+    /// # Errors
+    /// The first type that does not exist.
+    pub fn check_types(&self, is_own: impl Fn(&str) -> bool) -> Result<(), SettingFault> {
+        for (name, scene) in &self.by_name {
+            let Seen::DropTypes(types) = &scene.seen else { continue };
+            let unknown = |event_type: &&EventType| match event_type {
+                EventType::Custom(own) => !is_own(own),
+                _ => false,
+            };
+            if let Some(unknown) = types.iter().find(unknown) {
+                let built_in = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");
+                let expected = format!("types of events; the built-in ones are {built_in}");
+                return Err(SettingFault::new(format!("{name}.seen"), unknown, expected));
+            }
+        }
+        Ok(())
+    }
+
     /// The scene of a request.
     pub(crate) fn of(&self, name: Option<&str>) -> &Scene {
         name.and_then(|name| self.by_name.get(name)).unwrap_or(&self.plain)
@@ -262,6 +310,16 @@ impl Scenes {
     /// Whether a page of this scene has nothing but what the shopper bought.
     pub fn has_only_bought(&self, name: &str) -> bool {
         self.of(Some(name)).has_only_bought()
+    }
+
+    /// Whether there is a scene of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// The names of all scenes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|name| &**name)
     }
 
     /// All scenes by name, with everything that they do written out.

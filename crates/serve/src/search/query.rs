@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use super::analysis::{
-    Analyzer, CHARACTER, END_PART, Kind, PART, StopWords, Word, code, compose, halves, head, is_apostrophe, is_blank,
+    Analyzer, CHARACTER, END_PART, Kind, MAX_WORD_BYTES, PART, StopWords, Word, code, compose, compounds,
+    digits_of_code, halves, head, is_apostrophe, is_blank,
 };
-use super::document::joined;
+use super::document::{is_tight, joined};
 use super::schema::{CODE, FOLDED_ID, RAW_ID};
 use super::synonyms::Meanings;
 use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
@@ -73,6 +74,9 @@ const HAN_ACROSS: f32 = 0.25;
 /// Han characters that join words and tell nothing.
 const HAN_PARTICLES: [&str; 4] = ["的", "了", "吗", "呢"];
 
+/// Shorter words are no parts of a compound.
+const MIN_PART_BYTES: usize = 3;
+
 impl Query {
     pub(super) fn new(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Meanings) -> Self {
         let is_open = !text.ends_with(char::is_whitespace);
@@ -111,7 +115,7 @@ fn concepts(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Mea
         let mut of_word = all.iter_mut();
         analyzer.query_words(text, |word| {
             if let Some(concept) = of_word.next() {
-                [Some(word.term), word.other].into_iter().flatten().for_each(|term| concept.add(vec![term], 1.0));
+                [word.term].into_iter().chain(word.others).for_each(|term| concept.add(vec![term], 1.0));
             }
         });
     }
@@ -157,9 +161,7 @@ impl Concept {
         if word.kind == Kind::Han {
             concept.add_han(&word.plain);
         }
-        if let Some(other) = &word.other {
-            concept.add(vec![other.clone()], 1.0);
-        }
+        word.others.iter().for_each(|other| concept.add(vec![other.clone()], 1.0));
         concept
     }
 
@@ -217,14 +219,14 @@ fn word_around<'a>(text: &'a str, place: &Range<usize>) -> &'a str {
 }
 
 /// Two words that stand side by side may be one in a title: `cake stand` is also found as `cakestand`. The joined word is
-/// another spelling of both.
+/// another spelling of both; so is the whole of words with a hyphen between each two.
 fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut [Concept]) {
     for (left, pair) in words.windows(2).enumerate() {
         let [one, other] = pair else { continue };
         let are_words = [one, other].iter().all(|word| matches!(word.kind, Kind::Letters | Kind::Digits));
         let between = text.get(one.surface.end..other.surface.start);
         let is_apart = between.is_some_and(|between| {
-            matches!(between, "" | " " | "-" | "&" | " & " | "." | "/" | "+")
+            matches!(between, "" | " " | "-" | "&" | " & " | "." | ". " | "/" | "+")
                 || (between.chars().all(is_apostrophe) && between.chars().nth(1).is_none())
         });
         if !are_words || !is_apart || (one.is_number() && other.is_number()) {
@@ -232,11 +234,37 @@ fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut
         }
         for analyzer in analyzers {
             let Some(term) = joined(analyzer, one, other) else { continue };
+            let linked = linked(analyzer, one, other);
             for concept in &mut all[left..=left + 1] {
                 concept.add_joined(term.clone());
+                linked.iter().for_each(|term| concept.add_joined(term.clone()));
             }
         }
     }
+    let mut start = 0;
+    for chain in words.chunk_by(|one, other| is_tight(text, one, other)) {
+        let concepts = start..start + chain.len();
+        start = concepts.end;
+        let whole: String = chain.iter().map(|word| &*word.plain).collect();
+        if chain.len() > 2 && whole.len() <= MAX_WORD_BYTES {
+            for analyzer in analyzers {
+                let term = analyzer.stem(&whole);
+                all[concepts.clone()].iter_mut().for_each(|concept| concept.add_joined(term.clone()));
+            }
+        }
+    }
+}
+
+/// Two words as the parts of a compound, with the letters that join them: `geburtstag kerze` for Geburtstagskerze.
+fn linked(analyzer: &Analyzer, one: &Word, other: &Word) -> Vec<String> {
+    let are_parts = [one, other].iter().all(|word| word.kind == Kind::Letters && word.plain.len() >= MIN_PART_BYTES);
+    if !are_parts || !compounds(analyzer.language()) || one.plain.len() + other.plain.len() + 2 > MAX_WORD_BYTES {
+        return Vec::new();
+    }
+    let (first, second) = (&*one.plain, &*other.plain);
+    let joints = ["s", "n", "en"].map(|joint| analyzer.stem(&format!("{first}{joint}{second}")));
+    let without_e = first.strip_suffix('e').map(|first| analyzer.stem(&format!("{first}{second}")));
+    joints.into_iter().chain(without_e).collect()
 }
 
 fn codes(composed: &str, text: &str, concepts: &[Concept]) -> Vec<CodeWord> {
@@ -262,7 +290,7 @@ fn codes(composed: &str, text: &str, concepts: &[Concept]) -> Vec<CodeWord> {
             push(word, format!("{RAW_ID}{word}"), Some(EXACT_ID / 2.0), everything);
             push(word, format!("{FOLDED_ID}{}", compose(word).to_lowercase()), Some(EXACT_ID / 2.0), everything);
         }
-        if let Some(code) = code(&compose(word)) {
+        if let Some(code) = code(&compose(word)).or_else(|| digits_of_code(word)) {
             push(word, format!("{CODE}{code}"), None, covers);
         }
     }

@@ -20,7 +20,8 @@ use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
     Assignment, Body, CheckedEvent, Checkpoints, InertReason, ItemVector, Log, LogReader, LogSettings, Offset, Page,
-    ProposalKind, PublishedRecord, Record, SearchChoice, SearchProposal, Served, SourcePosition, Unread, UnreadReason,
+    ProposalKind, PublishedRecord, Record, SearchChoice, SearchProposal, Served, SourcePosition, SponsoredSlot, Unread,
+    UnreadReason,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,7 @@ fn every_kind() -> Vec<Body> {
         arm,
         ranks: ranks.into(),
         asked: r#"{"n":2,"scene":"home"}"#.into(),
+        sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price: 45 }],
     };
     let arm = Assignment { experiment: "variety".into(), arm: "b".into() };
     let (from, until) = (Offset(0), Offset(0));
@@ -227,6 +229,12 @@ fn every_kind() -> Vec<Body> {
         scores: vec![1.5, 1.25],
         rows: vec![[64, -3, 0].into(), [12, 0, 7].into()],
     })));
+    bodies.push(Body::Campaigns(
+        r#"{"document":{"campaigns":[{"id":"spring","items":["mug"],"bid":50,"daily_budget":500}]}}"#.into(),
+    ));
+    bodies.push(Body::Campaigns(
+        r#"{"charge":{"campaign":"spring","answer":"r1","item":"cup","price":45,"amount":45,"day":19675}}"#.into(),
+    ));
     bodies.push(Body::SearchProposal(Box::new(SearchProposal {
         id: "5be1a0c92f31d0e4".into(),
         kind: ProposalKind::Synonym,

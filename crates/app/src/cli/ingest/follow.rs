@@ -1,7 +1,7 @@
 //! Sources of other servers into the log: each portion of records is one commit with the position after it.
 //!
 //! The source is read on one thread, and the engine takes portions on another, which is a few portions behind at most. A server
-//! that is away is told and tried again, with waits that grow. After a crash reading goes on at the position that the log has,
+//! that does not answer is reported and tried again, with waits that grow. After a crash reading goes on at the position that the log has,
 //! so nothing is lost and nothing doubled.
 
 use std::path::Path;
@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_millis(200);
 /// Waits between attempts to reach a server.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// How long a server may be away from a reading that ends.
+/// How long a server may be unreachable in a reading that ends.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 /// How often it is told how many records came.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 const POSITION_EVERY: Duration = Duration::from_secs(10);
 
 /// A source, and how it is read.
-pub(in crate::cli) struct Followed {
+pub(in crate::cli) struct FollowedSource {
     address: Address,
     settings: RemoteSettings,
 }
@@ -59,7 +59,7 @@ pub(in crate::cli) enum Ended {
     /// A stop was requested.
     Stopped,
     /// Every record so far was refused.
-    Hopeless,
+    AllRefused,
 }
 
 /// What makes a reading impossible.
@@ -81,15 +81,15 @@ impl FollowError {
     }
 }
 
-/// What the program around a reading says and wants.
-pub(in crate::cli) struct Around<'a> {
+/// How a reading reports what it does, and learns that it should stop.
+pub(in crate::cli) struct Reporter<'a> {
     /// Says something for people.
     pub say: &'a (dyn Fn(&str) + Sync),
     /// Whether to stop.
     pub is_stopped: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl Followed {
+impl FollowedSource {
     /// A source by its address, in which `${NAME}` is the variable of that name. `name` is the one under which its position is
     /// kept.
     pub fn new(address: &str, name: Option<&str>, mapping: Mapping, settings: RemoteSettings) -> anyhow::Result<Self> {
@@ -121,20 +121,20 @@ impl Followed {
         engine: &Engine,
         summary: &mut Summary,
         until: Until,
-        around: &Around<'_>,
+        reporter: &Reporter<'_>,
     ) -> Result<Ended, FollowError> {
         let position = engine.source_position(self.name()).map(String::from);
         let begins = position.as_ref().map_or("at its beginning".into(), |position| format!("after {position}"));
-        (around.say)(&format!("{}: reading begins {begins}", self.name()));
+        (reporter.say)(&format!("{}: reading begins {begins}", self.name()));
         let settings = RemoteSettings { position, ..self.settings.clone() };
         let (sender, receiver) = sync_channel::<Portion>(AHEAD);
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || {
                 let mut take = |portion| sender.send(portion).is_ok();
-                self.read_portions(&settings, until, around, &mut take)
+                self.read_portions(&settings, until, reporter, &mut take)
             });
-            let taken = self.take_portions(engine, &receiver, summary, around);
-            // The reader ends when nobody takes its portions.
+            let taken = self.take_portions(engine, &receiver, summary, reporter);
+            // The reader ends once no receiver of its portions is left.
             drop(receiver);
             let read = match reader.join() {
                 Ok(read) => read,
@@ -142,13 +142,18 @@ impl Followed {
             };
             match taken? {
                 true => Ok(read?),
-                false => Ok(Ended::Hopeless),
+                false => Ok(Ended::AllRefused),
             }
         })
     }
 
     /// Checks what the source has, from its beginning to its end; nothing is written.
-    pub fn check(&self, sink: &mut dyn Sink, summary: &mut Summary, around: &Around<'_>) -> Result<Ended, FollowError> {
+    pub fn check(
+        &self,
+        sink: &mut dyn Sink,
+        summary: &mut Summary,
+        reporter: &Reporter<'_>,
+    ) -> Result<Ended, FollowError> {
         let mut failure = None;
         let mut take = |portion: Portion| {
             summary.skip(portion.batch.n_skipped);
@@ -164,7 +169,7 @@ impl Followed {
             }
             failure.is_none() && !summary.is_hopeless()
         };
-        let ended = self.read_portions(&self.settings, Until::End, around, &mut take);
+        let ended = self.read_portions(&self.settings, Until::End, reporter, &mut take);
         failure.map_or(Ok(ended?), |error| Err(error.into()))
     }
 
@@ -173,45 +178,45 @@ impl Followed {
         &self,
         settings: &RemoteSettings,
         until: Until,
-        around: &Around<'_>,
+        reporter: &Reporter<'_>,
         take: &mut dyn FnMut(Portion) -> bool,
     ) -> Result<Ended, RemoteError> {
         let mut source = remote::open(&self.address, settings)?;
-        let mut held = Held::default();
-        let mut away: Option<Away> = None;
+        let mut gathered = Gathered::default();
+        let mut outage: Option<Outage> = None;
         loop {
-            if (around.is_stopped)() {
-                return Ok(if held.flush(take) { Ended::Stopped } else { Ended::Hopeless });
+            if (reporter.is_stopped)() {
+                return Ok(if gathered.flush(take) { Ended::Stopped } else { Ended::AllRefused });
             }
-            let wait = held.left().unwrap_or(WAIT);
-            let read = source.next(BATCH.saturating_sub(held.n_read()).max(1), wait);
-            source.take_notes().iter().for_each(|note| (around.say)(note));
+            let wait = gathered.left().unwrap_or(WAIT);
+            let read = source.next(BATCH.saturating_sub(gathered.n_read()).max(1), wait);
+            source.take_notes().iter().for_each(|note| (reporter.say)(note));
             match read {
                 Ok(portion) => {
-                    if away.take().is_some() {
-                        (around.say)(&format!("{}: it answers again", self.name()));
+                    if outage.take().is_some() {
+                        (reporter.say)(&format!("{}: it answers again", self.name()));
                     }
                     let is_over = until == Until::End && portion.is_at_end;
-                    held.add(portion);
-                    if (is_over || held.is_due()) && !held.flush(take) {
-                        return Ok(Ended::Hopeless);
+                    gathered.add(portion);
+                    if (is_over || gathered.is_due()) && !gathered.flush(take) {
+                        return Ok(Ended::AllRefused);
                     }
                     if is_over {
                         return Ok(Ended::Whole);
                     }
                 }
                 Err(error) if error.is_passing() => {
-                    if !held.flush(take) {
-                        return Ok(Ended::Hopeless);
+                    if !gathered.flush(take) {
+                        return Ok(Ended::AllRefused);
                     }
-                    let away = away.get_or_insert_with(Away::now);
-                    if until == Until::End && away.since.elapsed() >= GIVE_UP_AFTER {
+                    let outage = outage.get_or_insert_with(Outage::now);
+                    if until == Until::End && outage.since.elapsed() >= GIVE_UP_AFTER {
                         return Err(error);
                     }
-                    away.wait(&error, around);
+                    outage.wait(&error, reporter);
                 }
                 Err(error) => {
-                    held.flush(take);
+                    gathered.flush(take);
                     return Err(error);
                 }
             }
@@ -224,7 +229,7 @@ impl Followed {
         engine: &Engine,
         receiver: &Receiver<Portion>,
         summary: &mut Summary,
-        around: &Around<'_>,
+        reporter: &Reporter<'_>,
     ) -> Result<bool, EngineError> {
         let mut feed = Feed::new(engine.clone(), self.settings.is_patch);
         let mut told = Instant::now();
@@ -248,7 +253,7 @@ impl Followed {
                 Err(RecvTimeoutError::Disconnected) => return Ok(true),
             }
             if n_since > 0 && told.elapsed() >= TELL_EVERY {
-                (around.say)(&format!("{}: {}", self.name(), summary.progress()));
+                (reporter.say)(&format!("{}: {}", self.name(), summary.progress()));
                 (told, n_since) = (Instant::now(), 0);
             }
             if summary.is_hopeless() {
@@ -262,19 +267,19 @@ impl Followed {
 const MAX_NAME: usize = 128;
 
 /// A portion that is gathered.
-struct Held {
+struct Gathered {
     portion: Portion,
     since: Instant,
     stored_at: Instant,
 }
 
-impl Default for Held {
+impl Default for Gathered {
     fn default() -> Self {
         Self { portion: Portion::default(), since: Instant::now(), stored_at: Instant::now() }
     }
 }
 
-impl Held {
+impl Gathered {
     /// Records that were read for it, those that the mapping leaves out among them: how many are committed at once does not
     /// depend on when they were read.
     fn n_read(&self) -> usize {
@@ -296,13 +301,13 @@ impl Held {
         if !self.has_records() {
             self.since = Instant::now();
         }
-        let held = &mut self.portion;
-        held.batch.entries.extend(batch.entries);
-        held.batch.lines.extend(batch.lines);
-        held.batch.n_skipped += batch.n_skipped;
-        held.position = position.or_else(|| held.position.take());
-        held.is_full = is_full;
-        held.is_at_end = is_at_end;
+        let gathered = &mut self.portion;
+        gathered.batch.entries.extend(batch.entries);
+        gathered.batch.lines.extend(batch.lines);
+        gathered.batch.n_skipped += batch.n_skipped;
+        gathered.position = position.or_else(|| gathered.position.take());
+        gathered.is_full = is_full;
+        gathered.is_at_end = is_at_end;
     }
 
     fn is_due(&self) -> bool {
@@ -327,28 +332,28 @@ impl Held {
 }
 
 /// A server that does not answer.
-struct Away {
+struct Outage {
     since: Instant,
     retry: Duration,
 }
 
-impl Away {
+impl Outage {
     fn now() -> Self {
         Self { since: Instant::now(), retry: FIRST_RETRY }
     }
 
     /// Says it, and waits.
-    fn wait(&mut self, error: &RemoteError, around: &Around<'_>) {
-        (around.say)(&format!("{error}; it is tried again in {} s", self.retry.as_secs()));
-        pause(self.retry, around);
+    fn wait(&mut self, error: &RemoteError, reporter: &Reporter<'_>) {
+        (reporter.say)(&format!("{error}; it is tried again in {} s", self.retry.as_secs()));
+        pause(self.retry, reporter);
         self.retry = LONGEST_RETRY.min(2 * self.retry);
     }
 }
 
 /// Waits, and no longer than until a stop.
-pub(in crate::cli) fn pause(wait: Duration, around: &Around<'_>) {
+pub(in crate::cli) fn pause(wait: Duration, reporter: &Reporter<'_>) {
     let started = Instant::now();
-    while started.elapsed() < wait && !(around.is_stopped)() {
+    while started.elapsed() < wait && !(reporter.is_stopped)() {
         std::thread::sleep(WAIT.min(wait.saturating_sub(started.elapsed())));
     }
 }
@@ -417,21 +422,21 @@ mod tests {
             Portion { batch, position: position.map(String::from), ..Portion::default() }
         };
         let mut taken = Vec::new();
-        let mut held = Held::default();
-        held.add(portion(2, Some("2")));
-        held.add(portion(0, None));
-        held.add(portion(3, Some("5")));
-        assert!(!held.is_due() && held.left().is_some());
+        let mut gathered = Gathered::default();
+        gathered.add(portion(2, Some("2")));
+        gathered.add(portion(0, None));
+        gathered.add(portion(3, Some("5")));
+        assert!(!gathered.is_due() && gathered.left().is_some());
         let mut take = |portion: Portion| {
             taken.push((portion.batch.entries.len(), portion.position));
             true
         };
-        assert!(held.flush(&mut take) && held.flush(&mut take));
-        held.add(portion(BATCH, Some("9")));
-        assert!(held.is_due() && held.flush(&mut take));
+        assert!(gathered.flush(&mut take) && gathered.flush(&mut take));
+        gathered.add(portion(BATCH, Some("9")));
+        assert!(gathered.is_due() && gathered.flush(&mut take));
         // A position that moved on without records waits.
-        held.add(portion(0, Some("11")));
-        assert!(!held.is_due() && held.left().is_none());
+        gathered.add(portion(0, Some("11")));
+        assert!(!gathered.is_due() && gathered.left().is_none());
         assert_eq!(taken, [(5, Some("5".into())), (BATCH, Some("9".into()))]);
     }
 }

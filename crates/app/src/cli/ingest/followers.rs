@@ -12,7 +12,7 @@ use std::time::Duration;
 use accrue_engine::{Engine, EngineError};
 use accrue_ingest::remote::RemoteSettings;
 
-use super::follow::{Around, Ended, FollowError, Followed, Until, mapping_of, pause};
+use super::follow::{Ended, FollowError, FollowedSource, Reporter, Until, mapping_of, pause};
 use super::summary::Summary;
 use crate::cli::problem::Problem;
 use crate::config::SourceConfig;
@@ -24,7 +24,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 const SOUND: Duration = Duration::from_secs(60);
 
 /// The sources of the settings, checked and not read yet.
-pub(in crate::cli) struct Followers(Vec<Followed>);
+pub(in crate::cli) struct Followers(Vec<FollowedSource>);
 
 impl Followers {
     /// The sources as the settings describe them.
@@ -32,12 +32,12 @@ impl Followers {
     /// # Errors
     /// If an address or a mapping cannot be used, or two sources have one name.
     pub fn of(sources: &[SourceConfig]) -> anyhow::Result<Self> {
-        let mut followed: Vec<Followed> = Vec::new();
+        let mut followed: Vec<FollowedSource> = Vec::new();
         for source in sources {
             let mapping = mapping_of(source.mapping.as_deref(), source.map.as_deref(), source.kind)?;
             let settings =
                 RemoteSettings { needs_time: !source.now, is_patch: source.patch, ..RemoteSettings::default() };
-            let next = Followed::new(&source.from, source.name.as_deref(), mapping, settings)?;
+            let next = FollowedSource::new(&source.from, source.name.as_deref(), mapping, settings)?;
             if followed.iter().any(|known| known.name() == next.name()) {
                 let message = format!("two entries of [[sources]] have the name {:?}", next.name());
                 return Err(Problem::new(message, "give one of them another name, with `name`").into());
@@ -76,14 +76,14 @@ impl Running {
     }
 }
 
-fn follow(followed: &Followed, engine: &Engine, stop: &AtomicBool) {
-    let around = Around { say: &|text| tracing::info!("{text}"), is_stopped: &|| stop.load(Ordering::Relaxed) };
+fn follow(followed: &FollowedSource, engine: &Engine, stop: &AtomicBool) {
+    let reporter = Reporter { say: &|text| tracing::info!("{text}"), is_stopped: &|| stop.load(Ordering::Relaxed) };
     let mut retry = FIRST_RETRY;
     loop {
         let started = std::time::Instant::now();
         let mut summary = Summary::new(false, false);
-        let ended = followed.read(engine, &mut summary, Until::Stopped, &around);
-        if (around.is_stopped)() || matches!(ended, Err(FollowError::Engine(EngineError::Closing))) {
+        let ended = followed.read(engine, &mut summary, Until::Stopped, &reporter);
+        if (reporter.is_stopped)() || matches!(ended, Err(FollowError::Engine(EngineError::Closing))) {
             return;
         }
         if started.elapsed() >= SOUND {
@@ -92,14 +92,14 @@ fn follow(followed: &Followed, engine: &Engine, stop: &AtomicBool) {
         let wait_s = retry.as_secs();
         match ended {
             Err(error) => tracing::error!(source = followed.name(), wait_s, "{error}; it is tried again"),
-            Ok(Ended::Hopeless) => tracing::error!(
+            Ok(Ended::AllRefused) => tracing::error!(
                 source = followed.name(),
                 wait_s,
                 "every record since the start was refused; correct the mapping and restart"
             ),
             Ok(Ended::Whole | Ended::Stopped) => return,
         }
-        pause(retry, &around);
+        pause(retry, &reporter);
         retry = LONGEST_RETRY.min(2 * retry);
     }
 }

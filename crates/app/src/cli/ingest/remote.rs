@@ -8,7 +8,7 @@ use accrue_ingest::remote::RemoteSettings;
 use accrue_store::StoreError;
 
 use super::dry_run::DryRun;
-use super::follow::{Around, Ended, FollowError, Followed, Until, mapping_of};
+use super::follow::{Ended, FollowError, FollowedSource, Reporter, Until, mapping_of};
 use super::summary::Summary;
 use super::{Arguments, Sink as _, kind_of, learn};
 use crate::cli::output::Output;
@@ -26,23 +26,23 @@ pub(super) fn run(context: &Context, address: &str, arguments: &Arguments) -> an
             Problem::new("--patch is for products", "add --items, or set `kind = \"items\"` in the mapping").into()
         );
     }
-    let followed = Followed::new(address, arguments.name.as_deref(), mapping, settings)?;
+    let followed = FollowedSource::new(address, arguments.name.as_deref(), mapping, settings)?;
     let stop = Stop::listen()?;
     let started = Instant::now();
     let output = context.output;
     let mut summary = Summary::new(arguments.check, arguments.patch);
-    let around = Around { say: &|text| output.note(text), is_stopped: &|| stop.is_asked() };
+    let reporter = Reporter { say: &|text| output.note(text), is_stopped: &|| stop.is_asked() };
     let until = if arguments.follow { Until::Stopped } else { Until::End };
     if arguments.check {
         let mut dry_run = DryRun::new(&context.config.engine.check, arguments.patch)?;
-        let ended = followed.check(&mut dry_run, &mut summary, &around);
+        let ended = followed.check(&mut dry_run, &mut summary, &reporter);
         summary.describe(dry_run.described());
         summary.finish(started.elapsed());
         output.result(&summary, Summary::table)?;
         return exit_of(ended.map_err(FollowError::into_cause)?, until, &summary, arguments.strict, output);
     }
     let engine = Engine::open(&context.config.data, &context.config.engine).map_err(held_by_a_server)?;
-    let ended = followed.read(&engine, &mut summary, until, &around);
+    let ended = followed.read(&engine, &mut summary, until, &reporter);
     summary.finish(started.elapsed());
     if until == Until::End {
         learn(&engine, &stop, output);
@@ -59,7 +59,7 @@ fn exit_of(ended: Ended, until: Until, summary: &Summary, is_strict: bool, outpu
             output.note("stopped; everything counted above is in the log, and the same command goes on behind it");
             return Ok(Exit::Stopped);
         }
-        Ended::Hopeless => {
+        Ended::AllRefused => {
             output.note("stopped: every record so far was refused, so the source is not read further");
             return Ok(Exit::Refused);
         }

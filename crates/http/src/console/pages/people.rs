@@ -12,9 +12,9 @@ use maud::{Markup, html};
 
 use super::super::form::Fields;
 use super::super::format::{count, filled, seconds};
-use super::super::part::{badge, empty, heading, outcome, said};
+use super::super::part::{Done, badge, empty, heading, outcome, said};
 use super::super::texts::Texts;
-use super::super::view::{View, encoded, redirect};
+use super::super::view::{View, encoded};
 use crate::body::off_worker;
 use crate::params::At;
 use crate::problem::{Code, Problem};
@@ -34,7 +34,7 @@ async fn page(view: View) -> Response {
     let (texts, engine) = (view.texts(), &view.server.engine);
     let sought = view.param("user");
     let body = html! {
-        (outcome(view.param("done"), texts))
+        (outcome(&view))
         p .lead { (texts.people_lead) }
         form .card .row method="get" action=(PATH) role="search" {
             label .wide { (texts.user) input name="user" value=[sought] placeholder=(texts.a_user) data-search; }
@@ -130,5 +130,5 @@ async fn act(State(server): State<Arc<Server>>, fields: Fields) -> Result<Respon
     }
     let engine = server.engine.clone();
     off_worker(move || engine.forget(users)).await?;
-    Ok(redirect(&format!("{PATH}?done=forgetting")))
+    Ok(Done::Forgetting.redirect(PATH))
 }

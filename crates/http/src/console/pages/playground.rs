@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use accrue_engine::Engine;
-use accrue_event::{EventType, ItemId, SessionId, Shopper, Timestamp, UserId};
-use accrue_serve::{Reason, RecommendRequest, Recommended, SearchRequest, Seen, Shop, Visitor};
+use accrue_event::{ItemId, SessionId, Shopper, Timestamp, UserId};
+use accrue_serve::{Reason, RecommendRequest, Recommended, SearchRequest, Shop, Visitor};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
@@ -18,11 +18,10 @@ use super::super::texts::Texts;
 use super::super::view::{View, encoded};
 use crate::params::At;
 use crate::problem::Problem;
+use crate::recommend::seen;
 use crate::server::Server;
 
 const PATH: &str = "/console/playground";
-/// Kinds of pages that are offered.
-const SCENES: [&str; 7] = ["", "home", "product", "basket", "category", "email", "again"];
 /// What can be done with items that were chosen before.
 const SEEN: [&str; 3] = ["keep", "drop:purchase", "drop"];
 /// Steps of a weight between 0 and 1.
@@ -113,11 +112,11 @@ async fn page(view: View) -> Result<Response, Problem> {
     let sides = [Side::of(&view, "a"), Side::of(&view, "b")];
     let engine = &view.server.engine;
     // A fault of one page stands in its place, and the rest is shown.
-    let answers = [answer(engine, &asked, &sides[0]).await, answer(engine, &asked, &sides[1]).await];
+    let answers = [answer(&view, &asked, &sides[0]).await, answer(&view, &asked, &sides[1]).await];
     let visitor = asked.visitor().unwrap_or_default();
     let body = html! {
         p .lead { (texts.playground_lead) }
-        (form(texts, &asked, &sides))
+        (form(texts, engine, &asked, &sides))
         div .playground {
             section .card .past { (heading(texts.past, None)) (past(texts, engine, &asked, &visitor)) }
             @let first = answers[0].as_ref().ok();
@@ -128,7 +127,8 @@ async fn page(view: View) -> Result<Response, Problem> {
     Ok(view.page(PATH, texts.playground, body))
 }
 
-async fn answer(engine: &Engine, asked: &Asked<'_>, side: &Side<'_>) -> Result<Answer, Problem> {
+async fn answer(view: &View, asked: &Asked<'_>, side: &Side<'_>) -> Result<Answer, Problem> {
+    let engine = &view.server.engine;
     let (at, began) = (At(""), std::time::Instant::now());
     let filter = at.filter(Some(side.filter), engine)?;
     let visitor = asked.visitor()?;
@@ -145,7 +145,9 @@ async fn answer(engine: &Engine, asked: &Asked<'_>, side: &Side<'_>) -> Result<A
             ..Default::default()
         };
         let search = engine.start_search(request)?;
-        search.ready().await;
+        if search.is_waiting() {
+            view.wait_without_turn(search.ready()).await?;
+        }
         let found = engine.preview_search(search)?;
         return Ok(Answer {
             titles: titles(engine, &found.hits),
@@ -163,7 +165,7 @@ async fn answer(engine: &Engine, asked: &Asked<'_>, side: &Side<'_>) -> Result<A
         items: at.items("items", &asked.items, asked.items.len())?,
         n: asked.n,
         filter,
-        seen: seen(side.seen),
+        seen: seen(at, Some(side.seen), engine)?,
         diversity: Some(weight("diversity", side.diversity)?),
         explain: true,
         ..Default::default()
@@ -178,14 +180,6 @@ async fn answer(engine: &Engine, asked: &Asked<'_>, side: &Side<'_>) -> Result<A
         took_ms: began.elapsed().as_secs_f64() * 1e3,
         call: page_call(asked, side),
     })
-}
-
-fn seen(text: &str) -> Seen {
-    match text {
-        "drop" => Seen::Drop,
-        "drop:purchase" => Seen::DropTypes(vec![EventType::Purchase]),
-        _ => Seen::Keep,
-    }
 }
 
 /// The title and the price of each item.
@@ -228,7 +222,10 @@ fn search_call(asked: &Asked<'_>, side: &Side<'_>) -> String {
     call + &format!("&personalisation={}&explain=true", encoded(side.taste))
 }
 
-fn form(texts: &Texts, asked: &Asked<'_>, sides: &[Side<'_>; 2]) -> Markup {
+fn form(texts: &Texts, engine: &Engine, asked: &Asked<'_>, sides: &[Side<'_>; 2]) -> Markup {
+    // The scenes in force, after the page of which nothing is said.
+    let in_force = engine.scenes().in_force;
+    let scenes: Vec<&str> = std::iter::once("").chain(in_force.keys().map(|name| &**name)).collect();
     html! {
         form .card .controls method="get" action=(PATH) {
             div .row {
@@ -242,7 +239,7 @@ fn form(texts: &Texts, asked: &Asked<'_>, sides: &[Side<'_>; 2]) -> Markup {
                 fieldset .row {
                     legend { (if side.name == "a" { texts.page_a } else { texts.page_b }) }
                     @if asked.query.is_none() {
-                        (choice(side, texts.scene, "scene", side.scene, &SCENES, texts.no_scene))
+                        (choice(side, texts.scene, "scene", side.scene, &scenes, texts.no_scene))
                         (choice(side, texts.chosen_before, "seen", side.seen, &SEEN, ""))
                         (choice(side, texts.diversity, "diversity", side.diversity, &WEIGHTS, ""))
                     } @else {

@@ -12,9 +12,9 @@ use maud::{Markup, html};
 
 use super::super::form::Fields;
 use super::super::format::{clipped, count, difference, filled, percent, ratio, time};
-use super::super::part::{Chart, Figure, badge, chart, empty, figure, heading, outcome};
+use super::super::part::{Chart, Done, Figure, badge, chart, empty, figure, heading, outcome};
 use super::super::texts::Texts;
-use super::super::view::{View, redirect};
+use super::super::view::View;
 use crate::body::off_worker;
 use crate::problem::{Code, Problem};
 use crate::server::Server;
@@ -37,7 +37,7 @@ async fn page(view: View) -> Response {
     let (texts, engine) = (view.texts(), &view.server.engine);
     let (status, versions) = (engine.status(), engine.versions());
     let body = html! {
-        (outcome(view.param("done"), texts))
+        (outcome(&view))
         p .lead { (texts.quality_lead) }
         (slices(texts, &status))
         section .charts {
@@ -302,28 +302,28 @@ async fn act(State(server): State<Arc<Server>>, fields: Fields) -> Result<Respon
         Some("promote") => {
             let (version, why) = (number()?, why("an operator chose it"));
             off_worker(move || engine.promote(version, &why)).await?;
-            "promoted"
+            Done::Promoted
         }
         Some("rollback") => {
             let (version, why) = (number()?, why("an operator undid it"));
             off_worker(move || engine.roll_back(version, &why)).await?;
-            "undone"
+            Done::Undone
         }
         Some("release") => {
             let from = Offset(number()?);
             off_worker(move || engine.release_window(from)).await?;
-            "released"
+            Done::Released
         }
         Some("challenge") => {
             let request = ChallengerRequest { set: Default::default(), from: 0, passes: 1, margin: engine.margin() };
             off_worker(move || engine.request_challenger(request)).await?;
-            "requested"
+            Done::Requested
         }
         Some("dismiss") => {
             engine.dismiss_challenger()?;
-            "dismissed"
+            Done::Dismissed
         }
         other => return Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
     };
-    Ok(redirect(&format!("{PATH}?done={done}")))
+    Ok(done.redirect(PATH))
 }

@@ -12,8 +12,8 @@ use maud::{Markup, html};
 
 use super::super::form::Fields;
 use super::super::format::{clipped, count, filled, time};
-use super::super::part::{Figure, empty, figure, heading, outcome, said};
-use super::super::view::{View, encoded, redirect};
+use super::super::part::{Done, Figure, empty, figure, heading, outcome, said};
+use super::super::view::{View, encoded};
 use crate::body::off_worker;
 use crate::problem::{Code, Problem};
 use crate::server::Server;
@@ -41,7 +41,7 @@ async fn page(view: View) -> Result<Response, Problem> {
     let call = reason.as_ref().map_or_else(String::new, |reason| format!("&reason={}", encoded(reason)));
     let call = format!("/v1/quarantine?limit={N}{call}");
     let body = html! {
-        (outcome(view.param("done"), texts))
+        (outcome(&view))
         p .lead { (texts.quarantine_lead) }
         dl .figures.small {
             (figure(Figure {
@@ -127,13 +127,13 @@ async fn act(State(server): State<Arc<Server>>, fields: Fields) -> Result<Respon
     let done = match fields.get("action") {
         Some("release") => {
             server.engine.release(offsets).await?;
-            "checked"
+            Done::Checked
         }
         Some("drop") => {
             server.engine.drop_quarantined(offsets).await?;
-            "dropped"
+            Done::Dropped
         }
         other => return Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
     };
-    Ok(redirect(&format!("{PATH}?done={done}")))
+    Ok(done.redirect(PATH))
 }

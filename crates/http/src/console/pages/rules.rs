@@ -11,9 +11,9 @@ use maud::{Markup, html};
 
 use super::super::form::Fields;
 use super::super::format::{clipped, time};
-use super::super::part::{badge, empty, heading, item, outcome, said, title_of};
+use super::super::part::{Done, badge, empty, heading, item, outcome, said, title_of};
 use super::super::texts::Texts;
-use super::super::view::{View, encoded, redirect};
+use super::super::view::{View, encoded};
 use crate::problem::{Code, Problem};
 use crate::server::Server;
 use crate::settings::Scope;
@@ -34,7 +34,7 @@ async fn page(view: View) -> Response {
     let (texts, (_, rules)) = (view.texts(), view.server.engine.rules());
     let edited = view.param("edit").and_then(|name| rules.iter().find(|rule| &*rule.name == name));
     let body = html! {
-        (outcome(view.param("done"), texts))
+        (outcome(&view))
         p .lead { (texts.rules_lead) }
         section .card {
             (heading(texts.rules, Some(RULES)))
@@ -241,12 +241,12 @@ fn rule_of(fields: &Fields) -> Result<ShopRule, Problem> {
 
 async fn act(State(server): State<Arc<Server>>, fields: Fields) -> Result<Response, Problem> {
     let (change, done) = match fields.get("action") {
-        Some("save") => (RuleChange::Put(Box::new(rule_of(&fields)?)), "saved"),
+        Some("save") => (RuleChange::Put(Box::new(rule_of(&fields)?)), Done::Saved),
         Some("remove") => {
-            (RuleChange::Remove(clipped(fields.get("name").unwrap_or_default(), 1_000).into()), "removed")
+            (RuleChange::Remove(clipped(fields.get("name").unwrap_or_default(), 1_000).into()), Done::Removed)
         }
         other => return Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
     };
     server.engine.change_rules(change).await?;
-    Ok(redirect(&format!("{PATH}?done={done}")))
+    Ok(done.redirect(PATH))
 }

@@ -10,9 +10,9 @@ use maud::{Markup, html};
 
 use super::super::form::Fields;
 use super::super::format::{count, filled, percent};
-use super::super::part::{Figure, badge, empty, figure, heading, item, outcome, said};
+use super::super::part::{Done, Figure, badge, empty, figure, heading, item, outcome, said};
 use super::super::texts::Texts;
-use super::super::view::{View, encoded, redirect};
+use super::super::view::{View, encoded};
 use crate::problem::{Code, Problem};
 use crate::proposals::{DecidedBody, OpenBody, ProposalsBody};
 use crate::searches::{ChosenAfterBody, QueryBody, UnchosenBody};
@@ -38,7 +38,7 @@ async fn page(view: View) -> Result<Response, Problem> {
         (texts.share_without_result, percent(share), "", ""),
     ];
     let body = html! {
-        (outcome(view.param("done"), texts))
+        (outcome(&view))
         p .lead { (texts.searches_lead) }
         dl .figures {
             @for (label, value, field, form) in figures {
@@ -59,12 +59,12 @@ async fn page(view: View) -> Result<Response, Problem> {
 /// Accepts or rejects a proposal.
 async fn act(State(server): State<Arc<Server>>, fields: Fields) -> Result<Response, Problem> {
     let (is_accepted, done) = match fields.get("action") {
-        Some("accept") => (true, "accepted"),
-        Some("reject") => (false, "rejected"),
+        Some("accept") => (true, Done::Accepted),
+        Some("reject") => (false, Done::Rejected),
         other => return Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
     };
     server.engine.decide_proposal(fields.get("id").unwrap_or_default(), is_accepted).await?;
-    Ok(redirect(&format!("{PATH}?done={done}")))
+    Ok(done.redirect(PATH))
 }
 
 fn unchosen(texts: &Texts, queries: &[UnchosenBody]) -> Markup {

@@ -36,6 +36,17 @@ pub(in crate::remote) fn timeout(address: &Address) -> Result<Duration, RemoteEr
     }
 }
 
+/// What a type of a server is, as far as cursors go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::remote) enum ColumnKind {
+    Number,
+    /// A day or a time of day and day; not a range of them.
+    Time,
+    Text,
+    /// Such as a UUID.
+    Other,
+}
+
 /// One value of a cursor.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::remote) struct CursorValue {
@@ -45,8 +56,8 @@ pub(in crate::remote) struct CursorValue {
     pub kind: String,
 }
 
-/// The transactions of a moment, in the server's own form.
-pub(in crate::remote) struct Moment(pub String);
+/// The transactions that were writing at some time, in the server's own form.
+pub(in crate::remote) struct OpenTransactions(pub String);
 
 /// A row: its content as a JSON object, and the texts of its cursor.
 pub(in crate::remote) struct Row {
@@ -62,6 +73,9 @@ pub(in crate::remote) trait Database: Send {
     /// A name in the quotes of the server's language.
     fn quoted(&self, name: &str) -> String;
 
+    /// What a type of the server is.
+    fn kind_of(&self, name: &str) -> ColumnKind;
+
     /// A value of a type in the server's language; `None` if values of the type cannot be a cursor.
     fn literal(&self, value: &CursorValue) -> Option<String>;
 
@@ -75,13 +89,13 @@ pub(in crate::remote) trait Database: Send {
     fn rows(&mut self, rest: &str, cursor: &[String]) -> Result<Vec<Row>, sqlx::Error>;
 
     /// The transactions that write now; `None` if the server does not tell.
-    fn transactions(&mut self) -> Result<Option<Moment>, sqlx::Error>;
+    fn transactions(&mut self) -> Result<Option<OpenTransactions>, sqlx::Error>;
 
     /// Whether all of them have ended.
-    fn have_ended(&mut self, moment: &Moment) -> Result<bool, sqlx::Error>;
+    fn have_ended(&mut self, moment: &OpenTransactions) -> Result<bool, sqlx::Error>;
 
-    /// What the server does not let the user see, so that rows can be missed.
-    fn blindness(&self) -> Option<&'static str> {
+    /// Why the server does not tell its transactions, so that rows can be missed.
+    fn unseen_transactions(&self) -> Option<&'static str> {
         None
     }
 

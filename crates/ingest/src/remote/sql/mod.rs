@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::database::{CursorQuery, CursorValue, Database, Moment, OPTIONS, Row, Wanted, timeout, within};
+pub(super) use self::database::{
+    ColumnKind, CursorQuery, CursorValue, Database, OPTIONS, OpenTransactions, Row, Wanted, timeout, within,
+};
 use super::records::{Place, Records};
 use super::{MAX_BYTES, Portion, RemoteError, RemoteSettings, RemoteSource};
 use crate::entry::Batch;
@@ -43,7 +45,7 @@ struct Position {
 struct Newest {
     cursor: Vec<CursorValue>,
     seen_at: Instant,
-    writing: Option<Moment>,
+    writing: Option<OpenTransactions>,
     is_told: bool,
 }
 
@@ -66,7 +68,7 @@ pub(super) struct Table<D> {
     notes: Vec<String>,
     are_equals_told: bool,
     are_nulls_sought: bool,
-    is_blindness_told: bool,
+    are_unseen_reported: bool,
     /// Rows at once, after rows that were large.
     most_rows: usize,
 }
@@ -106,7 +108,7 @@ impl<D: Database> Table<D> {
             notes: Vec::new(),
             are_equals_told: false,
             are_nulls_sought: false,
-            is_blindness_told: false,
+            are_unseen_reported: false,
             most_rows: usize::MAX,
         })
     }
@@ -210,7 +212,7 @@ impl<D: Database> Table<D> {
     /// Makes the newest cursor the goal if no transaction can add a row before it any more.
     fn settle(&mut self) -> Result<bool, RemoteError> {
         let Some(newest) = &mut self.newest else { return Ok(false) };
-        let is_time = newest.cursor.first().is_some_and(|value| is_time(&value.kind));
+        let is_time = newest.cursor.first().is_some_and(|value| self.database.kind_of(&value.kind) == ColumnKind::Time);
         let settle = self.wanted.settle.unwrap_or(if is_time { SETTLE_TIME } else { SETTLE_NUMBER });
         if newest.seen_at.elapsed() < settle {
             return Ok(false);
@@ -219,9 +221,9 @@ impl<D: Database> Table<D> {
             match self.database.transactions() {
                 Ok(None) => {
                     self.goal = self.newest.take().map(|newest| newest.cursor);
-                    let blindness = self.database.blindness().filter(|_| !self.is_blindness_told);
-                    self.notes.extend(blindness.map(|what| format!("{}: {what}", self.name)));
-                    self.is_blindness_told = true;
+                    let unseen_transactions = self.database.unseen_transactions().filter(|_| !self.are_unseen_reported);
+                    self.notes.extend(unseen_transactions.map(|what| format!("{}: {what}", self.name)));
+                    self.are_unseen_reported = true;
                     return Ok(true);
                 }
                 Ok(writing) => newest.writing = writing,
@@ -409,12 +411,6 @@ fn beyond(columns: &[String], values: &[String], each: &str, last: &str) -> Stri
         any.push(format!("({})", all.join(" AND ")));
     }
     format!("({})", any.join(" OR "))
-}
-
-/// Whether a type is a time.
-fn is_time(kind: &str) -> bool {
-    let kind = kind.to_ascii_lowercase();
-    kind.starts_with("timestamp") || kind.starts_with("datetime") || kind.starts_with("date")
 }
 
 fn other_position(name: &str, position: &str) -> RemoteError {

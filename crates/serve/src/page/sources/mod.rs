@@ -23,6 +23,9 @@ use super::Situation;
 pub(crate) const MAX_LIMIT: usize = 10_000;
 /// The source of what the shopper bought.
 pub(crate) const BOUGHT: &str = "bought";
+/// The sources of a page of which nothing is said.
+pub(crate) const MODELS: &str = "models";
+pub(crate) const NEW: &str = "new";
 
 /// A place where candidates come from.
 #[derive(Debug)]
@@ -82,13 +85,10 @@ impl Source {
     }
 }
 
-/// Models that only score: they propose nothing.
-const ONLY_SCORE: [Part; 3] = [Part::Blend, Part::Preference, Part::Replenishment];
-
 static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
     let mut sources = vec![
-        Source::by("models", "The candidates of every model that learns.", models::find, None),
-        Source::by("new", "Items that the models have not met, and those published lately.", new_items::find, None),
+        Source::by(MODELS, "The candidates of every model that learns.", models::find, None),
+        Source::by(NEW, "Items that the models have not met, and those published lately.", new_items::find, None),
         Source::by("trending", "What is chosen most this week, in the categories of the page.", trending::find, None),
         Source::by("similar", "What is like the items of the page, or the latest choices.", similar::find, None),
         Source::by(BOUGHT, "What the shopper bought and kept.", bought::find, None),
@@ -99,7 +99,7 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
             Some(Part::Replenishment),
         ),
     ];
-    let models = Part::ALL.iter().filter(|part| !ONLY_SCORE.contains(part));
+    let models = Part::ALL.iter().filter(|part| part.retrieves());
     sources.extend(models.map(|part| Source { name: part.name(), what: part.what(), find: Find::Model(*part) }));
     sources
 });
@@ -107,6 +107,11 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
 /// All sources.
 pub(crate) fn all() -> &'static [Source] {
     &SOURCES
+}
+
+/// One of the sources that scenes have by themselves: [`MODELS`], [`NEW`] or [`BOUGHT`].
+pub(crate) fn built_in(name: &'static str) -> &'static Source {
+    named(name).expect("a source of the registry, which a test of each scene reaches")
 }
 
 /// The source of this name.
