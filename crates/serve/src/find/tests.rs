@@ -215,7 +215,7 @@ fn enumerated(shop: &Shop<'_>, filter: &str, grouping: Grouping, facet: &str) ->
         let values: Vec<String> = match facet {
             "brand" => described.brand().into_iter().map(str::to_lowercase).collect(),
             "category" => described.categories().iter().map(|one| one.to_lowercase()).collect(),
-            "price" => described.own().price.map(|price| price.to_string()).into_iter().collect(),
+            "price" => described.price().map(|price| price.to_string()).into_iter().collect(),
             attribute => match described.attribute(attribute) {
                 None => vec![],
                 Some(Attribute::List(texts)) => texts.iter().map(|one| one.to_lowercase()).collect(),
