@@ -105,11 +105,11 @@ fn attributes(n: usize) -> String {
 
 #[test]
 fn a_record_of_many_names_is_read() {
-    let children: String = (0..40_000).map(|n| format!("<a{n}>1</a{n}>")).collect();
-    let text = format!("<p><product><id>1</id>{children}<b {}/></product></p>", attributes(15_000));
+    let children: String = (0..25_000).map(|n| format!("<a{n}>1</a{n}>")).collect();
+    let text = format!("<p><product><id>1</id>{children}<b {}/></product></p>", attributes(10_000));
     let found = read(text.as_bytes(), &[]);
     assert_eq!(found.len(), 1);
-    assert!(found[0].contains(r#""a39999":"1""#), "{}", &found[0][..100]);
+    assert!(found[0].contains(r#""a24999":"1""#), "{}", &found[0][..100]);
 }
 
 #[test]

@@ -264,7 +264,10 @@ mod tests {
             records(r#"{"data":{"products":{"edges":[{"cursor":"c","node":{"a":1}}],"pageInfo":{"x":1}}}}"#),
             ["a"]
         );
-        assert_eq!(records(r#"{"took":1,"hits":{"total":{"value":1},"hits":[{"_id":"1","_source":{"a":1}}]}}"#), ["a"]);
+        assert_eq!(
+            records(r#"{"took":1,"hits":{"total":{"value":1},"hits":[{"_id":"1","_source":{"a":1}}]}}"#),
+            ["a id"]
+        );
         assert_eq!(records(r#"{"_index":"i","_source":{"a":1}}"#), ["a"]);
         assert_eq!(records(r#"{"_index":"i","_id":"P1","_source":{"title":"Mug"}}"#), ["title id"]);
         assert_eq!(records(r#"{"_index":"i","_id":"P1","_source":{"sku":"A","title":"Mug"}}"#), ["sku title"]);
