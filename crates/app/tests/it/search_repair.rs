@@ -64,24 +64,24 @@ fn total(shop: &Shop, query: &str) -> u64 {
 #[test]
 fn words_that_shoppers_replaced_are_proposed_and_can_be_switched_on_and_off() {
     let shop = with_umbrellas();
-    replace(&shop, "ann", 30, "brolly", "umbrella", "u1");
-    replace(&shop, "bob", 30, "pocket brolly", "pocket umbrella", "u2");
-    assert_eq!(shop.get("/v1/search?q=brolly&typo=off").json()["total"], 0);
+    replace(&shop, "ann", 30, "gamp", "umbrella", "u1");
+    replace(&shop, "bob", 30, "pocket gamp", "pocket umbrella", "u2");
+    assert_eq!(shop.get("/v1/search?q=gamp&typo=off").json()["total"], 0);
     let found = proposals(&shop);
     let open = found["open"].as_array().unwrap();
     assert_eq!(open.len(), 1, "{found}");
-    assert_eq!((&open[0]["kind"], &open[0]["synonyms"]), (&json!("synonym"), &json!("brolly => umbrella")), "{found}");
+    assert_eq!((&open[0]["kind"], &open[0]["synonyms"]), (&json!("synonym"), &json!("gamp => umbrella")), "{found}");
     assert_eq!((&open[0]["shoppers"], &open[0]["of"]), (&json!(60), &json!(60)), "{found}");
     let searches = shop.get("/v1/searches").json();
     let unchosen = &searches["unchosen"][0];
-    assert_eq!((&unchosen["query"], &unchosen["without_choice"]), (&json!("brolly"), &json!(30)), "{searches}");
+    assert_eq!((&unchosen["query"], &unchosen["without_choice"]), (&json!("gamp"), &json!(30)), "{searches}");
     assert_eq!(unchosen["then"], json!(["umbrella"]), "{searches}");
 
     let path = |what: &str| format!("/v1/search/proposals/{}/{what}", open[0]["id"].as_str().unwrap());
     let accepted = shop.send("POST", &path("accept"), &[], b"").json();
     assert_eq!(accepted["accepted"], true, "{accepted}");
-    assert_eq!(total(&shop, "brolly&typo=off"), 3);
-    assert_eq!(shop.get("/v1/search/synonyms").json()["synonyms"], json!(["brolly => umbrella"]));
+    assert_eq!(total(&shop, "gamp&typo=off"), 3);
+    assert_eq!(shop.get("/v1/search/synonyms").json()["synonyms"], json!(["gamp => umbrella"]));
     let found = proposals(&shop);
     assert_eq!(
         (found["open"].as_array().unwrap().len(), &found["decided"][0]["accepted"]),
@@ -90,7 +90,7 @@ fn words_that_shoppers_replaced_are_proposed_and_can_be_switched_on_and_off() {
     );
 
     assert_eq!(shop.send("POST", &path("reject"), &[], b"").json()["accepted"], false);
-    assert_eq!(total(&shop, "brolly&typo=off"), 0);
+    assert_eq!(total(&shop, "gamp&typo=off"), 0);
     assert_eq!(proposals(&shop)["open"], json!([]), "it is not proposed again");
     assert_eq!(shop.send("POST", "/v1/search/proposals/0/accept", &[], b"").status, 404);
     shop.engine.close().unwrap();
@@ -101,7 +101,7 @@ fn words_that_shoppers_replaced_are_proposed_and_can_be_switched_on_and_off() {
 #[test]
 fn forgotten_shoppers_have_no_part_in_proposals() {
     let shop = with_umbrellas();
-    replace(&shop, "ann", 30, "brolly", "umbrella", "u1");
+    replace(&shop, "ann", 30, "gamp", "umbrella", "u1");
     assert_eq!(proposals(&shop)["open"].as_array().unwrap().len(), 1);
     let users: Vec<String> = (0..28).map(|k| format!("ann{k}")).collect();
     assert_eq!(shop.post("/v1/forget", &json!({"users": users})).status, 202);
@@ -116,12 +116,12 @@ fn forgotten_shoppers_have_no_part_in_proposals() {
 #[test]
 fn floods_html_and_words_that_work_are_not_proposed() {
     let shop = with_umbrellas();
-    replace(&shop, "ann", 30, "<b>brolly</b>", "umbrella", "u1");
+    replace(&shop, "ann", 30, "<b>gamp</b>", "umbrella", "u1");
     replace(&shop, "bob", 30, "umbrella*", "mug", "m1");
     replace(&shop, "cat", 30, "umbrella 40", "umbrella 41", "u1");
     replace(&shop, "dan", 30, "a, b => c # d", "mug", "m1");
-    replace(&shop, "eve", 30, "\u{202e}brolly", "umbrella", "u1");
-    let long = "brolly ".repeat(1_400);
+    replace(&shop, "eve", 30, "\u{202e}gamp", "umbrella", "u1");
+    let long = "gamp ".repeat(1_400);
     let answer = shop.post("/v1/events", &json!([event("search", "fay", &long, None, 0)]));
     assert!(answer.status < 500, "{}", answer.status);
     // One shopper, however often.

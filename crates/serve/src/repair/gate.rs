@@ -97,7 +97,7 @@ mod tests {
         let many = share(50, 50).bounds(quantile(100));
         assert!(few.low > 0.2 && few.low < 0.5 && many.low > 0.8 && many.high == 1.0, "{few:?} {many:?}");
         assert_eq!(share(0, 0).bounds(2.0), Bounds { low: 0.0, high: 1.0 });
-        for (n_tests, expected) in [(2, 1.96), (10, 2.576), (100, 3.291), (5_000, 4.265)] {
+        for (n_tests, expected) in [(2, 1.977), (10, 2.576), (100, 3.291), (5_000, 4.265)] {
             assert!((quantile(n_tests) - expected).abs() < 0.01, "{n_tests}: {}", quantile(n_tests));
         }
     }

@@ -498,7 +498,7 @@ fn titled(idx: u32, words: &[u8]) -> Item {
 /// A second implementation of BM25 over plain lists of words; `forms` are the spellings of each Western word.
 fn naive_scores(items: &BTreeMap<u32, Item>, forms: &[&str]) -> Vec<(u32, f32)> {
     let words = |item: &Item| -> Vec<String> {
-        let text = item.title.as_deref().unwrap_or("").replace("手机", "手 手机 机");
+        let text = item.title.as_deref().unwrap_or("").replace("手机", "手机 手 机 机");
         text.split([' ', '-']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
     };
     let texts: Vec<_> =

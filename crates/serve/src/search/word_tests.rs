@@ -741,7 +741,7 @@ fn han_words_inside_longer_ones_come_after_the_words_themselves() {
             ("花生", &[3, 2]),
             ("保温杯", &[5]),
             ("充电宝", &[7, 8]),
-            ("行動電源", &[7, 8]),
+            ("行動電源", &[8, 7]),
             ("滑鼠", &[9]),
             ("chongdianbao", &[7]),
             ("的大衣", &[1, 0]),
