@@ -98,8 +98,8 @@ impl Bert {
         self.width
     }
 
-    /// The vectors of texts, each with norm 1. `texts`: token ids, at least one a text and each with a row in the table of
-    /// words `→ [texts, width]`
+    /// The vectors of texts, each with norm 1. `texts`: token ids, at least one a text and each with a row in the
+    /// table of words `→ [texts, width]`
     pub fn vectors(&self, texts: &[&[u32]], scratch: &mut Scratch) -> Result<Vec<Vec<f32>>, EncodeError> {
         self.embed(texts, &mut scratch.states);
         for layer in &self.layers {
@@ -142,7 +142,8 @@ impl Bert {
         layer.norm.apply(self.variance_floor, &mut scratch.states);
     }
 
-    /// Multi-head attention within each text: `softmax(q·kᵀ / √width)·v`. `qkv: [tokens, 3 width] → mixed: [tokens, width]`
+    /// Multi-head attention within each text: `softmax(q·kᵀ / √width)·v`. `qkv: [tokens, 3 width] → mixed: [tokens,
+    /// width]`
     fn attend(&self, texts: &[&[u32]], Scratch { qkv, mixed, scores, keys, values, .. }: &mut Scratch) {
         let (d, width) = (self.width, self.width / self.n_heads);
         let factor = 1.0 / (width as f32).sqrt();
@@ -165,7 +166,8 @@ impl Bert {
         }
     }
 
-    /// One vector of norm 1 from the states of a text; `None` if they are not finite, or all 0. `states: [tokens, width]`
+    /// One vector of norm 1 from the states of a text; `None` if they are not finite, or all 0. `states: [tokens,
+    /// width]`
     fn pool(&self, states: &[f32]) -> Option<Vec<f32>> {
         let mut vector = vec![0.0; self.width];
         match self.pooling {

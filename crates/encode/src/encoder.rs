@@ -82,8 +82,8 @@ impl Encoder {
         }
     }
 
-    /// The share of a text that the encoder knows, 0 to 1: a text in a script that it never read is 0, and its vector says
-    /// nothing.
+    /// The share of a text that the encoder knows, 0 to 1: a text in a script that it never read is 0, and its vector
+    /// says nothing.
     ///
     /// # Errors
     /// If the tokenizer fails.
@@ -94,8 +94,8 @@ impl Encoder {
         }
     }
 
-    /// The vectors of texts, each with norm 1, on at most `threads` threads; the same bits on any number of them. Without a
-    /// kind nothing is written before the texts.
+    /// The vectors of texts, each with norm 1, on at most `threads` threads; the same bits on any number of them.
+    /// Without a kind nothing is written before the texts.
     ///
     /// # Errors
     /// If the weights give no vector; the folder is damaged then.

@@ -96,6 +96,14 @@ pub enum EncodeError {
         /// Rows of the network's table of words.
         rows: usize,
     },
+    /// A picture cannot be read or used.
+    #[error("{}: {fault}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        fault: String,
+    },
     /// The network computed numbers that are not finite, or only zeros.
     #[error("the encoder's weights give no usable vector for a text of {tokens} tokens; the folder is damaged")]
     NoVector {

@@ -217,11 +217,11 @@ fn pooling(folder: &Path) -> Result<Pooling, EncodeError> {
     }
 }
 
-fn unsupported(path: &Path, key: &str, found: impl ToString, expected: impl Into<String>) -> EncodeError {
+pub(crate) fn unsupported(path: &Path, key: &str, found: impl ToString, expected: impl Into<String>) -> EncodeError {
     EncodeError::Unsupported { path: path.into(), key: key.into(), found: found.to_string(), expected: expected.into() }
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, EncodeError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, EncodeError> {
     let bytes = std::fs::read(path).map_err(|source| EncodeError::Io { path: path.into(), source })?;
     serde_json::from_slice(&bytes).map_err(|source| EncodeError::Json { path: path.into(), source })
 }

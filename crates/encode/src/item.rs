@@ -5,8 +5,8 @@ use accrue_event::Item;
 /// Words of a description that are encoded. Later ones tell little of what the item is, and the cost grows with them.
 const DESCRIPTION_WORDS: usize = 60;
 
-/// What an encoder reads of an item: title, brand, categories, and the first words of the description; `None` for an item
-/// without a title, brand or category.
+/// What an encoder reads of an item: title, brand, categories, and the first words of the description; `None` for an
+/// item without a title, brand or category.
 ///
 /// Many shops write titles in capitals. Encoders know capitals from names and abbreviations, so a text without a small
 /// letter is written small.

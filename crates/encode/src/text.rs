@@ -33,9 +33,9 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// Reads a folder with `config.json`, `tokenizer.json` and `model.safetensors`, and the files of sentence-transformers
-    /// where they are there (`modules.json`, `1_Pooling/config.json`, `sentence_bert_config.json`,
-    /// `config_sentence_transformers.json`).
+    /// Reads a folder with `config.json`, `tokenizer.json` and `model.safetensors`, and the files of
+    /// sentence-transformers where they are there (`modules.json`, `1_Pooling/config.json`,
+    /// `sentence_bert_config.json`, `config_sentence_transformers.json`).
     ///
     /// # Errors
     /// If a file is missing, or holds what this build cannot use.
@@ -158,8 +158,8 @@ fn plain_ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, EncodeError>
     Ok(encoding.get_ids().to_vec())
 }
 
-/// The token of unknown characters, for which no field of `tokenizer.json` stands in every kind of tokenizer: that which two
-/// characters of dead scripts have in common.
+/// The token of unknown characters, for which no field of `tokenizer.json` stands in every kind of tokenizer: that
+/// which two characters of dead scripts have in common.
 fn unknown_token(tokenizer: &Tokenizer) -> Result<Option<u32>, EncodeError> {
     let last = |text| plain_ids(tokenizer, text).map(|ids| ids.last().copied());
     let (hieroglyph, cuneiform) = (last("\u{13000}")?, last("\u{1039E}")?);

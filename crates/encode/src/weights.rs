@@ -1,7 +1,7 @@
 //! Tensors of a safetensors file, read one by one.
 //!
-//! In: a file of which at most one tensor is in memory at a time beside what was made of it, so that a large model needs
-//! its size once. Out: f32 numbers, or a table whose rows keep the type that they have in the file.
+//! In: a file of which at most one tensor is in memory at a time beside what was made of it, so that a large model
+//! needs its size once. Out: f32 numbers, or a table whose rows keep the type that they have in the file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -143,8 +143,8 @@ impl WeightFile {
     }
 }
 
-/// Rows of numbers, as bytes of the file: a table of a quarter of a million words takes half the memory in 16 bits, and a
-/// text reads few of its rows.
+/// Rows of numbers, as bytes of the file: a table of a quarter of a million words takes half the memory in 16 bits,
+/// and a text reads few of its rows.
 #[derive(Debug)]
 pub(crate) struct Table {
     bytes: Vec<u8>,

@@ -235,6 +235,7 @@ impl Config {
         self.serve.validate(self.model.part).map_err(|fault| fault.within("serve"))?;
         self.learn.validate().map_err(|fault| fault.within("learn"))?;
         self.search.validate().map_err(|fault| fault.within("search"))?;
+        self.content.validate().map_err(|fault| fault.within("content"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
         let scenes = Scenes::read(&self.scene).map_err(|fault| fault.within("scene"))?;
         scenes.check_types(|own| self.check.types.contains_key(own)).map_err(|fault| fault.within("scene"))?;

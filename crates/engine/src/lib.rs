@@ -60,7 +60,7 @@ pub use challenger::status::{ChallengerState, ChallengerStatus};
 pub use config::{
     Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to,
 };
-pub use content::{ContentConfig, ContentState, ContentStatus};
+pub use content::{ContentConfig, ContentState, ContentStatus, PictureStatus};
 pub use engine::Engine;
 pub use error::{EngineError, Resource};
 pub use folder::checkpoints_in;

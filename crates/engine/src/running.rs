@@ -167,7 +167,7 @@ impl Running {
             index: Mutex::new(Some(changes)),
             search: Mutex::new(index.status.clone()),
             checkpoint: Mutex::new(checkpoint.unwrap_or_default()),
-            queries: QueryVectors::new(resets.is_some() && config.content.is_on(), &config.search.similar),
+            queries: QueryVectors::new(resets.is_some() && config.content.has_texts(), &config.search.similar),
             ..Shared::new(recovered.facts, &mut learner, config.serve.record.share())
         });
         // A reset may have been due when the last server ended.

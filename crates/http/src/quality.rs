@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accrue_engine::{ClickStatus, ContentStatus, GuardStatus, HeadFigures, MemberReport};
+use accrue_engine::{ClickStatus, ContentStatus, GuardStatus, HeadFigures, MemberReport, PictureStatus};
 use accrue_store::{RankingReport, RankingState};
 use accrue_train::{ArmQuality, Drift, Hits};
 use axum::Json;
@@ -44,7 +44,7 @@ pub(super) struct QualityBody {
     drift: DriftBody,
     /// The current state compared with the last good version.
     guard: GuardBody,
-    /// The encoder of items' texts, if the settings name one.
+    /// The encoders of items' texts and pictures, if the settings name any.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<ContentBody>,
     /// What choices after searches taught about the order of hits.
@@ -60,10 +60,10 @@ pub(super) struct QualityBody {
     arms: Vec<ArmBody>,
 }
 
-/// The encoder of items' texts.
+/// The encoders of items' texts and pictures.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ContentBody {
-    /// Whether it is the one without weights, which compares words and letters and knows no meaning.
+    /// Whether texts have the encoder without weights, which compares words and letters and knows no meaning.
     hashed: bool,
     /// The space of its vectors; another encoder has another one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,12 +73,40 @@ pub(super) struct ContentBody {
     encoded: u64,
     /// Items that wait for one.
     waiting: u64,
+    /// The pictures, if the settings name an encoder of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pictures: Option<PicturesBody>,
+}
+
+/// The encoder of items' pictures.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PicturesBody {
+    /// Whether it is the one without weights, which compares small gray copies.
+    pixels: bool,
+    /// Pictures that were encoded since the start.
+    encoded: u64,
+    /// Items that name a picture which is not in the folder, or cannot be used; they are looked at again every minute.
+    missing: u64,
+    /// Pictures that could not be used since the start; their items have the vectors of their texts.
+    unusable: u64,
+    /// Why the last of them could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "mug-1: pictures/mug-1.jpg: not a picture; expected JPEG, PNG or WebP")]
+    last_error: Option<String>,
 }
 
 impl ContentBody {
     fn of(content: &ContentStatus) -> Option<Self> {
-        let ContentStatus { space, encoded, waiting, encoder, .. } = content.clone();
-        (!encoder.is_empty()).then(|| Self { hashed: encoder == HASHED, space, encoded, waiting })
+        let ContentStatus { space, encoded, waiting, encoder, pictures, .. } = content.clone();
+        let pictures = pictures.map(|PictureStatus { encoder, encoded, missing, unusable, last_error }| PicturesBody {
+            pixels: encoder == PIXELS,
+            encoded,
+            missing,
+            unusable,
+            last_error,
+        });
+        let is_on = !encoder.is_empty() || pictures.is_some();
+        is_on.then(|| Self { hashed: encoder == HASHED, space, encoded, waiting, pictures })
     }
 }
 
@@ -113,6 +141,7 @@ impl SearchBody {
 
 /// The name of the encoder without weights in the settings.
 const HASHED: &str = "hashed";
+const PIXELS: &str = "pixels";
 
 /// How well clicks, carts and purchases are predicted, each before what followed the impression was known.
 #[derive(Debug, Serialize, ToSchema)]

@@ -61,6 +61,11 @@ pub fn relu_in_place(x: &mut [f32]) {
     relu_in_place_on(Supported::best(), x);
 }
 
+/// `x = min(max(x, 0), 6)`; `NaN` is kept.
+pub fn relu6_in_place(x: &mut [f32]) {
+    relu6_in_place_on(Supported::best(), x);
+}
+
 /// `x = 1 / (1 + e⁻ˣ)`.
 pub fn sigmoid_in_place(x: &mut [f32]) {
     sigmoid_in_place_on(Supported::best(), x);
@@ -74,6 +79,7 @@ pub fn tanh_in_place(x: &mut [f32]) {
 compiled_for_each_set! { fn gelu_in_place_on(x: &mut [f32]) = gelu_in_place_inlined }
 compiled_for_each_set! { fn gelu_backward_on(x: &[f32], dy: &[f32], dx: &mut [f32]) = gelu_backward_inlined }
 compiled_for_each_set! { fn relu_in_place_on(x: &mut [f32]) = relu_in_place_inlined }
+compiled_for_each_set! { fn relu6_in_place_on(x: &mut [f32]) = relu6_in_place_inlined }
 compiled_for_each_set! { fn sigmoid_in_place_on(x: &mut [f32]) = sigmoid_in_place_inlined }
 compiled_for_each_set! { fn tanh_in_place_on(x: &mut [f32]) = tanh_in_place_inlined }
 
@@ -100,6 +106,14 @@ pub(crate) fn relu_in_place_inlined(x: &mut [f32]) {
 }
 
 #[inline(always)]
+fn relu6_in_place_inlined(x: &mut [f32]) {
+    for x in x {
+        let above = if *x < 0.0 { 0.0 } else { *x };
+        *x = if above > 6.0 { 6.0 } else { above };
+    }
+}
+
+#[inline(always)]
 fn sigmoid_in_place_inlined(x: &mut [f32]) {
     for x in x {
         *x = sigmoid(*x);
@@ -116,6 +130,16 @@ fn tanh_in_place_inlined(x: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relu6_clamps_and_keeps_what_is_no_number() {
+        let mut x: Vec<f32> = vec![-1.0, 0.0, 3.5, 6.0, 6.5, f32::INFINITY, f32::NEG_INFINITY];
+        relu6_in_place(&mut x);
+        assert_eq!(x, [0.0, 0.0, 3.5, 6.0, 6.0, 6.0, 0.0]);
+        let mut nan = [f32::NAN];
+        relu6_in_place(&mut nan);
+        assert!(nan[0].is_nan());
+    }
 
     /// `Φ(x)` by the midpoint rule, with an error far below the rounding of f32.
     fn distribution(x: f64) -> f64 {

@@ -9,6 +9,7 @@
 mod activation;
 mod curve;
 mod dense;
+mod depthwise;
 mod field_pairs;
 mod find;
 mod gather;
@@ -26,13 +27,15 @@ mod top_k;
 mod update;
 
 pub use activation::{
-    gelu, gelu_backward, gelu_in_place, gelu_slope, relu_in_place, sigmoid_in_place, tanh, tanh_in_place,
+    gelu, gelu_backward, gelu_in_place, gelu_slope, relu_in_place, relu6_in_place, sigmoid_in_place, tanh,
+    tanh_in_place,
 };
 pub use curve::{Layout, adagrad_forgetting, locate, log2, move_towards};
 pub use dense::{
     axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
     squared_norm_with,
 };
+pub use depthwise::{Filters, depthwise_row, depthwise_row_with};
 pub use field_pairs::{PAIR_LANES, RowPair, pair_adagrad, pair_dots};
 pub use find::find;
 pub use gather::{gather_rows, gather_rows_with};

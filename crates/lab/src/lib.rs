@@ -15,6 +15,7 @@ mod html;
 mod metrics;
 pub mod off_policy;
 mod paired;
+pub mod pictures;
 mod policy;
 mod protocol;
 pub mod ranking;

@@ -57,6 +57,8 @@ says which. Rows that are left out are counted. Beside tables there are the form
   search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical (with encoder=DIR also by meaning)
   search-repair  no file: faults in the vocabulary of a simulated shop, and how many search repairs by itself;
                  visits=60000, items=2000
+  pictures       items: a catalogue with labels; images=FOLDER or ARCHIVE.tar.zst (files called as the ids), encoder=DIR;
+                 which of 2,500 items are nearest to each of 500, by image, title or both: the share with its label
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -74,6 +76,8 @@ similarity=WEIGHT, floor=SIMILARITY and similar_items=N are those of `[search.si
 query is answered with what did best on the other folds of the queries. clicks=N simulates N searches with biased clicks, learned from
 with and without a correction, of at most clicked_queries=N queries.
 
+Settings of pictures: labels=FIELD,… (which labels are compared), seed=7 (which items are queries, gallery and others).
+
 Settings of these protocols: on=test|validation, at=5,10,20 (lengths of lists); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
 The same seed gives the same bytes, except under `cost`.";
@@ -82,7 +86,7 @@ The same seed gives the same bytes, except under `cost`.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, ctr, stream, risk, arms,
-    /// off-policy, search, search-repair
+    /// off-policy, search, search-repair, pictures
     #[arg(long)]
     pub protocol: Option<String>,
     /// The models; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
@@ -152,7 +156,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
         return Err(Problem::new("--protocol is needed", hint).into());
     };
-    let learns_nothing = [evaluation::ARMS, evaluation::SEARCH, evaluation::SEARCH_REPAIR].contains(&&**protocol);
+    let learns_nothing =
+        [evaluation::ARMS, evaluation::SEARCH, evaluation::SEARCH_REPAIR, evaluation::PICTURES].contains(&&**protocol);
     let needs_no_file = arguments.models == [evaluation::SIMULATED] || learns_nothing;
     if arguments.train.is_none() && !needs_no_file {
         let hint =
@@ -173,7 +178,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         valid: arguments.valid.clone(),
         mapping: mapping_of(&arguments, context.output)?,
         named: match &arguments.map {
-            Some(pairs) if *protocol == evaluation::SEARCH => mapping_argument(pairs, RecordKind::Items)?,
+            Some(pairs) if [evaluation::SEARCH, evaluation::PICTURES].contains(&&**protocol) => {
+                mapping_argument(pairs, RecordKind::Items)?
+            }
             Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
             None => Mapping::default(),
         },
@@ -314,12 +321,14 @@ fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let is_stream = matches!(protocol, "stream" | "risk");
     let is_simulated = matches!(protocol, evaluation::ARMS | evaluation::SEARCH_REPAIR);
     let reads_tables = !is_simulated;
-    let predicts = reads_tables && !matches!(protocol, evaluation::OFF_POLICY | "risk");
+    let predicts = reads_tables && !matches!(protocol, evaluation::OFF_POLICY | evaluation::PICTURES | "risk");
+    let reads_items = matches!(protocol, evaluation::SEARCH | evaluation::PICTURES);
+    let learns_nothing = is_simulated || reads_items;
     let unused = [
-        ("--train", arguments.train.is_some() && (is_simulated || protocol == evaluation::SEARCH)),
-        ("--test", arguments.test.is_some() && (is_stream || is_simulated)),
+        ("--train", arguments.train.is_some() && learns_nothing),
+        ("--test", arguments.test.is_some() && (is_stream || is_simulated || protocol == evaluation::PICTURES)),
         ("--valid", arguments.valid.is_some() && protocol != evaluation::CTR),
-        ("--items", arguments.items.is_some() && protocol != evaluation::SEARCH),
+        ("--items", arguments.items.is_some() && !reads_items),
         ("--users", arguments.users.is_some() && protocol != "stream"),
         ("--mapping", arguments.mapping.is_some() && !reads_tables),
         ("--map", arguments.map.is_some() && !reads_tables),

@@ -4,6 +4,9 @@
 
 mod biased_clicks;
 mod clicks;
+mod picture_files;
+mod picture_fit;
+mod pictures;
 mod predictions;
 mod search;
 mod search_repair;
@@ -40,6 +43,8 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 pub use accrue_lab::CTR;
+pub use picture_fit::{Fitted, PictureFit, fit_pictures};
+pub use pictures::PICTURES;
 use predictions::Predicted;
 pub use search::SEARCH;
 pub use search_repair::SEARCH_REPAIR;
@@ -109,7 +114,11 @@ pub fn models() -> Value {
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
         "protocols": [SEARCH, SEARCH_REPAIR]});
-    Value::Array(fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).collect())
+    let pictures = pictures::PICTURE_MODELS
+        .iter()
+        .map(|(model, what)| json!({"model": model, "what": what, "protocols": [PICTURES]}));
+    let all = fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).chain(pictures);
+    Value::Array(all.collect())
 }
 
 /// Runs the evaluation with each model; `progress` is called with a share, and of what it is.
@@ -127,12 +136,12 @@ pub fn evaluate(
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
-        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH | SEARCH_REPAIR) => None,
+        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH | SEARCH_REPAIR | PICTURES) => None,
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
                 "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, \
-                 {RISK}, {ARMS}, {SEARCH}, {SEARCH_REPAIR}"
+                 {RISK}, {ARMS}, {SEARCH}, {SEARCH_REPAIR}, {PICTURES}"
             );
         }
     };
@@ -150,6 +159,7 @@ pub fn evaluate(
             ARMS => arms(&one, progress),
             SEARCH => search::search(&one, progress),
             SEARCH_REPAIR => search_repair::search_repair(&one, progress),
+            PICTURES => pictures::pictures(&one, progress),
             _ => stream(&one, progress),
         }
     };

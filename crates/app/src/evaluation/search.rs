@@ -327,7 +327,7 @@ fn read_answers(path: &Path) -> anyhow::Result<Vec<SearchedQuery>> {
 }
 
 /// Reads and checks the catalogue; returns the items with the counts of refused ones.
-fn read_items(run: &Run<'_>, path: &Path) -> anyhow::Result<(Vec<Item>, BTreeMap<String, u64>)> {
+pub(super) fn read_items(run: &Run<'_>, path: &Path) -> anyhow::Result<(Vec<Item>, BTreeMap<String, u64>)> {
     let request = run.request;
     let mut mapping = request.mapping.clone().unwrap_or_else(|| request.named.clone());
     mapping.kind = RecordKind::Items;

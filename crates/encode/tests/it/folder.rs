@@ -115,16 +115,19 @@ impl Folder {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, value.to_string()).unwrap();
         }
-        let bytes: Vec<Vec<u8>> = self
-            .tensors
-            .values()
-            .map(|(_, values)| values.iter().flat_map(|&x| stored(x, self.shape.dtype)).collect())
-            .collect();
-        let views = self.tensors.iter().zip(&bytes).map(|((name, (shape, _)), bytes)| {
-            (name.clone(), TensorView::new(self.shape.dtype, shape.clone(), bytes).unwrap())
-        });
-        safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, &to.join("model.safetensors")).unwrap();
+        write_tensors(&self.tensors, self.shape.dtype, &to.join("model.safetensors"));
     }
+}
+
+/// Writes a file of weights.
+pub fn write_tensors(tensors: &Tensors, dtype: Dtype, to: &Path) {
+    let bytes: Vec<Vec<u8>> =
+        tensors.values().map(|(_, values)| values.iter().flat_map(|&x| stored(x, dtype)).collect()).collect();
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, (shape, _)), bytes)| (name.clone(), TensorView::new(dtype, shape.clone(), bytes).unwrap()));
+    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, to).unwrap();
 }
 
 /// The bytes of a number, which are exact for those that [`as_stored`] returns.

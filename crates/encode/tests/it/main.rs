@@ -6,4 +6,5 @@ mod bad_folders;
 mod equality;
 mod folder;
 mod golden;
+mod images;
 mod reference;

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accrue_encode::{Encoder, Kind};
+use accrue_encode::ItemEncoder;
 use accrue_event::normalised;
 use accrue_serve::Degraded;
 use accrue_serve::search::{QueryVector, SimilarSettings};
@@ -37,7 +37,7 @@ pub(crate) struct QueryVectors {
     is_on: bool,
     within: Duration,
     /// Set once its files are read.
-    encoder: ArcSwapOption<Encoder>,
+    encoder: ArcSwapOption<ItemEncoder>,
     state: Mutex<State>,
     /// The texts with vectors that are remembered, in the order in which they were encoded. It is locked after `state`, and
     /// by the comparison of a query alone.
@@ -131,7 +131,7 @@ impl QueryVectors {
     }
 
     /// Uses this encoder from now on.
-    pub fn use_encoder(&self, encoder: Arc<Encoder>) {
+    pub fn use_encoder(&self, encoder: Arc<ItemEncoder>) {
         self.encoder.store(Some(encoder));
     }
 
@@ -283,9 +283,8 @@ impl QueryVectors {
             if known < KNOWN {
                 return Ok(Err(Degraded::UnknownLanguage));
             }
-            let mut vectors = encoder.encode(Some(Kind::Query), &[text], 1)?;
-            let vector = vectors.pop().map(|vector| QueryVector::new(encoder.space().0, &vector));
-            Ok(vector.ok_or(Degraded::FailedEncoder))
+            let vector = encoder.query(text)?;
+            Ok(vector.map(|vector| QueryVector::new(encoder.space().0, &vector)).ok_or(Degraded::FailedEncoder))
         });
         encoded.unwrap_or_else(|error| {
             tracing::error!(%error, "a query was not encoded; this search for it is by words alone");
@@ -303,13 +302,14 @@ fn equal_form(text: &str) -> String {
 mod tests {
     use std::thread;
 
-    use accrue_encode::{EncoderSettings, HASHED};
+    use accrue_encode::{HASHED, ItemEncoderSettings};
 
     use super::*;
 
     fn vectors(settings: &SimilarSettings) -> Arc<QueryVectors> {
         let vectors = Arc::new(QueryVectors::new(true, settings));
-        vectors.use_encoder(Arc::new(Encoder::open(HASHED, &EncoderSettings::default()).unwrap()));
+        let settings = ItemEncoderSettings { text: HASHED.into(), ..ItemEncoderSettings::default() };
+        vectors.use_encoder(Arc::new(ItemEncoder::open(&settings).unwrap()));
         vectors
     }
 

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-/// The encoder of items' texts.
+/// The encoder of items.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ContentStatus {
     /// What it is doing.
     pub state: ContentState,
-    /// The encoder as the settings name it; empty if they name none.
+    /// The encoder of texts as the settings name it; empty if they name none.
     pub encoder: String,
     /// The space of its vectors, as 16 hexadecimal digits, once it is opened.
     pub space: Option<String>,
@@ -16,6 +16,30 @@ pub struct ContentStatus {
     /// Items that wait for one.
     pub waiting: u64,
     /// Why it failed last, if it did since the start.
+    pub last_error: Option<String>,
+    /// The pictures, if the settings name an encoder of them.
+    pub pictures: Option<PictureStatus>,
+}
+
+impl ContentStatus {
+    /// Whether the settings name no encoder.
+    pub fn is_off(&self) -> bool {
+        self.encoder.is_empty() && self.pictures.is_none()
+    }
+}
+
+/// The encoder of items' pictures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PictureStatus {
+    /// The encoder as the settings name it.
+    pub encoder: String,
+    /// Pictures that were encoded since the start.
+    pub encoded: u64,
+    /// Items that name a picture which is not in the folder, or cannot be used; they are looked at again every minute.
+    pub missing: u64,
+    /// Pictures that could not be used since the start; their items have the vectors of their texts.
+    pub unusable: u64,
+    /// Why the last of them could not.
     pub last_error: Option<String>,
 }
 

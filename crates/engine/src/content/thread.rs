@@ -1,31 +1,39 @@
 //! The encoder's thread: gives new and changed items their vectors.
 //!
-//! In: the numbers of items whose texts may have changed, from the writer. Out: records, through the writer's queue. What
-//! an encoder computed is in the log from then on, so nothing else ever needs the encoder. Items that were posted while
-//! the server runs come before the rest of the catalogue, which is encoded from the first item to the last after a start
-//! with a new encoder. An encoder that cannot be opened is tried again after increasing waits; items are served meanwhile
-//! without vectors, or with those that they have.
+//! In: the numbers of items whose texts may have changed, from the writer. Out: records, through the writer's queue.
+//! What an encoder computed is in the log from then on, so nothing else ever needs the encoder. Items that were
+//! posted while the server runs come before the rest of the catalogue, which is encoded from the first item to the
+//! last after a start with a new encoder. An encoder that cannot be opened is tried again after increasing waits;
+//! items are served meanwhile without vectors, or with those that they have. An item whose picture is not in the
+//! folder is encoded without it, and looked at again every minute: a shop may post the product before it copies the
+//! picture.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use accrue_encode::{Encoder, Kind, eight_bits, item_text, text_hash};
-use accrue_event::ItemId;
+use accrue_encode::{EncodedItem, ItemEncoder, ItemInput, eight_bits};
+use accrue_event::Item;
 use accrue_store::{Body, Encoded, Facts, ItemIdx, ItemVector};
 use tokio::sync::oneshot;
 
-use super::{ContentConfig, ContentState};
+use super::{ContentConfig, ContentState, PictureStatus};
 use crate::backoff::Backoff;
 use crate::shared::Shared;
 use crate::write::job::Job;
 
 /// Items encoded at once: a fifth of a second of work for a small network, after which newly posted items come first.
 const BATCH: usize = 32;
-/// Items that are looked at under one lock of the facts.
+/// The same where pictures are read, which take longer.
+const BATCH_WITH_PICTURES: usize = 8;
+/// Items that are looked at for a batch.
 const LOOK: usize = 4_096;
+/// When items whose pictures were missing or unusable, which may be half copied, are looked at again, and how many are
+/// remembered. All are after a start.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const MAX_MISSING: usize = 100_000;
 /// How long to wait for the next change before looking whether the engine closes.
 const PATIENCE: Duration = Duration::from_millis(40);
 /// When an encoder or a write that failed is tried again.
@@ -39,17 +47,13 @@ pub(crate) struct EncoderThread {
     changed: VecDeque<ItemIdx>,
     /// Items of the catalogue that were not looked at yet.
     rest: Range<ItemIdx>,
+    /// Items whose pictures were not there or could not be used, and when they were last looked at.
+    missing: BTreeSet<ItemIdx>,
+    looked: Instant,
 }
 
 /// Why the thread has nothing more to do.
 struct Ended;
-
-/// A text to encode.
-struct Waiting {
-    item: ItemId,
-    text: String,
-    hash: u64,
-}
 
 impl EncoderThread {
     pub fn new(config: ContentConfig, shared: Arc<Shared>, jobs: SyncSender<Job>) -> Self {
@@ -58,8 +62,11 @@ impl EncoderThread {
             let mut status = shared.content.lock();
             (status.state, status.encoder) = (ContentState::Opening, config.encoder.clone());
             status.waiting = u64::from(n_items);
+            let pictures = PictureStatus { encoder: config.image_encoder.clone(), ..PictureStatus::default() };
+            status.pictures = Some(pictures).filter(|pictures| !pictures.encoder.is_empty());
         }
-        Self { config, shared, jobs, changed: VecDeque::new(), rest: 0..n_items }
+        let (changed, missing) = (VecDeque::new(), BTreeSet::new());
+        Self { config, shared, jobs, changed, rest: 0..n_items, missing, looked: Instant::now() }
     }
 
     /// Serves the queue until its sender is gone.
@@ -71,10 +78,10 @@ impl EncoderThread {
     }
 
     /// Opens the encoder, again and again until that succeeds.
-    fn open(&mut self, changes: &Receiver<ItemIdx>) -> Result<Arc<Encoder>, Ended> {
+    fn open(&mut self, changes: &Receiver<ItemIdx>) -> Result<Arc<ItemEncoder>, Ended> {
         let mut retry = RETRY;
         loop {
-            match Encoder::open(&self.config.encoder, &self.config.prefixes()) {
+            match ItemEncoder::open(&self.config.item_encoder()) {
                 Ok(encoder) => {
                     let mut status = self.shared.content.lock();
                     (status.space, status.last_error) = (Some(encoder.space().to_string()), None);
@@ -119,7 +126,7 @@ impl EncoderThread {
 
     fn encode_all(
         &mut self,
-        encoder: &Encoder,
+        encoder: &ItemEncoder,
         changes: &Receiver<ItemIdx>,
     ) -> Result<std::convert::Infallible, Ended> {
         let (space, mut retry) = (encoder.space().0, RETRY);
@@ -127,10 +134,11 @@ impl EncoderThread {
         loop {
             let is_idle = self.changed.is_empty() && self.rest.is_empty();
             self.take(changes, if is_idle { PATIENCE } else { Duration::ZERO })?;
+            self.look_again();
             if self.changed.is_empty() && self.rest.is_empty() {
                 continue;
             }
-            let batch = self.next_batch(space);
+            let batch = self.next_batch(encoder);
             if let Err(fault) = self.encode(encoder, batch) {
                 let wait = retry.fail();
                 tracing::error!(%fault, wait_ms = wait.as_millis(), "items were not encoded; they are tried again");
@@ -144,20 +152,55 @@ impl EncoderThread {
         }
     }
 
-    /// The next items whose texts have no vector in the space, at most [`BATCH`]: those that changed, then the rest.
-    fn next_batch(&mut self, space: u64) -> Vec<Waiting> {
-        let facts = self.shared.facts.read();
-        let mut batch = Vec::new();
-        for _ in 0..LOOK {
-            if batch.len() == BATCH {
+    /// Puts the items whose pictures were missing back into the queue, once their time has come.
+    fn look_again(&mut self) {
+        if !self.missing.is_empty() && self.looked.elapsed() >= LOOK_AGAIN {
+            self.changed.extend(std::mem::take(&mut self.missing));
+            self.looked = Instant::now();
+        }
+    }
+
+    /// The next items that have no vector in the space for what is known of them now: those that changed, then the
+    /// rest.
+    fn next_batch(&mut self, encoder: &ItemEncoder) -> Vec<ItemInput> {
+        let space = encoder.space().0;
+        let most = if encoder.reads_pictures() { BATCH_WITH_PICTURES } else { BATCH };
+        let mut batch: Vec<ItemInput> = Vec::new();
+        for _ in 0..LOOK / BATCH {
+            if batch.len() == most || self.changed.is_empty() && self.rest.is_empty() {
                 break;
             }
-            let Some(item) = self.changed.pop_front().or_else(|| self.rest.next()) else { break };
-            // An item that changed twice is in the queue twice.
-            let waiting = waiting(&facts, item, space);
-            batch.extend(waiting.filter(|new| batch.iter().all(|other: &Waiting| other.item != new.item)));
+            // Files are looked for without the lock of the facts: a disk may be slow.
+            for (item, described, encoded) in self.copies(most - batch.len()) {
+                let Some(input) = encoder.input(&described) else { continue };
+                self.remember_missing(item, input.lacks_picture);
+                let is_new = encoded != Encoded { space, text: input.hash };
+                // An item that changed twice is in the queue twice.
+                if input.is_known() && is_new && batch.iter().all(|other| other.id != input.id) {
+                    batch.push(input);
+                }
+            }
         }
         batch
+    }
+
+    /// Copies of those of the next `n` items that the shop has described, and what was encoded of each last.
+    fn copies(&mut self, n: usize) -> Vec<(ItemIdx, Item, Encoded)> {
+        let facts = self.shared.facts.read();
+        let next = std::iter::from_fn(|| self.changed.pop_front().or_else(|| self.rest.next()));
+        let copy = |item| Some((item, described(&facts, item)?, facts.encoded(item)));
+        next.take(n).filter_map(copy).collect()
+    }
+
+    fn remember_missing(&mut self, item: ItemIdx, lacks_picture: bool) {
+        if !lacks_picture {
+            self.missing.remove(&item);
+        } else if self.missing.len() < MAX_MISSING {
+            if self.missing.is_empty() {
+                self.looked = Instant::now();
+            }
+            self.missing.insert(item);
+        }
     }
 
     fn report(&self, space: u64) {
@@ -165,22 +208,47 @@ impl EncoderThread {
         let mut status = self.shared.content.lock();
         (status.encoded, status.waiting) = (encoded, (self.changed.len() + self.rest.len()) as u64);
         status.state = if self.rest.is_empty() { ContentState::Current } else { ContentState::Encoding };
+        if let Some(pictures) = &mut status.pictures {
+            pictures.missing = self.missing.len() as u64;
+        }
+    }
+
+    /// Counts the pictures of a batch, and tells why those that could not be used could not.
+    fn report_pictures(&mut self, batch: &[ItemInput], encoded: &[EncodedItem]) {
+        for (input, fault) in
+            batch.iter().zip(encoded).filter_map(|(input, encoded)| Some((input, encoded.fault.as_ref()?)))
+        {
+            tracing::warn!(item = %input.id, %fault, "the item's picture cannot be used; its text is");
+            let item = self.shared.facts.read().items.get(input.id.as_str());
+            item.into_iter().for_each(|item| self.remember_missing(item, true));
+        }
+        let mut status = self.shared.content.lock();
+        let Some(pictures) = &mut status.pictures else { return };
+        for (input, encoded) in batch.iter().zip(encoded).filter(|(input, _)| input.has_picture()) {
+            match &encoded.fault {
+                Some(fault) => {
+                    pictures.unusable += 1;
+                    pictures.last_error = Some(format!("{}: {fault}", input.id));
+                }
+                None => pictures.encoded += 1,
+            }
+        }
     }
 
     /// Encodes a batch, and waits until its records are in the log.
-    fn encode(&self, encoder: &Encoder, batch: Vec<Waiting>) -> Result<(), String> {
+    fn encode(&mut self, encoder: &ItemEncoder, batch: Vec<ItemInput>) -> Result<(), String> {
         if batch.is_empty() {
             return Ok(());
         }
-        let texts: Vec<&str> = batch.iter().map(|waiting| &*waiting.text).collect();
-        let vectors = encoder.encode(Some(Kind::Passage), &texts, 1).map_err(|error| error.to_string())?;
+        let encoded = encoder.encode(&batch, 1).map_err(|error| error.to_string())?;
+        self.report_pictures(&batch, &encoded);
         let space = encoder.space().0;
         let bodies: Vec<Body> = batch
             .into_iter()
-            .zip(vectors)
-            .map(|(Waiting { item, hash, .. }, vector)| {
-                let (scale, codes) = eight_bits(&vector);
-                Body::Encoded(Box::new(ItemVector { item, space, text: hash, scale, codes }))
+            .zip(encoded)
+            .filter_map(|(ItemInput { id: item, hash: text, .. }, encoded)| {
+                let (scale, codes) = eight_bits(&encoded.vector?);
+                Some(Body::Encoded(Box::new(ItemVector { item, space, text, scale, codes })))
             })
             .collect();
         let (reply, answer) = oneshot::channel();
@@ -194,11 +262,8 @@ impl EncoderThread {
     }
 }
 
-/// What is to be encoded of an item: nothing if the shop has not described it, or if its text was encoded before.
-fn waiting(facts: &Facts, item: ItemIdx, space: u64) -> Option<Waiting> {
-    let entry = facts.entry(item).filter(|entry| entry.described)?;
-    let text = item_text(&facts.described(item)?.to_item())?;
-    let hash = text_hash(&text);
-    let is_new = facts.encoded(item) != Encoded { space, text: hash };
-    is_new.then(|| Waiting { item: entry.item.id.clone(), text, hash })
+/// An item with what it has from its product; `None` if the shop has not described it.
+fn described(facts: &Facts, item: ItemIdx) -> Option<Item> {
+    facts.entry(item).filter(|entry| entry.described)?;
+    Some(facts.described(item)?.to_item())
 }

@@ -105,3 +105,99 @@ fn without_its_encoder_a_folder_opens_and_says_what_is_missing() {
     assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));
     assert_eq!(vectors(dir.path()).len(), 6);
 }
+
+/// A picture with dark and bright fields.
+fn write_picture(path: &std::path::Path, is_dark: impl Fn(u32, u32) -> bool) {
+    image::RgbImage::from_fn(40, 40, |x, y| image::Rgb(if is_dark(x, y) { [20; 3] } else { [230; 3] }))
+        .save(path)
+        .unwrap();
+}
+
+/// The vectors in a log by item, the last of each.
+fn latest(dir: &std::path::Path) -> std::collections::BTreeMap<String, Vec<f32>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut log = LogReader::open(dir).unwrap();
+    log.read(Offset(0), usize::MAX, |record| {
+        if let Body::Encoded(vector) = record.body {
+            let numbers = vector.codes.iter().map(|&code| f32::from(code) * vector.scale).collect();
+            found.insert(vector.item.to_string(), numbers);
+        }
+    })
+    .unwrap();
+    found
+}
+
+#[test]
+fn pictures_are_part_of_the_vectors_and_a_replay_needs_none() {
+    let (dir, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = |name: &str| pictures.path().join("shop").join(name);
+    std::fs::create_dir(pictures.path().join("shop")).unwrap();
+    write_picture(&path("left.png"), |x, _| x < 20);
+    write_picture(&path("left2.png"), |x, _| x < 18);
+    write_picture(&path("top.png"), |_, y| y < 20);
+    write_picture(&pictures.path().join("secret.png"), |_, y| y < 20);
+    std::fs::write(path("bad.png"), "this is no picture").unwrap();
+    let mut config = config("hashed");
+    config.content.image_encoder = "pixels".into();
+    config.content.images = pictures.path().join("shop");
+    config.validate().unwrap();
+    let with_picture = |id: &str, title: &str, image: &str| -> RawItem {
+        serde_json::from_value(serde_json::json!({"id": id, "title": title, "image": image})).unwrap()
+    };
+    let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
+    let items = vec![
+        with_picture("a", "red mug", "left.png"),
+        with_picture("b", "garden chair", "/left2.png"),
+        with_picture("c", "desk lamp", "top.png"),
+        with_picture("bad", "tin", "bad.png"),
+        with_picture("late", "wool hat", "late.png"),
+        with_picture("out", "umbrella", "../secret.png"),
+        item("none", "red mugs"),
+    ];
+    engine.put_items_blocking(items, false).unwrap();
+    wait_until(&engine, |engine| engine.status().content.encoded == 7);
+    let status = engine.status().content.pictures.unwrap();
+    assert_eq!((status.encoded, status.unusable, status.missing), (3, 1, 2));
+    assert!(status.last_error.unwrap().contains("bad.png: not a picture"));
+    write_picture(&path("late.png"), |x, _| x < 20);
+    engine.put_items_blocking(vec![with_picture("late", "woollen hat", "late.png")], false).unwrap();
+    wait_until(&engine, |engine| engine.status().content.pictures.unwrap().encoded == 4);
+    wait_until(&engine, |_| vectors(dir.path()).len() == 8);
+    engine.ingest(purchases("ann", &[0, 1])).unwrap();
+    engine.wait_until_learned();
+    engine.close().unwrap();
+    let found = latest(dir.path());
+    let cosine = |a: &str, b: &str| found[a].iter().zip(&found[b]).map(|(a, b)| a * b).sum::<f32>();
+    assert!(cosine("a", "b") > cosine("a", "c") + 0.2, "{} {}", cosine("a", "b"), cosine("a", "c"));
+    assert!(cosine("a", "none") > cosine("b", "none") + 0.1, "texts count as well");
+    assert!(cosine("late", "a") > cosine("out", "a") + 0.2, "what lies outside of the folder is not read");
+    assert!(cosine("out", "c").abs() < 0.2);
+    assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));
+    // Nothing is encoded again after a start.
+    let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
+    wait_until(&engine, |engine| engine.status().content.state == ContentState::Current);
+    engine.close().unwrap();
+    assert_eq!(vectors(dir.path()).len(), 8);
+    // Pictures alone are another space, and items without a picture have no vector of it.
+    config.content.encoder.clear();
+    let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
+    wait_until(&engine, |engine| engine.status().content.encoded == 4);
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn settings_of_pictures_that_cannot_work_are_refused_or_told() {
+    let mut config = config("hashed");
+    config.content.image_encoder = "pixels".into();
+    assert!(config.validate().unwrap_err().to_string().contains("images"));
+    config.content.images = "/no/such/folder".into();
+    config.validate().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
+    wait_until(&engine, |engine| engine.status().content.state == ContentState::Failed);
+    assert!(engine.status().content.last_error.unwrap().contains("/no/such/folder"));
+    engine.close().unwrap();
+    config.content.image_weight = 1.0;
+    assert!(config.validate().unwrap_err().to_string().contains("image_weight"));
+}

@@ -122,7 +122,6 @@ fn a_word_misspelt_in_a_title_is_found_by_what_was_chosen() {
     for k in 0..40 {
         shop.click(&format!("eve{k}"), "hiking poncho", "i5");
     }
-    eprintln!("DBG {:?}", shop.proposals());
     assert_eq!(shop.found(), [(ProposalKind::Title, "poncho".into(), "pancho".into())]);
     // Once shoppers type it and choose something, it is a word of its own.
     shop.click("zoe", "pancho", "i6");

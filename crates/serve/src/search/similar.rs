@@ -64,14 +64,17 @@ impl Default for SimilarSettings {
 pub struct QueryVector {
     /// The space of the encoder that computed it.
     pub space: u64,
-    /// The vector, with norm 1.
+    /// The vector: its product with an item's vector is the cosine of their texts.
     pub vector: QuantisedQuery,
+    /// Its length: 1, or more where an item's vector is that of its picture too.
+    length: f32,
 }
 
 impl QueryVector {
-    /// A vector of norm 1 as an encoder of this space computed it.
+    /// A vector as an encoder of this space computed it.
     pub fn new(space: u64, vector: &[f32]) -> Arc<Self> {
-        Arc::new(Self { space, vector: QuantisedQuery::new(vector) })
+        let length = accrue_kernel::squared_norm(vector).sqrt().max(f32::MIN_POSITIVE);
+        Arc::new(Self { space, vector: QuantisedQuery::new(vector), length })
     }
 
     /// The cosine of two queries of one space.
@@ -80,7 +83,7 @@ impl QueryVector {
         if self.vector.dimensions() == other.vector.dimensions() {
             scan(&self.vector, other.vector.codes(), &[other.vector.scale()], &mut cosine);
         }
-        cosine[0]
+        cosine[0] / (self.length * other.length)
     }
 }
 

@@ -161,11 +161,11 @@ fn parts(texts: &Texts, status: &Status) -> Markup {
                 tr {
                     th { (texts.content) }
                     td {
-                        @if status.content.encoder.is_empty() { (badge("soft", texts.off)) }
+                        @if status.content.is_off() { (badge("soft", texts.off)) }
                         @else { (state(&status.content.last_error)) }
                     }
                     td {
-                        @if !status.content.encoder.is_empty() {
+                        @if !status.content.is_off() {
                             (filled(texts.n_encoded, &[&count(status.content.encoded), &count(status.content.waiting)]))
                         }
                     }

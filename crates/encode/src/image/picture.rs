@@ -1,0 +1,130 @@
+//! A picture: the pixels of a file.
+//!
+//! In: a JPEG, PNG or WebP file, recognised by its first bytes, whatever its name. Out: RGB bytes, upright as the
+//! file's orientation says, on white where it is transparent. Files that are too large, animated, cut off or damaged
+//! are refused with what is wrong and what was expected; nothing that a file holds ends the program.
+
+use std::io::{Cursor, Read as _};
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits};
+
+use crate::EncodeError;
+
+/// Bytes of a file, at most.
+pub const MAX_PICTURE_BYTES: u64 = 32 << 20;
+/// Pixels of a picture, at most: a phone's camera has half as many.
+pub const MAX_PIXELS: u64 = 40_000_000;
+/// Columns and rows of a picture, at most.
+const MAX_SIDE: u32 = 30_000;
+/// Bytes that a decoder may allocate.
+const MAX_DECODED_BYTES: u64 = 512 << 20;
+
+/// Pixels, row by row, from the upper left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Columns; at least 1.
+    pub width: usize,
+    /// Rows; at least 1.
+    pub height: usize,
+    /// `[height, width, 3]`: red, green, blue.
+    pub rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no picture within the limits.
+    pub fn open(path: &Path) -> Result<Self, EncodeError> {
+        let io = |source| EncodeError::Io { path: path.into(), source };
+        let file = std::fs::File::open(path).map_err(io)?;
+        let mut bytes = Vec::new();
+        // One byte more than is allowed, so that a file that grows meanwhile is noticed.
+        file.take(MAX_PICTURE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+        Self::decode(&bytes).map_err(|fault| EncodeError::Picture { path: path.into(), fault })
+    }
+
+    /// Decodes the bytes of a file.
+    ///
+    /// # Errors
+    /// What is wrong with them, and what was expected.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() as u64 > MAX_PICTURE_BYTES {
+            return Err(format!("the file has more than {MAX_PICTURE_BYTES} bytes, which is the limit"));
+        }
+        // Decoders are other people's code and read what strangers upload: if one panics, its picture is lost and no
+        // more.
+        catch_unwind(|| decoded(bytes)).unwrap_or_else(|_| Err("damaged: its decoder failed".into()))
+    }
+}
+
+fn decoded(bytes: &[u8]) -> Result<Picture, String> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let format = match reader.format() {
+        Some(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => format,
+        Some(other) => return Err(format!("a picture in the format {other:?}; expected JPEG, PNG or WebP")),
+        None if bytes.is_empty() => return Err("the file is empty; expected JPEG, PNG or WebP".into()),
+        None => return Err("not a picture; expected JPEG, PNG or WebP".into()),
+    };
+    if is_animated(bytes, format) {
+        return Err("an animated picture; expected one with a single frame".into());
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    reader.limits(limits);
+    let fault = |error: ImageError| match error {
+        ImageError::Limits(_) => format!("too large; at most {MAX_PIXELS} pixels, {MAX_SIDE} a side, are read"),
+        error => format!("damaged: {error}"),
+    };
+    let mut decoder = reader.into_decoder().map_err(fault)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(format!("{width} × {height} pixels; at most {MAX_PIXELS} are read"));
+    }
+    // A picture whose orientation cannot be read is taken as it lies.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    if width == 0 || height == 0 {
+        return Err("a picture without pixels".into());
+    }
+    let rgb = if image.color().has_alpha() { on_white(&image.into_rgba8()) } else { image.into_rgb8().into_raw() };
+    Ok(Picture { width, height, rgb })
+}
+
+fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        ImageFormat::Png => PngDecoder::new(Cursor::new(bytes)).is_ok_and(|png| png.is_apng().unwrap_or(false)),
+        ImageFormat::WebP => WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|webp| webp.has_animation()),
+        _ => false,
+    }
+}
+
+/// What shows of a picture in front of a white page, which is where shops put cut-out products.
+fn on_white(rgba: &[u8]) -> Vec<u8> {
+    let over = |&[r, g, b, alpha]: &[u8; 4]| {
+        [r, g, b].map(|x| ((u32::from(x) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8)
+    };
+    rgba.as_chunks::<4>().0.iter().flat_map(over).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transparent_pixels_are_white() {
+        assert_eq!(
+            on_white(&[10, 20, 30, 0, 10, 20, 30, 255, 0, 100, 200, 128]),
+            [255, 255, 255, 10, 20, 30, 127, 177, 227]
+        );
+    }
+}
