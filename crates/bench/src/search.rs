@@ -11,7 +11,7 @@ use accrue_engine::learn_settings;
 use accrue_event::{Item, ItemId, Price, Timestamp};
 use accrue_kernel::Draws;
 use accrue_serve::search::{SearchIndex, SearchReader};
-use accrue_serve::{Rules, Scenes, SearchRequest, Shop};
+use accrue_serve::{Campaigns, Rules, Scenes, SearchRequest, Shop};
 use accrue_store::{Body, Facts, Offset, Record};
 use accrue_train::Learner;
 
@@ -55,7 +55,15 @@ fn search(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let version = Learner::new(learn_settings(&bed.config)).publish();
     let now_ms = facts.stream_time.0;
     let (catalogue, rules) = (bed.config.catalogue, Rules::NONE);
-    let shop = Shop { facts: &facts, version: &version, now_ms, catalogue, rules, scenes: Scenes::built_in() };
+    let shop = Shop {
+        facts: &facts,
+        version: &version,
+        now_ms,
+        catalogue,
+        rules,
+        scenes: Scenes::built_in(),
+        campaigns: Campaigns::NONE,
+    };
     let reader = index.reader();
     let mut took = Vec::new();
     let of_titles = ask(bed, &shop, &reader, n_queries, &mut took, |query| title_words(query, n_items))?;

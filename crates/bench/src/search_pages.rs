@@ -14,7 +14,7 @@ use accrue_kernel::Draws;
 use accrue_model::Version;
 use accrue_serve::filter::Filter;
 use accrue_serve::search::{SearchIndex, SearchReader};
-use accrue_serve::{Rules, Scenes, SearchRequest, Shop, SuggestRequest, Suggestions};
+use accrue_serve::{Campaigns, Rules, Scenes, SearchRequest, Shop, SuggestRequest, Suggestions};
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::Learner;
 
@@ -76,7 +76,15 @@ impl Described {
     fn shop(&self, bed: &Bed<'_>) -> Shop<'_> {
         let now_ms = self.facts.stream_time.0;
         let (facts, version, catalogue) = (&self.facts, &self.version, bed.config.catalogue);
-        Shop { facts, version, now_ms, catalogue, rules: Rules::NONE, scenes: Scenes::built_in() }
+        Shop {
+            facts,
+            version,
+            now_ms,
+            catalogue,
+            rules: Rules::NONE,
+            scenes: Scenes::built_in(),
+            campaigns: Campaigns::NONE,
+        }
     }
 }
 

@@ -7,13 +7,15 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use accrue_kernel::{Draws, QuantisedQuery, TopK, quantise, scan};
-use accrue_model::Context;
-use accrue_serve::{CatalogueSettings, RecommendRequest, Rules, Scenes, Shop, Visitor};
+use accrue_model::ranker::{ClickHeads, ColumnNames, Followed, Keys, PageFeatures, moment};
+use accrue_model::{Context, Prepared, Version};
+use accrue_serve::{Campaigns, CatalogueSettings, PredictRequest, RecommendRequest, Rules, Scenes, Shop, Visitor};
+use accrue_store::Facts;
 
 use super::bed::{Bed, Trained};
 use super::bench::{Bench, bench};
 use super::client::{deal, get, load};
-use super::corpus::user_name;
+use super::corpus::{Corpus, user_name};
 use super::measure::{Figure, Target, row};
 use super::sample::{figure, median_rate, ms_since, quantile};
 
@@ -32,6 +34,12 @@ pub(super) const BENCHES: &[Bench] = &[
         "a page of 10 by the whole blend inside the server, 100,000 items x 64, one core: how long?",
         &[row("recommend_p50_ms", "ms", Target::AtMost(1.0)), row("recommend_p99_ms", "ms", Target::AtMost(5.0))],
         recommend,
+    ),
+    bench(
+        "value",
+        "300 candidates ordered by Σ weight x P(action) of the click heads, the shop of `recommend`, one core: how long?",
+        &[row("value_300_p50_ms", "ms", Target::AtMost(1.5)), row("value_300_p99_ms", "ms", Target::None)],
+        value,
     ),
     bench(
         "int8_scan",
@@ -56,6 +64,7 @@ fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         catalogue: CatalogueSettings::DEFAULT,
         rules: Rules::NONE,
         scenes: Scenes::built_in(),
+        campaigns: Campaigns::NONE,
     };
     let mut draws = Draws::new(corpus.seed, STREAM, 0);
     let mut took = Vec::with_capacity(n_requests);
@@ -71,6 +80,64 @@ fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         anyhow::ensure!(answer.items.len() == 10, "a page of {} items", answer.items.len());
     }
     Ok(vec![figure(&mut took, 0.5), figure(&mut took, 0.99)])
+}
+
+/// The click heads predict for the 300 best of a page, as a scene with `value` asks them to.
+fn value(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    const N_CANDIDATES: usize = 300;
+    let (n_requests, n_impressions) = (bed.size.pick(20, 2_000, 10_000), bed.size.pick(2_000, 50_000, 200_000));
+    let Trained { facts, version, corpus } = bed.trained()?;
+    let mut version = version.clone();
+    version.clicks = Some(heads_after(facts, &version, *corpus, n_impressions));
+    let shop = Shop {
+        facts,
+        version: &version,
+        now_ms: facts.stream_time.0,
+        catalogue: CatalogueSettings::DEFAULT,
+        rules: Rules::NONE,
+        scenes: Scenes::built_in(),
+        campaigns: Campaigns::NONE,
+    };
+    let mut draws = Draws::new(corpus.seed, STREAM, 3);
+    let mut took = Vec::with_capacity(n_requests);
+    for request in 0..n_requests + n_requests / 10 {
+        let user = Some(user_name(draws.below(corpus.n_users) as u32).as_str().into());
+        let visitor = Visitor { user, session: None };
+        let asked = RecommendRequest { visitor: visitor.clone(), n: N_CANDIDATES, ..RecommendRequest::default() };
+        let items = shop.recommend(&asked).items.into_iter().map(|item| item.id).collect();
+        let asked = PredictRequest { visitor, items, ..PredictRequest::default() };
+        let started = Instant::now();
+        let foreseen = black_box(shop.predict(&asked));
+        if request >= n_requests / 10 {
+            took.push(ms_since(started));
+        }
+        anyhow::ensure!(foreseen.items.iter().all(|item| item.probabilities.is_some()), "an item without a prediction");
+    }
+    Ok(vec![figure(&mut took, 0.5), figure(&mut took, 0.99)])
+}
+
+/// Click heads that learned from impressions of the corpus's customers, of which every tenth led to a click.
+fn heads_after(facts: &Facts, version: &Version, corpus: Corpus, n_impressions: usize) -> ClickHeads {
+    let (ensemble, mut heads, mut prepared) = (&version.ensemble, ClickHeads::new(1), Prepared::default());
+    let names = ColumnNames::of(&ensemble.columns());
+    let mut draws = Draws::new(corpus.seed, STREAM, 4);
+    let mut keys = Keys::default();
+    for page in 0..n_impressions.div_ceil(10) {
+        let history = facts.histories.get(draws.below(facts.shoppers.len() as u64) as u32);
+        let context = Context::new(history, None, moment(facts.stream_time.0), &version.weights);
+        ensemble.prepare(&context, &mut prepared);
+        let items: Vec<u32> = (0..10).map(|_| draws.below(corpus.n_items) as u32).collect();
+        let shown = ensemble.item_features(&context, &prepared, &items, |place| Some(place as u32));
+        let of_page = PageFeatures::of(&context);
+        keys.begin(&of_page);
+        for (place, shown) in shown.iter().enumerate() {
+            keys.show(&of_page, shown, &ensemble.catalogue, &names);
+            let followed = if (page + place) % 10 == 0 { Followed::CLICK } else { Followed::NOTHING };
+            let foreseen = heads.foresee(&keys);
+            heads.learn(&keys, &foreseen, followed);
+        }
+    }
+    heads
 }
 
 fn over_http(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use accrue_serve::search::{QueryVector, ReadQuery};
 use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
-    Shop, Visitor,
+    Shop, SponsoredBy, Visitor,
 };
-use accrue_store::{Assignment, Offset, Page, Served};
+use accrue_store::{Assignment, Offset, Page, Served, SponsoredSlot};
 
 use crate::content::queries::Encoding;
 use crate::engine::Engine;
@@ -77,6 +77,7 @@ impl Engine {
         if let Some((visit, scene)) = &visit {
             request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
         }
+        request.lately_sponsored = self.lately_sponsored(&visitor);
         let asked = what_if::asked(&request);
         let answered = self.answer(&self.running(), id, &visitor, |shop, treatment| {
             // What an arm changes about a page is no part of the request, so such a page cannot be made again.
@@ -99,7 +100,9 @@ impl Engine {
             let items = answer.items.iter().map(|item| item.id.clone());
             self.inner.visits.show(visit, scene, first_position, items);
         }
-        self.record(id, || Served {
+        let sponsored = sponsored(&answer.items);
+        self.record(id, !sponsored.is_empty(), || Served {
+            sponsored,
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
             asked: asked.map(|asked| asked.to_record()).unwrap_or_default(),
@@ -171,7 +174,7 @@ impl Engine {
         let Answered { answer, arm } = &answered;
         running.shared.recent_searches.remember(id, &query, first_position, ranked);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
-        self.record(id, || {
+        self.record(id, false, || {
             let page = Page::Search { query: query.into() };
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
         });
@@ -230,12 +233,21 @@ impl Engine {
         if is_hidden { Visitor::default() } else { visitor }
     }
 
-    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not
-    /// wait.
-    fn record(&self, id: &str, served: impl FnOnce() -> Served) {
+    /// The campaigns whose items a visitor was shown in answers that are not in the log yet.
+    fn lately_sponsored(&self, visitor: &Visitor) -> Vec<Box<str>> {
+        let running = self.running();
+        if running.shared.facts.read().ledger.is_untouched() {
+            return Vec::new();
+        }
+        running.shared.served.sponsored_to(visitor.user.as_ref(), visitor.session.as_ref())
+    }
+
+    /// Has an answer written into the log with the next group, if it must be, because clicks on it are charged, or if it
+    /// is one of the share that is recorded. Does not wait.
+    fn record(&self, id: &str, is_charged: bool, served: impl FnOnce() -> Served) {
         let running = self.running();
         let shared = &running.shared;
-        if shared.served.keeps(id) && shared.poisoned.load().is_none() {
+        if (is_charged || shared.served.keeps(id)) && shared.poisoned.load().is_none() {
             shared.served.push(served());
         }
     }
@@ -251,6 +263,15 @@ fn meaning(running: &Running, query: &ReadQuery) -> Meaning {
         Ok(vector) => (Some(vector.clone()), queries.near(&vector), None),
         Err(why) => (None, Vec::new(), Some(why)),
     }
+}
+
+/// The sponsored items of an answer.
+fn sponsored(items: &[Recommended]) -> Vec<SponsoredSlot> {
+    let slot = |(place, item): (usize, &Recommended)| {
+        let SponsoredBy { campaign, price } = item.sponsored.clone()?;
+        Some(SponsoredSlot { place: place as u16, campaign, price })
+    };
+    items.iter().enumerate().filter_map(slot).collect()
 }
 
 /// What is recorded of an answer in which nothing was drawn.
@@ -276,5 +297,6 @@ fn served(
         arm: arm.clone(),
         ranks: Vec::new(),
         asked: Box::default(),
+        sponsored: Vec::new(),
     }
 }

@@ -28,6 +28,7 @@ use crate::shared::Progress;
 use crate::status::{ClickStatus, GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
+use crate::transfer::take_up_parts;
 use crate::visits::Visits;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
@@ -79,6 +80,9 @@ impl Engine {
     }
 
     fn start(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
+        let mut config = config.clone();
+        take_up_parts(dir, &mut config)?;
+        let config = &config;
         let unfinished = match finish_forgetting(dir, config) {
             Ok(()) => None,
             // A server that answers without those records, and tries again, is better than none.

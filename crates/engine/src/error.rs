@@ -63,6 +63,9 @@ pub enum EngineError {
     /// Rules of the shop that cannot be used.
     #[error(transparent)]
     Rules(#[from] accrue_serve::RuleFault),
+    /// Campaigns that cannot be used.
+    #[error(transparent)]
+    Campaigns(#[from] accrue_serve::CampaignFault),
     /// Scenes of the shop that cannot be used.
     #[error("{0}")]
     Scenes(accrue_event::SettingFault),
@@ -89,6 +92,8 @@ pub enum Resource {
     SuspectWindow,
     /// A rule of the shop.
     Rule,
+    /// A repair that search proposed.
+    SearchProposal,
 }
 
 impl std::fmt::Display for Resource {
@@ -100,6 +105,7 @@ impl std::fmt::Display for Resource {
             Self::QuarantinedRecord => "quarantined record",
             Self::SuspectWindow => "suspect window",
             Self::Rule => "rule",
+            Self::SearchProposal => "search proposal",
         })
     }
 }

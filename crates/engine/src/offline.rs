@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use accrue_event::{ItemId, UserId};
-use accrue_serve::{RecommendRequest, Seen, Shop, Visitor};
+use accrue_serve::{Campaigns, RecommendRequest, Seen, Shop, Visitor};
 use accrue_store::{LogReader, Offset};
 use accrue_train::{Digest, Recovered, TrainError, recover};
 use serde::Serialize;
@@ -117,7 +117,9 @@ pub fn at_rest<T>(dir: &Path, config: &Config, read: impl FnOnce(Shop<'_>) -> T)
     let (facts, now_ms) = (&recovered.facts, of_request(recovered.facts.stream_time));
     let (rules, scenes) = (ReadRules::default().of(facts), ReadScenes::new(&config.scene).of(facts));
     let catalogue = config.catalogue;
-    Ok(read(Shop { facts, version: &version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1 }))
+    // Nothing is shown to a shopper, so nothing is sold.
+    let campaigns = Campaigns::NONE;
+    Ok(read(Shop { facts, version: &version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1, campaigns }))
 }
 
 fn recommend_all<E>(

@@ -93,7 +93,7 @@ impl Engine {
 }
 
 /// The rules that the facts have. A record that cannot be read, written by another build, counts as none.
-fn written(facts: &Facts) -> Vec<ShopRule> {
+pub(crate) fn written(facts: &Facts) -> Vec<ShopRule> {
     let RuleTexts { json, .. } = &facts.shop_rules;
     if json.is_empty() {
         return Vec::new();

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use accrue_event::{Check, Timestamp};
 use accrue_model::Version;
 use accrue_serve::search::SearchReader;
-use accrue_serve::{CatalogueSettings, Rules, Scenes, Shop};
+use accrue_serve::{Campaigns, CatalogueSettings, Rules, Scenes, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::campaigns::ReadCampaigns;
 use crate::challenger::lifecycle::Lifecycle;
 use crate::challenger::thread::ChallengerThread;
 use crate::clock::{now, of_request};
@@ -27,6 +28,7 @@ use crate::content::thread::EncoderThread;
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
+use crate::repair::SearchFates;
 use crate::retention::while_serving::Retention;
 use crate::rules::ReadRules;
 use crate::scenes::ReadScenes;
@@ -54,10 +56,12 @@ pub(crate) struct Running {
     jobs: SyncSender<Job>,
     pub search: SearchReader,
     pub log: Mutex<LogReader>,
+    pub search_fates: SearchFates,
     threads: Mutex<Option<Threads>>,
     catalogue: CatalogueSettings,
     rules: ReadRules,
     scenes: ReadScenes,
+    campaigns: ReadCampaigns,
 }
 
 struct Threads {
@@ -83,6 +87,13 @@ pub(crate) enum Shutdown {
 pub(crate) enum WhenFull {
     Wait,
     Refuse,
+}
+
+/// What the shop wrote, read: as the facts have it at one moment.
+struct ReadTexts {
+    rules: Arc<(Offset, Rules)>,
+    scenes: Arc<(Offset, Scenes)>,
+    campaigns: Arc<(Offset, Campaigns)>,
 }
 
 impl Running {
@@ -163,6 +174,7 @@ impl Running {
         shared.progress.lock().woken = resets.is_some();
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
+        let search_fates = SearchFates::new(hiding(&log));
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
         let challengers = resets.map(|resets| Lifecycle::new(resets.clone(), log.end()));
         if let Some(challengers) = &challengers {
@@ -203,15 +215,17 @@ impl Running {
         };
         let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
         let (rules, scenes) = (ReadRules::default(), ReadScenes::new(&config.scene));
-        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue, rules, scenes })
+        let campaigns = ReadCampaigns::default();
+        let catalogue = config.catalogue;
+        Ok(Self { shared, jobs, search, log, search_fates, threads, catalogue, rules, scenes, campaigns })
     }
 
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
-        let (rules, scenes) = (self.rules.of(&facts), self.scenes.of(&facts));
-        read(self.shop(&facts, &version, &rules.1, &scenes.1))
+        let read_texts = self.texts(&facts);
+        read(self.shop(&facts, &version, &read_texts))
     }
 
     /// The same for one visitor, whom the models of an arm or the good version may answer. `decide` chooses them for the stream time that
@@ -225,13 +239,18 @@ impl Running {
         let facts = self.shared.facts.read();
         let treatment = decide(facts.stream_time.0);
         let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
-        let (rules, scenes) = (self.rules.of(&facts), self.scenes.of(&facts));
-        read(self.shop(&facts, version.of_shopper(treatment.shopper), &rules.1, &scenes.1), treatment)
+        let read_texts = self.texts(&facts);
+        read(self.shop(&facts, version.of_shopper(treatment.shopper), &read_texts), treatment)
     }
 
-    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version, rules: &'a Rules, scenes: &'a Scenes) -> Shop<'a> {
+    fn texts(&self, facts: &Facts) -> ReadTexts {
+        ReadTexts { rules: self.rules.of(facts), scenes: self.scenes.of(facts), campaigns: self.campaigns.of(facts) }
+    }
+
+    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version, texts: &'a ReadTexts) -> Shop<'a> {
         let (now_ms, catalogue) = (of_request(facts.stream_time), self.catalogue);
-        Shop { facts, version, now_ms, catalogue, rules, scenes }
+        let ReadTexts { rules, scenes, campaigns } = texts;
+        Shop { facts, version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1, campaigns: &campaigns.1 }
     }
 
     /// Puts a job into the writer's queue.

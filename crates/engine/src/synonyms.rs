@@ -27,6 +27,11 @@ impl Engine {
             Ok(if *text == *facts.synonyms { Vec::new() } else { vec![Body::Synonyms(text.into())] })
         })
         .await?;
+        self.put_synonyms_in_force()
+    }
+
+    /// Has searches read the synonyms that the facts have now.
+    pub(crate) fn put_synonyms_in_force(&self) -> Result<(), EngineError> {
         let running = self.running();
         let settings = &self.inner.config.search;
         running.with_shop(|shop| put_in_force(&running.search, settings, shop.facts))

@@ -15,7 +15,9 @@ use std::sync::mpsc::sync_channel;
 use accrue_event::{ItemId, SettingFault, ShopRule};
 use accrue_model::{Part, Version};
 use accrue_serve::filter::Filter;
-use accrue_serve::{Grouping, IncompleteItems, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor};
+use accrue_serve::{
+    Campaigns, Grouping, IncompleteItems, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor,
+};
 use accrue_store::{Facts, LogReader, Offset, Record, Served};
 use accrue_train::{Learner, TrainError, follow, recover};
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,9 @@ pub(crate) struct AskedPage {
     /// The kind of device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Box<str>>,
+    /// The search text that the page stood beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<Box<str>>,
     /// What may be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<Box<str>>,
@@ -157,6 +162,7 @@ pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
         events,
         scene,
         device,
+        query,
         items,
         n,
         filter,
@@ -173,12 +179,15 @@ pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
         // A page is made again without a draw, which the propensities of the record stand for.
         explore: _,
         explain: _,
+        // What was sponsored is left out on both sides.
+        lately_sponsored: _,
     } = request;
     // An inline history is not recorded.
     events.is_none().then(|| AskedPage {
         n: *n,
         scene: scene.clone(),
         device: device.clone(),
+        query: query.clone(),
         filter: filter.as_ref().map(|filter| filter.to_string().into()),
         items: items.clone(),
         exclude: exclude.clone(),
@@ -207,8 +216,20 @@ impl AskedAgain {
     /// The request of a recorded answer; `None` if it cannot be made again.
     pub fn of(record: &Record, served: &Served) -> Option<Self> {
         let asked = AskedPage::of_record(&served.asked)?;
-        let AskedPage { n, scene, device, filter, items, exclude, seen, all_variants, diversity, incomplete, part } =
-            asked;
+        let AskedPage {
+            n,
+            scene,
+            device,
+            query,
+            filter,
+            items,
+            exclude,
+            seen,
+            all_variants,
+            diversity,
+            incomplete,
+            part,
+        } = asked;
         let seen = match &seen {
             Some(text) => Seen::read(text)?,
             None => Seen::AsScene,
@@ -217,6 +238,7 @@ impl AskedAgain {
             visitor: Visitor { user: served.user.clone(), session: served.session.clone() },
             scene,
             device,
+            query,
             items,
             n,
             filter: filter.map(|filter| Filter::parse(&filter)).transpose().ok()?,
@@ -384,7 +406,9 @@ impl<'a> Pages<'a> {
         let facts = &self.facts;
         let (rules, scenes) = (self.current_rules.of(facts), self.current_scenes.of(facts));
         let catalogue = self.config.catalogue;
-        let shop = Shop { facts, version, now_ms: asked.at_ms, catalogue, rules: &rules.1, scenes: &scenes.1 };
+        // What was sponsored is no choice of a policy, and is left out on both sides.
+        let (now_ms, campaigns) = (asked.at_ms, Campaigns::NONE);
+        let shop = Shop { facts, version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1, campaigns };
         let ids = |shop: Shop<'_>, request: &RecommendRequest| {
             shop.recommend(request).items.into_iter().map(|item| item.id).collect::<Vec<ItemId>>()
         };
@@ -418,6 +442,7 @@ mod tests {
             propensities: Vec::new(),
             arm: None,
             ranks: Vec::new(),
+            sponsored: Vec::new(),
             asked,
         }
     }

@@ -1,7 +1,8 @@
 //! Numbers as people and shop systems write them: prices with a currency, group signs, a decimal comma, weights.
 //!
 //! In: the text of one cell. Out: the number, and the currency if the text names one. A text that may mean two numbers
-//! (`1,234`) is read as neither, unless the file says which character is its decimal sign.
+//! (`1,234`, and as a price `1.234`) is read as neither, unless the file says which character is its decimal sign or the
+//! currency beside it has no decimals.
 
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +85,20 @@ const SIGNS: &[(&str, &str)] = &[
     ("lei", "RON"),
     ("euro", "EUR"),
     ("euros", "EUR"),
+    ("tl", "TRY"),
+    ("vnđ", "VND"),
+    ("rp", "IDR"),
+    ("rp.", "IDR"),
+    ("rm", "MYR"),
 ];
+
+/// Currencies whose prices have no decimals, by ISO 4217 or in the practice of shops: the sign before three digits
+/// separates groups.
+const WITHOUT_DECIMALS: &str = "BIF CLP COP DJF GNF HUF IDR IRR ISK JPY KMF KRW LAK MMK PYG RWF TWD UGX UZS VND VUV XAF XOF \
+    XPF";
+
+/// Currencies whose prices have three decimals.
+const WITH_THREE_DECIMALS: &str = "BHD IQD JOD KWD LYD OMR TND";
 
 /// The codes of ISO 4217 that are in use.
 const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF \
@@ -96,16 +110,35 @@ const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD
 
 /// Words beside a number that say nothing about it: signs of several currencies, units, counters.
 const WORDS: &[&str] = &[
-    "$", "¥", "kr", "kr.", "rs", "rs.", "fr", "fr.", "sfr.", "¢", "₤", "元", "円", "원", ",-", ".-", "-", "–", "—",
-    ",–", ".–", ",—", ".—", "kg", "g", "gr", "mg", "lb", "lbs", "oz", "l", "lt", "ltr", "ml", "cl", "dl", "m", "cm",
-    "mm", "m²", "m2", "m³", "x", "×", "pc", "pcs", "pcs.", "pc.", "pieces", "piece", "units", "unit", "st", "st.",
-    "stk", "stk.", "stück", "stück.", "ud", "uds", "szt", "szt.", "ks", "pz", "ea", "+", ">", "<", "≥", "≤", "~",
-    "/kg", "/l", "/m", "/st", "/stk", "/pc", "incl", "incl.", "inc", "inc.", "excl", "excl.", "vat", "tax", "gst",
-    "mwst", "mwst.", "ust", "ttc", "ht", "iva", "netto", "brutto", "ab", "from", "ca.", "à", "us", "/-", ":-",
+    "$", "¥", "￥", "kr", "kr.", "rs", "rs.", "fr", "fr.", "sfr.", "¢", "₤", "元", "円", "원", ",-", ".-", "-", "–",
+    "—", ",–", ".–", ",—", ".—", "kg", "g", "gr", "mg", "lb", "lbs", "oz", "l", "lt", "ltr", "ml", "cl", "dl", "m",
+    "cm", "mm", "m²", "m2", "m³", "x", "×", "pc", "pcs", "pcs.", "pc.", "pieces", "piece", "units", "unit", "st",
+    "st.", "stk", "stk.", "stück", "stück.", "ud", "uds", "szt", "szt.", "ks", "pz", "ea", "+", ">", "<", "≥", "≤",
+    "~", "/kg", "/l", "/m", "/st", "/stk", "/pc", "incl", "incl.", "inc", "inc.", "excl", "excl.", "vat", "tax", "gst",
+    "mwst", "mwst.", "ust", "ust.", "inkl", "inkl.", "zzgl", "zzgl.", "ttc", "ht", "iva", "netto", "brutto", "ab",
+    "from", "ca.", "à", "us", "/-", ":-",
 ];
 
-/// The number that a text states, with the currency beside it; `None` if it states none, or may state two.
+/// The number that a text states, with the currency beside it; `None` if it states none, or may state two. A point before
+/// three digits is a decimal sign, as in `1.250 kg`.
 pub(crate) fn read(text: &str, decimal: Decimal) -> Option<Amount> {
+    read_as(text, decimal, false)
+}
+
+/// As [`read`], of a price: hardly any has three decimals, so `1.299` may as well be 1299 and is not read either.
+pub(crate) fn read_price(text: &str, decimal: Decimal) -> Option<Amount> {
+    read_as(text, decimal, true)
+}
+
+/// Whether a text is one of digits with one point that may be a decimal or a group sign: `1.299`.
+pub(crate) fn is_open_price(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '-');
+    let is_digits = || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // One to three digits, the point and three digits.
+    (5..=7).contains(&text.len()) && is_digits() && text.matches('.').count() == 1 && is_ambiguous(text, '.')
+}
+
+fn read_as(text: &str, decimal: Decimal, is_price: bool) -> Option<Amount> {
     let plain = with_plain_blanks(text);
     let text = plain.trim();
     if text.is_empty() || text.len() > MAX_BYTES {
@@ -138,7 +171,7 @@ pub(crate) fn read(text: &str, decimal: Decimal) -> Option<Amount> {
         (Some(one), Some(other)) if one != other => return None,
         (one, other) => one.or(other),
     };
-    let number = digits(core, decimal)?;
+    let number = digits(core, sign_of(core, decimal, currency.as_deref(), is_price)?)?;
     Some(Amount { number: if is_negative { -number } else { number }, currency })
 }
 
@@ -166,6 +199,21 @@ fn word(text: &str) -> Option<Option<Box<str>>> {
     Some(currency)
 }
 
+/// The decimal sign of a text of digits, as far as the currency beside them tells it; `None` if the text has two meanings.
+fn sign_of(core: &str, decimal: Decimal, currency: Option<&str>, is_price: bool) -> Option<Decimal> {
+    let is_in = |codes: &str| currency.is_some_and(|currency| codes.split(' ').any(|code| code == currency));
+    if !decimal.is_any() {
+        return Some(decimal);
+    }
+    let is_lone = |sign: char| core.matches(['.', ',']).count() == 1 && is_ambiguous(core, sign);
+    match (is_lone('.'), is_lone(',')) {
+        (true, _) if is_in(WITHOUT_DECIMALS) => Some(Decimal::Comma),
+        (_, true) if is_in(WITHOUT_DECIMALS) => Some(Decimal::Point),
+        (true, _) if is_price && !is_in(WITH_THREE_DECIMALS) => None,
+        _ => Some(Decimal::Any),
+    }
+}
+
 /// The value of digits with signs between them.
 fn digits(core: &str, decimal: Decimal) -> Option<f64> {
     let is_group_only = |c: char| matches!(c, '\'' | '’' | '_' | '٬') || c.is_whitespace();
@@ -183,7 +231,7 @@ fn digits(core: &str, decimal: Decimal) -> Option<f64> {
             // The sign that comes last is the decimal sign, and occurs once.
             (1.., 1..) => Some(if core.rfind('.') > core.rfind(',') { '.' } else { ',' }),
             (1, 0) => Some('.'),
-            (0, 1) if is_ambiguous(core) => return None,
+            (0, 1) if is_ambiguous(core, ',') => return None,
             (0, 1) => Some(','),
             _ => None,
         },
@@ -219,9 +267,9 @@ fn exponent(core: &str) -> Option<f64> {
     is_plain.then(|| core.parse().ok()).flatten()
 }
 
-/// Whether the one comma may be a decimal or a group sign: exactly three digits follow, and one to three stand before.
-fn is_ambiguous(core: &str) -> bool {
-    core.split_once(',').is_some_and(|(whole, fraction)| {
+/// Whether the one sign may be a decimal or a group sign: exactly three digits follow, and one to three stand before.
+fn is_ambiguous(core: &str, sign: char) -> bool {
+    core.split_once(sign).is_some_and(|(whole, fraction)| {
         let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
         fraction.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with('0')
     })
@@ -296,6 +344,35 @@ mod tests {
         for (text, number, currency) in cases {
             check(text, Decimal::Any, Some((*number, *currency)));
         }
+    }
+
+    #[test]
+    fn a_price_with_one_sign_before_three_digits_is_read_where_the_currency_decides() {
+        let price = |text: &str| read_price(text, Decimal::Any).map(|amount| amount.number);
+        for (text, number) in [
+            ("150.000₫", 150_000.0),
+            ("150.000 VND", 150_000.0),
+            ("150,000 VND", 150_000.0),
+            ("1.299 Ft", 1299.0),
+            ("NT$1,280", 1280.0),
+            ("Rp150.000", 150_000.0),
+            ("1.980 JPY", 1980.0),
+            ("12.500 KWD", 12.5),
+            ("0.125", 0.125),
+            ("1299.000", 1299.0),
+            ("1.299,90 TL", 1299.9),
+            ("￥1980", 1980.0),
+            ("9,99 € inkl. MwSt.", 9.99),
+            ("1.29", 1.29),
+        ] {
+            assert_eq!(price(text), Some(number), "{text}");
+            assert_eq!(read(text, Decimal::Any).map(|amount| amount.number), Some(number), "{text}");
+        }
+        for text in ["1.299", "2.499 €", "$1.299", "1,299", "12,500 KWD"] {
+            assert_eq!(price(text), None, "{text}");
+        }
+        assert_eq!(read_price("1.299", Decimal::Point).map(|amount| amount.number), Some(1.299));
+        assert_eq!(read_price("1.299", Decimal::Comma).map(|amount| amount.number), Some(1299.0));
     }
 
     #[test]

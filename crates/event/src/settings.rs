@@ -285,7 +285,9 @@ pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
     Some(match name {
         "impress" | "impressions" | "show" | "shown" | "exposure" | "viewitemlist" | "productlistviewed"
         | "viewedproductlist" | "productimpression" | "productimpressions" | "collectionviewed" | "categoryviewed"
-        | "viewcategory" | "listview" | "listviewed" | "itemimpression" | "productsviewed" => EventType::Impression,
+        | "viewcategory" | "categorypageview" | "listview" | "listviewed" | "itemimpression" | "productsviewed" => {
+            EventType::Impression
+        }
         "pageview"
         | "detail"
         | "details"
@@ -304,6 +306,8 @@ pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
         | "productdetailviewed"
         | "productpageview"
         | "productpageviewed"
+        | "detailpageview"
+        | "shoppingcartpageview"
         | "itemview"
         | "itemviewed"
         | "vieweditem"
@@ -413,7 +417,8 @@ pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
         | "fbmobilepurchase"
         | "ecommercepurchase"
         | "itempurchased"
-        | "purchasecompleted" => EventType::Purchase,
+        | "purchasecompleted"
+        | "purchasecomplete" => EventType::Purchase,
         "refund" | "refunded" | "cancel" | "cancelled" | "canceled" | "cancellation" | "returned" | "orderrefunded"
         | "refundedorder" | "ordercancelled" | "ordercanceled" | "cancelledorder" | "canceledorder"
         | "orderscancelled" | "refundscreate" | "productreturned" | "orderreturned" | "ecommercerefund"

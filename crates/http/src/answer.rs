@@ -80,6 +80,10 @@ pub(super) struct RecommendationBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1250)]
     total: Option<usize>,
+    /// The `offset` of the next page, where sponsored items moved others off this one; absent where it is `offset` + `n`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 8)]
+    next_offset: Option<usize>,
     /// What could not be done as requested, such as `cold_user`; empty if everything was done.
     #[schema(value_type = Vec<String>, example = json!([]))]
     pub(super) degraded: Vec<&'static str>,
@@ -127,6 +131,18 @@ pub(super) struct RecommendedBody {
     /// The reasons, if requested; their shares sum to the score.
     #[schema(value_type = Vec<ReasonBody>)]
     reasons: Vec<Reason>,
+    /// The campaign that pays for the item to stand there; absent for all others. Shoppers have to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sponsored: Option<SponsoredBody>,
+}
+
+/// The campaign that pays for an item to stand there.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sponsored)]
+pub(super) struct SponsoredBody {
+    /// Its id.
+    #[schema(example = "acme-advent")]
+    campaign: String,
 }
 
 /// One term of a score.
@@ -164,8 +180,9 @@ pub(super) struct CitedEventBody {
 }
 
 impl From<Recommended> for RecommendedBody {
-    fn from(Recommended { id, score, reasons }: Recommended) -> Self {
-        Self { id, score, description: DescriptionBody::default(), reasons }
+    fn from(Recommended { id, score, reasons, sponsored }: Recommended) -> Self {
+        let sponsored = sponsored.map(|by| SponsoredBody { campaign: by.campaign.into() });
+        Self { id, score, description: DescriptionBody::default(), reasons, sponsored }
     }
 }
 
@@ -183,6 +200,7 @@ impl Server {
             version: recommendation.version,
             offset: recommendation.offset,
             total: recommendation.total,
+            next_offset: recommendation.next_offset,
             degraded: recommendation.degraded,
             ignored_events: Vec::new(),
             experiment: None,

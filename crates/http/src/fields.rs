@@ -225,7 +225,7 @@ impl DescriptionBody {
             Field::Brand => self.brand = text(item.brand()),
             Field::Categories => self.categories = texts(item.categories()),
             Field::Tags => self.tags = texts(item.tags()),
-            Field::Price => self.price = own.price,
+            Field::Price => self.price = item.price(),
             Field::Currency => self.currency = text(item.currency()),
             Field::Locale => self.locale = text(item.locale()),
             Field::Image => self.image = text(item.image()),

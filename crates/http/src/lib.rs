@@ -13,6 +13,7 @@ mod access;
 mod answer;
 mod body;
 mod caller;
+mod campaigns;
 mod connection;
 mod console;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod params;
 mod predict;
 mod probes;
 mod problem;
+mod proposals;
 mod quality;
 mod quarantine;
 mod rates;

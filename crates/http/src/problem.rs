@@ -178,7 +178,7 @@ impl From<EngineError> for Problem {
                     Resource::User => Code::UserNotFound,
                     Resource::Version => Code::VersionNotFound,
                     Resource::QuarantinedRecord => Code::RecordNotFound,
-                    Resource::SuspectWindow | Resource::Rule => Code::NotFound,
+                    Resource::SuspectWindow | Resource::Rule | Resource::SearchProposal => Code::NotFound,
                 };
                 Problem::new(code, detail)
             }
@@ -188,6 +188,7 @@ impl From<EngineError> for Problem {
             EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
             EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
             EngineError::Synonyms(_) => Problem::new(Code::InvalidValue, detail).field("synonyms"),
+            EngineError::Campaigns(fault) => Problem::new(Code::InvalidValue, detail).field(fault.field),
             EngineError::Rules(fault) => Problem::new(Code::InvalidValue, detail).field(fault.field),
             EngineError::Scenes(fault) => {
                 Problem::new(Code::InvalidValue, detail).field(format!("scenes.{}", fault.key))

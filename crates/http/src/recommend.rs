@@ -90,6 +90,10 @@ pub(super) struct RecommendBody {
     /// The kind of device (`phone`, `desktop`), as events name it in their property `device`. It counts where the model
     /// `affinity` is enabled.
     device: Option<String>,
+    /// The search text that the page stands beside, for scenes such as `search`: campaigns may be for it, and it counts
+    /// where the model `affinity` is enabled.
+    #[schema(example = "red mug")]
+    query: Option<String>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     #[serde(default)]
     items: Vec<String>,
@@ -171,6 +175,7 @@ impl RecommendBody {
             events,
             scene,
             device: at.name("device", self.device)?,
+            query: at.name("query", self.query)?.filter(|query| !query.trim().is_empty()),
             items: at.items("items", &self.items, MAX_ITEMS)?,
             n: at.count("n", self.n, 10, N)?,
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
@@ -183,6 +188,7 @@ impl RecommendBody {
             diversity: self.diversity.map(|diversity| at.share("diversity", Some(diversity), 0.0)).transpose()?,
             part: None,
             n_on_sale: None,
+            lately_sponsored: Vec::new(),
             explore: None,
             explain: self.explain,
             visitor,
@@ -274,6 +280,8 @@ pub(super) struct RecommendParams {
     scene: Option<String>,
     /// The kind of device: `phone`, `desktop`.
     device: Option<String>,
+    /// The search text that the page stands beside.
+    query: Option<String>,
     /// Number of items: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
@@ -345,6 +353,7 @@ fn recommend_by_params(
         session,
         scene,
         device,
+        query,
         n,
         offset,
         filter,
@@ -361,6 +370,7 @@ fn recommend_by_params(
         session,
         scene,
         device,
+        query,
         n,
         offset,
         filter,

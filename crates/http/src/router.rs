@@ -28,8 +28,8 @@ use super::settings::{HttpSettings, Scope};
 use super::site::Site;
 use super::turns::Turns;
 use super::{
-    console, events, forget, items, listener, lists, middleware, predict, probes, quality, quarantine, recommend,
-    rules, scenes, search, searches, status, storefront, suggest, synonyms, users, versions,
+    campaigns, console, events, forget, items, listener, lists, middleware, predict, probes, proposals, quality,
+    quarantine, recommend, rules, scenes, search, searches, status, storefront, suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -99,6 +99,7 @@ pub async fn serve_site(
     };
     tokio::select! {
         () = sampling => Ok(()),
+        () = proposals::repair(&server) => Ok(()),
         () = serving => Ok(()),
         () = overdue => {
             tracing::warn!(limit_s = limit.as_secs(), "requests still in flight were cut off");
@@ -186,9 +187,15 @@ fn registry() -> Registry {
         .needs(Read, routes!(searches::searches))
         .needs(Read, routes!(synonyms::list))
         .needs(Write, routes!(synonyms::replace))
+        .needs(Read, routes!(proposals::list))
+        .needs(Write, routes!(proposals::accept))
+        .needs(Write, routes!(proposals::reject))
         .needs(Read, routes!(rules::list))
         .needs(Write, routes!(rules::replace, rules::add, rules::clear))
         .needs(Write, routes!(rules::remove))
+        .needs(Read, routes!(campaigns::list))
+        .needs(Read, routes!(campaigns::one))
+        .needs(Write, routes!(campaigns::replace))
         .needs(Read, routes!(scenes::list))
         .needs(Write, routes!(scenes::replace))
         .needs(Read, routes!(quality::quality))

@@ -134,6 +134,42 @@ pub struct RuleRecord {
     pub until: Option<String>,
 }
 
+/// A campaign. `id`, `bid`, `daily_budget`, and `items` or `filter` are required. Amounts are whole minor units of the
+/// currency (cents).
+#[derive(Debug, ToSchema)]
+#[schema(as = Campaign, example = json!({
+    "id": "acme-advent", "filter": "brand:Acme", "bid": 45, "daily_budget": 5000, "scenes": ["home"],
+    "shoppers": "attributes.segment:vip", "per_shopper": 3, "quality_floor": 0.01, "until": "2026-12-27T00:00:00Z"
+}))]
+pub struct CampaignRecord {
+    /// Names it in answers and charges; each id once.
+    pub id: String,
+    /// The items; a parent stands for its variants.
+    pub items: Option<Vec<String>>,
+    /// The items that this filter accepts, among the best 300 candidates of the page.
+    pub filter: Option<String>,
+    /// The most that a click may cost, 1 to 1000000000 and at least the reserve.
+    pub bid: u64,
+    /// The most that a day (UTC) may cost, at least the bid.
+    pub daily_budget: u64,
+    /// The scenes whose slots it takes part in; all that have slots, if left out.
+    pub scenes: Option<Vec<String>>,
+    /// The categories whose pages it is for: those whose filter has `category:NAME`, joined by `AND` at its top.
+    pub categories: Option<Vec<String>>,
+    /// The search texts (`query` of the request) beside whose hits it stands: the same words.
+    pub queries: Option<Vec<String>>,
+    /// The shoppers that it is for: a filter of the attributes of users.
+    pub shoppers: Option<String>,
+    /// How often a shopper sees it on one day, at most (1 to 1000). Then visitors without an identity do not see it.
+    pub per_shopper: Option<u32>,
+    /// The least probability of a click with which it is shown, 0 to 1.
+    pub quality_floor: Option<f32>,
+    /// From when on it runs (RFC 3339).
+    pub from: Option<String>,
+    /// Until when it runs.
+    pub until: Option<String>,
+}
+
 /// A scene of the shop. What it leaves out is as in the scene that `like` names, else as in the scene of the same name
 /// that every server has, else as on every page.
 #[derive(Debug, ToSchema)]
@@ -164,6 +200,27 @@ pub struct SceneRecord {
     pub caps: Option<CapsRecord>,
     /// How far items are lowered that the shopper was shown often and did not choose.
     pub fatigue: Option<FatigueRecord>,
+    /// What each action is worth: the best 300 candidates are ordered by Σ worth × probability.
+    pub value: Option<ValueRecord>,
+    /// Places of the first page, from 1, that campaigns bid for; at most 10, each above the one before.
+    #[schema(example = json!([3, 7]))]
+    pub sponsored: Option<Vec<u32>>,
+}
+
+/// What each action is worth, 0 to 1000000, 0 if left out. While all are 0, the order is that of the scores.
+#[derive(Debug, ToSchema)]
+#[schema(as = Value, example = json!({"click": 0.1, "cart": 1, "purchase": 1, "price": "margin"}))]
+pub struct ValueRecord {
+    /// Of a click.
+    pub click: Option<f32>,
+    /// Of a cart.
+    pub cart: Option<f32>,
+    /// Of a purchase; of one unit of money where `price` says so.
+    pub purchase: Option<f32>,
+    /// What the worth of a purchase is multiplied by: `true` for the item's price, or the name of an attribute that is a
+    /// number, such as a margin.
+    #[schema(value_type = Option<Object>)]
+    pub price: Option<String>,
 }
 
 /// How unlike each other the items of a scene are.

@@ -1,9 +1,10 @@
 //! `GET /v1/searches`: what shoppers search for, and what they find nothing for.
 //!
-//! In: each search that is answered, and what the log keeps of choices after searches. Out: the most frequent words.
-//! The counts are of this server since its start: they are in memory, bounded, and begin anew after a restart, and when a
-//! person is forgotten, because nothing in them says whose searches they were. A query that few ask for may be missing
-//! among them; the counts of those that many ask for are exact from when they were first seen.
+//! In: each search that is answered, and what the log keeps of choices after searches. Out: the most frequent words, and
+//! those after which nothing was chosen. The counts of searches are of this server since its start: they are in memory,
+//! bounded, and begin anew after a restart, and when a person is forgotten, because nothing in them says whose searches
+//! they were. A query that few ask for may be missing among them; the counts of those that many ask for are exact from
+//! when they were first seen. What was chosen, and what was not, is counted from the log.
 //!
 //! What one person typed is theirs: a text is told from [`VISITORS`] different visitors on. A search without a user and a
 //! session counts as one of a visitor of its own.
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use accrue_event::normalised;
+use accrue_store::{QueryFate, Reformulations};
 use axum::Json;
 use axum::extract::State;
 use parking_lot::{Mutex, MutexGuard};
@@ -20,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::params::{At, Params};
 use super::problem::{Problem, ProblemDocument};
+use super::proposals::stopped;
 use super::server::Server;
 
 /// Queries that are counted. When there are that many, those are forgotten that were asked for as often as the median, or
@@ -31,6 +34,8 @@ const MAX_BYTES: usize = 100;
 const VISITORS: usize = 3;
 /// Items of a query in the answer.
 const N_ITEMS: usize = 3;
+/// Later queries of a query in the answer.
+const N_THEN: usize = 3;
 
 /// The searches of a server since its start.
 #[derive(Default)]
@@ -137,6 +142,49 @@ pub(super) struct SearchesBody {
     pub(super) unanswered: Vec<QueryBody>,
     /// The queries after which most was chosen, by the events in the log: those of at least three different shoppers.
     pub(super) chosen_after: Vec<ChosenAfterBody>,
+    /// The queries after which most often nothing was chosen, by the recorded answers and the events in the log.
+    pub(super) unchosen: Vec<UnchosenBody>,
+}
+
+/// A query after which nothing was chosen.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueryWithoutChoice)]
+pub(super) struct UnchosenBody {
+    /// Its words, in lower case.
+    #[schema(value_type = String, example = "brolly")]
+    pub(super) query: Box<str>,
+    /// Searches in the log.
+    #[schema(example = 40)]
+    pub(super) searches: u64,
+    /// Those of them that found nothing.
+    #[schema(example = 31)]
+    pub(super) without_result: u64,
+    /// Those of them after which nothing was chosen.
+    #[schema(example = 38)]
+    pub(super) without_choice: u64,
+    /// What their shoppers searched for next and chose something after, those of most shoppers first.
+    #[schema(value_type = Vec<String>, example = json!(["umbrella"]))]
+    pub(super) then: Vec<Box<str>>,
+}
+
+impl UnchosenBody {
+    fn new(query: &str, fate: &QueryFate) -> Self {
+        let mut then: Vec<_> = fate.then.iter().filter(|then| then.own.len() >= VISITORS).collect();
+        then.sort_by(|a, b| b.own.len().cmp(&a.own.len()).then(a.query.cmp(&b.query)));
+        Self {
+            query: query.into(),
+            searches: fate.searches,
+            without_result: fate.without_result,
+            without_choice: fate.without_choice(),
+            then: then.into_iter().take(N_THEN).map(|then| then.query.clone()).collect(),
+        }
+    }
+
+    /// The `n` queries after which most often nothing was chosen, of those that are told.
+    fn most(found: &Reformulations, n: usize) -> Vec<Self> {
+        let told = |fate: &QueryFate| if fate.searchers.len() >= VISITORS { fate.without_choice() } else { 0 };
+        found.most(n, told).into_iter().map(|(query, fate)| Self::new(query, fate)).collect()
+    }
 }
 
 /// A query with its counts.
@@ -170,8 +218,11 @@ pub(super) struct ChosenAfterBody {
 }
 
 impl Server {
-    /// The most frequent searches, at most `n` in each list.
-    pub(super) fn searches(&self, n: usize) -> SearchesBody {
+    /// The most frequent searches, at most `n` in each list. The log is read on for it, on a thread that may take long.
+    pub(super) async fn searches(&self, n: usize) -> Result<SearchesBody, Problem> {
+        let engine = self.engine.clone();
+        let unchosen = move || engine.search_fates(|found| UnchosenBody::most(found, n));
+        let unchosen = tokio::task::spawn_blocking(unchosen).await.map_err(|_| stopped())??;
         let body =
             |(query, count): (Box<str>, Count)| QueryBody { query, searches: count.n, without_result: count.n_without };
         let n_erasures = self.engine.n_erasures();
@@ -188,19 +239,21 @@ impl Server {
             most.map(|(query, items, weight)| ChosenAfterBody { query: query.to_owned(), weight, items: names(&items) })
                 .collect()
         });
-        SearchesBody {
+        Ok(SearchesBody {
             searches,
             without_result,
             frequent: self.searches.most(n, n_erasures, |count| count.n).into_iter().map(body).collect(),
             unanswered: self.searches.most(n, n_erasures, |count| count.n_without).into_iter().map(body).collect(),
             chosen_after,
-        }
+            unchosen,
+        })
     }
 }
 
 /// What shoppers search for
 ///
-/// The counts of queries are of this server since its start; choices after searches are those of the log.
+/// The counts of queries are of this server since its start; choices after searches, and searches after which nothing
+/// was chosen, are those of the log.
 #[utoipa::path(
     get,
     path = "/v1/searches",
@@ -216,7 +269,7 @@ pub(super) async fn searches(
     Params(SearchesParams { n }): Params<SearchesParams>,
 ) -> Result<Json<SearchesBody>, Problem> {
     let n = At("").count("n", n, 50, 1..=1000)?;
-    Ok(Json(server.searches(n)))
+    Ok(Json(server.searches(n).await?))
 }
 
 #[cfg(test)]

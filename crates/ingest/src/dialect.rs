@@ -9,6 +9,8 @@ pub(super) struct Dialect {
     pub delimiter: u8,
     /// Whether `"` encloses cells.
     pub quotes: Quotes,
+    /// Whether blanks before a quote are no part of its cell.
+    pub skips_blanks: bool,
     /// What makes the next character part of the cell.
     pub escape: Option<u8>,
     /// What lines begin with that are no rows.

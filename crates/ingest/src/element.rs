@@ -5,6 +5,8 @@
 //! as `price@currency`. Texts with a language become a text by language, and `<param name="Colour">Red</param>` an object
 //! with `name` and `value`.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 /// How much a name counts among equal ones: attributes, names with another prefix, without one, and with Google's.
@@ -27,7 +29,8 @@ pub(super) struct Element {
     /// All text in it, with that of its children.
     whole_text: String,
     fields: Map<String, Value>,
-    ranks: Vec<(String, Rank)>,
+    /// Looked up only.
+    ranks: HashMap<String, Rank>,
 }
 
 /// Attributes that name what an element's text is the value of.
@@ -104,14 +107,12 @@ impl Element {
 
     /// Sets a field, or adds to it if it repeats.
     fn put(&mut self, name: &str, rank: Rank, value: Value) {
-        let known = self.ranks.iter().position(|(known, _)| known == name);
-        let place = known.unwrap_or_else(|| {
-            self.ranks.push((name.to_owned(), rank));
-            self.ranks.len() - 1
-        });
-        let before = std::mem::replace(&mut self.ranks[place].1, rank);
+        let before = self.ranks.get(name).copied().unwrap_or(rank);
+        if before <= rank {
+            self.ranks.insert(name.to_owned(), rank);
+        }
         match self.fields.get_mut(name) {
-            Some(_) if before > rank => self.ranks[place].1 = before,
+            Some(_) if before > rank => {}
             Some(Value::Array(values)) if before == rank => values.push(value),
             Some(one) if before == rank => *one = Value::Array(vec![one.take(), value]),
             _ => drop(self.fields.insert(name.to_owned(), value)),

@@ -1,7 +1,9 @@
 //! Texts in other encodings than UTF-8.
 //!
 //! An encoding that is named (by the mapping, or by a byte order mark) is decoded as the bytes are read. In a table
-//! without one, the first text that is not ASCII decides between UTF-8 and Windows-1252, which holds Latin-1.
+//! without one, the first text that is not ASCII decides between UTF-8 and Windows-1252, which holds Latin-1. Texts that make
+//! no words in either are in an encoding that has to be named: read as Windows-1252, a catalogue in Cyrillic would be taken in
+//! and never be found.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -82,7 +84,13 @@ pub(super) enum Guess {
     Open,
     Utf8,
     Windows1252,
+    /// Neither of the two.
+    Unknown,
 }
+
+/// What is to be done about a text that is in neither of the encodings that are recognised.
+pub(super) const NO_KNOWN_ENCODING: &str = "the texts are neither UTF-8 nor windows-1252; name their encoding in a mapping, \
+    such as `encoding = \"windows-1251\"` (Cyrillic), windows-1250 (Central Europe), windows-1253 (Greek), shift_jis or gbk";
 
 impl Guess {
     /// The text of a row. `ahead` is the row and what is known of the file behind it, for the decision.
@@ -93,6 +101,7 @@ impl Guess {
         match self {
             Self::Open | Self::Utf8 => std::str::from_utf8(row).ok().map(Cow::Borrowed),
             Self::Windows1252 => Some(WINDOWS_1252.decode_without_bom_handling(row).0),
+            Self::Unknown => None,
         }
     }
 
@@ -106,7 +115,30 @@ impl Guess {
         match (n_fitting, n_others) {
             (0, 0) => Self::Open,
             _ if n_fitting >= n_others => Self::Utf8,
-            _ => Self::Windows1252,
+            _ if makes_words_of_windows_1252(bytes) => Self::Windows1252,
+            _ => Self::Unknown,
         }
     }
+}
+
+/// Whether the words of a text with bytes above ASCII can be words of Western Europe. In those, letters with marks stand
+/// among plain ones; words of other alphabets have none but bytes above ASCII, and Polish has signs such as `³` between
+/// letters.
+fn makes_words_of_windows_1252(bytes: &[u8]) -> bool {
+    // Dashes, quotation marks, ellipsis and the blank that does not break.
+    let is_typographic = |byte: u8| matches!(byte, 0x82 | 0x84 | 0x85 | 0x91..=0x97 | 0xA0 | 0xAB | 0xBB);
+    let is_in_word = |byte: u8| byte.is_ascii_alphabetic() || (byte >= 0x80 && !is_typographic(byte));
+    let is_sign = |byte: u8| matches!(byte, 0xA3 | 0xA5 | 0xAF | 0xB3 | 0xB9 | 0xBE);
+    let (mut n_marked, mut n_foreign) = (0_usize, 0_usize);
+    for word in bytes.split(|byte| !is_in_word(*byte)).filter(|word| !word.is_ascii()) {
+        n_marked += 1;
+        let mut runs = word.split(u8::is_ascii);
+        let has_sign_inside =
+            || word.windows(3).any(|three| three[0].is_ascii_alphabetic() && is_sign(three[1]) && three[2].is_ascii());
+        // Bytes that Windows-1252 leaves open.
+        let has_open = || word.iter().any(|byte| matches!(byte, 0x81 | 0x8D | 0x8F | 0x90 | 0x9D));
+        n_foreign += usize::from(runs.any(|run| run.len() >= 3) || has_sign_inside() || has_open());
+    }
+    // Icelandic has a few words with three such letters in a row.
+    3 * n_foreign < n_marked.max(1)
 }

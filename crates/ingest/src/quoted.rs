@@ -36,6 +36,7 @@ impl Scan {
                 Self::Begin | Self::Plain if is_escape => Self::PlainEscape,
                 Self::Begin | Self::Plain if byte == delimiter => Self::Begin,
                 Self::Begin if byte == b'"' && has_quotes => Self::Quoted,
+                Self::Begin if byte == b' ' && dialect.skips_blanks => Self::Begin,
                 Self::Begin | Self::Plain | Self::PlainEscape => Self::Plain,
                 Self::Quoted if is_escape => Self::QuotedEscape,
                 Self::Quoted if byte == b'"' => Self::Quote,
@@ -69,9 +70,12 @@ impl Cells {
         self.ends.clear();
         let mut rest = row;
         loop {
-            let quoted = rest.strip_prefix('"').filter(|_| dialect.quotes == Quotes::On);
+            let unpadded = rest.trim_start_matches(' ');
+            let n_blanks =
+                if dialect.skips_blanks && unpadded.starts_with('"') { rest.len() - unpadded.len() } else { 0 };
+            let quoted = rest[n_blanks..].strip_prefix('"').filter(|_| dialect.quotes == Quotes::On);
             let cell_end = match quoted {
-                Some(quoted) => 1 + self.unquote(quoted, dialect.escape),
+                Some(quoted) => n_blanks + 1 + self.unquote(quoted, dialect.escape),
                 None => self.unescape(rest, dialect),
             };
             self.ends.push(self.text.len());

@@ -10,7 +10,7 @@ use accrue_event::{
 };
 
 use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
-use super::encoding::{self, Transcoded};
+use super::encoding::{self, Guess, NO_KNOWN_ENCODING, Transcoded};
 use super::entry::{Batch, Entry};
 use super::error::ReadError;
 use super::format::{Format, Quotes};
@@ -231,6 +231,9 @@ impl Reader {
                 Box::new(Xml::new(document.bytes, records, Parser::new(bound, false)))
             }
             Format::Csv | Format::Tsv => {
+                if Guess::of(start) == Guess::Unknown {
+                    return Err(ReadError::Format { name, what: NO_KNOWN_ENCODING.into() });
+                }
                 let table = Table::recognise(&name, start, format, settings)?;
                 notes.extend(table.notes());
                 lines.end_lines_with(table.line_end);
@@ -325,6 +328,9 @@ pub(super) fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> 
         [b'B', b'Z', b'h', ..] => "compressed with bzip2; unpack it, or compress it with gzip or zstd",
         [0xFD, b'7', b'z', b'X', b'Z', ..] => "compressed with xz; unpack it, or compress it with gzip or zstd",
         [b'7', b'z', 0xBC, 0xAF, ..] | [b'R', b'a', b'r', b'!', ..] => "an archive; unpack it",
+        _ if start.get(257..262) == Some(b"ustar") => {
+            "an archive (tar); unpack it. The documents in a dump of Meilisearch are in indexes/NAME/documents.jsonl"
+        }
         [b'%', b'P', b'D', b'F', ..] => "a PDF; export the data as CSV or JSON",
         [b'S', b'Q', b'L', b'i', b't', b'e', b' ', b'f', ..] => "an SQLite database; export a table of it as CSV",
         _ => {
@@ -383,7 +389,7 @@ impl Table {
             .or_else(|| named_delimiter(first_line))
             .unwrap_or_else(|| delimiter_of(first_line, format.delimiter()));
         let is_delimiter_recognised = given.is_none() && delimiter != format.delimiter();
-        let mut dialect = Dialect { delimiter, quotes: quotes(delimiter), escape, comment };
+        let mut dialect = Dialect { delimiter, quotes: quotes(delimiter), skips_blanks: false, escape, comment };
         let is_quoting_recognised = settings.quotes.is_none()
             && dialect.quotes == Quotes::Off
             && !is_form_recognised
@@ -391,6 +397,7 @@ impl Table {
         if is_quoting_recognised {
             dialect.quotes = Quotes::On;
         }
+        dialect.skips_blanks = has_blanks_before_quotes(lines(), dialect);
         let is_escape_recognised = escape.is_none() && has_backslash_escapes(lines(), dialect);
         if is_escape_recognised {
             dialect.escape = Some(b'\\');
@@ -416,8 +423,9 @@ impl Table {
         });
         let escape = self.is_escape_recognised.then(|| "quotes behind backslashes".to_owned());
         let quotes = self.is_quoting_recognised.then(|| "cells in quotes".to_owned());
+        let blanks = self.dialect.skips_blanks.then(|| "blanks before quotes".to_owned());
         let form = self.is_form_recognised.then(|| "the 131 columns of Snowplow's enriched events".to_owned());
-        form.into_iter().chain(delimiter).chain(quotes).chain(line_end).chain(before).chain(escape)
+        form.into_iter().chain(delimiter).chain(quotes).chain(line_end).chain(before).chain(escape).chain(blanks)
     }
 }
 
@@ -463,6 +471,20 @@ fn has_backslash_escapes<'l>(lines: impl Iterator<Item = &'l [u8]>, strict: Dial
     strict.quotes == Quotes::On
         && marked.iter().any(|line| scan(line, strict) == Scan::Broken)
         && !marked.iter().any(|line| scan(line, escaped) == Scan::Broken)
+}
+
+/// Whether blanks stand between a delimiter and a quote, as in `A, "Mug, blue"`, and every cell that begins so ends with a quote.
+fn has_blanks_before_quotes<'l>(lines: impl Iterator<Item = &'l [u8]>, strict: Dialect) -> bool {
+    let skipping = Dialect { skips_blanks: true, ..strict };
+    let is_marked = |line: &&[u8]| line.windows(3).any(|three| three == [strict.delimiter, b' ', b'"']);
+    let mut marked = lines.filter(is_marked).peekable();
+    strict.quotes == Quotes::On
+        && strict.delimiter != b' '
+        && marked.peek().is_some()
+        && marked.all(|line| {
+            let end = Scan::default().over(line, skipping);
+            end != Scan::Broken && !end.is_open()
+        })
 }
 
 /// The decimal sign of a table's numbers, if its first rows show one and none shows the other.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use accrue_event::{BoundMapping, Family, Sales};
 
 use super::dialect::{Dialect, named_delimiter};
-use super::encoding::Guess;
+use super::encoding::{Guess, NO_KNOWN_ENCODING};
 use super::entry::{Batch, unreadable};
 use super::format::Quotes;
 use super::lines::{Found, Lines};
@@ -25,6 +25,8 @@ pub(super) struct Rows<R> {
     mapping: Option<BoundMapping>,
     encoding: Guess,
     is_encoding_told: bool,
+    has_short_rows: bool,
+    are_short_rows_told: bool,
 }
 
 /// A row as it lies in the buffer.
@@ -47,6 +49,8 @@ impl<R: Read> Rows<R> {
             mapping,
             encoding: Guess::default(),
             is_encoding_told: false,
+            has_short_rows: false,
+            are_short_rows_told: false,
         }
     }
 
@@ -90,7 +94,10 @@ impl<R: Read> Rows<R> {
             return;
         }
         let Some(text) = self.encoding.text(bytes, self.lines.buffered()) else {
-            let why = "not UTF-8; if the whole file is in another encoding, name it in the mapping (`encoding`)";
+            let why = match self.encoding {
+                Guess::Unknown => NO_KNOWN_ENCODING,
+                _ => "not UTF-8; if the whole file is in another encoding, name it in the mapping (`encoding`)",
+            };
             return batch.push(number, unreadable(number, mapping.kind(), why, bytes));
         };
         let mut row: Vec<&str> = Vec::with_capacity(self.n_columns + 1);
@@ -103,10 +110,17 @@ impl<R: Read> Rows<R> {
         if row.len() > self.n_columns && row[self.n_columns..].iter().all(|cell| cell.trim().is_empty()) {
             row.truncate(self.n_columns);
         }
+        // Spreadsheets leave out the delimiters of empty cells at the end. A row that the file's end cuts is no such row.
+        let is_cut = self.lines.buffered().len() <= len;
+        if (2..self.n_columns).contains(&row.len()) && !is_cut {
+            row.resize(self.n_columns, "");
+            self.has_short_rows = true;
+        }
         if row.len() != self.n_columns {
             let why = format!("{} columns, but the header has {}", row.len(), self.n_columns);
             return batch.push(number, unreadable(number, mapping.kind(), &why, bytes));
         }
+        row.iter_mut().for_each(|cell| *cell = meant(cell));
         let kind = mapping.kind();
         if mapping.is_nested() {
             mapping.apply_nested(&row).into_iter().for_each(|mapped| batch.push_mapped(number, kind, mapped));
@@ -125,6 +139,9 @@ impl<R: Read + Send> Source for Rows<R> {
         let mut notes = self.mapping.as_mut().map(BoundMapping::take_notes).unwrap_or_default();
         if self.encoding == Guess::Windows1252 && !std::mem::replace(&mut self.is_encoding_told, true) {
             notes.push("windows-1252".into());
+        }
+        if self.has_short_rows && !std::mem::replace(&mut self.are_short_rows_told, true) {
+            notes.push("rows without their last cells, which are taken as empty".into());
         }
         notes
     }
@@ -158,6 +175,15 @@ impl<R: Read + Send> Source for Rows<R> {
             }
         }
         Ok(true)
+    }
+}
+
+/// What a cell says: `="007"` is how a spreadsheet is kept from taking the zeros of `007`, and `\N` how MySQL and Hive write
+/// that there is no value.
+fn meant(cell: &str) -> &str {
+    match cell.trim() {
+        "\\N" => "",
+        formula => formula.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')).unwrap_or(cell),
     }
 }
 
@@ -196,7 +222,8 @@ const MAX_COLUMNS: usize = 4096;
 const MAX_NAME_BYTES: usize = 4096;
 
 fn names_of(line: &[u8], dialect: Dialect) -> io::Result<Vec<String>> {
-    let text = Guess::of(line).text(line, line).ok_or_else(|| invalid("the header is not UTF-8"))?;
+    let not_utf8 = || invalid("the header is not UTF-8; name its encoding in a mapping (`encoding`)");
+    let text = Guess::of(line).text(line, line).ok_or_else(not_utf8)?;
     let scan = Scan::default().over(text.as_bytes(), dialect);
     if dialect.quotes == Quotes::On && (scan == Scan::Broken || scan.is_open()) {
         return Err(invalid("the header has a quote that is never closed, or text after one"));

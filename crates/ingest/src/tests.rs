@@ -115,7 +115,7 @@ fn unreadable_lines_are_told_and_the_rest_goes_on() {
         read("a.csv", b"type,user,item\nview,u1\nview,u\xFF,b\nview,u2,b\nview,\xC3\xA9,b\n", &ReadSettings::default());
     assert!(end.is_none());
     let expected = [
-        "2: malformed: line 2: 2 columns, but the header has 3".to_owned(),
+        r#"2: {"type":"view","user":"u1"}"#.to_owned(),
         "3: malformed: line 3: not UTF-8; if the whole file is in another encoding, name it in the mapping (`encoding`)"
             .to_owned(),
         view(4, "u2", "b"),
@@ -288,9 +288,12 @@ proptest! {
         // A line may hold many elements of an array, or a part of a value.
         let is_array = !has_header && body.trim_ascii_start().starts_with(b"[");
         let is_object = !has_header && body.trim_ascii_start().starts_with(b"{");
+        // Objects on one line are read one by one.
+        let first_line = body.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let is_joined = is_object && first_line.split(|byte| matches!(byte, b' ' | b'\t' | b',' | b'\r')).collect::<Vec<_>>().concat().windows(2).any(|two| two == b"}{");
         // Zeros at the beginning may be recognised as UTF-16, which has other lines.
         let may_be_wide = !has_header && body.contains(&0);
-        if end.is_none() && name == "a.ndjson" && !is_array && !may_be_wide {
+        if end.is_none() && name == "a.ndjson" && !is_array && !is_joined && !may_be_wide {
             prop_assert_eq!(records.len(), lines + usize::from(has_header));
         }
         if !is_array && !is_object && !may_be_wide {
@@ -401,11 +404,13 @@ fn arrays_and_values_over_several_lines_are_read_as_records() {
     assert_eq!(records("a.json", &format!("{}\n{}\n", pretty(first), pretty(second))), expected([1, 4]));
     assert_eq!(records("a.json", &format!("{first}\n{second}\n")), expected([1, 2]));
     assert_eq!(records("a.json", "[]"), Vec::<String>::new());
-    let broken = records("a.json", &format!("[{first}, 7, {{\"type\": }}, {second}, {{\"type\":\"view\""));
-    assert_eq!((broken.len(), &broken[0], &broken[3]), (5, &expected([1, 1])[0], &expected([1, 1])[1]));
-    for (place, why) in [(1, "not a JSON object: invalid type"), (2, "is not expected"), (4, "does not end")] {
+    let broken = format!("[{first}, 7, {{\"type\": }}, {second}, {{\"type\":\"view\"");
+    let (broken, end) = read("a.json", broken.as_bytes(), &ReadSettings::default());
+    assert_eq!((broken.len(), &broken[0], &broken[3]), (4, &expected([1, 1])[0], &expected([1, 1])[1]));
+    for (place, why) in [(1, "not a JSON object: invalid type"), (2, "is not expected")] {
         assert!(broken[place].contains(why), "{}", broken[place]);
     }
+    assert!(end.unwrap().to_string().contains("does not end"));
 }
 
 fn mapped(toml_pairs: &[(&str, &str)]) -> Mapping {
@@ -516,4 +521,82 @@ fn elements_of_an_array_are_events_with_ids_of_their_own() {
         .collect();
     assert_eq!(batch.lines, [1, 1]);
     assert!(ids[0].starts_with("{\"id\":\"o1\"") && ids[1].starts_with("{\"id\":\"o1#2\""), "{ids:?}");
+}
+
+#[test]
+fn rows_without_their_last_cells_have_empty_ones() {
+    let settings =
+        ReadSettings { mapping: Mapping { kind: RecordKind::Items, ..Mapping::default() }, ..ReadSettings::default() };
+    let text = "id,title,brand,price\nA,Mug\nC,Cup,Acme,3\nD,Pan,Ac";
+    let (found, notes) = read_with_notes("a.csv", text.as_bytes(), &settings);
+    let expected = [
+        r#"2: {"id":"A","title":"Mug"}"#,
+        r#"3: {"id":"C","title":"Cup","brand":"Acme","price":3}"#,
+        "4: malformed: line 4: 3 columns, but the header has 4",
+    ];
+    assert_eq!(found, expected, "the end of the file cuts the last row");
+    assert_eq!(notes, ["rows without their last cells, which are taken as empty"]);
+}
+
+#[test]
+fn objects_with_nothing_between_them_are_read() {
+    let one = |user: &str| format!(r#"{{"type":"view","user":"{user}","item":"i"}}"#);
+    for (name, between) in [("a", ""), ("a.json", ""), ("a.ndjson", ""), ("a.json", " ")] {
+        let text = [one("u"), one("v"), one("w")].join(between);
+        let (found, error) = read(name, text.as_bytes(), &ReadSettings::default());
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(found, ["u", "v", "w"].map(|user| view(1, user, "i")), "{name}");
+    }
+}
+
+#[test]
+fn texts_of_an_encoding_that_is_not_recognised_are_refused() {
+    let settings = |encoding: Option<&str>| {
+        let mapping = Mapping { kind: RecordKind::Items, encoding: encoding.map(Into::into), ..Mapping::default() };
+        ReadSettings { mapping, ..ReadSettings::default() }
+    };
+    for (label, title) in [
+        ("windows-1251", "Кофе молотый"),
+        ("koi8-r", "Кофе молотый"),
+        ("windows-1253", "Καφές φίλτρου"),
+        ("windows-1250", "Miska biała duża"),
+        ("windows-1255", "כוס קפה"),
+        ("windows-874", "กาแฟ"),
+        ("gbk", "咖啡杯"),
+        ("shift_jis", "コーヒーカップ"),
+    ] {
+        let text = format!("id,title\nA,{title}\n");
+        let bytes = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(&text).0.into_owned();
+        let (found, error) = read("a.csv", &bytes, &settings(None));
+        let error = error.unwrap_or_else(|| panic!("{label}: {found:?}")).to_string();
+        assert!(error.contains("name their encoding in a mapping"), "{label}: {error}");
+        let (found, _) = read("a.csv", &bytes, &settings(Some(label)));
+        assert_eq!(found, [format!(r#"2: {{"id":"A","title":"{title}"}}"#)], "{label}");
+    }
+    for title in
+        ["Créée à l’été", "Œuf n° 3 – 5 cm³", "Größe m²", "Ísafjörður óþægilegt", "ÅÄÖ på ö", "¿Qué? «año»", "Ñandú"]
+    {
+        let text = format!("id,title\nA,{title}\nB,Tasse für Café\n");
+        let bytes = encoding_rs::WINDOWS_1252.encode(&text).0.into_owned();
+        let (found, error) = read("a.csv", &bytes, &settings(None));
+        assert!(error.is_none(), "{title}: {error:?}");
+        assert_eq!(found[0], format!(r#"2: {{"id":"A","title":"{title}"}}"#));
+    }
+}
+
+#[test]
+fn blanks_before_quotes_signs_against_spreadsheets_and_nulls_are_no_cells() {
+    let items = |text: &str| {
+        let mapping = Mapping { kind: RecordKind::Items, ..Mapping::default() };
+        read("a.csv", text.as_bytes(), &ReadSettings { mapping, ..ReadSettings::default() }).0
+    };
+    assert_eq!(
+        items("id, title, price\nA, \"Mug, blue\", 3\nB, Cup, \"4\"\n"),
+        [r#"2: {"id":"A","title":"Mug, blue","price":3}"#, r#"3: {"id":"B","title":" Cup","price":4}"#]
+    );
+    assert_eq!(items("id,title\nA, \"big\" mug\n"), [r#"2: {"id":"A","title":" \"big\" mug"}"#]);
+    assert_eq!(
+        items("id,title,price\n\"=\"\"007\"\"\",Mug,\\N\n=\"008\",Cup,1\n"),
+        [r#"2: {"id":"007","title":"Mug"}"#, r#"3: {"id":"008","title":"Cup","price":1}"#]
+    );
 }

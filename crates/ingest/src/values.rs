@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use accrue_event::{Sales, is_answer};
 
-use super::entry::{Batch, MAX_LINE_BYTES, unreadable};
+use super::entry::{Batch, MAX_LINE_BYTES};
 use super::lines::Lines;
 use super::objects::Parser;
 use super::reader::LOOK_AHEAD_BYTES;
@@ -36,6 +36,8 @@ pub(super) fn records_begin(start: &[u8], is_by_line: bool, is_named: &dyn Fn(&s
     let first = skipped + blank(text);
     match start.get(first)? {
         b'[' => return Some(Begin { n_before: first + 1, n_open: 1 }),
+        // Streams that write objects into files put nothing between them: `{…}{…}`.
+        b'{' if is_followed_at_once(&start[first..]) => return Some(Begin { n_before: first, n_open: 0 }),
         b'{' if !is_by_line => {}
         _ => return None,
     }
@@ -51,6 +53,13 @@ pub(super) fn records_begin(start: &[u8], is_by_line: bool, is_named: &dyn Fn(&s
     object[..line_end].iter().for_each(|byte| depth = scan.step(*byte, depth));
     let next = object[line_end..].trim_ascii_start();
     (depth > 0 && !next.starts_with(b"{")).then_some(Begin { n_before: first, n_open: 0 })
+}
+
+/// Whether another object stands behind the first one on its line.
+fn is_followed_at_once(object: &[u8]) -> bool {
+    let rest = value_len(object).and_then(|len| object.get(len..)).unwrap_or_default();
+    let n_blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b',')).count();
+    rest.get(n_blank) == Some(&b'{')
 }
 
 /// Whether the object is whole on its line and another one follows: then each line is read for itself.
@@ -78,15 +87,15 @@ fn array_of_answer(object: &[u8], is_named: &dyn Fn(&str) -> bool, depth: usize)
         }
         let name_len = value_len(&object[place..])?;
         let name = std::str::from_utf8(&object[place + 1..place + name_len - 1]).ok()?;
-        if is_named(name) {
-            return None;
-        }
         place = skip_blank(place + name_len);
         if object.get(place) != Some(&b':') {
             break;
         }
         place = skip_blank(place + 1);
         let value = object.get(place..).unwrap_or_default();
+        if is_named(name) && !repeats_inside(name, value) {
+            return None;
+        }
         let inside = match value {
             [b'[', elements @ ..] if elements.trim_ascii_start().starts_with(b"{") => Some((1, 2)),
             [b'{', ..] if depth < MAX_DEPTH => {
@@ -109,6 +118,18 @@ fn array_of_answer(object: &[u8], is_named: &dyn Fn(&str) -> bool, depth: usize)
     // What is in an inner object was judged there.
     let is_answer = n_open > 2 && is_answer("data", beside.iter().copied());
     (is_answer || is_answer_with(name, &beside)).then_some((inside, n_open))
+}
+
+/// Whether the first element of an array has an array of the same name, as the orders of Magento have their lines:
+/// `{"items": [{"items": […]}]}`. A path of the mapping leads into the inner one.
+fn repeats_inside(name: &str, array: &[u8]) -> bool {
+    let Some(elements) = array.strip_prefix(b"[").map(<[u8]>::trim_ascii_start) else { return false };
+    let first = &elements[..value_len(elements).unwrap_or(elements.len())];
+    let quoted = format!("\"{name}\"");
+    let places = first.windows(quoted.len()).enumerate().filter(|(_, window)| *window == quoted.as_bytes());
+    places
+        .map(|(place, _)| first[place + quoted.len()..].trim_ascii_start())
+        .any(|rest| rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"[")))
 }
 
 fn is_answer_with(name: &str, beside: &[&str]) -> bool {
@@ -265,9 +286,11 @@ impl<R: Read + Send> Source for Values<R> {
             self.parser.records(self.lines.peek(len), number, batch);
         } else {
             // Nothing tells where the next value begins.
-            let why = "a JSON value that does not end, or is longer than 16 MiB; the rest of the file was not read";
-            batch.push(number, unreadable(number, self.parser.kind(), why, self.lines.peek(len.min(200))));
             self.is_at_end = true;
+            let why = format!(
+                "line {number}: a JSON value that does not end, or is longer than 16 MiB; the rest of the file was not read"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         self.lines.pass(len);
         Ok(true)

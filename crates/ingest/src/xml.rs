@@ -2,7 +2,7 @@
 //!
 //! Elements are read one after the other, so that a feed of any size takes the memory of one product. Entities that a document
 //! declares itself are refused and never expanded, and nothing outside the document is read. After an error of syntax nothing
-//! tells where the next record begins, so it ends the file and is told with its line.
+//! tells where the next record begins, so it ends the reading of the file: an error with its line, as often as it is read.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -13,8 +13,8 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use super::element::Element;
-use super::encoding::{self, Guess, Transcoded};
-use super::entry::{Batch, MAX_LINE_BYTES, unreadable};
+use super::encoding::{self, Guess, NO_KNOWN_ENCODING, Transcoded};
+use super::entry::{Batch, MAX_LINE_BYTES};
 use super::lines::Lines;
 use super::objects::Parser;
 use super::reader::Bytes;
@@ -220,6 +220,9 @@ impl<R: Read> Elements<R> {
             Event::DocType(declared) if declared.contains("<!ENTITY") => {
                 return Err(Fault { line, why: "a document type that declares entities".into(), source: None });
             }
+            Event::Start(tag) | Event::Empty(tag) if n_attributes(&tag) > MAX_ELEMENTS => {
+                return Err(Fault { line, why: TOO_MANY.into(), source: None });
+            }
             Event::Start(tag) => (element(&tag), false),
             Event::Empty(tag) => (element(&tag), true),
             Event::End(_) => {
@@ -257,7 +260,7 @@ impl<R: Read> Elements<R> {
         loop {
             n += 1;
             if n > MAX_ELEMENTS || self.path.len() + open.len() > MAX_DEPTH {
-                return Err(self.fault("a record with too many elements, or too many in one another"));
+                return Err(self.fault(TOO_MANY));
             }
             let line = self.line();
             match next_event(&mut self.events, &mut self.buffer)? {
@@ -265,12 +268,15 @@ impl<R: Read> Elements<R> {
                     let around = open.first().map_or("", |record| &*record.name);
                     return Err(Fault { line, why: format!("the document ends inside <{around}>"), source: None });
                 }
+                Event::Start(tag) | Event::Empty(tag) if n + n_attributes(&tag) > MAX_ELEMENTS => {
+                    return Err(Fault { line, why: TOO_MANY.into(), source: None });
+                }
                 Event::Start(tag) => {
-                    n += tag.attributes().count();
+                    n += n_attributes(&tag);
                     open.push(element(&tag));
                 }
                 Event::Empty(tag) => {
-                    n += tag.attributes().count();
+                    n += n_attributes(&tag);
                     let empty = element(&tag);
                     if let Some(around) = open.last_mut() {
                         around.add(empty);
@@ -303,6 +309,15 @@ fn next_event<'b, R: Read>(events: &mut Events<Counted<R>>, buffer: &'b mut Vec<
         quick_xml::Error::Io(source) => Fault { line, why: source.to_string(), source: None },
         other => Fault { line, why: other.to_string(), source: None },
     })
+}
+
+const TOO_MANY: &str = "a record with too many elements and attributes, or too many in one another";
+
+/// The attributes of an element, up to one more than a record may have.
+fn n_attributes(tag: &BytesStart<'_>) -> usize {
+    let mut attributes = tag.attributes();
+    // The check for names that repeat compares each with all before it.
+    attributes.with_checks(false).take(MAX_ELEMENTS + 1).count()
 }
 
 fn add_text(open: &mut [Element], text: &str) {
@@ -351,8 +366,11 @@ impl Document {
         let declared = declared.filter(|other| !is_decoded && other.is_ascii_compatible());
         let encoding = match declared {
             Some(other) if other != encoding_rs::UTF_8 => Some(other),
-            _ if Guess::of(&start) == Guess::Windows1252 => Some(encoding_rs::WINDOWS_1252),
-            _ => None,
+            _ => match Guess::of(&start) {
+                Guess::Windows1252 => Some(encoding_rs::WINDOWS_1252),
+                Guess::Unknown => return Err(io::Error::new(io::ErrorKind::InvalidData, NO_KNOWN_ENCODING)),
+                Guess::Open | Guess::Utf8 => None,
+            },
         };
         let (rest, input) = lines.into_parts();
         let bytes: Bytes = Box::new(Cursor::new(rest).chain(input));
@@ -416,8 +434,8 @@ impl Source for Xml {
             Err(Fault { source: Some(source), .. }) => return Err(source),
             Err(Fault { line, why, .. }) => {
                 self.is_at_end = true;
-                let why = format!("no XML: {why}; the rest of the file was not read");
-                batch.push(line, unreadable(line, self.parser.kind(), &why, why.as_bytes()));
+                let why = format!("line {line}: no XML: {why}; the rest of the file was not read");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
         }
         self.n_read = self.elements.line();

@@ -140,6 +140,23 @@ impl Blend {
         *self = fresh;
     }
 
+    /// Begins with the curves of another shop's blend for the columns that both have. The steps begin as large as if
+    /// nothing had been learned, so that what differs here is soon corrected.
+    pub(crate) fn begin_with(&mut self, learned: &Self) {
+        if learned.n_groups != self.n_groups {
+            return;
+        }
+        for (to, name) in self.names.iter().enumerate() {
+            let from = learned.names.iter().position(|known| known == name);
+            let Some(from) = from.filter(|&from| learned.axes[from] == self.axes[to]) else { continue };
+            for group in 0..self.n_groups {
+                let (from, to) = (learned.curve(group, from), self.curve(group, to));
+                self.curves[to.clone()].copy_from_slice(&learned.averaged[from.clone()]);
+                self.averaged[to].copy_from_slice(&learned.averaged[from]);
+            }
+        }
+    }
+
     /// The places of a curve's knots.
     #[inline]
     fn curve(&self, group: usize, column: usize) -> std::ops::Range<usize> {
@@ -231,6 +248,13 @@ impl Blend {
     /// Numbers that were learned.
     pub fn n_params(&self) -> u64 {
         self.curves.len() as u64
+    }
+
+    /// Whether there is a number for each knot.
+    pub(crate) fn is_whole(&self) -> bool {
+        let n = self.n_groups * self.axes.len() * N_KNOTS;
+        self.names.len() == self.axes.len()
+            && [&self.curves, &self.averaged, &self.squared].iter().all(|of| of.len() == n)
     }
 
     /// Whether every parameter is finite.

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use accrue_event::{DAY_MS, Item, ItemPatch};
-use accrue_store::{ItemIdx, ItemVector, Vocabulary};
+use accrue_store::{Descriptor, ItemIdx, ItemVector, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 use crate::cow::CowVec;
 use crate::decay::log2;
+use crate::facets::Facets;
 use crate::vectors::Vectors;
 
 /// Newest items kept in order.
@@ -32,6 +33,8 @@ enum Field {
     Title,
 }
 
+/// The names of the fields, in their order.
+const FIELDS: [&str; N_FIELDS as usize] = ["brand", "category", "tag", "title"];
 /// How many fields there are.
 const N_FIELDS: u32 = 4;
 
@@ -40,6 +43,8 @@ const N_FIELDS: u32 = 4;
 pub struct Catalogue {
     items: Items,
     vectors: Vectors,
+    /// `None` where no member needs them.
+    facets: Option<Facets>,
 }
 
 /// What is known of items without an encoder: a section of checkpoints, as the vectors are another one.
@@ -123,6 +128,9 @@ impl Catalogue {
         self.replace(index, Field::Category, item.categories.iter());
         self.replace(index, Field::Tag, item.tags.iter());
         self.replace(index, Field::Title, item.title.iter());
+        if let Some(facets) = &mut self.facets {
+            facets.describe(index, item);
+        }
     }
 
     /// Replaces the fields that a change names.
@@ -139,6 +147,40 @@ impl Catalogue {
         if let Some(title) = &patch.title {
             self.replace(index, Field::Title, [title].into_iter());
         }
+        if let Some(facets) = &mut self.facets {
+            facets.patch(index, patch);
+        }
+    }
+
+    /// Keeps facets from now on, or no longer. Items that were described before get those that their descriptors tell:
+    /// their prices and further attributes are known when they are described again.
+    pub(crate) fn keep_facets(&mut self, keep: bool) {
+        if keep == self.facets.is_some() {
+            return;
+        }
+        self.facets = keep.then(|| {
+            let mut facets = Facets::default();
+            for item in 0..self.items.described.len() {
+                let descriptors = &self.items.described.get(item).descriptors;
+                let texts = descriptors.iter().filter_map(|descriptor| {
+                    let name = self.items.names.name(descriptor / N_FIELDS)?;
+                    Some((FIELDS[(descriptor % N_FIELDS) as usize], name.get(1..)?))
+                });
+                facets.restore(item as ItemIdx, texts);
+            }
+            facets
+        });
+    }
+
+    /// Brand, categories, tags, words of the title, price and further attributes of an item, hashed: at most 32, equal in
+    /// every shop. Empty where no member asks for them ([`Settings::needs_facets`](crate::Settings::needs_facets)).
+    #[inline]
+    pub fn facets(&self, item: ItemIdx) -> &[Descriptor] {
+        self.facets.as_ref().map_or(&[], |facets| facets.of(item))
+    }
+
+    pub(crate) fn kept_facets(&self) -> Option<&Facets> {
+        self.facets.as_ref()
     }
 
     /// Replaces an item's vector.
@@ -158,8 +200,8 @@ impl Catalogue {
     }
 
     /// A catalogue of the parts that checkpoints keep.
-    pub(crate) fn of(items: Items, vectors: Vectors) -> Self {
-        Self { items, vectors }
+    pub(crate) fn of(items: Items, vectors: Vectors, facets: Option<Facets>) -> Self {
+        Self { items, vectors, facets }
     }
 
     /// Replaces the descriptors that an item has from one field.
@@ -287,6 +329,9 @@ impl Catalogue {
         self.items.rarity.share_with(&other.items.rarity);
         self.items.described.share_with(&other.items.described);
         self.vectors.share_with(&other.vectors);
+        if let (Some(mine), Some(theirs)) = (&mut self.facets, &other.facets) {
+            mine.share_with(theirs);
+        }
     }
 
     /// Bytes copied by writes after publications.
@@ -296,5 +341,6 @@ impl Catalogue {
             + self.items.rarity.copied_bytes()
             + self.items.described.copied_bytes()
             + self.vectors.copied_bytes()
+            + self.facets.as_ref().map_or(0, Facets::copied_bytes)
     }
 }

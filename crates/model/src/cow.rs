@@ -63,6 +63,11 @@ impl<T: Clone> CowVec<T> {
         self.n_rows
     }
 
+    /// Elements of a row.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.n_rows == 0

@@ -100,6 +100,11 @@ impl EmbeddingTable {
         }
     }
 
+    /// A table of the same kind without rows.
+    pub(crate) fn emptied(&self) -> Self {
+        Self::new(self.settings.clone(), self.seed, self.stream)
+    }
+
     /// Changes the step and the weight decay.
     pub fn set_steps(&mut self, rate: f32, l2: f32) {
         (self.settings.rate, self.settings.l2) = (rate, l2);
@@ -166,6 +171,35 @@ impl EmbeddingTable {
         }
     }
 
+    /// Copies a row of a table of the same width, with the state of its optimizer.
+    pub(crate) fn copy_row(&mut self, from: &Self, row: u32) {
+        if let Some(own) = from.rows.row(row as usize).filter(|_| from.is_learned(row)) {
+            self.rows.row_mut(row as usize).copy_from_slice(own);
+            if self.settings.scanned {
+                self.stale.push(row);
+            }
+        }
+    }
+
+    /// Replaces the numbers of a row that is computed from others and not learned. `numbers: [dim]`
+    pub(crate) fn set(&mut self, row: u32, numbers: &[f32]) {
+        let (mass, own) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
+        own.copy_from_slice(numbers);
+        *mass = mass.max(1.0);
+        if self.settings.scanned {
+            self.stale.push(row);
+        }
+    }
+
+    /// Moves a row by a share of its distance to `numbers` `[dim]`.
+    pub(crate) fn approach(&mut self, row: u32, share: f32, numbers: &[f32]) {
+        let (_, own) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
+        accrue_kernel::axpby(share, numbers, 1.0 - share, own);
+        if self.settings.scanned {
+            self.stale.push(row);
+        }
+    }
+
     /// Moves the row against `gradient` `[dim]`, times `scale`. The caller passes the gradient's `squared_norm`, which
     /// it computes once for all rows that share the gradient.
     pub fn descend(&mut self, row: u32, gradient: &[f32], squared_norm: f32, scale: f32) {
@@ -220,6 +254,11 @@ impl EmbeddingTable {
     /// Holds the memory of `other` wherever both hold the same values.
     pub fn share_with(&mut self, other: &Self) {
         self.rows.share_with(&other.rows);
+    }
+
+    /// Whether rows are as wide as the settings say.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.rows.width() == self.settings.dim + 1
     }
 
     /// Whether every number is finite.

@@ -73,6 +73,10 @@ codes! {
         LearnedOrder => "learned_order",
         /// A rule of the shop.
         Rule => "rule",
+        /// A campaign put the item into a slot.
+        Sponsored => "sponsored",
+        /// What the item's probable clicks, carts and purchases are worth.
+        Value => "value",
     }
 }
 
@@ -105,6 +109,8 @@ codes! {
         CandidatesCut => "candidates_cut",
         /// The page reaches beyond the places that the scene diversifies.
         DiversityCut => "diversity_cut",
+        /// No candidate has the price, or the attribute, by which the scene weighs purchases.
+        NoPrices => "no_prices",
         /// No item that the scene's caps allow was left for a place.
         CapsUnmet => "caps_unmet",
         /// The search index could not be brought up to date.

@@ -3,11 +3,12 @@
 
 use accrue_event::{Event, EventType, Item, Price, Timestamp};
 use accrue_kernel::Draws;
+use accrue_model::ranker::{ClickHeads, ColumnNames, Followed, Keys, PageFeatures, moment};
 use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Version};
-use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, Offset, Record};
+use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, History, Offset, Record};
 
 use crate::search::{SearchIndex, SearchReader, SearchSettings};
-use crate::{CatalogueSettings, Rules, Scenes, Shop, Visitor};
+use crate::{Campaigns, CatalogueSettings, Rules, Scenes, Shop, Visitor};
 
 const STREAM: u64 = 0x5445_5354;
 const START_MS: i64 = 1_790_000_000_000;
@@ -86,6 +87,29 @@ impl Fixture {
         Event { event_type, item: Some(item_name(item).as_str().into()), at, ..self.events[0].clone() }
     }
 
+    /// Click heads that learned from `n` impressions in turn of the first `n_shown` items, of which this followed.
+    pub fn learn_clicks(&mut self, n: u64, n_shown: u32, followed: impl Fn(u32, u64) -> Followed) {
+        let mut heads = ClickHeads::new(1);
+        let ensemble = &self.version.ensemble;
+        let history = History::default();
+        let now_ms = moment(self.facts.stream_time.0);
+        let (context, mut prepared) =
+            (Context::new(&history, None, now_ms, &self.version.weights), Prepared::default());
+        ensemble.prepare(&context, &mut prepared);
+        let items: Vec<u32> = (0..n_shown).collect();
+        let shown = ensemble.item_features(&context, &prepared, &items, |_| Some(0));
+        let (page, names) = (PageFeatures::of(&context), ColumnNames::of(&ensemble.columns()));
+        let mut keys = Keys::default();
+        keys.begin(&page);
+        for number in 0..n {
+            let shown = &shown[(number % u64::from(n_shown)) as usize];
+            keys.show(&page, shown, &ensemble.catalogue, &names);
+            let foreseen = heads.foresee(&keys);
+            heads.learn(&keys, &foreseen, followed(shown.item, number / u64::from(n_shown)));
+        }
+        self.version.clicks = Some(heads);
+    }
+
     pub fn shop(&self) -> Shop<'_> {
         self.shop_with(Scenes::built_in())
     }
@@ -93,7 +117,8 @@ impl Fixture {
     /// The shop with other scenes.
     pub fn shop_with<'a>(&'a self, scenes: &'a Scenes) -> Shop<'a> {
         let (now_ms, catalogue) = (self.facts.stream_time.0, CatalogueSettings::DEFAULT);
-        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue, rules: Rules::NONE, scenes }
+        let (rules, campaigns) = (Rules::NONE, Campaigns::NONE);
+        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue, rules, scenes, campaigns }
     }
 }
 

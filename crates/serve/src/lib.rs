@@ -3,6 +3,7 @@
 //! In: a request as plain values, the facts (current at the last acknowledgement) and a version. Out: items, best
 //! first, each with the reasons that sum to its score. This crate trains nothing, writes nothing and knows no HTTP.
 
+mod campaigns;
 mod catalogue;
 mod codes;
 pub mod filter;
@@ -12,6 +13,7 @@ mod fixture;
 mod lists;
 mod page;
 mod predict;
+pub mod repair;
 mod request;
 mod rules;
 mod scene;
@@ -19,6 +21,7 @@ pub mod search;
 mod shop;
 mod suggest;
 
+pub use campaigns::{CampaignFault, Campaigns, MAX_CAMPAIGN_ITEMS, MAX_CAMPAIGNS};
 pub use catalogue::{CatalogueSettings, IncompleteItems, UnknownItems};
 pub use codes::{Degraded, ReasonCode};
 pub use find::{
@@ -29,11 +32,12 @@ pub use page::{PageWork, Stage, StageWork, Why, WithoutEvent};
 pub use predict::{PredictRequest, Predicted, Prediction};
 pub use request::{
     CitedEvent, Explore, Grouping, ListRequest, RankedHit, Reason, RecommendRequest, Recommendation, Recommended,
-    SearchAnswer, SearchRequest, Seen, Visitor,
+    SearchAnswer, SearchRequest, Seen, SponsoredBy, Visitor,
 };
 pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
 pub use scene::{
-    CapsSettings, DiversityKind, DiversitySettings, FatigueSettings, LikeBy, Rest, SceneSettings, Scenes, sources,
+    CapsSettings, DiversityKind, DiversitySettings, FatigueSettings, LikeBy, PriceSetting, Rest, SceneSettings, Scenes,
+    ValueSettings, sources,
 };
 pub use shop::Shop;
 pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};

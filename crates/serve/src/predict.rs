@@ -109,7 +109,7 @@ impl Shop<'_> {
     }
 
     /// The probabilities of some items in a situation, of which `place` says where each stands.
-    fn foresee(
+    pub(crate) fn foresee(
         &self,
         heads: &ClickHeads,
         context: &Context<'_>,
@@ -124,16 +124,17 @@ impl Shop<'_> {
         let (page, names) = (PageFeatures::of(context), ColumnNames::of(&ensemble.columns()));
         let mut keys = Keys::default();
         keys.begin(&page);
+        let of_page = heads.begin(&keys);
         let foreseen = |shown| {
             keys.show(&page, shown, &ensemble.catalogue, &names);
-            heads.foresee(&keys).probabilities
+            heads.foresee_on(&of_page, &keys).probabilities
         };
         shown.iter().map(foreseen).collect()
     }
 }
 
 /// Whether the heads have seen enough to say more than what they begin with.
-fn has_learned_enough(heads: &ClickHeads) -> bool {
+pub(crate) fn has_learned_enough(heads: &ClickHeads) -> bool {
     heads.n_learned() >= FEW_IMPRESSIONS && heads.n_followed()[0] >= FEW_CLICKS
 }
 

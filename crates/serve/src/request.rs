@@ -72,6 +72,8 @@ pub struct RecommendRequest {
     pub scene: Option<Box<str>>,
     /// The kind of device, as the shop names it.
     pub device: Option<Box<str>>,
+    /// The search text that the page stands beside.
+    pub query: Option<Box<str>>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     pub items: Vec<ItemId>,
     /// Items wanted, 1 to 1,000.
@@ -99,6 +101,9 @@ pub struct RecommendRequest {
     /// How many products (or items) are on sale and pass the filter, by [`Shop::n_on_sale`](crate::Shop::n_on_sale),
     /// which looks at the whole catalogue.
     pub n_on_sale: Option<usize>,
+    /// The campaigns of sponsored items that the visitor was shown and that the facts do not have yet, each as often as
+    /// it was shown. The engine knows them.
+    pub lately_sponsored: Vec<Box<str>>,
     /// Draws the first places of a first page, with this number as the seed.
     pub explore: Option<(Explore, u64)>,
     /// Whether each item comes with its reasons.
@@ -112,6 +117,7 @@ impl Default for RecommendRequest {
             events: None,
             scene: None,
             device: None,
+            query: None,
             items: Vec::new(),
             n: 10,
             offset: 0,
@@ -124,6 +130,7 @@ impl Default for RecommendRequest {
             diversity: None,
             part: None,
             n_on_sale: None,
+            lately_sponsored: Vec::new(),
             explore: None,
             explain: false,
         }
@@ -146,7 +153,8 @@ pub struct ListRequest {
 impl RecommendRequest {
     /// What the models may know of the page.
     pub(crate) fn circumstances(&self) -> Circumstances<'_> {
-        Circumstances { scene: self.scene.as_deref(), device: self.device.as_deref(), ..Circumstances::default() }
+        let (scene, query, device) = (self.scene.as_deref(), self.query.as_deref(), self.device.as_deref());
+        Circumstances { scene, query, device, position: None }
     }
 
     /// The items that the request may be answered with, whoever asks.
@@ -204,6 +212,17 @@ pub struct Recommended {
     pub score: f32,
     /// Empty unless requested.
     pub reasons: Vec<Reason>,
+    /// The campaign that put it there, if one did.
+    pub sponsored: Option<SponsoredBy>,
+}
+
+/// The campaign that put an item into a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SponsoredBy {
+    /// Its id.
+    pub campaign: Box<str>,
+    /// What a click on the item costs it, in minor units.
+    pub price: u64,
 }
 
 /// An answer to a request for recommendations.
@@ -218,6 +237,8 @@ pub struct Recommendation {
     /// whose end is not known without comparing the item with all others, and where the request does not give
     /// [`RecommendRequest::n_on_sale`].
     pub total: Option<usize>,
+    /// The offset of the next page, where sponsored items moved others off this one.
+    pub next_offset: Option<usize>,
     /// What could not be done as requested, as names of [`Degraded`](crate::Degraded); empty if everything was done.
     pub degraded: Vec<&'static str>,
     /// Best first, except for places that were drawn.

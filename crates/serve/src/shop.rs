@@ -9,7 +9,7 @@ use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemI
 
 use crate::filter::Filter;
 use crate::rules::ActiveRules;
-use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Scenes, Visitor};
+use crate::{Campaigns, CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Scenes, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -26,6 +26,8 @@ pub struct Shop<'a> {
     pub rules: &'a Rules,
     /// What the stages of each kind of page do.
     pub scenes: &'a Scenes,
+    /// What is sponsored into slots of pages.
+    pub campaigns: &'a Campaigns,
 }
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
@@ -187,7 +189,7 @@ impl<'a> Shop<'a> {
     /// Converts a scored item to the form of an answer.
     pub(crate) fn recommended(&self, item: ItemIdx, score: f32) -> Recommended {
         let id = self.facts.items.name(item).expect("scored items are in the vocabulary");
-        Recommended { id: id.into(), score, reasons: Vec::new() }
+        Recommended { id: id.into(), score, reasons: Vec::new(), sponsored: None }
     }
 
     /// Items of the catalogue that the models do not know yet, newest first.
@@ -199,7 +201,8 @@ impl<'a> Shop<'a> {
     /// An answer by this version of the models.
     pub(crate) fn recommendation(&self, items: Vec<Recommended>, degraded: Vec<&'static str>) -> Recommendation {
         let (version, offset) = (self.version.number, self.version.offset);
-        Recommendation { version, offset, total: None, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
+        let (ranks, propensities) = (Vec::new(), Vec::new());
+        Recommendation { version, offset, total: None, next_offset: None, degraded, items, ranks, propensities }
     }
 
     /// How many products a list of everything may have; items, if each variant counts. Looks at the whole catalogue.
@@ -239,6 +242,13 @@ impl<'a> Shop<'a> {
                 items.any(|item| self.may_recommend(item, filter))
             }
         }
+    }
+
+    /// The variants of an item that is their parent.
+    pub(crate) fn variants_of(&self, item: ItemIdx) -> &'a [ItemIdx] {
+        let products = &self.facts.products;
+        let product = products.of(item).filter(|&product| products.parent(product) == Some(item));
+        product.map_or(&[], |product| products.variants(product))
     }
 
     /// What counts as one: the product, or the item where each variant counts.

@@ -18,6 +18,8 @@ const MANIFEST: &str = "manifest";
 const TITLE: &str = "accrue-backup 1";
 const CONFIG: &str = "accrue.toml";
 const CHECKPOINTS: &str = "checkpoints";
+/// The file of a data folder with the parts of another shop that its models began with.
+pub const PARTS: &str = "init.parts";
 /// Retention may remove segments while they are copied. The backup is then begun again, at most this often.
 const ATTEMPTS: usize = 3;
 
@@ -144,9 +146,11 @@ fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     if let Some(found) = &newest {
         found.checkpoint.copy_whole(&copies)?;
     }
-    let config = dir.join(CONFIG);
-    if config.exists() {
-        copy_file(&config, &target.join(CONFIG))?;
+    for name in [CONFIG, PARTS] {
+        let file = dir.join(name);
+        if file.exists() {
+            copy_file(&file, &target.join(name))?;
+        }
     }
     let start = copy_log(&dir.join("log"), &target.join("log"))?;
     let resume = newest.as_ref().map_or(Offset(0), |found| found.checkpoint.header().resume);

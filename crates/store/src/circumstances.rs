@@ -1,7 +1,7 @@
 //! The circumstances of a choice: where and how the shopper looked, and how the shop describes the shopper.
 //!
-//! In: the fields of an event or of a request, and a user's attributes. Out: [`Circumstances`], which borrow the texts,
-//! and [`Descriptor`]s, which are hashes of attributes and their values. The learner makes them from records and the
+//! In: the fields of an event or of a request, and the attributes of a user or an item. Out: [`Circumstances`], which
+//! borrow the texts, and [`Descriptor`]s, which are hashes of attributes and their values. The learner makes them from records and the
 //! server from requests, both by the functions of this file, so that both name the same thing by the same number.
 
 use accrue_event::{Attribute, Attributes, Event};
@@ -17,6 +17,7 @@ const MAX_TEXT_BYTES: usize = 64;
 /// Seeds of the hashes, so that an attribute called `scene` is not the scene.
 const OF_PAGE: u64 = 1;
 const OF_SHOPPER: u64 = 2;
+const OF_ITEM: u64 = 3;
 
 /// Where and how a shopper looks at items, as far as a request or an event says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,14 +73,33 @@ impl Descriptor {
         let attribute = xxh3_64_with_seed(name.as_bytes(), seed);
         Self { attribute: attribute as u32, value: xxh3_64_with_seed(value.as_bytes(), attribute) as u32 }
     }
+
+    /// A field of an item with one of its texts; `None` for an empty or long text.
+    pub fn of_item(field: &str, text: &str) -> Option<Self> {
+        Some(Self::new(OF_ITEM, field, &normal(text)?))
+    }
+
+    /// The attribute number of an item's field: that of all its descriptors.
+    pub fn item_field(field: &str) -> u32 {
+        xxh3_64_with_seed(field.as_bytes(), OF_ITEM) as u32
+    }
 }
 
 /// The descriptors of a shopper with these attributes, sorted, each once. Few shoppers have the same number, so numbers
 /// count in steps, also those that were sent as texts. A long text does not count: it describes one shopper.
 pub fn shopper_descriptors(attributes: &Attributes) -> Vec<Descriptor> {
+    descriptors(OF_SHOPPER, attributes)
+}
+
+/// The descriptors of an item with these attributes, by the rules of [`shopper_descriptors`].
+pub fn item_descriptors(attributes: &Attributes) -> Vec<Descriptor> {
+    descriptors(OF_ITEM, attributes)
+}
+
+fn descriptors(seed: u64, attributes: &Attributes) -> Vec<Descriptor> {
     let mut descriptors = Vec::new();
     for (name, attribute) in attributes {
-        let mut push = |value: &str| descriptors.push(Descriptor::new(OF_SHOPPER, name, value));
+        let mut push = |value: &str| descriptors.push(Descriptor::new(seed, name, value));
         match attribute {
             Attribute::Bool(value) => push(if *value { "true" } else { "false" }),
             Attribute::Number(value) => push(&step(*value)),

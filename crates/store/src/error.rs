@@ -198,7 +198,7 @@ impl StoreError {
     }
 
     /// The error of the file system, with its place and, if it is a common one, its remedy.
-    pub(crate) fn io(path: &Path, doing: &'static str, source: std::io::Error) -> Self {
+    pub fn io(path: &Path, doing: &'static str, source: std::io::Error) -> Self {
         use std::io::ErrorKind;
         let path = path.to_path_buf();
         match source.kind() {

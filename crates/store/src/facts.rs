@@ -17,9 +17,9 @@ use crate::columns::Columns;
 use crate::search_ranking::FirstSearchRanking;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
-    Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError,
-    Vocabulary, shopper_descriptors, shopper_hash,
+    Histories, Interaction, ItemIdx, ItemVector, Ledger, Offset, Overview, PagedMap, PagedVec, Products,
+    PublishedCounts, PublishedRecord, Record, SearchProposal, SearchRanking, Searches, SectionSource,
+    SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -38,8 +38,12 @@ const SYNONYMS: &str = "facts/synonyms";
 const SHOWN: &str = "facts/shown";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
+/// The section of campaigns.
+const LEDGER: &str = "facts/campaigns";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
+/// The section of decisions about proposals of search.
+const SEARCH_PROPOSALS: &str = "facts/search_proposals";
 const ENCODED: usize = 256;
 /// The section of the positions in sources.
 const SOURCES: &str = "facts/sources";
@@ -213,6 +217,12 @@ pub struct Facts {
     /// What choices taught about the order of hits.
     #[serde(skip)]
     pub search_ranking: SearchRanking,
+    /// What campaigns were shown for and what they spent.
+    #[serde(skip)]
+    pub ledger: Ledger,
+    /// What was decided about proposals of search, by their ids.
+    #[serde(skip)]
+    pub search_proposals: BTreeMap<Box<str>, SearchProposal>,
     /// How far each source was read, by its name.
     #[serde(skip)]
     pub sources: BTreeMap<Box<str>, Box<str>>,
@@ -251,6 +261,8 @@ impl Facts {
             searches: Searches::default(),
             shown: Shown::default(),
             search_ranking: SearchRanking::default(),
+            ledger: Ledger::default(),
+            search_proposals: BTreeMap::new(),
             sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
@@ -295,6 +307,12 @@ impl Facts {
         }
         if self.search_ranking != SearchRanking::default() {
             writer.value(SEARCH_RANKING, 2, &self.search_ranking)?;
+        }
+        if !self.ledger.is_untouched() {
+            writer.value(LEDGER, 1, &self.ledger)?;
+        }
+        if !self.search_proposals.is_empty() {
+            writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
         }
         if !self.sources.is_empty() {
             writer.value(SOURCES, 1, &self.sources)?;
@@ -375,6 +393,15 @@ impl Facts {
             Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
             Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
+        let ledger: Option<Ledger> = match source.checkpoint().section_version(LEDGER) {
+            None => Some(Ledger::default()),
+            Some(_) => source.value(LEDGER, 1)?,
+        };
+        let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> =
+            match source.checkpoint().section_version(SEARCH_PROPOSALS) {
+                None => Some(BTreeMap::new()),
+                Some(_) => source.value(SEARCH_PROPOSALS, 1)?,
+            };
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
             None => Some(BTreeMap::new()),
             Some(_) => source.value(SOURCES, 1)?,
@@ -417,6 +444,8 @@ impl Facts {
                 searches: searches?,
                 shown: shown?,
                 search_ranking: search_ranking?,
+                ledger: ledger?,
+                search_proposals: search_proposals?,
                 sources: sources?,
                 stream_time,
                 catalogue_changed,
@@ -434,11 +463,17 @@ impl Facts {
         assert_eq!(record.offset, self.end, "records are folded in order, without a gap");
         match &record.body {
             Body::Tombstone
-            | Body::Served(_)
             | Body::Chosen { .. }
             | Body::Promoted { .. }
             | Body::WindowReleased { .. }
             | Body::ChallengeRefused { .. } => {}
+            Body::Served(served) => {
+                let visitor = || served.user.clone().map(Shopper::User);
+                let guest = || served.session.clone().map(Shopper::Guest);
+                let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
+                self.ledger.serve(served, shopper, record.received_at, self.stream_time);
+            }
+            Body::Campaigns(json) => self.ledger.take(json, record.offset.next()),
             Body::Event(checked) => self.apply_event(record, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
@@ -497,6 +532,9 @@ impl Facts {
                 let propensity = self.searches.propensity(choice.position as usize);
                 self.search_ranking.observe(choice, propensity);
             }
+            Body::SearchProposal(decided) => {
+                self.search_proposals.insert(decided.id.clone(), (**decided).clone());
+            }
             Body::Encoded(vector) => {
                 // An item that no record has named has nothing that could have been encoded.
                 if let Some(item) = self.items.get(vector.item.as_str()) {
@@ -539,6 +577,7 @@ impl Facts {
             self.counters.count_repaired(repairs.iter().map(|code| &**code));
         }
         self.stream_time = self.stream_time.max(event.at);
+        self.ledger.pass(self.stream_time);
         let n_shoppers = self.shoppers.len();
         let shopper = self.shoppers.intern(&shopper_name(&event.shopper()));
         if self.shoppers.len() > n_shoppers && event.id.is_published() {
@@ -622,7 +661,9 @@ impl Facts {
             | Body::Scenes(_)
             | Body::Synonyms(_)
             | Body::SearchChoice(_)
+            | Body::SearchProposal(_)
             | Body::SourceRead(_)
+            | Body::Campaigns(_)
             | Body::Published(_) => Fact::Nothing,
         }
     }
@@ -876,6 +917,7 @@ mod tests {
             arm: None,
             ranks: Vec::new(),
             asked: Box::default(),
+            sponsored: Vec::new(),
         };
         assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
         let before = fold(vec![event("1", "ann", "mug", 1)]);

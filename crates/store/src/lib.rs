@@ -12,12 +12,15 @@ mod erasure;
 mod error;
 mod facts;
 mod history;
+mod ledger;
 mod log;
 mod overview;
 mod paged;
 mod products;
 mod published;
 mod record;
+mod reformulations;
+mod search_proposal;
 mod search_ranking;
 mod searches;
 mod served;
@@ -27,29 +30,32 @@ mod split;
 mod vector;
 mod vocabulary;
 
-pub use backup::{Backup, backup, restore};
+pub use backup::{Backup, PARTS, backup, restore};
 pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
-pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
+pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, item_descriptors, shopper_descriptors};
 pub use columns::{Column, ColumnField, MAX_COLUMNS};
 pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
+pub use ledger::{Account, CLICK_WINDOW_MS, Ledger, Spend, day_of};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
+pub use reformulations::{ChosenItem, QueryFate, Reformulations, SearchTotals, Searcher, Then};
+pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};
 pub use search_ranking::{
     HitFeature, MAX_FEATURE, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking,
     feature_row, is_search_choice,
 };
 pub use searches::{Chosen, Searches};
-pub use served::{Assignment, Page, Served};
+pub use served::{Assignment, Page, Served, SponsoredSlot};
 pub use shared_descriptors::SharedDescriptors;
 pub use shown::Shown;
 pub use split::{Share, Split, shopper_hash};

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use accrue_event::{Attribute, Item};
+use accrue_event::{Attribute, Item, Price};
 
 use crate::{CatalogueEntry, ItemIdx, Vocabulary};
 
@@ -283,6 +283,13 @@ impl<'a> Described<'a> {
         self.texts(|item| &item.tags)
     }
 
+    /// Price of one piece. Shops leave that of a variant empty where it costs what its product costs. Another variant's price
+    /// is its own.
+    pub fn price(&self) -> Option<Price> {
+        let parent = self.product.filter(|_| self.is_parent);
+        self.own.price.or_else(|| parent.and_then(|parent| parent.price))
+    }
+
     /// An attribute by its name.
     pub fn attribute(&self, name: &str) -> Option<&'a Attribute> {
         let parent = self.product.filter(|_| self.is_parent);
@@ -300,6 +307,7 @@ impl<'a> Described<'a> {
         (item.brand, item.image) = (text(self.brand()), text(self.image()));
         (item.currency, item.locale) = (text(self.currency()), text(self.locale()));
         (item.categories, item.tags) = (self.categories().to_vec(), self.tags().to_vec());
+        item.price = self.price();
         if let Some(parent) = self.product.filter(|_| self.is_parent) {
             for (name, value) in &parent.attributes {
                 if !item.attributes.contains_key(name) {
@@ -313,12 +321,31 @@ impl<'a> Described<'a> {
 
 #[cfg(test)]
 mod tests {
-    use accrue_event::{Attribute, Item, ItemPatch, Timestamp};
+    use accrue_event::{Attribute, Item, ItemPatch, Price, Timestamp};
 
     use crate::{Body, Facts, Offset, Record};
 
     fn variant(id: &str, parent: Option<&str>, title: Option<&str>) -> Item {
         Item { parent: parent.map(Into::into), title: title.map(Into::into), ..Item::bare(id.into()) }
+    }
+
+    #[test]
+    fn a_variant_without_a_price_costs_what_its_product_costs() {
+        let priced = |item: Item, price: f64| Item { price: Price::new(price), ..item };
+        let facts = fold([
+            Body::Item(Box::new(priced(variant("mug", None, Some("Mug")), 9.0))),
+            Body::Item(Box::new(variant("mug-red", Some("mug"), None))),
+            Body::Item(Box::new(priced(variant("mug-xl", Some("mug"), None), 12.0))),
+            Body::Item(Box::new(priced(variant("cap-s", Some("cap"), Some("Cap")), 5.0))),
+            Body::Item(Box::new(variant("cap-m", Some("cap"), None))),
+        ]);
+        let price = |id: &str| {
+            let described = facts.described(facts.items.get(id).unwrap()).unwrap();
+            assert_eq!(described.to_item().price, described.price(), "{id}");
+            described.price().map(Price::to_f64)
+        };
+        assert_eq!((price("mug-red"), price("mug-xl")), (Some(9.0), Some(12.0)));
+        assert_eq!(price("cap-m"), None, "the price of another variant is its own");
     }
 
     fn fold(bodies: impl IntoIterator<Item = Body>) -> Facts {

@@ -3,7 +3,7 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemVector, PublishedRecord, SearchChoice, Served};
+use crate::{ItemVector, PublishedRecord, SearchChoice, SearchProposal, Served};
 
 /// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -143,6 +143,10 @@ pub enum Body {
     SourceRead(Box<SourcePosition>),
     /// What stood on the page of a search from which the event before it chose an item.
     SearchChoice(Box<SearchChoice>),
+    /// About campaigns, as JSON: an [`accrue_event::CampaignRecord`], all campaigns in force from here on or a charge.
+    Campaigns(Box<str>),
+    /// What was decided about a repair that search proposed.
+    SearchProposal(Box<SearchProposal>),
 }
 
 impl Body {
@@ -175,7 +179,9 @@ impl Body {
             | Self::Encoded(_)
             | Self::Scenes(_)
             | Self::SourceRead(_)
-            | Self::SearchChoice(_) => None,
+            | Self::SearchChoice(_)
+            | Self::Campaigns(_)
+            | Self::SearchProposal(_) => None,
         }
     }
 
@@ -214,7 +220,9 @@ impl Body {
             | Self::ChallengeRefused { .. }
             | Self::Encoded(_)
             | Self::Scenes(_)
-            | Self::SourceRead(_) => (None, None),
+            | Self::SourceRead(_)
+            | Self::Campaigns(_)
+            | Self::SearchProposal(_) => (None, None),
         }
     }
 }

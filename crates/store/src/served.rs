@@ -38,6 +38,20 @@ pub struct Served {
     /// cannot be made again from it.
     #[serde(deserialize_with = "or_end")]
     pub asked: Box<str>,
+    /// The items of campaigns that the answer shows.
+    #[serde(deserialize_with = "or_end")]
+    pub sponsored: Vec<SponsoredSlot>,
+}
+
+/// A sponsored item of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SponsoredSlot {
+    /// The place of the item in the answer, from 0.
+    pub place: u16,
+    /// The campaign.
+    pub campaign: Box<str>,
+    /// What a click on it costs, in minor units.
+    pub price: u64,
 }
 
 /// An arm of an experiment.
@@ -99,6 +113,7 @@ mod tests {
             arm: None,
             ranks: Vec::new(),
             asked: Box::default(),
+            sponsored: Vec::new(),
         };
         let older = Older(
             13, // the place of `Served` among the bodies
@@ -116,8 +131,13 @@ mod tests {
         let body: Body = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(body, Body::Served(Box::new(served.clone())));
         let served = Served { asked: r#"{"n":5}"#.into(), ..served };
-        let newer =
-            Served { arm: Some(Assignment { experiment: "x".into(), arm: "b".into() }), ranks: vec![0], ..served };
+        let slot = SponsoredSlot { place: 0, campaign: "spring".into(), price: 45 };
+        let newer = Served {
+            arm: Some(Assignment { experiment: "x".into(), arm: "b".into() }),
+            ranks: vec![0],
+            sponsored: vec![slot],
+            ..served
+        };
         let newer = Body::Served(Box::new(newer));
         assert_eq!(postcard::from_bytes::<Body>(&postcard::to_stdvec(&newer).unwrap()).unwrap(), newer);
     }

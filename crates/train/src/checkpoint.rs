@@ -27,6 +27,12 @@ pub enum TrainError {
     /// A settings record of the log cannot be read.
     #[error("a settings record of the log cannot be read: {0}; was it written by a newer build?")]
     Settings(String),
+    /// The models began with parts of another shop, which are not there.
+    #[error(
+        "the models of this shop began with parts of another one, {0}, and the file `init.parts` of the data folder is missing or another \
+         one; bring it back from a backup"
+    )]
+    MissingParts(String),
     /// A checkpoint covers records that the log does not have.
     #[error(
         "the log ends at record {end}, but checkpoint {path} covers those before {covered}: records were lost, or this is another log; \
@@ -520,6 +526,12 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     }
     if facts.search_ranking != Default::default() {
         parts.insert("facts.search_ranking".to_string(), checksum(&facts.search_ranking));
+    }
+    if !facts.ledger.is_untouched() {
+        parts.insert("facts.campaigns".to_string(), checksum(&facts.ledger.settled()));
+    }
+    if !facts.search_proposals.is_empty() {
+        parts.insert("facts.search_proposals".to_string(), checksum(&facts.search_proposals));
     }
     if !facts.sources.is_empty() {
         parts.insert("facts.sources".to_string(), checksum(&facts.sources));

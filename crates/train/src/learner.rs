@@ -385,6 +385,9 @@ impl Learner {
         let recorded = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
         let Recorded { settings, ignored } = recorded;
         self.note_ignored(offset, ignored);
+        if settings.models.init.is_missing() {
+            return Err(TrainError::MissingParts(settings.models.init.parts));
+        }
         if self.progress.n_learned == 0 {
             let (progress, descriptions) = (self.progress.clone(), std::mem::take(&mut self.descriptions));
             let unsaved = Unsaved { ignored: std::mem::take(&mut self.unsaved.ignored), ..Unsaved::default() };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use accrue_engine::TransferSource;
 use accrue_event::{Mapping, RecordKind, parse_duration};
 use accrue_lab::LabError;
 use accrue_lab::off_policy::OffPolicyError;
@@ -28,6 +29,7 @@ Examples:
   accrue evaluate --protocol ctr --model deepfm finalmlp --train train.txt --valid valid.txt --test test.txt
   accrue evaluate --protocol ctr --model pairs --set mode=online --train clicks.txt
   accrue evaluate --protocol search --model lexical --items products.jsonl --test judgments.csv --set typos=11
+  accrue evaluate --protocol search-repair --model lexical
   accrue evaluate --protocol sessions --model blend --set parts=markov+session-knn --set holdout=session \\
       --train train.txt --test test.txt
   accrue evaluate --protocol stream --model blend --train events.tsv --set unit=basket --set mode=online
@@ -53,6 +55,8 @@ says which. Rows that are left out are counted. Beside tables there are the form
   arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
                  treatment=popular|explore, shops=20, days=30
   search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical (with encoder=DIR also by meaning)
+  search-repair  no file: faults in the vocabulary of a simulated shop, and how many search repairs by itself;
+                 visits=60000, items=2000
   pictures       items: a catalogue with labels; images=FOLDER or ARCHIVE.tar.zst (files called as the ids), encoder=DIR;
                  which of 2,500 items are nearest to each of 500, by image, title or both: the share with its label
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
@@ -64,7 +68,8 @@ retrain:7d|reset:100000|frozen (when the models learn), of retraining also warm=
 versions are made and tested, and undone); drift.boost=1 (the learning-rate multiplier after a change for the worse); of `sim` also sim.days,
 sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (days between changes of all tastes).
 
-Settings of a search: typo=true|false (whether words are corrected), typos=SEED (typing errors in the queries), queries=FILE
+Settings of a search: typo=true|false (whether words are corrected), common=true|false (common synonyms), typos=SEED
+(typing errors in the queries), queries=FILE
 (`judged query TAB text to send` a line), synonyms=FILE; --predictions writes each query, --against compares with those of
 another run, query by query. encoder=DIR compares meaning too, vectors=FILE keeps the vectors of items for the next run;
 similarity=WEIGHT, floor=SIMILARITY and similar_items=N are those of `[search.similar]`. With several values (similarity=0,0.5,1) each
@@ -81,7 +86,7 @@ The same seed gives the same bytes, except under `cost`.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, ctr, stream, risk, arms,
-    /// off-policy, search, pictures
+    /// off-policy, search, search-repair, pictures
     #[arg(long)]
     pub protocol: Option<String>,
     /// The models; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
@@ -128,6 +133,9 @@ pub(super) struct Arguments {
     /// intervals
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
+    /// Let the models of a stream begin with what a shop has learned: from=FOLDER, or from=FOLDER@VERSION of its versions
+    #[arg(long, value_name = "from=FOLDER")]
+    pub init: Option<TransferSource>,
     /// A setting of the model or the protocol; of several models, MODEL.KEY=VALUE is for one
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
@@ -148,7 +156,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
         return Err(Problem::new("--protocol is needed", hint).into());
     };
-    let learns_nothing = [evaluation::ARMS, evaluation::SEARCH, evaluation::PICTURES].contains(&&**protocol);
+    let learns_nothing =
+        [evaluation::ARMS, evaluation::SEARCH, evaluation::SEARCH_REPAIR, evaluation::PICTURES].contains(&&**protocol);
     let needs_no_file = arguments.models == [evaluation::SIMULATED] || learns_nothing;
     if arguments.train.is_none() && !needs_no_file {
         let hint =
@@ -310,16 +319,14 @@ pub(super) fn time(text: &str) -> Result<Duration, Expected> {
 /// Refuses files that the protocol does not read.
 fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let is_stream = matches!(protocol, "stream" | "risk");
-    let reads_tables = protocol != evaluation::ARMS;
+    let is_simulated = matches!(protocol, evaluation::ARMS | evaluation::SEARCH_REPAIR);
+    let reads_tables = !is_simulated;
     let predicts = reads_tables && !matches!(protocol, evaluation::OFF_POLICY | evaluation::PICTURES | "risk");
     let reads_items = matches!(protocol, evaluation::SEARCH | evaluation::PICTURES);
-    let learns_nothing = matches!(protocol, evaluation::ARMS | evaluation::SEARCH | evaluation::PICTURES);
+    let learns_nothing = is_simulated || reads_items;
     let unused = [
         ("--train", arguments.train.is_some() && learns_nothing),
-        (
-            "--test",
-            arguments.test.is_some() && (is_stream || matches!(protocol, evaluation::ARMS | evaluation::PICTURES)),
-        ),
+        ("--test", arguments.test.is_some() && (is_stream || is_simulated || protocol == evaluation::PICTURES)),
         ("--valid", arguments.valid.is_some() && protocol != evaluation::CTR),
         ("--items", arguments.items.is_some() && !reads_items),
         ("--users", arguments.users.is_some() && protocol != "stream"),

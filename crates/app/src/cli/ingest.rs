@@ -15,12 +15,13 @@ mod learn;
 mod remote;
 mod summary;
 mod systems;
+mod titles;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use accrue_engine::{Engine, EngineError, Ingested};
+use accrue_engine::{Engine, EngineError, Ingested, TransferSource};
 use accrue_event::{Mapping, RecordKind, listed};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -128,6 +129,10 @@ pub(super) struct Arguments {
     /// Exit with 1 if anything was refused
     #[arg(long)]
     strict: bool,
+    /// Let the models of a new shop begin with what another one has learned: from=FOLDER, or from=FOLDER@VERSION of its
+    /// versions. What was taken is kept in the data folder, and the source is not needed again
+    #[arg(long, value_name = "from=FOLDER", conflicts_with_all = ["check", "guess"])]
+    pub init: Option<TransferSource>,
 }
 
 /// The receiver of batches.
@@ -434,6 +439,14 @@ fn recognise(
             message,
             "--guess prints a mapping to start from; --items, --users say what records are",
         ));
+    } else if kind.is_none() {
+        let columns = guess::item_columns(sample);
+        for (field, column) in &columns {
+            settings.mapping.item.insert((*field).into(), [column.as_str()].into_iter().collect());
+        }
+        if let Some((_, title)) = columns.first() {
+            output.note(&format!("{file}recognised `{title}` as the title of the items"));
+        }
     }
     Ok(())
 }

@@ -22,7 +22,9 @@ mod output;
 mod problem;
 mod quarantine;
 mod replay;
+mod report;
 mod rollback;
+mod search;
 mod serve;
 mod settings;
 mod signals;
@@ -122,6 +124,10 @@ enum Verb {
     Experiment(experiment::Arguments),
     /// Judge settings on the log before they are switched on
     WhatIf(what_if::Arguments),
+    /// Report what shoppers search for, and what came of it
+    Report(report::Arguments),
+    /// List, accept or reject what search proposes to repair in itself
+    Search(search::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
     Export(export::Arguments),
     /// Erase a person from the log and from all that was learned
@@ -210,7 +216,20 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         return settings::run(&resolved, output);
     }
     let site = Site { settings: settings::shown(&resolved), storefront: None };
-    let context = Context { config: resolved.config, output };
+    let mut config = resolved.config;
+    match &verb {
+        Verb::Evaluate(arguments) => {
+            if let Some(source) = &arguments.init {
+                accrue_engine::evaluate_from(source, &mut config.engine)?;
+            }
+        }
+        Verb::Serve(serve::Arguments { init: Some(source), .. })
+        | Verb::Ingest(ingest::Arguments { init: Some(source), .. }) => {
+            accrue_engine::begin_from(source, &config.data, &mut config.engine)?;
+        }
+        _ => accrue_engine::take_up_parts(&config.data, &mut config.engine)?,
+    }
+    let context = Context { config, output };
     match verb {
         Verb::Demo(arguments) => demo::run(context, site, arguments),
         Verb::Serve(_) => serve::run(context, site),
@@ -226,6 +245,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Encode(arguments) => encode::run(&context, &arguments),
         Verb::Experiment(arguments) => experiment::run(context, arguments),
         Verb::WhatIf(arguments) => what_if::run(context, arguments),
+        Verb::Report(arguments) => report::run(context, arguments),
+        Verb::Search(arguments) => search::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
         Verb::Compact(arguments) => compact::run(context, arguments),
         Verb::Backup(arguments) => backup::backup(context, arguments),

@@ -83,6 +83,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::Conflict { .. } => "`accrue versions` lists the versions",
             EngineError::Synonyms(_) | EngineError::SynonymsFile { .. } => "docs/search.md has the form of the list",
             EngineError::Rules(_) => "docs/search-pages.md has the fields of a rule",
+            EngineError::Campaigns(_) => "docs/campaigns.md has the fields of a campaign",
             EngineError::Scenes(_) => "docs/pages.md has the settings of a scene",
             EngineError::Proposal(_) => "docs/pages.md and docs/search-pages.md have the settings of scenes and rules",
             EngineError::Invalid { .. } => "`accrue --help` shows all commands",
@@ -149,7 +150,7 @@ fn read_hint(error: &ReadError) -> &'static str {
         ReadError::Format { .. } => "--format csv|tsv|ndjson|parquet says what the file is",
         ReadError::Mapping { .. } => "--map field=column,… names columns of the header; a text in quotes is a constant",
         ReadError::Columns { .. } => {
-            "name columns with --map item=sku,user=customer, and a constant in quotes: --map \"type='view'\"; --items is for products"
+            "--guess FILE prints a mapping for it to start from; or name columns with --map item=sku,user=customer, and a constant in quotes: --map \"type='view'\"; --items is for products"
         }
         ReadError::NoTime { .. } => "--map at=COLUMN names it; --now takes all events as events of now",
     }

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use accrue_engine::Engine;
 use accrue_engine::online_model::OnlineModel;
+use accrue_engine::{Engine, TransferSource};
 use accrue_http::Site;
 
 use super::ingest::Followers;
@@ -16,6 +16,7 @@ Examples:
   accrue serve --data shop --listen 0.0.0.0:7171       needs keys in accrue.toml
   accrue serve --model sequence:gru                    one model alone; the default is the blend of all
   accrue serve --model blend:lightgcn                  the blend with a fitted model as a member
+  accrue serve --data new --init from=old              the models of a new shop begin with what another one has learned
   accrue serve --listen 127.0.0.1:0                    a free port; the first line on stdout names it
 
 Ctrl-C or SIGTERM ends it: requests in flight are answered, and a checkpoint is written.";
@@ -31,6 +32,10 @@ pub(super) struct Arguments {
     /// convolution, MODEL a fitted model of `accrue evaluate --model list` [default: blend]
     #[arg(long, value_name = "NAME", value_parser = OnlineModel::named)]
     pub model: Option<OnlineModel>,
+    /// Let the models of a new shop begin with what another one has learned: from=FOLDER, or from=FOLDER@VERSION of its
+    /// versions. What was taken is kept in the data folder, and the source is not needed again
+    #[arg(long, value_name = "from=FOLDER")]
+    pub init: Option<TransferSource>,
 }
 
 pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {

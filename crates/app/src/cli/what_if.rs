@@ -191,9 +191,13 @@ impl Answers {
             self.n_unreadable += 1;
             return;
         };
-        let n = served.items.len();
+        // What was sponsored was no choice of the settings, and pages are made again without it. Such a page has no draws.
+        let is_own = |place: usize| served.sponsored.iter().all(|slot| slot.place as usize != place);
+        let own = served.items.iter().enumerate().filter(|(place, _)| is_own(*place));
+        let items: Vec<ItemId> = own.map(|(_, item)| item.clone()).collect();
+        let n = items.len();
         let key = xxh3_64(served.recommendation_id.as_bytes());
-        let (ranks, propensities, items) = (served.ranks.clone(), served.propensities.clone(), served.items.clone());
+        let (ranks, propensities) = (served.ranks.clone(), served.propensities.clone());
         let (clicks, purchases) = (vec![0.0; n], vec![0.0; n]);
         let (is_kept, _) =
             self.sample.offer(key, Kept { asked, shopper, items, ranks, propensities, clicks, purchases });

@@ -9,6 +9,7 @@ mod picture_fit;
 mod pictures;
 mod predictions;
 mod search;
+mod search_repair;
 mod table;
 mod vectors;
 
@@ -46,6 +47,7 @@ pub use picture_fit::{Fitted, PictureFit, fit_pictures};
 pub use pictures::PICTURES;
 use predictions::Predicted;
 pub use search::SEARCH;
+pub use search_repair::SEARCH_REPAIR;
 use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
 
 /// Records read at once.
@@ -111,7 +113,7 @@ pub fn models() -> Value {
     ];
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
-        "protocols": [SEARCH]});
+        "protocols": [SEARCH, SEARCH_REPAIR]});
     let pictures = pictures::PICTURE_MODELS
         .iter()
         .map(|(model, what)| json!({"model": model, "what": what, "protocols": [PICTURES]}));
@@ -134,12 +136,12 @@ pub fn evaluate(
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
-        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH | PICTURES) => None,
+        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH | SEARCH_REPAIR | PICTURES) => None,
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}, \
-                 {PICTURES}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, \
+                 {RISK}, {ARMS}, {SEARCH}, {SEARCH_REPAIR}, {PICTURES}"
             );
         }
     };
@@ -156,6 +158,7 @@ pub fn evaluate(
             RISK => risk(&one, progress),
             ARMS => arms(&one, progress),
             SEARCH => search::search(&one, progress),
+            SEARCH_REPAIR => search_repair::search_repair(&one, progress),
             PICTURES => pictures::pictures(&one, progress),
             _ => stream(&one, progress),
         }
@@ -203,7 +206,7 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
         Source::Simulated(shop, days) => (simulate(shop, days, kept_types.as_deref()), BTreeMap::new()),
     };
     let encoder = run.pairs().get(ENCODER).map_or(&*run.config.content.encoder, |&name| name).to_owned();
-    if settings.learn.models.content.enabled && !encoder.is_empty() {
+    if !encoder.is_empty() {
         let encoder = Encoder::open(&encoder, &run.config.content.prefixes())?;
         let items = data.items.iter().map(|(place, item)| (*place, item));
         data.vectors = vectors::vectors_of(&encoder, items, None, &|done| progress(done, "the vectors"))?;
@@ -487,6 +490,9 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
     drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
     learn.models.content.enabled |= is_encoded;
     learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
+    if let Some(parts) = learn.models.init.find() {
+        parts.fit(&learn.models)?;
+    }
     Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, guard, learn }, types))
 }
 

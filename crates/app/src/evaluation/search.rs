@@ -15,7 +15,9 @@ use accrue_lab::search::{
     Ratings, SearchReport, SearchedQuery, compare_searches, cross_validated, mistyped, read_judgments,
 };
 use accrue_model::Vectors;
-use accrue_serve::search::{Admitted, Match, QueryVector, SearchIndex, SearchReader, SimilarSettings, Synonyms};
+use accrue_serve::search::{
+    Admitted, Match, QueryVector, SearchIndex, SearchReader, SearchSettings, SimilarSettings, Synonyms,
+};
 use accrue_store::{HitFeature, N_FEATURES};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
@@ -38,6 +40,8 @@ const MAX_TRIED: usize = 200;
 /// What to ask, out of `key=value` pairs.
 struct Asked {
     corrects: bool,
+    /// Whether the common synonyms are in use.
+    has_common: bool,
     /// The seed of typing errors.
     typos: Option<u64>,
     /// For judged queries the text to send.
@@ -83,7 +87,8 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
     let judgments = read_judgments(&text_of(test)?).with_context(|| test.display().to_string())?;
     let started = Instant::now();
     let (items, refused) = read_items(run, items)?;
-    let mut index = SearchIndex::open(None, run.config.search.clone())?;
+    let settings = SearchSettings { common_synonyms: asked.has_common, ..run.config.search.clone() };
+    let mut index = SearchIndex::open(None, settings)?;
     for (i, item) in items.iter().enumerate() {
         index.upsert(i as u32, item)?;
     }
@@ -248,6 +253,7 @@ fn asked(run: &Run<'_>) -> anyhow::Result<Asked> {
     let own = &run.config.search.similar;
     let mut asked = Asked {
         corrects: true,
+        has_common: run.config.search.common_synonyms,
         typos: None,
         sent: BTreeMap::new(),
         synonyms: Synonyms::default(),
@@ -261,6 +267,7 @@ fn asked(run: &Run<'_>) -> anyhow::Result<Asked> {
     for (key, value) in run.settings {
         match key.as_str() {
             "typo" => asked.corrects = number(Some(value), key, true)?,
+            "common" => asked.has_common = number(Some(value), key, true)?,
             "typos" => asked.typos = Some(number(Some(value), key, 0)?),
             "queries" => {
                 let text = text_of(Path::new(value))?;
@@ -277,7 +284,7 @@ fn asked(run: &Run<'_>) -> anyhow::Result<Asked> {
             "similar_items" => items = numbers(value, key)?,
             _ => {
                 bail!(
-                    "there is no setting `{key}`; there is typo=true|false, typos=SEED, queries=FILE, synonyms=FILE, \
+                    "there is no setting `{key}`; there is typo=true|false, common=true|false, typos=SEED, queries=FILE, synonyms=FILE, \
                      encoder=DIR, vectors=FILE, and, each with one value or several to choose from, similarity=WEIGHT, \
                      floor=SIMILARITY, similar_items=N; clicks=SEARCHES and clicked_queries=N simulate learning from clicks"
                 )
@@ -348,5 +355,37 @@ pub(super) fn read_items(run: &Run<'_>, path: &Path) -> anyhow::Result<(Vec<Item
             };
             *refused.entry(rejection.reason.code().to_string()).or_default() += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_engine::Config;
+
+    use super::super::{Request, evaluate};
+    use super::*;
+
+    /// The report of a judged set that the project has.
+    fn report(folder: &str, settings: &[(&str, &str)]) -> Value {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(folder);
+        let request = Request {
+            protocol: SEARCH.to_owned(),
+            models: vec![LEXICAL.to_owned()],
+            items: Some(folder.join("items.jsonl")),
+            test: Some(folder.join("judgments.csv")),
+            settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            ..Request::default()
+        };
+        evaluate(&Config::default(), &request, &|_, _| {}).unwrap().remove(0)
+    }
+
+    #[test]
+    fn chinese_queries_are_answered_well_and_without_common_synonyms_worse() {
+        let with = report("search-zh", &[]);
+        let without = report("search-zh", &[("common", "false")]);
+        let ndcg = |report: &Value| report["metrics"]["ndcg@10"].as_f64().unwrap();
+        assert_eq!((&with["n_eval"], &with["n_items"]), (&json!(78), &json!(253)));
+        assert!(ndcg(&with) > 0.85, "{with:#}");
+        assert!(ndcg(&without) > 0.65 && ndcg(&without) < ndcg(&with), "{without:#}");
     }
 }

@@ -123,13 +123,14 @@ fn wait_until(browser: &Browser, script: &str) -> bool {
     browser.wait_for(&script) == json!(true)
 }
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "",
     "/quality",
     "/playground",
     "/catalogue",
     "/searches",
     "/rules",
+    "/campaigns",
     "/experiments",
     "/quarantine",
     "/people",

@@ -241,6 +241,7 @@ fn write_log(dir: &Path, lose_every: Option<u64>) {
                 arm: Some(Assignment { experiment: "leaders".into(), arm: arm.into() }),
                 ranks,
                 asked: Box::default(),
+                sponsored: Vec::new(),
             };
             log.append(Timestamp(at), &[Body::Served(Box::new(served))]).unwrap();
             if clicked {

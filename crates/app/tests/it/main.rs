@@ -5,6 +5,7 @@
 mod access;
 mod bench;
 mod browser;
+mod campaigns;
 mod catalogue;
 mod circumstances;
 mod cli;
@@ -35,8 +36,10 @@ mod retention;
 mod scenes;
 mod search_meaning;
 mod search_pages;
+mod search_repair;
 mod search_words;
 mod server;
 mod sources;
+mod transfer;
 mod versions;
 mod what_if;

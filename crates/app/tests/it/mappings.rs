@@ -38,6 +38,12 @@ const EXAMPLES: &[(&str, &str, &str, u64, u64)] = &[
     ("shopify-api-products", "json", "catalogue", 3, 0),
     ("shopify-api-orders", "json", "events", 2, 1),
     ("shopify-pixel", "ndjson", "events", 5, 1),
+    ("shopify-storefront-products", "json", "catalogue", 3, 0),
+    ("magento-api-products", "json", "catalogue", 3, 0),
+    ("magento-api-orders", "json", "events", 3, 2),
+    ("prestashop-api-orders", "json", "events", 3, 1),
+    ("shopware-api-orders", "json", "events", 2, 2),
+    ("bigcommerce-api-orders", "json", "events", 3, 1),
     ("woocommerce-products", "csv", "catalogue", 5, 0),
     ("woocommerce-api-products", "json", "catalogue", 3, 0),
     ("woocommerce-api-orders", "json", "events", 3, 1),
@@ -140,6 +146,16 @@ fn products_keep_their_texts_prices_and_availability() {
     let mug = find(&google, "id", "TM");
     assert_eq!((&mug["price"], &mug["currency"], &mug["available"]), (&14.9.into(), &"EUR".into(), &true.into()));
     assert_eq!(mug["categories"], serde_json::json!(["Kitchen", "Mugs"]));
+    let storefront = items("shopify-storefront-products.json");
+    let (small, medium) = (find(&storefront, "id", "LS-S"), find(&storefront, "id", "LS-M"));
+    assert_eq!((&small["available"], &medium["available"]), (&true.into(), &false.into()));
+    assert_eq!((&small["parent"], &small["price"]), (&"linen-shirt".into(), &49.0.into()));
+    assert_eq!(small["attributes"], serde_json::json!({"Size": "S"}));
+    let rest = items("magento-api-products.json");
+    let mug = find(&rest, "id", "MUG");
+    assert_eq!((&mug["available"], &mug["stock"], &mug["price"]), (&false.into(), &0.into(), &16.5.into()));
+    assert_eq!((&mug["description"], &mug["image"]), (&"Stoneware.".into(), &"/m/u/mug.jpg".into()));
+    assert_eq!(find(&rest, "id", "SHIRT-S")["available"], false, "a variant that has no page");
     let gorse = items("gorse-items.ndjson");
     assert_eq!(find(&gorse, "id", "OL-1")["available"], false);
 }
@@ -177,6 +193,23 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
     assert_eq!(ids, ["m-1", "m-2", "m-4", "m-4#2"]);
     let described = ingested(&example("woocommerce-api-orders.json"), &[], "catalogue").2;
     assert_eq!(find(&described, "id", "794")["title"], "Linen shirt", "an id that is a number");
+    for (name, sku) in [
+        ("magento-api-orders.json", "SHIRT-S"),
+        ("prestashop-api-orders.json", "1"),
+        ("shopware-api-orders.json", "LS-S"),
+        ("bigcommerce-api-orders.json", "LS-S"),
+    ] {
+        let orders = events(name);
+        assert!(types(&orders).iter().all(|kind| matches!(*kind, "purchase" | "return")), "{name}");
+        let shirt = find(&orders, "item", sku);
+        assert_eq!((&shirt["type"], &shirt["price"]), (&"purchase".into(), &49.0.into()), "{name}: {shirt}");
+        let user = if name.starts_with("presta") { "26" } else { "ana@mail.example" };
+        assert_eq!(shirt["user"], user, "{name}");
+        assert!(shirt["at"].as_str().unwrap().starts_with("2026-03-01T09:01:58"), "{name}: {shirt}");
+        let described = ingested(&example(name), &[], "catalogue").2;
+        let title = find(&described, "id", sku)["title"].as_str().unwrap();
+        assert!(title.starts_with("Linen shirt"), "{name}: {title}");
+    }
     let pixel = events("shopify-pixel.ndjson");
     assert_eq!((&pixel[4]["item"], &pixel[4]["user"], &pixel[4]["quantity"]), (&"TM".into(), &"77".into(), &2.into()));
 }
@@ -399,6 +432,7 @@ fn what_can_be_ordered_is_not_sold_out_and_variants_have_their_products() {
         (&small["parent"], &small["attributes"]["size"], &small["available"]),
         (&"SHIRT".into(), &"S".into(), &true.into())
     );
+    assert_eq!(small["title"], Value::Null, "the internal name");
     assert_eq!(shirt["categories"], serde_json::json!(["Clothing", "Shirts"]), "not the root of all categories");
     assert_eq!(find(&magento, "id", "MUG")["attributes"]["care"], "Dishwasher, low heat");
     for id in ["SET", "CARD"] {
@@ -679,4 +713,55 @@ fn misspelt_columns_are_told_in_the_summary() {
     assert!(told.contains("`prize` is kept under its name (2 records); was `price` meant?"), "{told}");
     assert!(told.contains("`stok`") && !told.contains("`colour`"), "{told}");
     assert!(told.lines().any(|line| line.split_whitespace().eq(["trimmed", "(spelling)", "1"])), "{told}");
+}
+
+#[test]
+fn customers_are_known_by_what_orders_name() {
+    let records = |name: &str| {
+        let (summary, said, _) = ingested(&example(name), &[], "events");
+        let folder = tempfile::tempdir().unwrap();
+        let guess = run(folder.path(), &["ingest", "--guess", "--json", example(name).to_str().unwrap()]);
+        let guess: Value = serde_json::from_slice(&guess.stdout).unwrap();
+        let records = guess["records"].as_array().unwrap().iter();
+        let records: Vec<Value> =
+            records.map(|shown| serde_json::from_str(shown["record"].as_str().unwrap()).unwrap()).collect();
+        (summary, said, records)
+    };
+    let (summary, said, users) = records("shopify-customers.csv");
+    assert!(said.contains("--mapping shopify-customers"), "{said}");
+    assert_eq!((&summary["accepted"], &summary["skipped"]), (&2.into(), &1.into()), "{summary}");
+    let ana = find(&users, "id", "ana@mail.example");
+    assert_eq!(ana["attributes"], serde_json::json!({"accepts_marketing": "yes", "country": "PT", "tags": "vip"}));
+    let (_, said, users) = records("gorse-users.ndjson");
+    assert!(said.contains("--mapping gorse-users"), "{said}");
+    assert_eq!(find(&users, "id", "ana")["attributes"], serde_json::json!({"club": "gold", "country": "PT"}));
+}
+
+#[test]
+fn flat_events_name_their_items_and_what_nothing_is_taken_of_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flat.csv");
+    let rows = "event_name,event_timestamp,visitor_id,item_id,item_name,price\nview_item,1772355600,v,A,Mug,9.5\n";
+    std::fs::write(&file, rows).unwrap();
+    let (_, said, items) = ingested(&file, &[], "catalogue");
+    assert!(said.contains("recognised `item_name` as the title of the items"), "{said}");
+    assert_eq!((&items[0]["title"], &items[0]["price"]), (&"Mug".into(), &9.5.into()));
+    let mapping = folder.path().join("m.toml");
+    std::fs::write(&mapping, "[[rule]]\nwhen = { column = \"event_name\", empty = false }\nskip = true\n").unwrap();
+    let name = |path: &Path| path.to_str().unwrap().to_owned();
+    let arguments = ["ingest", &name(&file), "--mapping", &name(&mapping), "--check", "--data", "d"];
+    let told = text(&run(folder.path(), &arguments).stdout);
+    assert!(told.contains("nothing was taken"), "{told}");
+}
+
+#[test]
+fn an_item_of_orders_has_the_title_that_most_lines_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.csv");
+    let line = |user: &str, title: &str| format!("purchase,{user},71477,2026-03-01T09:00:00Z,{title}\n");
+    let rows = ["short", "STAR T-LIGHT HOLDER", "STAR T-LIGHT HOLDER", "short", "STAR T-LIGHT HOLDER"];
+    let rows: String = rows.iter().enumerate().map(|(n, title)| line(&format!("u{n}"), title)).collect();
+    std::fs::write(&file, format!("type,user,item,at,product_name\n{rows}")).unwrap();
+    let (summary, _, items) = ingested(&file, &[], "catalogue");
+    assert_eq!(items[0]["title"], "STAR T-LIGHT HOLDER", "{summary}");
 }

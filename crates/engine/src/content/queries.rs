@@ -283,8 +283,8 @@ impl QueryVectors {
             if known < KNOWN {
                 return Ok(Err(Degraded::UnknownLanguage));
             }
-            let vector = encoder.query(text)?.map(|vector| QueryVector::new(encoder.space().0, &vector));
-            Ok(vector.ok_or(Degraded::FailedEncoder))
+            let vector = encoder.query(text)?;
+            Ok(vector.map(|vector| QueryVector::new(encoder.space().0, &vector)).ok_or(Degraded::FailedEncoder))
         });
         encoded.unwrap_or_else(|error| {
             tracing::error!(%error, "a query was not encoded; this search for it is by words alone");

@@ -61,9 +61,9 @@ impl EncoderThread {
         {
             let mut status = shared.content.lock();
             (status.state, status.encoder) = (ContentState::Opening, config.encoder.clone());
+            status.waiting = u64::from(n_items);
             let pictures = PictureStatus { encoder: config.image_encoder.clone(), ..PictureStatus::default() };
             status.pictures = Some(pictures).filter(|pictures| !pictures.encoder.is_empty());
-            status.waiting = u64::from(n_items);
         }
         let (changed, missing) = (VecDeque::new(), BTreeSet::new());
         Self { config, shared, jobs, changed, rest: 0..n_items, missing, looked: Instant::now() }

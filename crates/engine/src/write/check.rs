@@ -81,6 +81,12 @@ impl Writer {
                     group.events.insert(checked.event.id.clone(), hash);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
                     let body = self.admit(checked, sender, arrival, &facts, group);
+                    let charge = match &body {
+                        Body::Event(CheckedEvent { event, .. }) => {
+                            self.charge(event, &facts, arrival.stamp, &mut group.charged)
+                        }
+                        _ => None,
+                    };
                     // An event without effect teaches nothing, and one without its search text nothing about searches.
                     let choice = match &body {
                         Body::Event(checked) if checked.event.query.is_some() => {
@@ -90,6 +96,7 @@ impl Writer {
                     };
                     bodies.push(body);
                     bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
+                    bodies.extend(charge);
                 }
             }
         }

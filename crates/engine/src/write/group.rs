@@ -14,6 +14,16 @@ pub(crate) struct NewInGroup {
     /// Items that the shop's own events name and the facts do not have yet.
     pub(super) items: HashSet<ItemId>,
     pub(super) published: NewOfPublished,
+    pub(super) charged: ChargedInGroup,
+}
+
+/// What clicks of a group are charged.
+#[derive(Default)]
+pub(crate) struct ChargedInGroup {
+    /// By answer and item.
+    pub slots: HashSet<(Box<str>, ItemId)>,
+    /// By campaign and day.
+    pub amounts: HashMap<(Box<str>, i64), u64>,
 }
 
 /// What the events of published keys in a group add to the facts.

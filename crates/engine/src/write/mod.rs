@@ -7,6 +7,7 @@
 //! | `thread` | takes jobs from the queue, and groups batches of events into commits |
 //! | `writer` | one commit: append, make durable, apply to the facts |
 //! | `check` | judges each record of a batch, and removes duplicates |
+//! | `charge` | what a click on a sponsored item is charged |
 //! | `changes` | what came of a source, with how far it was read, in one commit |
 //! | `group` | what the batches of one commit add, before the facts have it |
 //! | `patch` | changes of some fields of items |
@@ -20,6 +21,7 @@
 mod addresses;
 pub(crate) mod batch;
 mod changes;
+mod charge;
 pub(crate) mod check;
 pub(crate) mod group;
 pub(crate) mod index_change;

@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use accrue_store::{Body, Served};
+use accrue_event::{Event, SessionId, UserId};
+use accrue_store::{Body, Ledger, Served, SponsoredSlot};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -18,14 +19,28 @@ const CAPACITY: usize = 16_384;
 /// Answers that wait for the writer.
 pub(crate) struct ServedQueue {
     share: f64,
-    waiting: Mutex<Vec<Served>>,
+    queue: Mutex<Queue>,
     n_lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Served>,
+    /// The answers with sponsored items that the writer took and the facts do not have yet.
+    in_commit: Vec<Served>,
+}
+
+impl Queue {
+    /// The answers with sponsored items that the facts do not have yet.
+    fn sponsored(&self) -> impl Iterator<Item = &Served> {
+        self.in_commit.iter().chain(&self.waiting).filter(|served| !served.sponsored.is_empty())
+    }
 }
 
 impl ServedQueue {
     /// A queue that keeps this share of answers, 0 to 1.
     pub fn new(share: f64) -> Self {
-        Self { share, waiting: Mutex::default(), n_lost: AtomicU64::new(0) }
+        Self { share, queue: Mutex::default(), n_lost: AtomicU64::new(0) }
     }
 
     /// Whether the answer with this id is to be recorded. The hash of the id decides, so that a share covers the same shoppers and hours
@@ -37,22 +52,52 @@ impl ServedQueue {
 
     /// Hands an answer over.
     pub fn push(&self, served: Served) {
-        let mut waiting = self.waiting.lock();
-        if waiting.len() < CAPACITY {
-            waiting.push(served);
+        let mut queue = self.queue.lock();
+        if queue.waiting.len() < CAPACITY {
+            queue.waiting.push(served);
         } else {
             self.n_lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// All that wait, as records.
-    pub fn take(&self) -> impl Iterator<Item = Body> + use<> {
-        self.take_answers().map(|served| Body::Served(Box::new(served)))
+    /// All that wait, as records: those with sponsored items, which count as on their way until [`ServedQueue::settle`],
+    /// and the others.
+    pub fn take(&self) -> (Vec<Body>, Vec<Body>) {
+        let mut queue = self.queue.lock();
+        let waiting = std::mem::take(&mut queue.waiting);
+        queue.in_commit.extend(waiting.iter().filter(|served| !served.sponsored.is_empty()).cloned());
+        drop(queue);
+        let (first, others): (Vec<Served>, Vec<Served>) =
+            waiting.into_iter().partition(|served| !served.sponsored.is_empty());
+        let records = |answers: Vec<Served>| answers.into_iter().map(|served| Body::Served(Box::new(served))).collect();
+        (records(first), records(others))
+    }
+
+    /// What was taken is in the facts, or lost.
+    pub fn settle(&self) {
+        self.queue.lock().in_commit.clear();
     }
 
     /// All that wait.
     pub fn take_answers(&self) -> impl Iterator<Item = Served> + use<> {
-        std::mem::take(&mut *self.waiting.lock()).into_iter()
+        std::mem::take(&mut self.queue.lock().waiting).into_iter()
+    }
+
+    /// The sponsored slot of an answer on its way from which an event chose its item.
+    pub fn sponsored_slot(&self, event: &Event) -> Option<SponsoredSlot> {
+        let queue = self.queue.lock();
+        queue.sponsored().find_map(|served| Ledger::on_its_way(served, event)).cloned()
+    }
+
+    /// The campaigns of sponsored items in answers to a shopper that are on their way.
+    pub fn sponsored_to(&self, user: Option<&UserId>, session: Option<&SessionId>) -> Vec<Box<str>> {
+        let queue = self.queue.lock();
+        let is_theirs = |served: &&Served| match user {
+            Some(user) => served.user.as_ref() == Some(user),
+            None => served.user.is_none() && session.is_some() && served.session.as_ref() == session,
+        };
+        let theirs = queue.sponsored().filter(is_theirs);
+        theirs.flat_map(|served| served.sponsored.iter().map(|slot| slot.campaign.clone())).collect()
     }
 
     /// Answers that could not be recorded.
@@ -63,6 +108,7 @@ impl ServedQueue {
 
 #[cfg(test)]
 mod tests {
+    use accrue_event::{EventType, Timestamp};
     use accrue_store::{Offset, Page};
 
     use super::*;
@@ -81,6 +127,7 @@ mod tests {
             arm: None,
             ranks: Vec::new(),
             asked: Box::default(),
+            sponsored: Vec::new(),
         }
     }
 
@@ -95,6 +142,48 @@ mod tests {
     fn a_full_queue_drops_and_counts() {
         let queue = ServedQueue::new(1.0);
         (0..CAPACITY + 3).for_each(|_| queue.push(served()));
-        assert_eq!((queue.n_lost(), queue.take().count(), queue.take().count()), (3, CAPACITY, 0));
+        assert_eq!((queue.n_lost(), queue.take().1.len(), queue.take().1.len()), (3, CAPACITY, 0));
+    }
+
+    #[test]
+    fn a_sponsored_answer_is_known_until_it_is_settled_and_is_recorded_first() {
+        let queue = ServedQueue::new(0.0);
+        let slot = SponsoredSlot { place: 0, campaign: "spring".into(), price: 45 };
+        queue.push(served());
+        let answer = Served {
+            recommendation_id: "r2".into(),
+            user: Some("ann".into()),
+            session: Some("s1".into()),
+            items: vec!["mug".into()],
+            sponsored: vec![slot.clone()],
+            ..served()
+        };
+        queue.push(answer.clone());
+        let click = Event {
+            id: "e1".into(),
+            event_type: EventType::Click,
+            user: Some("ann".into()),
+            session: None,
+            item: Some("mug".into()),
+            at: Timestamp(0),
+            value: 1.0,
+            quantity: 1,
+            price: None,
+            query: None,
+            source: None,
+            recommendation_id: Some("r2".into()),
+            position: None,
+            properties: Default::default(),
+        };
+        let known = || {
+            let shown = queue.sponsored_to(Some(&"ann".into()), None).len();
+            (queue.sponsored_slot(&click), shown, queue.sponsored_to(None, Some(&"s1".into())).len())
+        };
+        assert_eq!(known(), (Some(slot.clone()), 1, 0), "the session belongs to a user");
+        let (first, others) = queue.take();
+        assert_eq!((first, others.len()), (vec![Body::Served(Box::new(answer))], 1));
+        assert_eq!(known(), (Some(slot), 1, 0));
+        queue.settle();
+        assert_eq!(known(), (None, 0, 0));
     }
 }

@@ -10,6 +10,7 @@ use accrue_train::find_look_back;
 use super::addresses::AddressCounts;
 use super::job::Edit;
 use crate::backoff::Backoff;
+use crate::campaigns::ReadCampaigns;
 use crate::clock::ArrivalClock;
 use crate::error::EngineError;
 use crate::shared::Shared;
@@ -26,6 +27,8 @@ pub(crate) struct Writer {
     pub clock: ArrivalClock,
     /// What events of published keys have counted for, by address.
     pub(super) addresses: AddressCounts,
+    /// By which clicks are charged.
+    pub(super) campaigns: ReadCampaigns,
     retry: Backoff,
 }
 
@@ -40,18 +43,31 @@ impl Writer {
             check,
             shared,
             addresses: AddressCounts::default(),
+            campaigns: ReadCampaigns::default(),
             retry: RETRY,
             clock: ArrivalClock::new(last.map(|record| record.received_at)),
         }
     }
 
-    /// Appends the records and the answers that wait to be recorded, in this order, and applies them to the facts. Returns the offset
-    /// of the first.
-    pub fn commit(&mut self, received_at: Timestamp, mut bodies: Vec<Body>) -> Result<Offset, EngineError> {
+    /// Appends the records and the answers that wait to be recorded, and applies them to the facts. Answers with sponsored
+    /// items come first, because records may have charges for them, and the others last. Returns the offset of the first
+    /// record.
+    pub fn commit(&mut self, received_at: Timestamp, records: Vec<Body>) -> Result<Offset, EngineError> {
         if let Some(cause) = &*self.shared.poisoned.load() {
             return Err(EngineError::Poisoned(cause.to_string()));
         }
-        bodies.extend(self.shared.served.take());
+        let (mut bodies, others) = self.shared.served.take();
+        let n_first = bodies.len() as u64;
+        bodies.extend(records);
+        bodies.extend(others);
+        let committed = self.append(received_at, bodies);
+        // Recorded or lost, they are no longer on their way.
+        self.shared.served.settle();
+        committed.map(|start| Offset(start.0 + n_first))
+    }
+
+    /// Appends records and applies them; returns the offset of the first.
+    fn append(&mut self, received_at: Timestamp, bodies: Vec<Body>) -> Result<Offset, EngineError> {
         let offsets = match self.log.append(received_at, &bodies) {
             Ok(offsets) => offsets,
             Err(error) => {

@@ -181,7 +181,8 @@ pub(super) fn pieces(text: &str, repairs: &mut Repairs) -> Option<Option<u32>> {
     Some(Some(n))
 }
 
-fn understood(value: &RawValue) -> Option<bool> {
+/// Whether a value says that an item can be bought; `None` if it is not understood.
+pub(super) fn understood(value: &RawValue) -> Option<bool> {
     match value {
         RawValue::Bool(value) => Some(*value),
         // A count of pieces, or a truth value as a number.

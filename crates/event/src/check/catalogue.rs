@@ -29,7 +29,7 @@ impl Check {
     pub fn judge_item(&self, raw: &RawItem) -> Result<(Item, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let settings = self.settings();
-        let raw = &*usual::named(raw, &mut repairs);
+        let raw = &*usual::named(raw, None, &mut repairs);
         let id = rules::id("id", &raw.id, settings, &mut repairs)?
             .ok_or_else(|| Rejection::new(Reason::NoId, "id: an item needs one"))?;
         self.match_item(&id)?;
@@ -45,7 +45,7 @@ impl Check {
             description: prose.description(&raw.description, &mut repairs),
             brand: prose.line(&raw.brand, &mut repairs),
             categories: prose.list(&raw.categories, &mut repairs).unwrap_or_default(),
-            tags: prose.list(&raw.tags, &mut repairs).unwrap_or_default(),
+            tags: prose.list(&listed(&raw.tags), &mut repairs).unwrap_or_default(),
             price: price(&raw.price, &mut repairs)?,
             currency: currency(&raw.currency, &mut repairs),
             image: short(&nested::address(&raw.image, &mut repairs), &mut repairs),
@@ -88,7 +88,7 @@ impl Check {
         let settings = self.settings();
         let mut item = before.clone();
         raw.cleared.iter().for_each(|name| clear(&mut item, name));
-        let raw = &raw.item;
+        let raw = &*usual::named(&raw.item, Some(before), &mut repairs);
         let short = |value: &RawValue, repairs: &mut Repairs| {
             rules::free_text(value, settings.max_title_bytes, Lines::Join, repairs)
         };
@@ -102,7 +102,7 @@ impl Check {
         if let Some(categories) = prose.list(&raw.categories, &mut repairs) {
             item.categories = categories;
         }
-        if let Some(tags) = prose.list(&raw.tags, &mut repairs) {
+        if let Some(tags) = prose.list(&listed(&raw.tags), &mut repairs) {
             item.tags = tags;
         }
         set(&mut item.price, price(&raw.price, &mut repairs)?);
@@ -203,6 +203,20 @@ impl Prose<'_> {
     }
 }
 
+/// Tags in one text, as Shopify sends them: `linen, summer`.
+fn listed(tags: &RawValue) -> Cow<'_, RawValue> {
+    match tags {
+        RawValue::Text(text) if text.contains(',') && text.len() <= MAX_BYTES_OF_TAGS => {
+            let each = text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+            Cow::Owned(RawValue::List(each.map(RawValue::text).collect()))
+        }
+        tags => Cow::Borrowed(tags),
+    }
+}
+
+/// A longer text is no list of tags.
+const MAX_BYTES_OF_TAGS: usize = 1 << 16;
+
 /// The value with its texts without markup. No more of a text is looked at than can be kept.
 fn plain<'v>(value: &'v RawValue, max_bytes: usize, repairs: &mut Repairs) -> Cow<'v, RawValue> {
     let mut of_text = |text: &str| {
@@ -262,7 +276,7 @@ fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
 
 /// Whether a cell holds what programs write for a value that they do not have.
 fn is_null(value: &RawValue) -> bool {
-    const WORDS: [&str; 7] = ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na"];
+    const WORDS: [&str; 8] = ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na", "\\n"];
     let RawValue::Text(text) = value else { return false };
     let text = text.trim();
     WORDS.iter().any(|null| text.eq_ignore_ascii_case(null)) || text.starts_with("0000-00-00")

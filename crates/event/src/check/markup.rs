@@ -105,6 +105,14 @@ fn without_tags(text: &str) -> Cow<'_, str> {
     let mut at = 0;
     while let Some(found) = text[at..].find('<') {
         let start = at + found;
+        // A text that was wrapped twice: its content is the text.
+        if let Some(content) = cdata(&text[start..]) {
+            out.push_str(&text[copied..start]);
+            out.push_str(&without_tags(content));
+            at = (start + CDATA.len() + content.len() + CDATA_END.len()).min(text.len());
+            copied = at;
+            continue;
+        }
         let Some(tag) = Tag::at(&text[start..]) else {
             at = start + 1;
             continue;
@@ -121,6 +129,15 @@ fn without_tags(text: &str) -> Cow<'_, str> {
     }
     out.push_str(&text[copied..]);
     Cow::Owned(out)
+}
+
+const CDATA: &str = "<![CDATA[";
+const CDATA_END: &str = "]]>";
+
+/// The content of the CDATA section at the beginning of a text.
+fn cdata(text: &str) -> Option<&str> {
+    let rest = text.get(..CDATA.len()).filter(|head| head.eq_ignore_ascii_case(CDATA)).map(|_| &text[CDATA.len()..])?;
+    Some(rest.split_once(CDATA_END).map_or(rest, |(content, _)| content))
 }
 
 /// A tag, a comment or an element without text.
@@ -481,6 +498,18 @@ mod tests {
         fn any_text_is_read(text in "(<|>|&|;|/|\"|'|p|br|script|!--|-->|#x|amp|é| |\\PC){0,40}") {
             let plain = without_markup(&text);
             prop_assert!(plain.len() <= text.len() + text.matches('<').count());
+        }
+    }
+
+    #[test]
+    fn a_text_that_was_wrapped_twice_is_its_content() {
+        for (wrapped, plain) in [
+            ("<![CDATA[birch wood]]>", "birch wood"),
+            ("Mug <![CDATA[<p>of birch</p>]]> wood", "Mug of birch wood"),
+            ("<![CDATA[birch", "birch"),
+        ] {
+            let joined = without_markup(wrapped).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(joined, plain, "{wrapped}");
         }
     }
 }

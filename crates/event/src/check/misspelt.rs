@@ -118,7 +118,10 @@ fn near_field(kind: RecordKind, name: &str) -> Option<&'static str> {
                 near.min().map(|(_, field)| field)
             })
         }
-        RecordKind::Events => nearest(name, fields()),
+        RecordKind::Events => {
+            let is_read = usual::other_names_of_events().any(|(_, other)| misspelling(name, other) == Some(0));
+            if is_read { None } else { nearest(name, fields()) }
+        }
         RecordKind::Users => None,
     }
 }

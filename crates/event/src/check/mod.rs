@@ -128,6 +128,8 @@ impl Check {
         repairs: &mut Repairs,
     ) -> Result<Event, Rejection> {
         let settings = &self.settings;
+        let sent = raw;
+        let raw = &*usual::named_event(raw, repairs);
         let mut event_type = rules::event_type(&raw.event_type, settings, repairs)?;
         let user = rules::id("user", &raw.user, settings, repairs)?;
         let session = rules::id("session", &raw.session, settings, repairs)?;
@@ -148,7 +150,7 @@ impl Check {
         }
         let id = match rules::id("id", &raw.id, settings, repairs)? {
             Some(id) => EventId::new(id),
-            None => content_id(raw),
+            None => content_id(sent),
         };
         let (sent_at, other_time) = time_of(raw, repairs)?;
         let at = time::judge_at(sent_at, received_at, settings, repairs)?;

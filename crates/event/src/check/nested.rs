@@ -3,6 +3,8 @@
 //! In: the JSON text of a nested value, as [`RawValue::Other`] keeps it, or a list of them. Out: the value that a person
 //! would read in its place. What cannot be found is left to the rules, which note that a field was dropped.
 
+use super::availability;
+use super::number::{Number, number_of_price};
 use super::repairs::Repairs;
 use super::verdict::Repair;
 use crate::raw_value::{Node, RawValue};
@@ -26,6 +28,8 @@ const TEXT_KEYS: &[&str] = &[
     "slug",
     "handle",
     "code",
+    // PrestaShop's web service: `<name><language id="1">Mug</language><language id="2">Tasse</language></name>`.
+    "language",
 ];
 
 /// Keys under which pictures have their address.
@@ -47,7 +51,7 @@ pub(super) fn text<'v>(
 ) -> std::borrow::Cow<'v, RawValue> {
     use std::borrow::Cow;
     let found = match value {
-        RawValue::Other(json) => object(json, locale, TEXT_KEYS, repairs),
+        RawValue::Other(json) => object(json, locale, TEXT_KEYS, repairs).map(|found| first_of(found, repairs)),
         RawValue::List(elements) => by_language(elements, locale, repairs)
             .or_else(|| elements.iter().find_map(|element| plain_or_in(element, locale, TEXT_KEYS, repairs))),
         _ => None,
@@ -87,6 +91,17 @@ pub(super) fn texts<'v>(
             object(json, locale, TEXT_KEYS, repairs).map_or(Cow::Borrowed(value), Cow::Owned)
         }
         _ => Cow::Borrowed(value),
+    }
+}
+
+/// The first text of a list, of which the languages are known by numbers alone: it is that of the shop.
+fn first_of(value: RawValue, repairs: &mut Repairs) -> RawValue {
+    match value {
+        RawValue::List(elements) => {
+            repairs.note(Repair::LanguageChosen);
+            elements.into_iter().find(|element| !element.is_missing()).unwrap_or_default()
+        }
+        one => one,
     }
 }
 
@@ -176,6 +191,49 @@ fn is_text(value: &RawValue) -> bool {
     matches!(value, RawValue::Text(_) | RawValue::List(_))
 }
 
+/// What the offers of a product say, in the form of schema.org.
+#[derive(Debug, Default)]
+pub(super) struct Offer {
+    pub price: RawValue,
+    pub currency: RawValue,
+    pub availability: RawValue,
+}
+
+/// The offer in the attribute `offers`: that with the lowest price, which can be bought if one of all can. `None` if the
+/// value is no offer.
+pub(super) fn offer(value: &RawValue) -> Option<Offer> {
+    let read = |json: &str| {
+        let pairs = pairs(json)?;
+        let of = |wanted: &str| {
+            let found = pairs.iter().find(|(name, value)| **name == *wanted && !value.is_missing());
+            found.map(|(_, value)| value.clone())
+        };
+        let price = of("price").or_else(|| of("lowPrice")).unwrap_or_default();
+        let availability = of("availability").unwrap_or_default();
+        let is_offer = !price.is_missing() || !availability.is_missing();
+        is_offer.then(|| Offer { price, currency: of("priceCurrency").unwrap_or_default(), availability })
+    };
+    let elements = match value {
+        RawValue::Other(json) => return read(json),
+        RawValue::List(elements) => elements,
+        _ => return None,
+    };
+    let offers = elements.iter().filter_map(|element| match element {
+        RawValue::Other(json) => read(json),
+        _ => None,
+    });
+    offers.reduce(|best, offer| {
+        let of = |value: &RawValue| match number_of_price(value, &mut Repairs::default()) {
+            Number::Given(number) if number.is_finite() => number,
+            _ => f64::INFINITY,
+        };
+        let can_be_bought = |offer: &Offer| availability::understood(&offer.availability) == Some(true);
+        let availability = if can_be_bought(&offer) { offer.availability.clone() } else { best.availability.clone() };
+        let cheaper = if of(&offer.price) < of(&best.price) { offer } else { best };
+        Offer { availability, ..cheaper }
+    })
+}
+
 /// The pairs of a nested object.
 fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
     match serde_json::from_str(json).ok()? {
@@ -210,6 +268,11 @@ mod tests {
         assert_eq!(text_of(r#"{"id":7,"name":"Mug"}"#, None).unwrap(), "Mug");
         assert_eq!(text_of(r#"{"rendered":"Mug"}"#, None).unwrap(), "Mug");
         assert_eq!(text_of(r#"[{"id":"1","value":"Mug"}]"#, None).unwrap(), "Mug");
+        assert_eq!(
+            text_of(r#"{"language":["Umbrella","Regenschirm"],"language@id":["1","2"]}"#, None).unwrap(),
+            "Umbrella"
+        );
+        assert_eq!(text_of(r#"{"language":"Umbrella","language@id":"1"}"#, None).unwrap(), "Umbrella");
         assert_eq!(text_of(r#"{"x":{"y":1}}"#, None), None);
     }
 

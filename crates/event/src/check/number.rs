@@ -20,6 +20,22 @@ pub(super) enum Number {
 /// Reads a number. A number in a text is a repair, as people write it too: `15.00 USD`, `9,99 €`, `0.350 kg`. `1,234` is
 /// unreadable, because it has two possible meanings.
 pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
+    number_as(value, amount::read, repairs)
+}
+
+/// As [`number`], of a price: `1.234` has two possible meanings too.
+pub(super) fn number_of_price(value: &RawValue, repairs: &mut Repairs) -> Number {
+    match value {
+        RawValue::Text(text) if amount::is_open_price(text) => Number::Unreadable,
+        value => number_as(value, amount::read_price, repairs),
+    }
+}
+
+fn number_as(
+    value: &RawValue,
+    read: impl Fn(&str, Decimal) -> Option<amount::Amount>,
+    repairs: &mut Repairs,
+) -> Number {
     match value {
         RawValue::Null => Number::Missing,
         RawValue::Int(whole) => Number::Given(*whole as f64),
@@ -33,7 +49,7 @@ pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
                     repairs.note(Repair::NumberFromText);
                     Number::Given(number)
                 }
-                Err(_) => match amount::read(text, Decimal::Any) {
+                Err(_) => match read(text, Decimal::Any) {
                     Some(amount) => {
                         repairs.note(Repair::NumberFromText);
                         Number::Given(amount.number)

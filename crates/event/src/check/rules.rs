@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::number::{Number, excerpt, finite_f32, number, whole_u32};
+use super::number::{Number, excerpt, finite_f32, number, number_of_price, whole_u32};
 use super::rate::RateClass;
 use super::repairs::Repairs;
 use super::statistics::{KnownItem, RuleStatistics};
@@ -221,7 +221,24 @@ fn is_nobody(id: &str) -> bool {
         "false",
         "na",
     ];
-    WORDS.iter().any(|word| id.eq_ignore_ascii_case(word))
+    // The hashes of the empty text, which a site that hashes e-mail addresses sends for all of its guests.
+    const HASHES_OF_NOTHING: &[&str] = &[
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ];
+    let is_in = |words: &[&str]| words.iter().any(|word| id.eq_ignore_ascii_case(word));
+    is_in(WORDS) || is_in(HASHES_OF_NOTHING) || is_name_in_signs(id)
+}
+
+/// Whether a text is the name of a variable in the signs of a template that was not filled in: `{user_id}`, `%USER_ID%`.
+fn is_name_in_signs(id: &str) -> bool {
+    let inner = match id.as_bytes() {
+        [b'{', .., b'}'] | [b'%', .., b'%'] | [b'<', .., b'>'] | [b'[', .., b']'] => id[1..id.len() - 1].trim(),
+        _ => return false,
+    };
+    let is_of_name = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b' ' | b'$');
+    !inner.is_empty() && inner.len() <= 64 && inner.bytes().all(is_of_name)
 }
 
 fn too_long(name: &str, bytes: usize, settings: &CheckSettings) -> Rejection {
@@ -320,8 +337,14 @@ pub(super) fn quantity(
 
 /// The price of one piece, if one was sent; 0 is allowed, for gifts.
 pub(super) fn price(value: &RawValue, repairs: &mut Repairs) -> Ruled<Option<Price>> {
-    let bad = || Rejection::new(Reason::BadPrice, format!("price: {}", excerpt(value)));
-    match number(value, repairs) {
+    let bad = || {
+        let hint = match value {
+            RawValue::Text(_) => "; send a number, or say `decimal` in a mapping where it may be two numbers",
+            _ => "",
+        };
+        Rejection::new(Reason::BadPrice, format!("price: {}{hint}", excerpt(value)))
+    };
+    match number_of_price(value, repairs) {
         Number::Missing => Ok(None),
         Number::Given(number) => Price::new(number).map(Some).ok_or_else(bad),
         Number::Unreadable => Err(bad()),

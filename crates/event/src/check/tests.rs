@@ -98,6 +98,9 @@ fn each_rule_returns_its_code() {
         (r#""price":"9.99""#, "number_from_text"),
         (r#""price":"9,99 €""#, "number_from_text"),
         (r#""price":"1,234""#, "! bad_price"),
+        (r#""price":"1.234""#, "! bad_price"),
+        (r#""price":1.234"#, "accepted"),
+        (r#""price":"150.000 ₫""#, "number_from_text"),
         (r#""price":"inf""#, "! bad_price"),
         (r#""price":1e39"#, "! bad_price"),
         (r#""position":-1"#, "field_dropped"),
@@ -148,13 +151,29 @@ fn what_programs_write_in_place_of_an_id_is_no_id() {
         "guest",
         "(other)",
         "  undefined ",
+        "{user_id}",
+        "%USER_ID%",
+        "<user_id>",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
     ];
     for id in placeholders {
         assert_eq!(user(id), None, "{id}");
     }
-    for id in
-        ["u1", "nulla", "Nan-a", "0", "none-7", "guest-17", "undefined2", "(x)", "00000000-0000-0000-0000-000000000001"]
-    {
+    for id in [
+        "u1",
+        "nulla",
+        "Nan-a",
+        "0",
+        "none-7",
+        "guest-17",
+        "undefined2",
+        "(x)",
+        "00000000-0000-0000-0000-000000000001",
+        "{7f-1}",
+        "100%",
+    ] {
         assert_eq!(user(id).unwrap().as_str(), id);
     }
     let item = check.judge_item(&serde_json::from_str(r#"{"id":"undefined","title":"Mug"}"#).unwrap());
@@ -178,6 +197,8 @@ fn a_time_under_another_name_is_the_events_time() {
         r#""event_timestamp":1551434400000000,"event_date":"20190302""#,
         r#""Created-At":"2019-03-01T11:00:00+01:00""#,
         r#""properties":{"ts":1551434400}"#,
+        r#""datum":"2019-03-01T10:00:00Z""#,
+        r#""zeit":1551434400"#,
         r#""at":null,"time":"2019-03-01 10:00:00 UTC","colour":"red""#,
         r#""at":"","order_date":"2019-03-01T10:00:00[UTC]""#,
     ];
@@ -188,15 +209,22 @@ fn a_time_under_another_name_is_the_events_time() {
         assert_eq!(event.at, at, "{fields}");
         assert!(!event.properties.keys().any(|name| name.contains("time")), "{fields}");
     }
-    for fields in
-        [r#""timestamp":"soon""#, r#""when_seen_time":"2019-03-01T10:00:00Z""#, r#""zeitstempel_time":1551434400"#]
-    {
+    for fields in [
+        r#""timestamp":"soon""#,
+        r#""buchungsdatum":"2019-03-01T10:00:00Z""#,
+        r#""when_seen_time":"2019-03-01T10:00:00Z""#,
+        r#""zeitstempel_time":1551434400"#,
+    ] {
         assert_eq!(codes(&judge(fields)), "! bad_time", "{fields}");
     }
     // Other times of an event's item or shopper do not say when the event happened.
-    for fields in
-        [r#""delivery_date":"2026-12-24""#, r#""published_at":"2019-03-01""#, r#""mealtime":"noon""#, r#""times":3"#]
-    {
+    for fields in [
+        r#""delivery_date":"2026-12-24""#,
+        r#""lieferdatum":"2026-12-24""#,
+        r#""published_at":"2019-03-01""#,
+        r#""mealtime":"noon""#,
+        r#""times":3"#,
+    ] {
         assert_eq!(codes(&judge(fields)), "at_filled", "{fields}");
     }
     let both = fact(judge(r#""at":"2019-03-01T10:00:00Z","timestamp":"2018-01-01T00:00:00Z""#));

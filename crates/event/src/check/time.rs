@@ -77,6 +77,16 @@ pub(crate) const OTHER_NAMES: &[&str] = &[
     "datecommande",
     "fechapedido",
     "dataordine",
+    "datum",
+    "zeitpunkt",
+    "zeitstempel",
+    "zeit",
+    "fecha",
+    "fechahora",
+    "horodatage",
+    "dataora",
+    "tidspunkt",
+    "tidpunkt",
     "visittime",
     "visitdate",
     "viewtime",
@@ -150,12 +160,29 @@ pub(super) fn no_time_beside(properties: &[(Box<str>, RawValue)]) -> Result<(), 
         "account",
         "warranty",
         "best",
+        "liefer",
+        "versand",
+        "geburt",
+        "erschein",
+        "ablauf",
+        "gültig",
+        "änderung",
+        "lauf",
+        "warte",
+        "öffnung",
+        "entrega",
+        "livraison",
+        "naissance",
+        "nacimiento",
     ];
     let beside = properties.iter().find(|(name, value)| {
         let name = name.to_lowercase();
-        let named = ["time", "timestamp", "tstamp", "date", "_at"].iter().any(|end| name.ends_with(end))
+        let named = ["time", "timestamp", "tstamp", "date", "_at", "datum", "zeit", "fecha", "dato"]
+            .iter()
+            .any(|end| name.ends_with(end))
             || name.starts_with("time")
-            || name.starts_with("date");
+            || name.starts_with("date")
+            || name.starts_with("fecha");
         named && !OF_OTHERS.iter().any(|other| name.contains(other)) && looks_like_a_time(value)
     });
     match beside {

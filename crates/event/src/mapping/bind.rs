@@ -11,7 +11,7 @@ use super::rule::MappingRule;
 use super::sale::{BoundSale, Sales};
 use super::shape::Shape;
 use super::vocabulary::{compact, other_names};
-use super::{Mapping, Names};
+use super::{LISTS, Mapping, Names};
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind};
 
@@ -169,15 +169,44 @@ impl<'m> Binding<'m> {
                 found.push((field, vec![Source::Cell(place)]));
             }
         }
+        for (field, sources) in &mut found {
+            self.add_columns_of_same_names(field, sources);
+        }
         let order = |field: &str| mapping.kind.fields().iter().position(|known| *known == field);
         found.sort_by_key(|(field, _)| order(field));
         let bound = found.into_iter().map(|(field, sources)| {
             let is_searched = !self.is_table && !is_mapped(field) && !is_constant(field);
             let other_names = if is_searched { other_names(mapping.kind, field) } else { &[] };
-            let (is_collected, shape) = (is_collected(mapping, field), Shape::of(field, mapping, mapping.kind));
+            let is_collected = is_collected(mapping, field) || self.is_list_in_columns_of_one_name(field, &sources);
+            let shape = Shape::of(field, mapping, mapping.kind);
             BoundField { field, sources, other_names, is_collected, shape }
         });
         Ok(bound.collect())
+    }
+
+    /// Adds the further columns of a header that has a name twice: of those of one field, the first that has a value
+    /// counts. The second of two columns of pictures has a meaning of its own.
+    fn add_columns_of_same_names(&mut self, field: &str, sources: &mut Vec<Source>) {
+        if !self.is_table || field == "image" {
+            return;
+        }
+        for place in sources.iter().filter_map(Source::cell).filter(|place| *place < self.n_header).collect::<Vec<_>>()
+        {
+            for other in place + 1..self.n_header {
+                let is_same = self.columns[other] == self.columns[place];
+                if is_same && !sources.iter().filter_map(Source::cell).any(|known| known == other) {
+                    self.used[other] = true;
+                    sources.push(Source::Cell(other));
+                }
+            }
+        }
+    }
+
+    /// Whether a list, such as the tags, stands in several columns of one name: then all of them have elements of it.
+    fn is_list_in_columns_of_one_name(&self, field: &str, sources: &[Source]) -> bool {
+        let places: Vec<usize> = sources.iter().filter_map(Source::cell).collect();
+        let is_repeated = || places.windows(2).any(|pair| self.columns[pair[0]] == self.columns[pair[1]]);
+        LISTS.contains(&field) && is_repeated()
     }
 
     /// The column that has a field under another usual name.

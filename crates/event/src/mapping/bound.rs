@@ -118,8 +118,11 @@ impl BoundMapping {
 
     /// The places of the cells that are read as amounts, such as prices.
     pub fn amount_columns(&self) -> Vec<usize> {
-        let fields =
-            self.fields.iter().chain(&self.item).filter(|field| matches!(field.shape.reading, Reading::Amount(_)));
+        let fields = self
+            .fields
+            .iter()
+            .chain(&self.item)
+            .filter(|field| matches!(field.shape.reading, Reading::Amount(_) | Reading::Price(_)));
         let properties = self.rest.iter().filter(|property| matches!(property.reading, Reading::Amount(_)));
         let sources = fields.flat_map(|field| &field.sources).chain(properties.flat_map(|property| &property.sources));
         sources.filter_map(Source::cell).collect()
@@ -384,14 +387,14 @@ impl BoundMapping {
 
     /// The currency that a price's cell names.
     fn currency_of<C: Cell>(&self, row: &[C], field: &BoundField) -> Option<Box<str>> {
-        let Reading::Amount(decimal) = field.shape.reading else { return None };
+        let Reading::Price(decimal) = field.shape.reading else { return None };
         field.sources.iter().find_map(|source| {
             let text = match source {
                 Source::Cell(place) => self.text(row, *place),
                 Source::Joined(pieces) => Cow::Owned(self.joined(row, pieces)?),
             };
             let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','));
-            if is_plain { None } else { amount::read(&text, decimal)?.currency }
+            if is_plain { None } else { amount::read_price(&text, decimal)?.currency }
         })
     }
 

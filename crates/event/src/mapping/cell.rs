@@ -22,6 +22,8 @@ pub enum Reading {
     Number,
     /// A number as people write it: `9,99 €`, `1.5 kg`.
     Amount(Decimal),
+    /// As [`Reading::Amount`], of a price.
+    Price(Decimal),
 }
 
 impl Reading {
@@ -32,9 +34,17 @@ impl Reading {
             Self::Text => RawValue::text(text),
             Self::Number => plain(),
             // `1.234` is 1234 where the decimal sign is a comma.
-            Self::Amount(Decimal::Comma) => {
+            Self::Amount(Decimal::Comma) | Self::Price(Decimal::Comma) => {
                 amount::read(text, Decimal::Comma).map_or_else(|| RawValue::text(text), |found| number(found.number))
             }
+            // A price that may be two numbers stays a text, which the check refuses.
+            Self::Price(Decimal::Any) if amount::is_open_price(text) => RawValue::text(text),
+            Self::Price(decimal) => match plain() {
+                RawValue::Text(_) => {
+                    amount::read_price(text, decimal).map_or_else(|| RawValue::text(text), |found| number(found.number))
+                }
+                number => number,
+            },
             Self::Amount(decimal) => match plain() {
                 RawValue::Text(_) => {
                     amount::read(text, decimal).map_or_else(|| RawValue::text(text), |found| number(found.number))

@@ -21,7 +21,8 @@ impl BoundMapping {
     /// The records of an object with the platform's names (see
     /// [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the array in which the
     /// mapping finds the item.
-    pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
+    pub fn apply_object(&mut self, mut object: Object) -> Vec<Mapped> {
+        object.open_texts(|name| self.leads_into(name));
         self.open_arrays(&object);
         let mut elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
         if let Some(around) = &self.array_around {

@@ -153,6 +153,17 @@ impl Object {
         Self(cells.map(|(name, cell)| (name.into(), Nested::opened(cell))).collect())
     }
 
+    /// Opens the texts that hold JSON, as databases export their columns of objects, in the fields that `is_named` names.
+    pub(super) fn open_texts(&mut self, is_named: impl Fn(&str) -> bool) {
+        for (name, value) in &mut self.0 {
+            if let Nested::Single(single @ RawValue::Text(_)) = value
+                && is_named(name)
+            {
+                *value = Nested::opened(std::mem::take(single));
+            }
+        }
+    }
+
     /// The names of the fields, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)

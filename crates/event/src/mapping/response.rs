@@ -5,7 +5,7 @@
 
 use super::object::{Nested, Object};
 use super::vocabulary::{compact, other_names};
-use crate::RecordKind;
+use crate::{RawValue, RecordKind};
 
 /// Names under which interfaces have an array of records.
 const ARRAYS: [&str; 23] = [
@@ -118,15 +118,31 @@ impl Object {
     /// The records of an answer, or the object itself if it is none. `is_named` says which fields a mapping leads into.
     pub fn into_records(self, is_named: impl Fn(&str) -> bool) -> Vec<Self> {
         match self.records_at(&is_named, 0) {
-            None => vec![self.document(&is_named)],
+            None => vec![self.only_record(&is_named).document(&is_named)],
             Some(path) => self.taken(&path).into_iter().map(|record| record.document(&is_named)).collect(),
+        }
+    }
+
+    /// The record of an answer with one alone, `{"product": {…}}`, or the object itself.
+    fn only_record(mut self, is_named: &impl Fn(&str) -> bool) -> Self {
+        let is_answer = match &self.0[..] {
+            [(name, Nested::Object(_))] => ["product", "order", "customer"].contains(&&**name) && !is_named(name),
+            _ => false,
+        };
+        match self.0.pop() {
+            Some((_, Nested::Object(inner))) if is_answer => inner,
+            other => {
+                self.0.extend(other);
+                self
+            }
         }
     }
 
     /// The names that lead to the array of an answer.
     fn records_at(&self, is_named: &impl Fn(&str) -> bool, depth: usize) -> Option<Vec<Box<str>>> {
         let is_flat = self.0.iter().all(|(_, value)| matches!(value, Nested::Single(_)));
-        if is_flat || depth == MAX_DEPTH || self.0.iter().any(|(name, _)| is_named(name)) {
+        let is_led_into = |(name, value): &(Box<str>, Nested)| is_named(name) && !repeats_inside(name, value);
+        if is_flat || depth == MAX_DEPTH || self.0.iter().any(is_led_into) {
             return None;
         }
         let single = |field: &&(Box<str>, Nested)| matches!(field.1, Nested::Single(_));
@@ -184,13 +200,44 @@ impl Object {
             return self;
         };
         match self.0.swap_remove(place) {
-            (_, Nested::Object(inner)) => inner,
+            (_, Nested::Object(mut inner)) => {
+                // A document need not repeat its id.
+                let is_given = |wanted: &str| matches!(inner.field(wanted), Some(value) if !is_null(value));
+                let has_id = || other_names(RecordKind::Items, "id").iter().any(|known| is_given_as(&inner, known));
+                if is_hit && !is_given("_id") && !has_id() {
+                    inner.0.extend(self.0.into_iter().find(|(name, _)| **name == *"_id").map(as_id));
+                }
+                inner
+            }
             other => {
                 self.0.push(other);
                 self
             }
         }
     }
+}
+
+/// Whether the elements of an array have arrays of the same name: in `{"items": [{"items": […]}]}`, as Magento answers with
+/// orders, the path `items[].sku` leads into the inner ones.
+fn repeats_inside(name: &str, value: &Nested) -> bool {
+    let Nested::List(values) = value else { return false };
+    let has_array =
+        |value: &Nested| matches!(value, Nested::Object(it) if matches!(it.field(name), Some(Nested::List(_))));
+    values.first().is_some_and(has_array)
+}
+
+fn is_null(value: &Nested) -> bool {
+    *value == Nested::Single(RawValue::Null)
+}
+
+/// Whether an object has a value under a name, however that is written.
+fn is_given_as(object: &Object, wanted: &str) -> bool {
+    object.0.iter().any(|(name, value)| compact(name) == wanted && !is_null(value))
+}
+
+/// The id of a hit as that of its document.
+fn as_id((_, value): (Box<str>, Nested)) -> (Box<str>, Nested) {
+    ("id".into(), value)
 }
 
 #[cfg(test)]
@@ -217,9 +264,16 @@ mod tests {
             records(r#"{"data":{"products":{"edges":[{"cursor":"c","node":{"a":1}}],"pageInfo":{"x":1}}}}"#),
             ["a"]
         );
-        assert_eq!(records(r#"{"took":1,"hits":{"total":{"value":1},"hits":[{"_id":"1","_source":{"a":1}}]}}"#), ["a"]);
+        assert_eq!(
+            records(r#"{"took":1,"hits":{"total":{"value":1},"hits":[{"_id":"1","_source":{"a":1}}]}}"#),
+            ["a id"]
+        );
         assert_eq!(records(r#"{"_index":"i","_source":{"a":1}}"#), ["a"]);
+        assert_eq!(records(r#"{"_index":"i","_id":"P1","_source":{"title":"Mug"}}"#), ["title id"]);
+        assert_eq!(records(r#"{"_index":"i","_id":"P1","_source":{"sku":"A","title":"Mug"}}"#), ["sku title"]);
+        assert_eq!(records(r#"{"lines":[{"lines":[{"a":1}],"n":1}],"total_count":1}"#), ["lines n"]);
         assert_eq!(records(r#"{"Cursor":"","Feedback":[]}"#), none);
+        assert_eq!(records(r#"{"product":{"id":1,"variants":[{"a":1}]}}"#), ["id variants"]);
         for record in [
             r#"{"event_name":"purchase","items":[{"a":1}]}"#,
             r#"{"id":1,"total":"9","line_items":[{"a":1}]}"#,

@@ -34,8 +34,8 @@ pub(super) struct Shape {
     separators: Option<Names>,
     is_path: bool,
     is_parent: bool,
-    /// Names an item.
-    is_item_id: bool,
+    /// Names an item or a shopper.
+    is_id: bool,
     /// Holds several texts.
     is_list: bool,
     /// An object in this field is a set of attributes, which `[[pairs]]` takes.
@@ -65,7 +65,8 @@ impl Shape {
         // price.
         let own = kind == mapping.kind;
         let reading = match field {
-            "price" | "value" | "quantity" | "stock" => Reading::Amount(mapping.decimal),
+            "price" => Reading::Price(mapping.decimal),
+            "value" | "quantity" | "stock" => Reading::Amount(mapping.decimal),
             _ if is_numeric(field) && time.as_ref().is_none_or(|time| time.format.is_none()) => Reading::Number,
             _ => Reading::Text,
         };
@@ -90,10 +91,10 @@ impl Shape {
             separators: mapping.separators.get(field).cloned().filter(|_| kind == RecordKind::Items),
             is_parent: kind == RecordKind::Items && field == "parent",
             is_path: kind == RecordKind::Items && field == "categories",
-            is_item_id: match kind {
+            is_id: match kind {
                 RecordKind::Items => matches!(field, "id" | "parent"),
-                RecordKind::Events => field == "item",
-                RecordKind::Users => false,
+                RecordKind::Events => matches!(field, "item" | "user" | "session"),
+                RecordKind::Users => field == "id",
             },
             is_list: kind == RecordKind::Items && LISTS.contains(&field),
             drops_objects: kind == RecordKind::Items
@@ -117,6 +118,10 @@ impl Shape {
                     values = values.into_iter().flat_map(|value| self.steps_of(value)).collect();
                 }
                 if values.is_empty() { RawValue::Null } else { RawValue::List(values) }
+            }
+            // A day in digits, which as a time since 1970 the check would read as the beginning of the day in UTC.
+            RawValue::Int(number) if self.time.is_some() => {
+                self.time.as_ref().and_then(|time| time.day(number)).unwrap_or(RawValue::Int(number))
             }
             RawValue::Int(number) if self.shift.is_some() => self.shifted(number as f64),
             RawValue::Float(number) if self.shift.is_some() => self.shifted(number),
@@ -164,7 +169,7 @@ impl Shape {
         if self.is_unescaped {
             text = unescaped_text(&text).map_or(text, Text::from);
         }
-        if self.is_item_id
+        if self.is_id
             && let Some(rest) = text.trim().strip_prefix('\'').filter(|rest| is_marked_for_spreadsheets(rest))
         {
             text = rest.into();
@@ -333,6 +338,14 @@ impl TimeShape {
             }
             (None, _) => RawValue::Text(text),
         }
+    }
+
+    /// The beginning of a day that is written as one number, `20260705`, in the zone of the file.
+    fn day(&self, number: i64) -> Option<RawValue> {
+        let zone =
+            self.zone.as_ref().filter(|_| self.format.is_none() && (19_900_101..=20_991_231).contains(&number))?;
+        let text = format!("{}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100);
+        Timestamp::parse_local(&text, zone).map(|at| RawValue::text(at.to_string()))
     }
 
     fn read(&self, text: &str) -> Option<Timestamp> {

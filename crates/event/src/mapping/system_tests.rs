@@ -196,3 +196,40 @@ fn variants_are_found_from_the_rows_of_their_products() {
 fn mapping_of_events() -> Result<(), MappingError> {
     mapping("[variants]\nlowest_price = true").validate()
 }
+
+#[test]
+fn of_columns_with_one_name_the_first_with_a_value_counts_and_lists_have_all() {
+    let header = &["id", "title", "title", "tag", "tag"];
+    let found = items("kind = 'items'", header, &[&["1", "", "Mug", "a", "b"], &["2", "Cup", "Mug", "", "b"]]);
+    let expected = [r#"{"id":"1","title":"Mug","tags":["a","b"]}"#, r#"{"id":"2","title":"Cup","tags":["b"]}"#];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn json_in_a_text_of_an_object_is_opened_where_a_path_leads_into_it() {
+    let toml = "[fields]\nitem = 'items[].item_id'\nuser = 'u'\n[constants]\ntype = 'purchase'";
+    let json = r#"{"u":"a","note":"[1]","items":"[{\"item_id\":\"P1\"},{\"item_id\":\"P2\"}]"}"#;
+    let items: Vec<_> = of_object(toml, json)
+        .into_iter()
+        .map(|mapped| match mapped {
+            Mapped::Event { event, .. } => (event.item, event.properties),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let note = || vec![("note".into(), RawValue::text("[1]"))];
+    assert_eq!(items, [(RawValue::text("P1"), note()), (RawValue::text("P2"), note())]);
+}
+
+#[test]
+fn a_day_in_digits_begins_in_the_zone_of_the_file() {
+    let toml = "time_zone = 'Europe/Berlin'";
+    let mut bound = mapping(toml).bind(&["type", "user", "item", "at"]).unwrap();
+    let mut at = |text: &str| match bound.apply(&["view", "u", "i", text]) {
+        Mapped::Event { event, .. } => event.at,
+        other => panic!("{other:?}"),
+    };
+    let midnight = RawValue::text("2026-07-04T22:00:00Z");
+    assert_eq!(at("20260705"), midnight);
+    assert_eq!(at("2026-07-05"), midnight);
+    assert_eq!(at("1783288800"), RawValue::Int(1_783_288_800));
+}

@@ -81,8 +81,9 @@ static PAGES: &[Page] = &[
         .computing(),
     Page::new("/console/catalogue", |texts| texts.catalogue, LOOK, icons::CATALOGUE, pages::catalogue::routes)
         .computing(),
-    Page::new("/console/searches", |texts| texts.searches, LOOK, icons::SEARCHES, pages::searches::routes),
+    Page::new("/console/searches", |texts| texts.searches, EDIT, icons::SEARCHES, pages::searches::routes),
     Page::new("/console/rules", |texts| texts.rules, EDIT, icons::RULES, pages::rules::routes),
+    Page::new("/console/campaigns", |texts| texts.campaigns, EDIT, icons::CAMPAIGNS, pages::campaigns::routes),
     Page::new("/console/experiments", |texts| texts.experiments, LOOK, icons::EXPERIMENTS, pages::experiments::routes),
     Page::new("/console/quarantine", |texts| texts.quarantine, OPERATE, icons::QUARANTINE, pages::quarantine::routes),
     Page::new("/console/people", |texts| texts.people, OPERATE, icons::PEOPLE, pages::people::routes),

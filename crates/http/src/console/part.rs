@@ -159,6 +159,8 @@ done! {
     Dropped => "dropped", done_dropped;
     Saved => "saved", done_saved;
     Removed => "removed", done_removed;
+    Accepted => "accepted", done_accepted;
+    Rejected => "rejected", done_rejected;
     Forgetting => "forgetting", done_forgetting;
 }
 

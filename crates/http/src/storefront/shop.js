@@ -107,6 +107,7 @@
       { class: "tile", onpointerenter: () => explain(item), onfocusin: () => explain(item) },
       make("a", { href: `#/item/${encodeURIComponent(item.id)}`, onclick: open }, picture(item), make("span", { class: "title" }, item.title ?? item.id)),
       make("span", { class: "price" }, price(item)),
+      item.sponsored && make("b", { class: "reason" }, "Sponsored"),
       item.reasons?.[0] && make("span", { class: "reason" }, strongest(item).text),
     );
     return made;

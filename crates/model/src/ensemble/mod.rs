@@ -72,9 +72,15 @@ impl Ensemble {
     /// # Panics
     /// If the settings are not valid; see [`Settings::validate`].
     pub fn new(settings: Settings, seed: u64) -> Self {
-        let members = Members::new(&settings, seed);
-        let blend = Blend::new(settings.blend.clone(), &members.columns(), N_GROUPS);
-        Self { members, blend, catalogue: Catalogue::default(), settings }
+        let mut members = Members::new(&settings, seed);
+        let mut blend = Blend::new(settings.blend.clone(), &members.columns(), N_GROUPS);
+        if let Some(parts) = settings.init.find() {
+            members.begin_with(&parts, &settings.init);
+            parts.blend.iter().for_each(|learned| blend.begin_with(learned));
+        }
+        let mut catalogue = Catalogue::default();
+        catalogue.keep_facets(settings.needs_facets());
+        Self { members, blend, catalogue, settings }
     }
 
     /// Changes the settings. Members that are kept keep what they learned if it fits the new settings, and so do the
@@ -83,6 +89,7 @@ impl Ensemble {
         self.members.set_settings(&settings, seed);
         self.blend.set_columns(&self.members.columns());
         self.blend.set_settings(settings.blend.clone());
+        self.catalogue.keep_facets(settings.needs_facets());
         self.settings = settings;
     }
 
@@ -127,22 +134,26 @@ impl Ensemble {
     /// Replaces an item's description.
     pub fn describe(&mut self, item: ItemIdx, description: &Item) {
         self.catalogue.describe(item, description);
+        self.members.describe(item, &self.catalogue);
     }
 
     /// Changes fields of an item's description.
     pub fn patch(&mut self, item: ItemIdx, patch: &ItemPatch) {
         self.catalogue.patch(item, patch);
+        self.members.describe(item, &self.catalogue);
     }
 
     /// Replaces the vector that an encoder computed for an item.
     pub fn encode(&mut self, item: ItemIdx, vector: &ItemVector) {
         self.catalogue.encode(item, vector);
+        self.members.describe(item, &self.catalogue);
     }
 
     /// Copies the catalogue of `other`: which items there are, since when, and their descriptions. Nothing that was
     /// learned changes.
     pub fn take_catalogue(&mut self, other: &Self) {
         self.catalogue = other.catalogue.clone();
+        self.catalogue.keep_facets(self.settings.needs_facets());
     }
 
     /// When the item was first seen, in milliseconds since 1970.

@@ -24,6 +24,9 @@ impl Ensemble {
         sections.outcome?;
         writer.value(&format!("{prefix}/blend"), VERSION, &self.blend)?;
         writer.value(&format!("{prefix}/catalogue"), VERSION, self.catalogue.items())?;
+        if let Some(facets) = self.catalogue.kept_facets() {
+            writer.value(&format!("{prefix}/facets"), VERSION, facets)?;
+        }
         match self.catalogue.vectors() {
             vectors if vectors.is_empty() => Ok(()),
             vectors => writer.value(&format!("{prefix}/vectors"), VERSION, vectors),
@@ -52,7 +55,10 @@ impl Ensemble {
             None => None,
             Some(_) => source.value(&vectors, VERSION)?,
         };
-        ensemble.catalogue = Catalogue::of(items, vectors.unwrap_or_default());
+        let needs_facets = ensemble.settings.needs_facets();
+        let facets = if needs_facets { source.value(&format!("{prefix}/facets"), VERSION)? } else { None };
+        ensemble.catalogue = Catalogue::of(items, vectors.unwrap_or_default(), facets);
+        ensemble.catalogue.keep_facets(needs_facets);
         ensemble.blend.set_columns(&ensemble.members.columns());
         Ok(ensemble)
     }
@@ -68,7 +74,7 @@ struct Sections<'a> {
 impl Visitor for Sections<'_> {
     fn visit<M: Member>(&mut self, name: &'static str, member: &M) {
         if self.outcome.is_ok() {
-            self.outcome = self.writer.value(&format!("{}/{name}", self.prefix), M::VERSION, member);
+            self.outcome = member.save(&format!("{}/{name}", self.prefix), self.writer);
         }
     }
 }

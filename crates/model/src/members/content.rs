@@ -259,6 +259,18 @@ impl Member for Content {
 const FLOOR: f32 = 1e-6;
 
 impl Content {
+    /// The learned weights by type and age, which mean the same in every shop.
+    pub(crate) fn weights(&self) -> &[f32] {
+        &self.table
+    }
+
+    /// Begins with the weights of another shop.
+    pub(crate) fn begin_with(&mut self, weights: &[f32]) {
+        if weights.len() == self.table.len() {
+            self.table.copy_from_slice(weights);
+        }
+    }
+
     fn cell(type_code: u8, age_ms: i64) -> usize {
         let minutes = age_ms.max(0) as f32 / 60_000.0;
         let age = (log2(1.0 + minutes) as usize).min(N_AGES - 1);

@@ -63,6 +63,8 @@ macro_rules! members {
             $(#[doc = concat!("Of ", stringify!($name), ".")] pub $name: <$member as Member>::Settings,)+
             /// Of the blend.
             pub blend: BlendSettings,
+            /// What the models begin with.
+            pub init: InitSettings,
             /// How many candidates the blend learns from, and how often.
             pub retrieval: RetrievalSettings,
         }
@@ -100,6 +102,7 @@ macro_rules! members {
                     self.$name.validate().map_err(|fault| fault.within(name))?;
                 )+
                 self.blend.validate().map_err(|fault| fault.within("blend"))?;
+                self.init.validate().map_err(|fault| fault.within("init"))?;
                 self.retrieval.validate().map_err(|fault| fault.within("retrieval"))
             }
         }
@@ -153,6 +156,11 @@ macro_rules! members {
                         member.learn(step, catalogue, reference, &mut situations.$name);
                     }
                 )+
+            }
+
+            /// Lets every model read what the catalogue now knows of an item.
+            pub fn describe(&mut self, item: ItemIdx, catalogue: &Catalogue) {
+                $(if let Some(member) = &mut self.$name { member.describe(item, catalogue); })+
             }
 
             /// Lets every model learn an impression without a choice.
@@ -307,7 +315,7 @@ macro_rules! members {
                         // A model without a state has lost nothing if a checkpoint does not know it.
                         if size_of::<$member>() == 0 {
                             source.pass(&section);
-                        } else if let Some(kept) = source.value(&section, <$member as Member>::VERSION)? {
+                        } else if let Some(kept) = <$member as Member>::load(&section, source)? {
                             *member = kept;
                         }
                     }

@@ -5,15 +5,17 @@
 //! `u · p_i + b_i` (asymmetric factorization: Paterek 2007; FISM: Kabbur, Ning, Karypis 2013). There is no row for a user:
 //! a new shopper is served after the first event, equal pasts get equal answers, and a person can be forgotten. Loss:
 //! logistic, one positive to several sampled negatives. To slow down forgetting, a few earlier choices of the same
-//! shopper are learned again at each step.
+//! shopper are learned again at each step. With `map`, a new item begins with the rows that its content makes likely
+//! ([`content_map`](super::content_map)).
 
 use std::ops::Bound;
 
 use accrue_event::SettingFault;
 use accrue_kernel::{Draws, axpy, dot, sigmoid};
-use accrue_store::{ItemIdx, PastEvent};
+use accrue_store::{CheckpointWriter, ItemIdx, PastEvent, SectionSource, StoreError};
 use serde::{Deserialize, Serialize};
 
+use super::content_map::ContentMap;
 use super::{Column, Member, MemberSettings};
 use crate::accumulator::AHEAD;
 use crate::catalogue::Catalogue;
@@ -43,6 +45,9 @@ pub struct FactorizationSettings {
     pub replay: usize,
     /// Candidates of a page.
     pub candidates: usize,
+    /// How far the rows of a new item are pulled towards what its content says, as a share of the distance at its first
+    /// choice; they also begin there. 0: no map from content is learned.
+    pub map: f32,
 }
 
 impl MemberSettings for FactorizationSettings {
@@ -53,13 +58,14 @@ impl MemberSettings for FactorizationSettings {
     fn validate(&self) -> Result<(), SettingFault> {
         SettingFault::check("dim", self.dim, 1..=4096)?;
         SettingFault::check("rate", self.rate, (Bound::Excluded(0.0), Bound::Included(1.0)))?;
-        SettingFault::check("l2", self.l2, 0.0..=1.0)
+        SettingFault::check("l2", self.l2, 0.0..=1.0)?;
+        SettingFault::check("map", self.map, 0.0..=1.0)
     }
 }
 
 impl Default for FactorizationSettings {
     fn default() -> Self {
-        Self { dim: 64, rate: 0.05, l2: 0.002, negatives: 8, reach: 30, replay: 1, candidates: 100 }
+        Self { dim: 64, rate: 0.05, l2: 0.002, negatives: 8, reach: 30, replay: 1, candidates: 100, map: 0.0 }
     }
 }
 
@@ -78,6 +84,8 @@ pub struct Factorization {
     /// `p`: the item as something to recommend.
     offered: EmbeddingTable,
     bias: CowVec<f32>,
+    /// `None` where `map` is 0.
+    map: Option<ContentMap>,
 }
 
 impl Member for Factorization {
@@ -100,20 +108,26 @@ impl Member for Factorization {
             chosen: EmbeddingTable::new(TableSettings { scanned: false, ..table.clone() }, seed, STREAM + 1),
             offered: EmbeddingTable::new(table, seed, STREAM + 2),
             bias: CowVec::new(256, 0.0),
+            map: (settings.map > 0.0).then(|| ContentMap::new(settings.dim, seed)),
             settings: settings.clone(),
         })
     }
 
     /// Rows of another size are initialised again.
-    fn set_settings(&mut self, settings: &FactorizationSettings, _: u64) -> bool {
+    fn set_settings(&mut self, settings: &FactorizationSettings, seed: u64) -> bool {
         let fits = settings.dim == self.settings.dim;
+        self.map = match self.map.take() {
+            _ if settings.map == 0.0 => None,
+            None => Some(ContentMap::new(settings.dim, seed)),
+            kept => kept,
+        };
         self.settings = settings.clone();
         self.set_rate_multiplier(1.0);
         fits
     }
 
     /// Learns the event, and a few earlier choices of the same shopper again.
-    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut Folded) {
+    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, _: &mut Folded) {
         self.set_rate_multiplier(step.rate_multiplier);
         if step.weight != 0.0 {
             // From now on the item belongs to the shopper's past, and every item there has a row.
@@ -134,6 +148,30 @@ impl Member for Factorization {
             if weight > 0.0 {
                 self.learn_pair(step, &past[..place], past[place].item, weight, &mut draws);
             }
+        }
+        self.follow_content(step.event.item, catalogue);
+    }
+
+    /// A new item has its rows at once.
+    fn describe(&mut self, item: ItemIdx, catalogue: &Catalogue) {
+        let is_new = self.map.as_ref().is_some_and(|map| map.is_new(item));
+        if let Some(expected) = self.map.as_ref().filter(|_| is_new).and_then(|map| map.expected(catalogue, item)) {
+            self.chosen.set(item, &expected.chosen);
+            self.offered.set(item, &expected.offered);
+        }
+    }
+
+    fn save(&self, section: &str, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
+        match &self.map {
+            None => writer.value(section, Self::VERSION, &WithoutMap::of(self)),
+            Some(_) => writer.value(section, WITH_MAP, self),
+        }
+    }
+
+    fn load(section: &str, source: &mut SectionSource<'_>) -> Result<Option<Self>, StoreError> {
+        match source.checkpoint().section_version(section) {
+            Some(WITH_MAP) => source.value(section, WITH_MAP),
+            _ => Ok(source.value::<WithoutMap>(section, Self::VERSION)?.map(Self::from)),
         }
     }
 
@@ -182,18 +220,66 @@ impl Member for Factorization {
         self.chosen.share_with(&other.chosen);
         self.offered.share_with(&other.offered);
         self.bias.share_with(&other.bias);
+        if let (Some(mine), Some(theirs)) = (&mut self.map, &other.map) {
+            mine.share_with(theirs);
+        }
     }
 
     fn n_params(&self) -> u64 {
-        ((self.chosen.len() + self.offered.len()) * self.settings.dim + self.bias.len()) as u64
+        let of_rows = ((self.chosen.len() + self.offered.len()) * self.settings.dim + self.bias.len()) as u64;
+        of_rows + self.map.as_ref().map_or(0, ContentMap::n_params)
     }
 
     fn copied_bytes(&self) -> u64 {
-        self.chosen.copied_bytes() + self.offered.copied_bytes() + self.bias.copied_bytes()
+        let of_map = self.map.as_ref().map_or(0, ContentMap::copied_bytes);
+        self.chosen.copied_bytes() + self.offered.copied_bytes() + self.bias.copied_bytes() + of_map
     }
 
     fn is_finite(&self) -> bool {
-        self.chosen.is_finite() && self.offered.is_finite() && self.bias.iter().all(|bias| bias.is_finite())
+        let are_rows = self.chosen.is_finite() && self.offered.is_finite();
+        are_rows && self.bias.iter().all(|bias| bias.is_finite()) && self.map.as_ref().is_none_or(ContentMap::is_finite)
+    }
+}
+
+/// Version of the section of a model with a map.
+const WITH_MAP: u32 = 2;
+
+/// The first stored form, which a model without a map keeps.
+#[derive(Serialize, Deserialize)]
+struct WithoutMap {
+    settings: FirstSettings,
+    chosen: EmbeddingTable,
+    offered: EmbeddingTable,
+    bias: CowVec<f32>,
+}
+
+/// The settings of that form.
+#[derive(Serialize, Deserialize)]
+struct FirstSettings {
+    dim: usize,
+    rate: f32,
+    l2: f32,
+    negatives: usize,
+    reach: usize,
+    replay: usize,
+    candidates: usize,
+}
+
+impl WithoutMap {
+    fn of(model: &Factorization) -> Self {
+        let Factorization { settings, chosen, offered, bias, map: _ } = model.clone();
+        let FactorizationSettings { dim, rate, l2, negatives, reach, replay, candidates, map: _ } = settings;
+        let settings = FirstSettings { dim, rate, l2, negatives, reach, replay, candidates };
+        Self { settings, chosen, offered, bias }
+    }
+}
+
+impl From<WithoutMap> for Factorization {
+    fn from(stored: WithoutMap) -> Self {
+        let FirstSettings { dim, rate, l2, negatives, reach, replay, candidates } = stored.settings;
+        let settings = FactorizationSettings { dim, rate, l2, negatives, reach, replay, candidates, map: 0.0 };
+        let WithoutMap { chosen, offered, bias, .. } = stored;
+        Self { settings, chosen, offered, bias, map: None }
     }
 }
 
@@ -202,6 +288,19 @@ impl Factorization {
     fn set_rate_multiplier(&mut self, multiplier: f32) {
         self.chosen.set_steps(self.settings.rate * multiplier, self.settings.l2);
         self.offered.set_steps(self.settings.rate * multiplier, self.settings.l2);
+    }
+
+    /// The map learns the rows of an item that was chosen, and pulls them.
+    fn follow_content(&mut self, item: ItemIdx, catalogue: &Catalogue) {
+        let Some(map) = &mut self.map else { return };
+        let pull = map.pull(item, self.settings.map);
+        if pull > 0.0
+            && let Some(expected) = map.expected(catalogue, item)
+        {
+            self.chosen.approach(item, pull, &expected.chosen);
+            self.offered.approach(item, pull, &expected.offered);
+        }
+        map.learn(catalogue, item, self.chosen.row(item), self.offered.row(item));
     }
 
     /// The shopper's vector `[dim]`, folded in from the last events; zeros for an empty past.

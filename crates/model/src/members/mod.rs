@@ -2,8 +2,8 @@
 //!
 //! One file is one model behind [`Member`]; one line of [`registry`] adds it to the ensemble, to the settings
 //! (`model.<name>`), to digests, checkpoints, metrics and the tests of the contract. `docs/add-a-model.md` shows how. A
-//! model that needs several files has a folder: [`sequence`] (networks over histories) and [`fitted`] (models that are
-//! fitted on a whole window of choices).
+//! model that needs several files has a folder: [`sequence`] (networks over histories), [`two_tower`] (vectors of items
+//! and shoppers from what is known of both) and [`fitted`] (models that are fitted on a whole window of choices).
 
 // First, because `registry` uses its macro.
 #[macro_use]
@@ -12,6 +12,7 @@ mod declare;
 pub mod affinity;
 pub mod bought_together;
 pub mod content;
+mod content_map;
 pub mod factorization;
 pub mod fitted;
 pub mod neighbours;
@@ -22,11 +23,13 @@ pub mod registry;
 pub mod repeat;
 pub mod replenishment;
 pub mod sequence;
+mod tower;
+pub mod two_tower;
 
 use std::fmt::Debug;
 
 use accrue_event::SettingFault;
-use accrue_store::ItemIdx;
+use accrue_store::{CheckpointWriter, ItemIdx, SectionSource, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,6 +44,7 @@ pub use preference::{Liking, Preference, PreferenceSettings};
 pub use registry::{Members, Part, Settings, Situations, Visitor};
 pub use repeat::{OwnItems, Repeat, RepeatSettings};
 pub use sequence::{Sequence, SequenceKind, SequenceSettings, ShopperState};
+pub use two_tower::{TwoTower, TwoTowerSettings};
 
 use crate::catalogue::Catalogue;
 pub use crate::column::{Axis, Column, ReasonKind};
@@ -101,6 +105,10 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
         situation: &mut Self::Situation,
     );
 
+    /// Reads what the catalogue now knows of an item: it was described, changed, or got a vector. For models that keep
+    /// something derived from it, so that a new item can be retrieved before its first event.
+    fn describe(&mut self, _item: ItemIdx, _catalogue: &Catalogue) {}
+
     /// Learns an impression without a choice; the step's weight is negative. Models whose loss only compares items do
     /// nothing.
     fn learn_unchosen(&mut self, _step: &Step<'_>) {}
@@ -131,6 +139,22 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
 
     /// Updates what scans read to what was learned; called before a state is published.
     fn refresh(&mut self) {}
+
+    /// Writes the model into a section of a checkpoint.
+    ///
+    /// # Errors
+    /// If the section cannot be written.
+    fn save(&self, section: &str, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
+        writer.value(section, Self::VERSION, self)
+    }
+
+    /// Reads what [`Member::save`] wrote; `None` if this build cannot use the section.
+    ///
+    /// # Errors
+    /// If the section is damaged.
+    fn load(section: &str, source: &mut SectionSource<'_>) -> Result<Option<Self>, StoreError> {
+        source.value(section, Self::VERSION)
+    }
 
     /// Refers to the memory of `other` wherever both hold the same values.
     fn share_with(&mut self, _other: &Self) {}

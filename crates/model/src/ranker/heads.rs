@@ -124,10 +124,23 @@ pub struct ClickHeads {
 }
 
 /// The sums of one impression's features.
+#[derive(Clone, Copy)]
 struct Sums {
     logits: [f32; N_HEADS],
     context: [f32; D],
     item: [f32; D],
+}
+
+/// The sums of a page's own features.
+pub struct PageSums(Sums);
+
+impl Sums {
+    /// The logits, with what the vectors of the page and of the item add to that of a click.
+    fn paired_logits(&self) -> [f32; N_HEADS] {
+        let mut logits = self.logits;
+        logits[0] += self.context.iter().zip(&self.item).map(|(context, item)| context * item).sum::<f32>();
+        logits
+    }
 }
 
 impl ClickHeads {
@@ -162,7 +175,25 @@ impl ClickHeads {
 
     /// The probabilities of an impression.
     pub fn foresee(&self, keys: &Keys) -> Foreseen {
-        let raw = observed(self.sums(keys).logits).map(logit);
+        self.foreseen(self.sums(keys))
+    }
+
+    /// The sums of a page, whose features `keys` has. They are the same for all of its items.
+    pub fn begin(&self, keys: &Keys) -> PageSums {
+        let mut sums = Sums { logits: self.bias.values, context: [0.0; D], item: [0.0; D] };
+        self.add(&mut sums, keys.linear_of_page(), keys.paired_of_page());
+        PageSums(sums)
+    }
+
+    /// The probabilities of an item of the page that `page` was begun with: the same bits as [`ClickHeads::foresee`].
+    pub fn foresee_on(&self, page: &PageSums, keys: &Keys) -> Foreseen {
+        let mut sums = page.0;
+        self.add(&mut sums, keys.linear_of_item(), keys.paired_of_item());
+        self.foreseen(sums)
+    }
+
+    fn foreseen(&self, sums: Sums) -> Foreseen {
+        let raw = observed(sums.paired_logits()).map(logit);
         let mut probabilities: [f32; N_HEADS] = std::array::from_fn(|head| self.curves[head].probability(raw[head]));
         // Each is calibrated alone; what follows is never more probable than what comes before it.
         for head in 1..N_HEADS {
@@ -181,7 +212,7 @@ impl ClickHeads {
         }
         self.n_learned += 1;
         let sums = self.sums(keys);
-        let slopes = slopes(sums.logits, labels);
+        let slopes = slopes(sums.paired_logits(), labels);
         self.bias.step(slopes, 1.0);
         for &(key, x) in keys.linear() {
             self.weights.get_mut(row(key, N_ROWS)).step(slopes, x);
@@ -200,22 +231,24 @@ impl ClickHeads {
     }
 
     fn sums(&self, keys: &Keys) -> Sums {
-        let mut logits = self.bias.values;
-        for &(key, x) in keys.linear() {
+        let mut sums = self.begin(keys).0;
+        self.add(&mut sums, keys.linear_of_item(), keys.paired_of_item());
+        sums
+    }
+
+    fn add(&self, sums: &mut Sums, linear: &[(u64, f32)], paired: &[(u64, Side)]) {
+        for &(key, x) in linear {
             let weights = self.weights.get(row(key, N_ROWS));
-            logits.iter_mut().zip(weights.values).for_each(|(logit, weight)| *logit += weight * x);
+            sums.logits.iter_mut().zip(weights.values).for_each(|(logit, weight)| *logit += weight * x);
         }
-        let (mut context, mut item) = ([0.0; D], [0.0; D]);
-        for &(key, side) in keys.paired() {
+        for &(key, side) in paired {
             let place = row(key, N_VECTORS);
             let vector = self.vectors.get(place);
             let is_first = side == Side::Context && !vector.is_drawn;
             let values = if is_first { first_vector(self.seed, place).values } else { vector.values };
-            let sum = if side == Side::Context { &mut context } else { &mut item };
+            let sum = if side == Side::Context { &mut sums.context } else { &mut sums.item };
             sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         }
-        logits[0] += context.iter().zip(&item).map(|(context, item)| context * item).sum::<f32>();
-        Sums { logits, context, item }
     }
 
     /// Refers to the memory of `other` wherever both hold the same values.

@@ -180,6 +180,26 @@ impl Keys {
         &self.paired
     }
 
+    /// Those of the page, with a weight.
+    pub(crate) fn linear_of_page(&self) -> &[(u64, f32)] {
+        &self.linear[..self.n_of_page.0]
+    }
+
+    /// Those of the item, with a weight.
+    pub(crate) fn linear_of_item(&self) -> &[(u64, f32)] {
+        &self.linear[self.n_of_page.0..]
+    }
+
+    /// Those of the page, with a vector.
+    pub(crate) fn paired_of_page(&self) -> &[(u64, Side)] {
+        &self.paired[..self.n_of_page.1]
+    }
+
+    /// Those of the item, with a vector.
+    pub(crate) fn paired_of_item(&self) -> &[(u64, Side)] {
+        &self.paired[self.n_of_page.1..]
+    }
+
     /// Begins a page: its features stay for all of its items.
     pub fn begin(&mut self, page: &PageFeatures) {
         self.linear.clear();

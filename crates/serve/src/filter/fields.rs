@@ -94,6 +94,18 @@ impl Shop<'_> {
 }
 
 impl Filter {
+    /// Whether the filter names attributes and no field of the vocabulary.
+    pub(crate) fn names_attributes_alone(&self) -> bool {
+        fn holds(node: &Node) -> bool {
+            match node {
+                Node::All(parts) | Node::Any(parts) => parts.iter().all(holds),
+                Node::Not(part) => holds(part),
+                Node::Test(test) => matches!(test, Test::Attribute(..)),
+            }
+        }
+        holds(&self.root)
+    }
+
     /// The attributes that the filter names, with what it compares them with.
     fn attributes(&self) -> Vec<(&str, &[Choice])> {
         fn collect<'f>(node: &'f Node, found: &mut Vec<(&'f str, &'f [Choice])>) {

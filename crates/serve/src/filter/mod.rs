@@ -201,7 +201,7 @@ impl Test {
         let item = described.own();
         match self {
             Test::Number(NumberField::Price, spans) => {
-                item.price.is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0).holds(price.to_f64())))
+                described.price().is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0).holds(price.to_f64())))
             }
             Test::Number(NumberField::Stock, spans) => {
                 item.stock.is_some_and(|stock| spans.iter().any(|span| span.map(|n| n.0).holds(f64::from(stock))))

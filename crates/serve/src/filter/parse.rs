@@ -1,6 +1,7 @@
 //! Reads filter texts by recursive descent, with bounded depth and length; never panics.
 
 use accrue_event::{Timestamp, normalised};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Choice, Moment, Node, Number, NumberField, Span, Test, TextField};
 
@@ -144,6 +145,8 @@ impl<'t> Parser<'t> {
         if name.text.is_empty() || name.text == ATTRIBUTES {
             return Err(self.unexpected_at(name.start, "the name of a field"));
         }
+        // Names of records are composed and trimmed too.
+        let name = Word { text: name.text.trim().nfc().collect(), ..name };
         let comparison = [">=", ">", "<=", "<"].into_iter().find(|sign| self.take(sign));
         if let Some(sign) = comparison {
             let end = self.value("a number or a day to compare with")?;
@@ -205,14 +208,14 @@ impl<'t> Parser<'t> {
                 self.unexpected_at(choice.end.start, "a text (in quotes if it holds '..'); this field has no order")
             );
         }
-        Ok(normalised(&choice.end.text).into())
+        Ok(normalised(choice.end.text.trim()).into())
     }
 
     fn attribute_choice(&self, choice: &Choosing) -> Result<Choice, FilterError> {
         if choice.sign.is_some() || choice.range().is_some() {
             return self.span(choice, "a number (or quotes around a text that holds '..')", number).map(Choice::Range);
         }
-        let text: Box<str> = normalised(&choice.end.text).into();
+        let text: Box<str> = normalised(choice.end.text.trim()).into();
         let number = number(&text).map(|n| n.0);
         Ok(Choice::Value { text, number })
     }

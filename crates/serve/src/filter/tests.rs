@@ -21,6 +21,15 @@ fn mug() -> Item {
     item
 }
 
+#[test]
+fn names_and_values_are_composed_and_trimmed_as_those_of_records() {
+    let composed = Filter::parse("größe:L");
+    for text in ["gro\u{308}ße:L", "\" größe \":\" L \"", "attributes.gro\u{308}ße:l"] {
+        assert_eq!(Filter::parse(text), composed, "{text}");
+    }
+    check("category:\" Kitchen \"", true);
+}
+
 fn check(text: &str, expected: bool) {
     let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(filter.matches(&mug()), expected, "{text} read as {filter}");

@@ -10,8 +10,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use accrue_store::{Column, ColumnField, ItemIdx, ProductIdx};
+use accrue_store::{Column, ColumnField, Described, ItemIdx, ProductIdx};
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::ranges::{NumberCounts, ranges};
 use crate::Shop;
@@ -78,6 +79,9 @@ impl Shop<'_> {
     /// # Errors
     /// If no item has such a field.
     pub fn facet(&self, name: &str) -> Result<Facet, FacetError> {
+        // Names of records are composed and trimmed too.
+        let composed: String = name.trim().nfc().collect();
+        let name = &*composed;
         let own = match name {
             "brand" => Some(FacetField::Column(ColumnField::Brand)),
             "category" => Some(FacetField::Column(ColumnField::Category)),
@@ -199,7 +203,7 @@ impl Counter {
         groups.clear();
         for &item in items {
             let (FacetField::Column(field), Some(column)) = (&self.field, &self.column) else {
-                let number = shop.facts.entry(item).and_then(|entry| number(&self.field, &entry.item));
+                let number = shop.facts.described(item).and_then(|item| number(&self.field, item));
                 self.numbers.iter_mut().for_each(|numbers| numbers.extend(number.map(|number| (number, product))));
                 continue;
             };
@@ -257,10 +261,10 @@ fn described_by(shop: &Shop<'_>, field: &ColumnField, column: &Column, item: Ite
     }
 }
 
-fn number(field: &FacetField, item: &accrue_event::Item) -> Option<f64> {
+fn number(field: &FacetField, item: Described<'_>) -> Option<f64> {
     match field {
-        FacetField::Price => item.price.map(accrue_event::Price::to_f64),
-        FacetField::Stock => item.stock.map(f64::from),
+        FacetField::Price => item.price().map(accrue_event::Price::to_f64),
+        FacetField::Stock => item.own().stock.map(f64::from),
         FacetField::Column(_) => None,
     }
 }

@@ -106,7 +106,7 @@ impl Shop<'_> {
     }
 
     fn price(&self, item: ItemIdx) -> Option<f32> {
-        let price = self.facts.entry(item)?.item.price?.to_f64() as f32;
+        let price = self.facts.described(item)?.price()?.to_f64() as f32;
         (price > 0.0).then_some(price)
     }
 

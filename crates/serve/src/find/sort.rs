@@ -174,7 +174,7 @@ impl Shop<'_> {
         let described = self.facts.described(item)?;
         let own = described.own();
         match field {
-            SortField::Price => own.price.map(|price| Value::Number(price.to_f64())),
+            SortField::Price => described.price().map(|price| Value::Number(price.to_f64())),
             SortField::Stock => own.stock.map(|stock| Value::Number(f64::from(stock))),
             SortField::PublishedAt => own.published_at.map(|at| Value::Number(at.0 as f64)),
             SortField::Popularity => Some(Value::Number(f64::from(self.standing(item)))),

@@ -32,8 +32,10 @@ mod rules;
 mod seen;
 mod slots;
 pub(crate) mod sources;
+mod sponsored;
 #[cfg(test)]
 mod tests;
+mod value;
 mod variants;
 mod why;
 mod work;
@@ -51,6 +53,8 @@ use self::kept_places::KeptPlaces;
 use self::rank::rank;
 use self::retrieve::Retrieval;
 use self::rules::{Pinned, reorder};
+use self::sponsored::{Sponsored, has_slots, sponsor};
+use self::value::by_value;
 pub(crate) use self::variants::Variants;
 pub use self::why::{Why, WithoutEvent};
 use self::work::Work;
@@ -58,7 +62,7 @@ pub use self::work::{PageWork, Stage, StageWork};
 use crate::rules::ActiveRules;
 use crate::scene::Scene;
 use crate::shop::{VisitorHistory, with_scratch};
-use crate::{ReasonCode, RecommendRequest, Recommendation, Recommended, Shop};
+use crate::{ReasonCode, RecommendRequest, Recommendation, Recommended, Shop, SponsoredBy};
 
 /// An item that retrieval found, on its way to the page.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,48 +141,77 @@ fn make_after(
         let places = slots::places(request);
         let mut retrieval = Retrieval::new(&situation);
         let pinned = Pinned::new(&situation, &retrieval);
-        let mut variants = Variants::new(&shop, request.grouping);
-        let mut kept = KeptPlaces::new(&situation);
-        let (mut list, mut buried) = (Vec::new(), Vec::new());
-        while list.len() < places.end
-            && let Some(tier) = retrieval.next_tier()
-        {
-            let of_tier = slots::behind(&places, list.len());
-            let n_ranked = tier.len();
-            let ranked = work.time(Stage::Rank, || rank(&situation, tier));
-            work.pass(Stage::Rank, n_ranked, n_ranked);
-            let n_before = list.len();
-            work.time(Stage::Rerank, || {
-                let ranked = ranked.filter(|candidate| pinned.is_free(&situation, candidate.item));
-                let ranked = match &scene.fatigue {
-                    Some(fatigue) => {
-                        let lowered = lower_shown_often(&situation, fatigue, ranked);
-                        reorder(&situation, lowered.into_iter(), &mut buried)
-                    }
-                    None => reorder(&situation, ranked, &mut buried),
-                };
-                let ranked = ranked.into_iter();
-                let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
-                let placed = kept.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
-                list.extend(diversify(&situation, placed, of_tier));
-            });
-            work.pass(Stage::Rerank, n_ranked, list.len() - n_before);
-        }
-        if list.len() < places.end {
-            list.extend(buried.into_iter().filter(|candidate| variants.is_first(candidate.item)));
-        }
+        let (list, best) = list(&situation, &mut retrieval, &pinned, &places);
         let total = request.n_on_sale.map(|n_on_sale| retrieval.total(n_on_sale));
         let page = slots::cut(pinned.into_list(list), &places);
+        let (page, sponsored) = match has_slots(&situation) {
+            true => work.time(Stage::Rerank, || sponsor(&situation, &retrieval, &best, page)),
+            false => (page, Vec::new()),
+        };
         let degraded = slots::degraded(&situation, &page);
-        let (page, drawn) = explore(&situation, page);
+        let (page, drawn) = if sponsored.is_empty() { explore(&situation, page) } else { (page, None) };
         let reasons = if request.explain {
             work.pass(Stage::Explain, page.len(), page.len());
             work.time(Stage::Explain, || explain(&situation, &page))
         } else {
             Vec::new()
         };
-        Recommendation { total, ..answer(&shop, &page, reasons, degraded, drawn) }
+        let mut answer = answer(&shop, &page, reasons, degraded, drawn);
+        if !sponsored.is_empty() {
+            answer.next_offset = Some(page.len() - sponsored.len());
+        }
+        for Sponsored { place, campaign, price } in sponsored {
+            answer.items[place].sponsored = Some(SponsoredBy { campaign, price });
+        }
+        Recommendation { total, ..answer }
     })
+}
+
+/// The list up to the last of `places`, without pinned items, and the best candidates by score or value where campaigns
+/// may find items among them.
+fn list(
+    situation: &Situation<'_>,
+    retrieval: &mut Retrieval<'_>,
+    pinned: &Pinned,
+    places: &std::ops::Range<usize>,
+) -> (Vec<Candidate>, Vec<ItemIdx>) {
+    let Situation { shop, request, scene, work, .. } = situation;
+    let mut variants = Variants::new(shop, request.grouping);
+    let mut kept = KeptPlaces::new(situation);
+    let (mut list, mut buried, mut best) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut is_first, n_best) = (true, if has_slots(situation) { sponsored::AMONG } else { 0 });
+    while list.len() < places.end
+        && let Some(tier) = retrieval.next_tier()
+    {
+        let of_tier = slots::behind(places, list.len());
+        let n_ranked = tier.len();
+        let ranked: Vec<Candidate> = work.time(Stage::Rank, || match std::mem::replace(&mut is_first, false) {
+            true => by_value(situation, rank(situation, tier)),
+            false => rank(situation, tier).collect(),
+        });
+        work.pass(Stage::Rank, n_ranked, n_ranked);
+        best.extend(ranked.iter().take(n_best - best.len()).map(|candidate| candidate.item));
+        let n_before = list.len();
+        work.time(Stage::Rerank, || {
+            let ranked = ranked.into_iter().filter(|candidate| pinned.is_free(situation, candidate.item));
+            let ranked = match &scene.fatigue {
+                Some(fatigue) => {
+                    let lowered = lower_shown_often(situation, fatigue, ranked);
+                    reorder(situation, lowered.into_iter(), &mut buried)
+                }
+                None => reorder(situation, ranked, &mut buried),
+            };
+            let ranked = ranked.into_iter();
+            let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
+            let placed = kept.fill(situation, distinct, diversify::reach(situation, &of_tier));
+            list.extend(diversify(situation, placed, of_tier));
+        });
+        work.pass(Stage::Rerank, n_ranked, list.len() - n_before);
+    }
+    if list.len() < places.end {
+        list.extend(buried.into_iter().filter(|candidate| variants.is_first(candidate.item)));
+    }
+    (list, best)
 }
 
 fn answer(

@@ -15,7 +15,7 @@ use super::work::Work;
 use super::{make, make_after};
 use crate::request::CitedEvent;
 use crate::shop::VisitorHistory;
-use crate::{Reason, RecommendRequest, Recommendation, Shop, filter::Filter};
+use crate::{Reason, ReasonCode, RecommendRequest, Recommendation, Recommended, Shop, filter::Filter};
 
 /// Places of the list in which the item is looked for.
 const LOOKED_AT: usize = 1_000;
@@ -73,14 +73,14 @@ impl Shop<'_> {
             let Some(at) = place_in(&shop, past.history.past(), reason, event, &mut used) else { continue };
             let history = rebuilt(past.history.past(), at);
             let other = VisitorHistory { history, ..past.clone() };
-            let (score, place) = scored(&shop, request, item, other)?;
+            let (score, of_models, place) = scored(&shop, request, item, other)?;
             without.push(WithoutEvent {
                 item: reason.item.clone(),
                 event: event.clone(),
                 share: reason.share,
                 score,
                 place,
-                is_confirmed: ((found.score - score) - reason.share).abs() <= rounding,
+                is_confirmed: ((by_models(found) - of_models) - reason.share).abs() <= rounding,
             });
         }
         Some(Why {
@@ -121,21 +121,30 @@ fn only(request: &RecommendRequest, item: &ItemId) -> Option<RecommendRequest> {
     Some(RecommendRequest { filter: Some(Filter::parse(&filter).ok()?), n: 1, offset: 0, ..request.clone() })
 }
 
-/// The score and the place of the item for this past.
+/// The score without what its value adds on scenes that order by it: that depends on all other candidates, so that an
+/// event's share is one of the rest.
+fn by_models(found: &Recommended) -> f32 {
+    let is_value = |reason: &&Reason| reason.code == ReasonCode::Value.name();
+    found.score - found.reasons.iter().filter(is_value).map(|reason| reason.share).sum::<f32>()
+}
+
+/// The score of the item, that score without its value, and the place, for this past.
 fn scored(
     shop: &Shop<'_>,
     request: &RecommendRequest,
     item: &ItemId,
     past: VisitorHistory,
-) -> Option<(f32, Option<usize>)> {
-    let whole = RecommendRequest { n: LOOKED_AT, offset: 0, explain: false, ..request.clone() };
+) -> Option<(f32, f32, Option<usize>)> {
+    let explain = shop.scenes.of(request.scene.as_deref()).value.is_some();
+    let whole = RecommendRequest { n: LOOKED_AT, offset: 0, explain, ..request.clone() };
     let about = about(shop, request);
     let list = make_after(*shop, &whole, &about, &past, &Work::default());
     if let Some(place) = list.items.iter().position(|found| found.id == *item) {
-        return Some((list.items[place].score, Some(place)));
+        let found = &list.items[place];
+        return Some((found.score, by_models(found), Some(place)));
     }
     let alone = make_after(*shop, &only(request, item)?, &about, &past, &Work::default());
-    alone.items.first().map(|found| (found.score, None))
+    alone.items.first().map(|found| (found.score, by_models(found), None))
 }
 
 /// The place in the past of the event that a reason cites: the latest of its kind that no other reason cites.

@@ -140,16 +140,9 @@ fn named(shop: &Shop<'_>, rule: &Rule) -> HashSet<ItemIdx> {
     let mut named = HashSet::new();
     for item in rule.written.items.iter().filter_map(|id| shop.facts.items.get(id.as_str())) {
         named.insert(item);
-        named.extend(variants_of(shop, item));
+        named.extend(shop.variants_of(item));
     }
     named
-}
-
-/// The variants of an item that is their parent.
-fn variants_of<'a>(shop: &Shop<'a>, item: ItemIdx) -> &'a [ItemIdx] {
-    let products = &shop.facts.products;
-    let product = products.of(item).filter(|&product| products.parent(product) == Some(item));
-    product.map_or(&[], |product| products.variants(product))
 }
 
 /// The places of a rule's items. For a parent that is not on sale itself, its first variant that is.
@@ -157,7 +150,7 @@ fn pins<'a>(shop: &Shop<'a>, rule: &'a Rule) -> Vec<Pin<'a>> {
     let first = rule.written.position.unwrap_or(1).saturating_sub(1) as usize;
     let known = |id: &ItemId| {
         let item = shop.facts.items.get(id.as_str())?;
-        let mut items = std::iter::once(item).chain(variants_of(shop, item).iter().copied());
+        let mut items = std::iter::once(item).chain(shop.variants_of(item).iter().copied());
         items.find(|&item| shop.shown(item, None).is_some())
     };
     let items = rule.written.items.iter().filter_map(known);

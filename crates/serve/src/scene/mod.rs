@@ -13,9 +13,12 @@ use std::sync::LazyLock;
 
 use accrue_event::{EventType, SettingFault, nearest};
 use accrue_model::Part;
+use accrue_model::ranker::N_HEADS;
 use serde::{Deserialize, Serialize};
 
-pub use self::settings::{CapsSettings, DiversitySettings, FatigueSettings, SceneSettings};
+pub use self::settings::{
+    CapsSettings, DiversitySettings, FatigueSettings, PriceSetting, SceneSettings, ValueSettings,
+};
 use crate::Seen;
 use crate::page::sources::{self, Source};
 
@@ -89,6 +92,23 @@ pub(crate) struct Fatigue {
     pub strength: f32,
 }
 
+/// What the worth of a purchase is multiplied by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PriceBy {
+    /// The item's price.
+    Price,
+    /// An attribute that is a number.
+    Attribute(Box<str>),
+}
+
+/// What each action is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Value {
+    /// Of a click, a cart, a purchase.
+    pub weights: [f32; N_HEADS],
+    pub price: Option<PriceBy>,
+}
+
 /// A scene with defaults for what it does not set.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
@@ -102,6 +122,10 @@ pub(crate) struct Scene {
     pub diversity: Diversity,
     pub caps: Option<Caps>,
     pub fatigue: Option<Fatigue>,
+    /// By what the best candidates are ordered in place of their scores.
+    pub value: Option<Value>,
+    /// Places of the first page, from 1, that campaigns bid for, in order.
+    pub sponsored: Vec<usize>,
 }
 
 impl Scene {
@@ -122,6 +146,8 @@ impl Scene {
             },
             caps: None,
             fatigue: None,
+            value: None,
+            sponsored: Vec::new(),
         }
     }
 
@@ -167,6 +193,8 @@ impl Scene {
                 Some(Fatigue { after, strength }) => FatigueSettings { after: Some(after), strength: Some(strength) },
                 None => FatigueSettings::default(),
             }),
+            value: Some(ValueSettings::of(self.value.as_ref())),
+            sponsored: Some(self.sponsored.clone()),
         }
     }
 }
@@ -282,6 +310,16 @@ impl Scenes {
     /// Whether a page of this scene has nothing but what the shopper bought.
     pub fn has_only_bought(&self, name: &str) -> bool {
         self.of(Some(name)).has_only_bought()
+    }
+
+    /// Whether there is a scene of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// The names of all scenes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|name| &**name)
     }
 
     /// All scenes by name, with everything that they do written out.

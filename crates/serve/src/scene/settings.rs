@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use accrue_event::{EventType, SettingFault, nearest};
 use serde::{Deserialize, Serialize};
 
-use super::{Caps, DiversityKind, Fatigue, LikeBy, MAX_PLACES, Rest, Scene};
+use super::{Caps, DiversityKind, Fatigue, LikeBy, MAX_PLACES, PriceBy, Rest, Scene, Value};
 use crate::Seen;
 use crate::page::sources::{self, MAX_LIMIT};
 
@@ -54,6 +54,41 @@ pub struct SceneSettings {
     /// How far items are lowered that the shopper was shown often and did not choose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fatigue: Option<FatigueSettings>,
+    /// What actions are worth, where the best candidates are ordered by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueSettings>,
+    /// Places of the first page, from 1, that campaigns bid for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sponsored: Option<Vec<usize>>,
+}
+
+/// What each action is worth. While all are 0, the order is that of the scores.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValueSettings {
+    /// Of a click.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click: Option<f32>,
+    /// Of a cart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cart: Option<f32>,
+    /// Of a purchase; of one unit of money where `price` says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purchase: Option<f32>,
+    /// What the worth of a purchase is multiplied by: `true` for the item's price, or the name of an attribute that is a
+    /// number, such as a margin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceSetting>,
+}
+
+/// `true`, `false`, or the name of an attribute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PriceSetting {
+    /// Whether it is the price.
+    Price(bool),
+    /// This attribute.
+    Attribute(Box<str>),
 }
 
 /// How unlike each other the items of a scene are.
@@ -175,6 +210,13 @@ impl SceneSettings {
         if let Some(fatigue) = &self.fatigue {
             scene.fatigue = fatigue.read().map_err(|fault| fault.within("fatigue"))?;
         }
+        if let Some(value) = &self.value {
+            scene.value = value.read().map_err(|fault| fault.within("value"))?;
+        }
+        if let Some(places) = &self.sponsored {
+            check_slots(places)?;
+            scene.sponsored = places.clone();
+        }
         Ok(())
     }
 
@@ -243,6 +285,62 @@ impl FatigueSettings {
         SettingFault::check("strength", strength, 0.0..=5.0)?;
         SettingFault::check("after", self.after.unwrap_or(1), 1..=1_000)?;
         Ok(self.after.map(|after| Fatigue { after, strength }))
+    }
+}
+
+/// Sponsored places of a page, at most, and the last of them.
+const MAX_SLOTS: usize = 10;
+const LAST_SLOT: usize = 100;
+
+fn check_slots(places: &[usize]) -> Result<(), SettingFault> {
+    let is_good = places.len() <= MAX_SLOTS
+        && places.iter().all(|place| (1..=LAST_SLOT).contains(place))
+        && places.is_sorted_by(|a, b| a < b);
+    let expected = format!("at most {MAX_SLOTS} places from 1 to {LAST_SLOT}, each above the one before");
+    if is_good { Ok(()) } else { Err(SettingFault::new("sponsored", format!("{places:?}"), expected)) }
+}
+
+/// The largest worth of an action.
+const MAX_WORTH: f32 = 1e6;
+/// Longest name of an attribute, in bytes.
+const MAX_ATTRIBUTE_BYTES: usize = 256;
+
+impl ValueSettings {
+    fn read(&self) -> Result<Option<Value>, SettingFault> {
+        let worth = |key: &str, worth: Option<f32>| {
+            let worth = worth.unwrap_or(0.0);
+            SettingFault::check(key, worth, 0.0..=MAX_WORTH).map(|()| worth)
+        };
+        let weights = [worth("click", self.click)?, worth("cart", self.cart)?, worth("purchase", self.purchase)?];
+        let price = match &self.price {
+            None | Some(PriceSetting::Price(false)) => None,
+            Some(PriceSetting::Price(true)) => Some(PriceBy::Price),
+            Some(PriceSetting::Attribute(name)) => {
+                if name.trim().is_empty() || name.len() > MAX_ATTRIBUTE_BYTES {
+                    let expected = "true, false, or the name of an attribute that is a number";
+                    return Err(SettingFault::new("price", format!("{:?}", short(name)), expected));
+                }
+                Some(PriceBy::Attribute(name.clone()))
+            }
+        };
+        if price.is_some() && weights[2] == 0.0 {
+            return Err(SettingFault::new(
+                "purchase",
+                0.0,
+                "above 0, because `price` multiplies the worth of a purchase",
+            ));
+        }
+        Ok((weights != [0.0; 3]).then_some(Value { weights, price }))
+    }
+
+    /// The settings of a value.
+    pub(super) fn of(value: Option<&Value>) -> Self {
+        let Some(Value { weights: [click, cart, purchase], price }) = value else { return Self::default() };
+        let price = price.as_ref().map(|by| match by {
+            PriceBy::Price => PriceSetting::Price(true),
+            PriceBy::Attribute(name) => PriceSetting::Attribute(name.clone()),
+        });
+        Self { click: Some(*click), cart: Some(*cart), purchase: Some(*purchase), price }
     }
 }
 

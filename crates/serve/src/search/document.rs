@@ -5,12 +5,17 @@ use tantivy::TantivyDocument;
 use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::MAX_FIELD_BYTES;
-use super::analysis::{Analyzer, Kind, Word, code, codes_inside, compose, compounds, head, is_apostrophe, pinyin};
-use super::schema::{CODE, FOLDED_ID, Fields, PLACE_BITS, PLACE_MAX, RAW_ID};
+use super::analysis::{
+    Analyzer, END_PART, Kind, Word, code, codes_inside, compose, compounds, has_possessive, head, is_apostrophe,
+    is_han_character, pinyin,
+};
+use super::schema::{CODE, END, FOLDED_ID, Fields, HAN, PLACE_BITS, PLACE_MAX, RAW_ID};
 
 /// Longer joined words are not indexed.
 const MAX_JOINED_BYTES: usize = 48;
-/// Shorter stems are not looked for at the end of longer words.
+/// What follows a number may be its unit up to this length.
+const MAX_UNIT_BYTES: usize = 4;
+/// Shorter words are not split into the parts of a compound.
 const MIN_COMPOUND_CHARS: usize = 6;
 
 /// The tokens of an item by field of the index.
@@ -81,31 +86,57 @@ impl Tokens {
     }
 
     fn add_field(&mut self, analyzer: &Analyzer, field: usize, joins: Joins, texts: &mut dyn Iterator<Item = &str>) {
-        let mut place = 0;
-        let mut at = |n: usize| {
-            let position = (field << PLACE_BITS) + PLACE_MAX.min(place);
-            place += n;
-            position
-        };
+        let mut places = Places::default();
         for text in texts {
             let text = compose(head(text, MAX_FIELD_BYTES));
             let mut before: Option<(Word, usize)> = None;
+            let mut reading: Option<(String, usize)> = None;
+            let mut chain = Chain::default();
+            places.run = None;
             analyzer.words(&text, |word| {
-                let position = at(1);
-                if let Some((one, position)) = &before
-                    && is_joined(&text, one, &word, joins)
-                {
-                    self.form.extend(joined(analyzer, one, &word).map(|term| token(*position, term)));
+                let position = (field << PLACE_BITS) + PLACE_MAX.min(places.of(&text, &word));
+                if let Some((one, position)) = &before {
+                    self.form.extend(chain.add(analyzer, one, *position, &word, &text));
+                    if text.get(one.surface.end..word.surface.start) == Some(" ") {
+                        self.form.extend(Analyzer::meeting(one, &word).map(|term| token(*position, term)));
+                    }
+                    if is_joined(&text, one, &word, joins) {
+                        let joined = self.joined(analyzer, &text, one, &word);
+                        self.form.extend(joined.map(|term| token(*position, term)));
+                    }
                 }
                 self.text.push(token(position, word.term.clone()));
-                self.form.extend(word.other.clone().map(|term| token(position, term)));
+                self.form.extend(other_forms(analyzer, &text, &word).map(|term| token(position, term)));
                 self.add_vocabulary(analyzer, &word);
-                if word.kind == Kind::Han && joins == Joins::All {
-                    self.add_latin(&word, position);
+                if word.kind == Kind::Han && joins == Joins::All && !word.term.starts_with(END_PART) {
+                    self.add_latin(&word, position, &mut reading);
                 }
                 before = Some((word, position));
             });
+            self.form.extend(chain.end(analyzer));
         }
+    }
+
+    /// Two words as one: their stems; also as a word of the vocabulary if no blank separates them, or a number and its unit.
+    fn joined<'a>(
+        &mut self,
+        analyzer: &'a Analyzer,
+        text: &'a str,
+        one: &'a Word,
+        other: &'a Word,
+    ) -> impl Iterator<Item = String> + use<'a> {
+        let is_unit = one.last_number().is_some() && other.plain.len() <= MAX_UNIT_BYTES;
+        let is_tight = between(text, one, other).is_some_and(|between| !between.contains([' ', '\u{a0}']));
+        let whole = format!("{}{}", one.plain, other.plain);
+        if (is_tight || is_unit) && whole.len() <= MAX_JOINED_BYTES {
+            self.words.push(whole.clone());
+        }
+        let s = has_possessive(text, &other.surface).then(|| analyzer.stem(&format!("{whole}s")));
+        let last = one.last_number().filter(|last| is_unit && *last != one.plain);
+        let unit = last.map(|last| analyzer.stem(&format!("{last}{}", other.plain)));
+        let joined = joined(analyzer, one, other);
+        let s = s.filter(|s| joined.as_ref().is_some_and(|joined| joined != s));
+        joined.into_iter().chain(unit).chain(s)
     }
 
     fn add_attribute(&mut self, analyzer: &Analyzer, text: &str, place: &mut usize) {
@@ -121,10 +152,11 @@ impl Tokens {
             if let Some((one, position)) = &before
                 && is_joined(&text, one, &word, Joins::Tight)
             {
-                self.attribute.extend(joined(analyzer, one, &word).map(|term| token(*position, term)));
+                let joined = self.joined(analyzer, &text, one, &word);
+                self.attribute.extend(joined.map(|term| token(*position, term)));
             }
             self.attribute.push(token(position, word.term.clone()));
-            self.attribute.extend(word.other.clone().map(|term| token(position, term)));
+            self.attribute.extend(other_forms(analyzer, &text, &word).map(|term| token(position, term)));
             self.add_vocabulary(analyzer, &word);
             before = Some((word, position));
         });
@@ -135,20 +167,62 @@ impl Tokens {
             return;
         }
         self.words.push(word.plain.clone());
-        if word.kind == Kind::Letters
-            && compounds(analyzer.language())
-            && word.term.chars().nth(MIN_COMPOUND_CHARS - 1).is_some()
-        {
+        if word.kind != Kind::Letters {
+            return;
+        }
+        // `knif` is the beginning of knives.
+        if let Some(singular) = analyzer.singular(&word.plain) {
+            self.words.push(singular);
+        }
+        if compounds(analyzer.language()) && word.plain.chars().nth(MIN_COMPOUND_CHARS - 1).is_some() {
+            let reversed: String = word.plain.chars().rev().collect();
             self.ends.push(word.term.chars().rev().collect());
+            if word.plain != word.term {
+                self.ends.push(format!("{reversed}{END}{}", word.term));
+            }
         }
     }
 
-    /// A Han word as it is typed in Latin letters.
-    fn add_latin(&mut self, word: &Word, position: usize) {
-        if let Some(latin) = pinyin(&word.term) {
-            self.words.push(latin.clone());
-            self.form.push(token(position, latin));
+    /// A Han word as it is typed in Latin letters, also together with the word before it (`before`: its reading and
+    /// its end).
+    fn add_latin(&mut self, word: &Word, position: usize, before: &mut Option<(String, usize)>) {
+        let Some(latin) = pinyin(&word.plain) else { return };
+        if word.term == word.plain {
+            if let Some((one, _)) = before.as_ref().filter(|(_, end)| *end == word.surface.start) {
+                let joined = format!("{one}{latin}");
+                self.words.push(joined.clone());
+                self.form.push(token(position, joined));
+            }
+            *before = Some((latin.clone(), word.surface.end));
         }
+        self.words.push(latin.clone());
+        self.form.push(token(position, latin));
+    }
+}
+
+/// The places of words in a field. Of Han text, whose words overlap, each character has a place, so that neighbours in
+/// the text are neighbours here.
+#[derive(Default)]
+struct Places {
+    next: usize,
+    /// The run of Han text: where it begins and ends, and the place of its first character.
+    run: Option<(usize, usize, usize)>,
+}
+
+impl Places {
+    fn of(&mut self, text: &str, word: &Word) -> usize {
+        if word.kind != Kind::Han {
+            self.run = None;
+            self.next += 1;
+            return self.next - 1;
+        }
+        let (start, end, first) =
+            self.run.filter(|(_, end, _)| word.surface.start <= *end).unwrap_or((word.surface.start, 0, self.next));
+        let n_chars = |to: usize| text.get(start..to).map_or(0, |text| text.chars().count());
+        let end = end.max(word.surface.end);
+        self.run = Some((start, end, first));
+        self.next = first + n_chars(end);
+        first + n_chars(word.surface.start)
     }
 }
 
@@ -156,19 +230,29 @@ fn token(position: usize, text: String) -> Token {
     Token { position, text, ..Token::default() }
 }
 
+/// What stands between two words that may be typed as one.
+fn between<'t>(text: &'t str, one: &Word, other: &Word) -> Option<&'t str> {
+    let are_words = [one, other].iter().all(|word| matches!(word.kind, Kind::Letters | Kind::Digits));
+    let are_numbers = one.is_number() && other.is_number();
+    if are_words && !are_numbers { text.get(one.surface.end..other.surface.start) } else { None }
+}
+
+/// Whether two words may be typed as one and no blank separates them.
+pub(super) fn is_tight(text: &str, one: &Word, other: &Word) -> bool {
+    between(text, one, other).is_some_and(|between| {
+        let is_sign = |c| is_apostrophe(c) || matches!(c, '-' | '‐' | '‑' | '–' | '&' | '.' | '/' | '+');
+        // Two signs stand in `Jack-o'-lantern`.
+        between.chars().all(is_sign) && between.chars().nth(2).is_none()
+    })
+}
+
 /// Whether two words in a text may be typed as one.
 fn is_joined(text: &str, one: &Word, other: &Word, joins: Joins) -> bool {
-    let are_words = [one, other].iter().all(|word| matches!(word.kind, Kind::Letters | Kind::Digits));
-    if !are_words || (one.is_number() && other.is_number()) {
-        return false;
-    }
-    let Some(between) = text.get(one.surface.end..other.surface.start) else { return false };
-    let is_tight =
-        between.chars().all(|c| is_apostrophe(c) || matches!(c, '-' | '‐' | '‑' | '–' | '&' | '.' | '/' | '+'));
+    let Some(between) = between(text, one, other) else { return false };
     let is_blank = between == " " || between == "\u{a0}";
-    (is_tight && between.chars().nth(1).is_none())
-        || (joins == Joins::All && (is_blank || between == " & "))
-        || (is_blank && one.is_number() && other.plain.len() <= 4)
+    is_tight(text, one, other)
+        || (joins == Joins::All && (is_blank || matches!(between, " & " | ". ")))
+        || (is_blank && one.last_number().is_some() && other.plain.len() <= MAX_UNIT_BYTES)
 }
 
 /// The stem of two words written as one.
@@ -177,9 +261,54 @@ pub(super) fn joined(analyzer: &Analyzer, one: &Word, other: &Word) -> Option<St
     (joined.len() <= MAX_JOINED_BYTES).then(|| analyzer.stem(&joined))
 }
 
+/// The terms that a word is also found by.
+fn other_forms(analyzer: &Analyzer, text: &str, word: &Word) -> impl Iterator<Item = String> {
+    let s = (word.kind == Kind::Letters && has_possessive(text, &word.surface))
+        .then(|| analyzer.stem(&format!("{}s", word.plain)))
+        .filter(|s| *s != word.term);
+    word.others.iter().chain(&word.parts).cloned().chain(s)
+}
+
+/// Three words or more that no blank separates (`Mund-Nasen-Schutz`), which are also found as one.
+#[derive(Default)]
+struct Chain {
+    joined: String,
+    position: usize,
+    n_words: usize,
+}
+
+impl Chain {
+    /// Takes in the word that follows `one`; the chain that ends before it.
+    fn add(&mut self, analyzer: &Analyzer, one: &Word, position: usize, word: &Word, text: &str) -> Option<Token> {
+        if !is_tight(text, one, word) {
+            return self.end(analyzer);
+        }
+        if self.n_words == 0 {
+            (self.position, self.n_words) = (position, 1);
+            self.joined.push_str(&one.plain);
+        }
+        self.joined.push_str(&word.plain);
+        self.n_words += 1;
+        None
+    }
+
+    fn end(&mut self, analyzer: &Analyzer) -> Option<Token> {
+        let Chain { joined, position, n_words } = std::mem::take(self);
+        (n_words > 2 && joined.len() <= MAX_JOINED_BYTES).then(|| token(position, analyzer.stem(&joined)))
+    }
+}
+
+/// Whether most letters of a title are Han characters.
+fn is_han(title: &str) -> bool {
+    let letters = title.chars().filter(|c| c.is_alphabetic());
+    let (n, n_han) = letters.fold((0, 0), |(n, n_han), c| (n + 1, n_han + usize::from(is_han_character(c))));
+    2 * n_han > n
+}
+
 fn codes_of(item: &Item) -> Vec<String> {
     let id = item.id.as_str();
     let mut codes = vec![format!("{RAW_ID}{id}"), format!("{FOLDED_ID}{}", compose(id).to_lowercase())];
+    codes.extend(item.title.as_deref().is_some_and(is_han).then(|| HAN.to_owned()));
     let mut add = |found: String| codes.push(format!("{CODE}{found}"));
     for name in [Some(id), item.parent.as_deref()].into_iter().flatten() {
         code(&compose(name)).map(&mut add);

@@ -62,6 +62,8 @@ pub use synonyms::{MAX_SYNONYMS_BYTES, SynonymError, Synonyms};
 /// A language with a stemmer.
 pub use tantivy::tokenizer::Language;
 
+use crate::repair::RepairSettings;
+
 /// What an exact id adds to a score: far above any sum of words.
 pub const EXACT_ID: f32 = 1000.0;
 /// `offset + limit` of a search is cut to this depth.
@@ -97,6 +99,8 @@ pub struct SearchSettings {
     pub common_synonyms: bool,
     /// How the meaning of a query counts beside its words, where items have vectors.
     pub similar: SimilarSettings,
+    /// How search repairs itself.
+    pub repair: RepairSettings,
 }
 
 impl SearchSettings {
@@ -110,7 +114,8 @@ impl SearchSettings {
         SettingFault::check("k1", self.k1, 0.0..=10.0)?;
         SettingFault::check("b", self.b, 0.0..=1.0)?;
         SettingFault::check("all_terms", self.all_terms, 1.0..=10.0)?;
-        self.similar.validate().map_err(|fault| fault.within("similar"))
+        self.similar.validate().map_err(|fault| fault.within("similar"))?;
+        self.repair.validate().map_err(|fault| fault.within("repair"))
     }
 }
 
@@ -126,6 +131,7 @@ impl Default for SearchSettings {
             synonyms: None,
             common_synonyms: true,
             similar: SimilarSettings::default(),
+            repair: RepairSettings::default(),
         }
     }
 }

@@ -8,12 +8,13 @@
 use accrue_kernel::exp;
 use tantivy::Term;
 
-use super::analysis::{Kind, compounds, squashed};
+use super::analysis::{Kind, MAX_WORD_BYTES, compounds, squashed};
 use super::query::{Alternative, Concept, Query};
-use super::schema::{CODE, FOLDED_ID, In};
+use super::schema::{CODE, END, FOLDED_ID, In};
 use super::score::idf;
 use super::snapshot::Snapshot;
 use super::spelling::Guess;
+use super::vocabulary::Known;
 use super::{SearchError, SearchSettings};
 
 /// What a word is worth that two neighbours make together, in comparison with the word itself.
@@ -28,7 +29,8 @@ const COMPOUND_OF_UNKNOWN: f32 = 0.5;
 const BESIDE_OWN: f32 = 0.55;
 /// Compounds that are searched for.
 const MAX_COMPOUNDS: usize = 64;
-/// Fewer letters are the end of too many words; without a look at the rest of the word, one more is needed.
+/// Fewer letters, as typed, are the end of too many words; unless the catalogue has the rest of the word or nothing else, one more
+/// is needed.
 const MIN_END_CHARS: usize = 3;
 const MIN_REST_CHARS: usize = 3;
 /// What a guess is worth.
@@ -40,6 +42,8 @@ const RARE: f32 = 0.2;
 const MAX_RARE: u64 = 2;
 const MIN_RARE_CHARS: usize = 6;
 const MUCH_COMMONER: u64 = 15;
+/// A word that so many items have is taken for complete.
+const ENOUGH: u64 = 24;
 /// What the completions of a known word are worth.
 const FAINT: f32 = 0.05;
 /// Less likely guesses are left out.
@@ -140,8 +144,8 @@ impl Snapshot {
         }
         let last = query.is_open.then(|| query.concepts.len().checked_sub(1)).flatten();
         let last = last.filter(|&last| query.concepts[last].range.end == query.text.len());
-        if let Some(last) = last {
-            self.add_open_codes(query, last, &concepts, &mut codes)?;
+        if query.is_open {
+            self.add_open_codes(query, &concepts, &mut codes)?;
         }
         let covered = codes.iter().fold(0, |all, code| all | code.covers);
         let n_known = concepts.iter().filter(|concept| !concept.lists.is_empty()).count();
@@ -161,6 +165,9 @@ impl Snapshot {
             if may_guess || (!is_known && is_last && covered & (1 << i) == 0) {
                 self.add_guesses(concept, planned, may_guess, is_last, n_known > 0)?;
             }
+        }
+        if let Some(last) = last {
+            self.add_joined_completions(query, last, &mut concepts)?;
         }
         let mut needed = covered;
         for (i, concept) in concepts.iter_mut().enumerate() {
@@ -186,10 +193,19 @@ impl Snapshot {
     /// The lists of the word itself.
     fn full(&self, concept: &Concept) -> Result<Vec<Looked>, SearchError> {
         let mut lists: Vec<Looked> = Vec::new();
-        for Alternative { terms, worth, is_joined, is_synonym } in &concept.alternatives {
-            let worth = if *is_synonym && !lists.is_empty() { worth * BESIDE_OWN } else { *worth };
+        let mut n_own = 0;
+        for (nth, alternative) in concept.alternatives.iter().enumerate() {
+            let Alternative { terms, worth, is_joined, is_synonym, is_apart } = alternative;
+            // Of a Han word, places inside other words are no lists of its own.
+            n_own = match nth {
+                0 => usize::MAX,
+                1 if concept.kind == Kind::Han => lists.len(),
+                _ => n_own,
+            };
+            let own = |lists: &[Looked]| lists.iter().take(n_own).next().map(|own| own.weight);
+            let worth = if *is_synonym && own(&lists).is_some() { worth * BESIDE_OWN } else { *worth };
             let [term] = &**terms else {
-                lists.extend(self.phrase(terms, worth, lists.first().map(|own| own.weight))?);
+                lists.extend(self.several(terms, worth, own(&lists), *is_apart)?);
                 continue;
             };
             for (place, of_place) in [(In::Text, 1.0), (In::Form, FORM), (In::Attribute, ATTRIBUTE)] {
@@ -200,7 +216,7 @@ impl Snapshot {
                 if df > 0 {
                     let worth = worth * of_place;
                     // Another spelling is not worth more than the word itself, however rare it is.
-                    let own = lists.first().filter(|_| worth < 1.0).map_or(f32::INFINITY, |own| own.weight);
+                    let own = own(&lists).filter(|_| worth < 1.0).unwrap_or(f32::INFINITY);
                     let weight = worth * idf(self.n_texts, df).min(own);
                     lists.push(self.looked(place, term, weight, true, None));
                 }
@@ -213,8 +229,14 @@ impl Snapshot {
         Looked { place, terms: vec![self.term(place, term)], is_phrase: false, weight, is_full, guess }
     }
 
-    /// Words that stand side by side, if the catalogue has each of them.
-    fn phrase(&self, terms: &[String], worth: f32, own: Option<f32>) -> Result<Option<Looked>, SearchError> {
+    /// Words that stand side by side, or anywhere in a text if they may be `apart`; if the catalogue has each of them.
+    fn several(
+        &self,
+        terms: &[String],
+        worth: f32,
+        own: Option<f32>,
+        apart: bool,
+    ) -> Result<Option<Looked>, SearchError> {
         let mut rarest = 0.0_f32;
         for term in terms {
             match self.document_frequency(In::Text, term)? {
@@ -224,7 +246,7 @@ impl Snapshot {
         }
         let weight = worth * rarest.min(own.unwrap_or(f32::INFINITY));
         let terms = terms.iter().map(|term| self.term(In::Text, term)).collect();
-        Ok(Some(Looked { place: In::Text, terms, is_phrase: true, weight, is_full: true, guess: None }))
+        Ok(Some(Looked { place: In::Text, terms, is_phrase: !apart, weight, is_full: true, guess: None }))
     }
 
     /// Compounds that end with the word, in languages that write them as one.
@@ -232,27 +254,50 @@ impl Snapshot {
         if concept.kind != Kind::Letters || !self.has_language(compounds) {
             return Ok(());
         }
+        let n_typed = concept.plain.chars().count();
+        if n_typed < MIN_END_CHARS {
+            return Ok(());
+        }
         let own = lists.first().map_or(f32::INFINITY, |own| own.weight);
+        let mut ends: Vec<&str> = vec![&concept.plain];
         for alternative in concept.alternatives.iter().filter(|alternative| alternative.worth == 1.0) {
             let [term] = &*alternative.terms else { continue };
-            let n_chars = term.chars().count();
-            if n_chars < MIN_END_CHARS {
-                continue;
+            // A stem that is shorter than an end may be is only looked for at the end of the word as it was typed.
+            if !ends.contains(&&**term) && term.chars().nth(MIN_END_CHARS - 1).is_some() {
+                ends.push(term);
             }
-            let end: String = term.chars().rev().collect();
-            for known in self.beginning(In::End, &end, MAX_COMPOUNDS)? {
-                let whole: String = known.word.chars().rev().collect();
-                let rest = &whole[..whole.len() - term.len()];
-                if rest.chars().count() < MIN_REST_CHARS || !rest.contains(['a', 'e', 'i', 'o', 'u', 'y']) {
+        }
+        let mut of_unknown = Vec::new();
+        let mut known_terms: Vec<String> = Vec::new();
+        for end in ends {
+            let reversed: String = end.chars().rev().collect();
+            for known in self.beginning(In::End, &reversed, MAX_COMPOUNDS)? {
+                let (backwards, term) = known.word.split_once(END).unwrap_or((&known.word, ""));
+                let whole: String = backwards.chars().rev().collect();
+                let term = if term.is_empty() { whole.clone() } else { term.to_owned() };
+                let rest = &whole[..whole.len() - end.len()];
+                if rest.chars().count() < MIN_REST_CHARS
+                    || !rest.contains(['a', 'e', 'i', 'o', 'u', 'y'])
+                    || known_terms.contains(&term)
+                {
                     continue;
                 }
-                let worth = match self.is_part(rest)? {
+                let worth = match self.is_part(rest)? || (n_typed == MIN_END_CHARS && self.is_compound(rest)?) {
                     true => COMPOUND,
-                    false if n_chars > MIN_END_CHARS => COMPOUND_OF_UNKNOWN,
-                    false => continue,
+                    false if n_typed > MIN_END_CHARS => COMPOUND_OF_UNKNOWN,
+                    false => {
+                        of_unknown.push((term, known.df));
+                        continue;
+                    }
                 };
                 let weight = worth * idf(self.n_texts, known.df).min(own);
-                lists.push(self.looked(In::Text, &whole, weight, true, None));
+                lists.push(self.looked(In::Text, &term, weight, true, None));
+                known_terms.push(term);
+            }
+        }
+        if lists.is_empty() {
+            for (term, df) in of_unknown {
+                lists.push(self.looked(In::Text, &term, COMPOUND_OF_UNKNOWN * idf(self.n_texts, df), true, None));
             }
         }
         Ok(())
@@ -271,10 +316,28 @@ impl Snapshot {
         Ok(false)
     }
 
-    /// Completions of a last word that the catalogue has.
+    /// Whether the first part of a compound is itself one of two words of the catalogue.
+    fn is_compound(&self, rest: &str) -> Result<bool, SearchError> {
+        for (at, _) in rest.char_indices().skip(MIN_REST_CHARS) {
+            let (first, second) = rest.split_at(at);
+            if second.len() >= MIN_REST_CHARS
+                && self.document_frequency(In::Word, second)? > 0
+                && self.is_part(first)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Completions of a last word that the catalogue has, but not many items.
     fn add_faint(&self, concept: &Concept, planned: &mut Planned) -> Result<(), SearchError> {
         let is_long = concept.plain.chars().nth(MIN_OPEN_CHARS - 1).is_some();
         if !is_long || !matches!(concept.kind, Kind::Letters | Kind::Digits) {
+            return Ok(());
+        }
+        let [own] = &*concept.alternatives[0].terms else { return Ok(()) };
+        if self.document_frequency(In::Text, own)? >= ENOUGH {
             return Ok(());
         }
         let completions = self.completions(&concept.plain, false)?;
@@ -282,6 +345,30 @@ impl Snapshot {
         let weight = FAINT * idf(self.n_texts, df).min(planned.lists[0].weight);
         for completion in completions {
             self.add_word(&completion.word, weight, false, None, &mut planned.lists)?;
+        }
+        Ok(())
+    }
+
+    /// Completions of the last word and the one before it, written as one: `sun gl` for sunglasses.
+    fn add_joined_completions(&self, query: &Query, last: usize, concepts: &mut [Planned]) -> Result<(), SearchError> {
+        let Some(before) = last.checked_sub(1) else { return Ok(()) };
+        let [one, other] = [before, last].map(|nth| &query.concepts[nth]);
+        let between = query.text.get(one.range.end..other.range.start);
+        let are_letters = [one, other].iter().all(|concept| concept.kind == Kind::Letters && !concept.is_code);
+        let joined = format!("{}{}", one.plain, other.plain);
+        let is_long = joined.chars().nth(MIN_OPEN_CHARS).is_some();
+        if !are_letters || !is_long || !between.is_some_and(|between| matches!(between, " " | "-" | "'" | "’")) {
+            return Ok(());
+        }
+        let completions = self.completions(&joined, false)?;
+        let df = completions.iter().map(|guess| guess.df).sum();
+        for planned in &mut concepts[before..=last] {
+            let is_known = !planned.lists.is_empty();
+            let own = planned.lists.first().map_or(f32::INFINITY, |own| own.weight);
+            let weight = (if is_known { FAINT } else { GUESSED } * idf(self.n_texts, df)).min(own);
+            for completion in &completions {
+                self.add_word(&completion.word, weight, !is_known, None, &mut planned.lists)?;
+            }
         }
         Ok(())
     }
@@ -347,10 +434,18 @@ impl Snapshot {
         if let Some((score, guess)) = split
             && let Some(likelihood) = likelihood(score)
         {
-            let terms = guess.word.split(' ').map(|part| self.term(In::Text, &self.analyzers[0].stem(part))).collect();
+            let stems: Vec<String> = guess.word.split(' ').map(|part| self.analyzers[0].stem(part)).collect();
+            // Of Han words in Latin letters the text has no stem.
+            let mut place = In::Text;
+            for stem in &stems {
+                if self.document_frequency(In::Text, stem)? == 0 {
+                    place = In::Form;
+                }
+            }
+            let terms = stems.iter().map(|stem| self.term(place, stem)).collect();
             let weight = GUESSED * likelihood * idf(self.n_texts, guess.df);
             let guess_nth = Some(planned.guesses.len());
-            let (place, is_phrase, is_full) = (In::Text, false, true);
+            let (is_phrase, is_full) = (false, true);
             planned.lists.push(Looked { place, terms, is_phrase, weight, is_full, guess: guess_nth });
             planned.guesses.push(guess);
         }
@@ -421,35 +516,60 @@ impl Snapshot {
         Ok(codes)
     }
 
-    /// Ids and codes that begin with the last word, if that is no word of the catalogue or has digits.
+    /// Ids and codes that begin with the last word, if that is no word of the catalogue or has digits; or with all words together,
+    /// if the catalogue has none of them.
     fn add_open_codes(
         &self,
         query: &Query,
-        last: usize,
         concepts: &[Planned],
         codes: &mut Vec<PlannedCode>,
     ) -> Result<(), SearchError> {
         let Some(word) = query.text.split_whitespace().next_back() else { return Ok(()) };
         let n_chars = word.chars().filter(|c| c.is_alphanumeric()).count();
-        let is_word = !query.concepts[last].is_code && concepts.get(last).is_some_and(|known| !known.lists.is_empty());
-        if n_chars < MIN_OPEN_CHARS || is_word {
-            return Ok(());
-        }
         let start = query.text.len() - word.len();
+        let end = query.text.trim_end_matches(|c: char| !c.is_alphanumeric()).len();
+        let of_last = |concept: &Concept| concept.range.end == end && !concept.is_code;
+        let mut planned = query.concepts.iter().zip(concepts);
+        let is_word = planned.any(|(concept, known)| of_last(concept) && !known.lists.is_empty());
+        if n_chars < MIN_OPEN_CHARS || is_word {
+            return self.add_spaced_codes(query, concepts, codes);
+        }
         let covers = query.concepts.iter().enumerate().filter(|(_, concept)| concept.range.start >= start);
         let covers = covers.fold(0, |all, (i, _)| all | (1 << i));
         let mut found = self.beginning(In::Code, &format!("{FOLDED_ID}{}", word.to_lowercase()), MAX_CODES)?;
         if word.bytes().any(|b| b.is_ascii_digit()) {
             found.extend(self.beginning(In::Code, &format!("{CODE}{}", squashed(word)), MAX_CODES)?);
         }
+        self.add_found_codes(found, word, covers, codes);
+        self.add_spaced_codes(query, concepts, codes)
+    }
+
+    /// Codes that begin with all words together, if the catalogue has none of them: `xkcd ab`.
+    fn add_spaced_codes(
+        &self,
+        query: &Query,
+        concepts: &[Planned],
+        codes: &mut Vec<PlannedCode>,
+    ) -> Result<(), SearchError> {
+        let squashed = squashed(&query.text);
+        let is_long = squashed.chars().nth(MIN_OPEN_CHARS).is_some();
+        let is_known = concepts.iter().any(|known| !known.lists.is_empty()) || !codes.is_empty();
+        if is_known || !is_long || concepts.len() < 2 || squashed.len() > MAX_WORD_BYTES {
+            return Ok(());
+        }
+        let found = self.beginning(In::Code, &format!("{CODE}{squashed}"), MAX_CODES)?;
+        self.add_found_codes(found, &query.text, (1 << concepts.len()) - 1, codes);
+        Ok(())
+    }
+
+    fn add_found_codes(&self, found: Vec<Known>, surface: &str, covers: u32, codes: &mut Vec<PlannedCode>) {
         let df = found.iter().map(|known| known.df).sum();
         for known in found {
             let term = self.term(In::Code, &known.word);
             if codes.iter().all(|code| code.term != term) {
-                let surface = word.to_lowercase().into();
+                let surface = surface.to_lowercase().into();
                 codes.push(PlannedCode { surface, term, weight: GUESSED * idf(self.n_items, df), covers });
             }
         }
-        Ok(())
     }
 }

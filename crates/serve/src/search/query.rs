@@ -3,8 +3,11 @@
 
 use std::ops::Range;
 
-use super::analysis::{Analyzer, Kind, StopWords, Word, code, compose, head, is_apostrophe, is_blank};
-use super::document::joined;
+use super::analysis::{
+    Analyzer, CHARACTER, END_PART, Kind, MAX_WORD_BYTES, PART, StopWords, Word, code, compose, compounds,
+    digits_of_code, halves, head, is_apostrophe, is_blank,
+};
+use super::document::{is_tight, joined};
 use super::schema::{CODE, FOLDED_ID, RAW_ID};
 use super::synonyms::Meanings;
 use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
@@ -45,6 +48,8 @@ pub(super) struct Alternative {
     pub is_joined: bool,
     /// It is another word of the same meaning.
     pub is_synonym: bool,
+    /// Its terms need not stand side by side.
+    pub is_apart: bool,
 }
 
 /// A word, or the whole query, read as an id or a code.
@@ -60,6 +65,17 @@ pub(super) struct CodeWord {
 
 /// What a concept is worth in the spelling that writes it and its neighbour as one word.
 const JOINED: f32 = 0.95;
+/// What a Han word is worth that ends a longer one, that stands in a longer one otherwise, whose halves stand apart,
+/// and that is written across other words.
+const HAN_END: f32 = 0.85;
+const HAN_PART: f32 = 0.6;
+const HAN_HALVES: f32 = 0.5;
+const HAN_ACROSS: f32 = 0.25;
+/// Han characters that join words and tell nothing.
+const HAN_PARTICLES: [&str; 4] = ["的", "了", "吗", "呢"];
+
+/// Shorter words are no parts of a compound.
+const MIN_PART_BYTES: usize = 3;
 
 impl Query {
     pub(super) fn new(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Meanings) -> Self {
@@ -92,30 +108,25 @@ impl Query {
 fn concepts(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Meanings) -> Vec<Concept> {
     let Some((first, others)) = analyzers.split_first() else { return Vec::new() };
     let mut words: Vec<Word> = Vec::new();
-    first.words(text, |word| words.push(word));
+    first.query_words(text, |word| words.push(word));
     let mut all: Vec<Concept> = words.iter().map(|word| Concept::new(text, word)).collect();
     for analyzer in others {
         // Languages differ in their stems, not in word boundaries, so the i-th word is the same in all of them.
         let mut of_word = all.iter_mut();
-        analyzer.words(text, |word| {
+        analyzer.query_words(text, |word| {
             if let Some(concept) = of_word.next() {
-                [Some(word.term), word.other].into_iter().flatten().for_each(|term| concept.add(vec![term], 1.0));
+                [word.term].into_iter().chain(word.others).for_each(|term| concept.add(vec![term], 1.0));
             }
         });
     }
     join_neighbours(text, analyzers, &words, &mut all);
-    meanings.expand(&words, |concepts, terms, worth| {
+    meanings.expand(&words, &mut |concepts, terms, worth| {
         concepts.for_each(|concept| all[concept].add(terms.to_vec(), worth));
     });
-    // Han text also yields its single characters; within a longer word they add no information.
-    let covered = |own: &Range<usize>| {
-        words.iter().any(|other| {
-            other.surface.len() > own.len() && other.surface.start <= own.start && own.end <= other.surface.end
-        })
-    };
-    all.retain(|concept| {
-        concept.kind != Kind::Han || concept.plain.chars().nth(1).is_some() || !covered(&concept.range)
-    });
+    let tells = |concept: &Concept| concept.kind != Kind::Han || !HAN_PARTICLES.contains(&&*concept.plain);
+    if all.iter().any(tells) {
+        all.retain(tells);
+    }
     if all.iter().any(|concept| !stop.has(&concept.surface)) {
         all.retain(|concept| !stop.has(&concept.surface));
     }
@@ -144,18 +155,43 @@ impl Concept {
                 worth: 1.0,
                 is_joined: false,
                 is_synonym: false,
+                is_apart: false,
             }],
         };
-        if let Some(other) = &word.other {
-            concept.add(vec![other.clone()], 1.0);
+        if word.kind == Kind::Han {
+            concept.add_han(&word.plain);
         }
+        word.others.iter().for_each(|other| concept.add(vec![other.clone()], 1.0));
         concept
     }
 
     fn add(&mut self, terms: Vec<String>, worth: f32) {
         if self.alternatives.iter().all(|known| known.terms != terms) {
-            self.alternatives.push(Alternative { terms, worth, is_joined: false, is_synonym: worth < 1.0 });
+            self.alternatives.push(Alternative {
+                terms,
+                worth,
+                is_joined: false,
+                is_synonym: worth < 1.0,
+                is_apart: false,
+            });
         }
+    }
+
+    /// The places where a Han word may stand that is no word of a title by itself.
+    fn add_han(&mut self, word: &str) {
+        let mut add = |terms: Vec<String>, worth: f32, is_apart: bool| {
+            self.alternatives.push(Alternative { terms, worth, is_joined: false, is_synonym: false, is_apart });
+        };
+        add(vec![format!("{END_PART}{word}")], HAN_END, false);
+        if word.chars().nth(1).is_some() {
+            add(vec![format!("{PART}{word}")], HAN_PART, false);
+        }
+        if let Some((one, other)) = halves(word) {
+            add(vec![one.to_owned(), other.to_owned()], HAN_HALVES, true);
+            // The head noun may end another word: `保温` and `水杯`.
+            add(vec![one.to_owned(), format!("{END_PART}{other}")], HAN_HALVES, true);
+        }
+        add(word.chars().map(|c| format!("{CHARACTER}{c}")).collect(), HAN_ACROSS, false);
     }
 
     fn add_joined(&mut self, term: String) {
@@ -165,6 +201,7 @@ impl Concept {
                 worth: JOINED,
                 is_joined: true,
                 is_synonym: false,
+                is_apart: false,
             });
         }
     }
@@ -182,14 +219,14 @@ fn word_around<'a>(text: &'a str, place: &Range<usize>) -> &'a str {
 }
 
 /// Two words that stand side by side may be one in a title: `cake stand` is also found as `cakestand`. The joined word is
-/// another spelling of both.
+/// another spelling of both; so is the whole of words with a hyphen between each two.
 fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut [Concept]) {
     for (left, pair) in words.windows(2).enumerate() {
         let [one, other] = pair else { continue };
         let are_words = [one, other].iter().all(|word| matches!(word.kind, Kind::Letters | Kind::Digits));
         let between = text.get(one.surface.end..other.surface.start);
         let is_apart = between.is_some_and(|between| {
-            matches!(between, "" | " " | "-" | "&" | " & " | "." | "/" | "+")
+            matches!(between, "" | " " | "-" | "&" | " & " | "." | ". " | "/" | "+")
                 || (between.chars().all(is_apostrophe) && between.chars().nth(1).is_none())
         });
         if !are_words || !is_apart || (one.is_number() && other.is_number()) {
@@ -197,11 +234,37 @@ fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut
         }
         for analyzer in analyzers {
             let Some(term) = joined(analyzer, one, other) else { continue };
+            let linked = linked(analyzer, one, other);
             for concept in &mut all[left..=left + 1] {
                 concept.add_joined(term.clone());
+                linked.iter().for_each(|term| concept.add_joined(term.clone()));
             }
         }
     }
+    let mut start = 0;
+    for chain in words.chunk_by(|one, other| is_tight(text, one, other)) {
+        let concepts = start..start + chain.len();
+        start = concepts.end;
+        let whole: String = chain.iter().map(|word| &*word.plain).collect();
+        if chain.len() > 2 && whole.len() <= MAX_WORD_BYTES {
+            for analyzer in analyzers {
+                let term = analyzer.stem(&whole);
+                all[concepts.clone()].iter_mut().for_each(|concept| concept.add_joined(term.clone()));
+            }
+        }
+    }
+}
+
+/// Two words as the parts of a compound, with the letters that join them: `geburtstag kerze` for Geburtstagskerze.
+fn linked(analyzer: &Analyzer, one: &Word, other: &Word) -> Vec<String> {
+    let are_parts = [one, other].iter().all(|word| word.kind == Kind::Letters && word.plain.len() >= MIN_PART_BYTES);
+    if !are_parts || !compounds(analyzer.language()) || one.plain.len() + other.plain.len() + 2 > MAX_WORD_BYTES {
+        return Vec::new();
+    }
+    let (first, second) = (&*one.plain, &*other.plain);
+    let joints = ["s", "n", "en"].map(|joint| analyzer.stem(&format!("{first}{joint}{second}")));
+    let without_e = first.strip_suffix('e').map(|first| analyzer.stem(&format!("{first}{second}")));
+    joints.into_iter().chain(without_e).collect()
 }
 
 fn codes(composed: &str, text: &str, concepts: &[Concept]) -> Vec<CodeWord> {
@@ -227,7 +290,7 @@ fn codes(composed: &str, text: &str, concepts: &[Concept]) -> Vec<CodeWord> {
             push(word, format!("{RAW_ID}{word}"), Some(EXACT_ID / 2.0), everything);
             push(word, format!("{FOLDED_ID}{}", compose(word).to_lowercase()), Some(EXACT_ID / 2.0), everything);
         }
-        if let Some(code) = code(&compose(word)) {
+        if let Some(code) = code(&compose(word)).or_else(|| digits_of_code(word)) {
             push(word, format!("{CODE}{code}"), None, covers);
         }
     }

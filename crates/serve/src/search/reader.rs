@@ -64,6 +64,13 @@ impl SearchReader {
         self.meanings.store(Arc::new(Meanings::new(synonyms, language, has_common)));
     }
 
+    /// A reader of the same index with more synonyms; later changes of this reader's synonyms are not seen by it.
+    pub fn with_more_synonyms(&self, more: &Synonyms) -> Self {
+        let meanings = self.meanings.load().with(more, self.settings.language);
+        let (current, settings) = (Arc::clone(&self.current), Arc::clone(&self.settings));
+        Self { current, settings, meanings: Arc::new(ArcSwap::from_pointee(meanings)) }
+    }
+
     /// Items in the index.
     pub fn n_items(&self) -> u64 {
         self.current.load().n_items
@@ -201,7 +208,9 @@ impl ReadQuery {
         if !self.has_meaning() || settings.weight == 0.0 {
             return true;
         }
-        self.similar = Similar::new(vectors, query, settings);
+        // Files that cannot be read fail the search itself.
+        let han = self.snapshot.han_items().unwrap_or_default();
+        self.similar = Similar::new(vectors, query, settings, &han);
         self.similar.is_some()
     }
 

@@ -7,13 +7,18 @@ use tantivy::schema::{
 use super::SearchField;
 
 /// Incremented when the schema or the analysis of texts changes; an index of another format is built again.
-pub(super) const FORMAT: &str = "accrue-search-3";
+pub(super) const FORMAT: &str = "accrue-search-5";
 
 /// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
 pub(super) const RAW_ID: char = '=';
 pub(super) const FOLDED_ID: char = '~';
 pub(super) const CODE: char = '#';
 pub(super) const LANGUAGE: char = '@';
+/// The term of items whose titles are in Han characters.
+pub(super) const HAN: &str = "@@han";
+
+/// What stands between a word that is read backwards and its stem.
+pub(super) const END: char = '\u{1}';
 
 /// A position has the number of its field above these bits and the word's place in the field below; later places share
 /// the last number.
@@ -26,14 +31,15 @@ pub(super) struct Fields {
     pub item: Field,
     /// The stems of title, brand, categories and description. Its length is that of the item's text.
     pub text: Field,
-    /// What the same words are also found by: neighbours written as one, stems without marks, Han words in Latin letters.
+    /// What the same words are also found by: neighbours written as one, numbers inside sizes, stems without marks, Han
+    /// words in Latin letters.
     pub form: Field,
     /// The stems of attributes.
     pub attribute: Field,
     pub code: Field,
     /// Words as written, folded: the vocabulary that typing errors and beginnings of words are looked up in.
     pub word: Field,
-    /// Stems read backwards, of languages that write compounds as one word.
+    /// Stems, and words with their stems, read backwards, of languages that write compounds as one word.
     pub end: Field,
 }
 

@@ -3,9 +3,12 @@
 //! In: the vector of a query and those of all items, which are compared one by one (the scan is exact). Out: a similarity
 //! from 0 to 1 for each item, and the items so similar that they are found without the words of the query.
 //!
-//! Cosines mean something else for each encoder: those of one lie between 0 and 1, those of another between 0.7 and 1. So a
-//! similarity is `(cosine − μ) / (1 − μ)`, where μ is the mean cosine of this query with the whole catalogue: 0 is what
-//! any item has, 1 the same text.
+//! Cosines mean something else for each encoder: those of one lie between 0 and 1, those of another between 0.7 and 1.
+//! So a similarity is `(cosine − μ) / (1 − μ)`, where μ is the mean cosine of this query with the whole catalogue: 0
+//! is what any item has, 1 the same text. In a catalogue in several scripts, μ is the mean over the items of the same
+//! script (Han, or any other): vectors of multilingual encoders are nearer to texts of their own language than to
+//! others of the same meaning, and the mean takes that part out (Libovický, Rosa, Fraser, *On the language neutrality
+//! of pre-trained multilingual representations*, 2020).
 //!
 //! Which items are similar enough depends on the query and the catalogue alone, never on the filter. So the items under a
 //! filter are those without it that pass, and what a facet counts is what is found once its value is chosen.
@@ -89,24 +92,41 @@ impl QueryVector {
 pub(super) struct Similar {
     /// By item, not a number for one without a vector.
     cosines: Vec<f32>,
-    mean: f32,
+    /// The mean cosines of items in other characters than Han, and of those in Han.
+    means: [f32; 2],
+    /// By item; shorter where no item behind is in Han characters.
+    is_han: Vec<bool>,
     weight: f32,
     /// The items that are found without the words of the query, by item.
     found: Vec<u32>,
 }
 
+/// Whether an item is in Han characters, as a place.
+fn group(is_han: &[bool], item: usize) -> usize {
+    usize::from(is_han.get(item).copied().unwrap_or(false))
+}
+
 impl Similar {
-    /// Compares a query with all items; `None` if the vectors are not of its space.
-    pub fn new(vectors: &Vectors, query: &QueryVector, settings: &SimilarSettings) -> Option<Self> {
+    /// Compares a query with all items, of which `han` are in Han characters; `None` if the vectors are not of its
+    /// space.
+    pub fn new(vectors: &Vectors, query: &QueryVector, settings: &SimilarSettings, han: &[u32]) -> Option<Self> {
         let (space, n) = vectors.space()?;
         if space != query.space || vectors.width() != query.vector.dimensions() || n == 0 {
             return None;
         }
         let mut cosines = Vec::new();
         vectors.dots(&query.vector, &mut cosines);
-        let known = || cosines.iter().filter(|cosine| !cosine.is_nan());
-        let mean = known().map(|&cosine| f64::from(cosine)).sum::<f64>() / f64::from(n);
-        let mut similar = Self { mean: (mean as f32).min(0.99), weight: settings.weight, cosines, found: Vec::new() };
+        let mut is_han = vec![false; han.last().map_or(0, |&last| last as usize + 1)];
+        han.iter().for_each(|&item| is_han[item as usize] = true);
+        let (mut sums, mut counts) = ([0.0_f64; 2], [0.0_f64; 2]);
+        for (item, &cosine) in cosines.iter().enumerate().filter(|(_, cosine)| !cosine.is_nan()) {
+            let group = group(&is_han, item);
+            sums[group] += f64::from(cosine);
+            counts[group] += 1.0;
+        }
+        let mean = |group: usize| ((sums[group] / counts[group].max(1.0)) as f32).min(0.99);
+        let means = [mean(0), mean(1)];
+        let mut similar = Self { means, is_han, weight: settings.weight, cosines, found: Vec::new() };
         let mut best = TopK::new(settings.items);
         for (item, _) in similar.cosines.iter().enumerate().filter(|_| settings.items > 0) {
             let similarity = similar.of(item as u32).unwrap_or(0.0);
@@ -122,7 +142,8 @@ impl Similar {
     /// The similarity of an item, 0 to 1; `None` if it has no vector.
     fn of(&self, item: u32) -> Option<f32> {
         let cosine = self.cosines.get(item as usize).copied().filter(|cosine| !cosine.is_nan())?;
-        Some(((cosine - self.mean) / (1.0 - self.mean)).clamp(0.0, 1.0))
+        let mean = self.means[group(&self.is_han, item as usize)];
+        Some(((cosine - mean) / (1.0 - mean)).clamp(0.0, 1.0))
     }
 
     /// What similarity adds to the score of an item. `unit` is the score of a usual item with every word. An item without a

@@ -10,7 +10,7 @@ use tantivy::tokenizer::Language;
 use tantivy::{DocSet as _, InvertedIndexReader, Searcher, SegmentReader, TERMINATED, TantivyError, Term};
 
 use super::analysis::{Analyzer, LANGUAGES, StopWords};
-use super::schema::{Fields, In, LANGUAGE};
+use super::schema::{Fields, HAN, In, LANGUAGE};
 use super::score::Bm25;
 use super::{SearchError, SearchSettings};
 
@@ -104,6 +104,27 @@ impl Snapshot {
 
     pub(super) fn has_language(&self, is: impl Fn(Language) -> bool) -> bool {
         self.analyzers.iter().any(|analyzer| is(analyzer.language()))
+    }
+
+    /// The items whose titles are in Han characters, if others are not; ascending.
+    pub(super) fn han_items(&self) -> Result<Vec<u32>, SearchError> {
+        let n = self.document_frequency(In::Code, HAN)?;
+        if n == 0 || n == self.n_items {
+            return Ok(Vec::new());
+        }
+        let term = self.term(In::Code, HAN);
+        let mut items = Vec::with_capacity(n as usize);
+        for segment in &self.segments {
+            let Some(mut postings) = segment.postings(In::Code, &term, IndexRecordOption::Basic)? else { continue };
+            while postings.doc() != TERMINATED {
+                items.extend(
+                    (!segment.reader.is_deleted(postings.doc())).then(|| segment.items[postings.doc() as usize]),
+                );
+                postings.advance();
+            }
+        }
+        items.sort_unstable();
+        Ok(items)
     }
 
     /// The document of an item.

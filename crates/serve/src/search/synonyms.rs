@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 use tantivy::tokenizer::Language;
 
-use super::analysis::{Analyzer, Kind, Word, compose};
+use super::analysis::{Analyzer, CHARACTER, Kind, Word, compose};
 
 /// What a synonym is worth, in comparison with the word itself.
 const WORTH: f32 = 0.9;
@@ -19,6 +20,8 @@ pub const MAX_SYNONYMS_BYTES: usize = 4 << 20;
 const MAX_NAMES: usize = 64;
 /// Words of one name.
 const MAX_WORDS: usize = 6;
+/// Terms that one name is looked for by.
+const MAX_TERMS: usize = 12;
 /// Bytes of one name.
 const MAX_NAME_BYTES: usize = 256;
 /// What one name may stand for, from all lines.
@@ -134,12 +137,23 @@ fn usable(name: &str) -> Result<(), &'static str> {
 }
 
 /// The synonyms of a shop and the common ones of its language, as stems.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Meanings {
     /// By the stems of a name with blanks between them, the stems of each name that it also finds.
     by_name: BTreeMap<String, Vec<Vec<String>>>,
     /// Words of the longest name.
     longest: usize,
+    /// The common ones of Han text, if they are in use; read when the first query with Han text comes, because that
+    /// needs the dictionary.
+    han: Option<Arc<LazyLock<Meanings>>>,
+}
+
+/// The common synonyms of Han text.
+fn common_han() -> Meanings {
+    let mut meanings = Meanings::default();
+    let list = Synonyms::parse(include_str!("common/zh.txt")).unwrap_or_default();
+    meanings.add(&list, &Analyzer::new(Language::English));
+    meanings
 }
 
 impl Meanings {
@@ -150,23 +164,31 @@ impl Meanings {
         let common = if has_common { common(language) } else { "" };
         // The lists of the program are read by a test.
         meanings.add(&Synonyms::parse(common).unwrap_or_default(), &analyzer);
+        meanings.han = has_common.then(|| Arc::new(LazyLock::new(common_han as fn() -> Meanings)));
+        meanings
+    }
+
+    /// These and more.
+    pub(super) fn with(&self, more: &Synonyms, language: Language) -> Self {
+        let mut meanings = self.clone();
+        meanings.add(more, &Analyzer::new(language));
         meanings
     }
 
     fn add(&mut self, synonyms: &Synonyms, analyzer: &Analyzer) {
         for (from, to) in &synonyms.rules {
-            let to: Vec<Vec<String>> = to.iter().map(|name| stems(analyzer, name)).collect();
+            let to: Vec<(Vec<String>, Vec<String>)> = to.iter().map(|name| stems(analyzer, name)).collect();
             for name in from {
-                let name = stems(analyzer, name);
+                let (name, _) = stems(analyzer, name);
                 if !(1..=MAX_WORDS).contains(&name.len()) {
                     continue;
                 }
                 self.longest = self.longest.max(name.len());
                 let known = self.by_name.entry(name.join(" ")).or_default();
-                for other in &to {
-                    let is_new = *other != name && !known.contains(other);
-                    if is_new && (1..=MAX_WORDS).contains(&other.len()) && known.len() < MAX_MEANINGS {
-                        known.push(other.clone());
+                for (other, terms) in &to {
+                    let is_new = *other != name && !known.contains(terms);
+                    if is_new && (1..=MAX_TERMS).contains(&terms.len()) && known.len() < MAX_MEANINGS {
+                        known.push(terms.clone());
                     }
                 }
             }
@@ -174,7 +196,7 @@ impl Meanings {
     }
 
     /// Calls `add` with the concepts that a name in the query covers, the stems that it also finds and what these are worth.
-    pub(super) fn expand(&self, words: &[Word], mut add: impl FnMut(Range<usize>, &[String], f32)) {
+    pub(super) fn expand(&self, words: &[Word], add: &mut dyn FnMut(Range<usize>, &[String], f32)) {
         for start in 0..words.len() {
             for end in start + 1..=words.len().min(start + self.longest) {
                 let name: Vec<&str> = words[start..end].iter().map(|word| &*word.term).collect();
@@ -183,18 +205,26 @@ impl Meanings {
                 }
             }
         }
+        if let Some(han) = &self.han
+            && words.iter().any(|word| word.kind == Kind::Han)
+        {
+            han.expand(words, add);
+        }
     }
 }
 
-fn stems(analyzer: &Analyzer, name: &str) -> Vec<String> {
-    let mut stems = Vec::new();
-    analyzer.words(&compose(name), |word| {
-        // Han words overlap; the longest of them, which begins where the last one did or ends behind it, is the name's.
-        if word.kind != Kind::Han || word.plain.chars().nth(1).is_some() || name.chars().nth(1).is_none() {
-            stems.push(word.term);
+/// The stems of a name as a query has them, and as they are looked for in titles: Han text by its characters side by
+/// side, because a title may be split into words otherwise.
+fn stems(analyzer: &Analyzer, name: &str) -> (Vec<String>, Vec<String>) {
+    let (mut stems, mut terms) = (Vec::new(), Vec::new());
+    analyzer.query_words(&compose(name), |word| {
+        match word.kind {
+            Kind::Han => terms.extend(word.plain.chars().map(|c| format!("{CHARACTER}{c}"))),
+            _ => terms.push(word.term.clone()),
         }
+        stems.push(word.term);
     });
-    stems
+    (stems, terms)
 }
 
 fn common(language: Language) -> &'static str {
@@ -225,5 +255,6 @@ mod tests {
     #[test]
     fn the_common_lists_can_be_read() {
         assert!(Synonyms::parse(common(Language::English)).unwrap().len() > 40);
+        assert!(Synonyms::parse(include_str!("common/zh.txt")).unwrap().len() > 60);
     }
 }

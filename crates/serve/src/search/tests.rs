@@ -129,7 +129,7 @@ fn a_number_among_other_words_is_a_word_also_where_an_item_has_it_as_its_id() {
 #[test]
 fn a_blank_query_finds_everything_in_order() {
     let reader = titles(&["red mug", "the plate", "of the"]);
-    for query in ["", "  ", "\t\n", "\u{0}", "\u{200b}\u{feff}", "\u{3000}\u{ad}"] {
+    for query in ["", "  ", "\t\n", "\u{200b}\u{feff}", "\u{3000}\u{ad}"] {
         let page = page(&reader, query);
         assert_eq!(page.total, 3, "{query:?}");
         assert!(page.hits.iter().all(|hit| hit.score == 0.0 && hit.fields.is_empty()));
@@ -141,7 +141,8 @@ fn a_blank_query_finds_everything_in_order() {
 fn a_query_of_signs_finds_what_holds_them_or_nothing() {
     let too_long = "x".repeat(100);
     let reader = titles(&["🎄 Christmas mug", "mug", "Flag 🇩🇰", "Bag ❤️ 👍🏽", "5 € voucher", "Red mug !!! ???"]);
-    for nothing in ["???", "---", "!!!", "\"\" - ( )", "*", "%", "_", "\u{301}", "\u{fffd}", "🦄", "🇩🇪", &too_long]
+    for nothing in
+        ["???", "---", "!!!", "\"\" - ( )", "*", "%", "_", "\u{301}", "\u{fffd}", "\u{0}", "🦄", "🇩🇪", &too_long]
     {
         assert_eq!(page(&reader, nothing).total, 0, "{nothing:?}");
     }
@@ -497,7 +498,7 @@ fn titled(idx: u32, words: &[u8]) -> Item {
 /// A second implementation of BM25 over plain lists of words; `forms` are the spellings of each Western word.
 fn naive_scores(items: &BTreeMap<u32, Item>, forms: &[&str]) -> Vec<(u32, f32)> {
     let words = |item: &Item| -> Vec<String> {
-        let text = item.title.as_deref().unwrap_or("").replace("手机", "手 手机 机");
+        let text = item.title.as_deref().unwrap_or("").replace("手机", "手机 手 机 机");
         text.split([' ', '-']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
     };
     let texts: Vec<_> =

@@ -183,7 +183,7 @@ fn numbers_are_found_with_their_units_and_models() {
             ("iphone15", &[3]),
             ("7 inch tablet", &[4, 5]),
             ("7\"", &[4, 5]),
-            ("7in", &[]),
+            ("7in", &[4, 5]),
             ("hp85a", &[6]),
             ("ce285a", &[6]),
             ("hp 85a", &[6]),
@@ -191,6 +191,96 @@ fn numbers_are_found_with_their_units_and_models() {
             ("2.5 l paint", &[7]),
         ],
     );
+}
+
+#[test]
+fn a_size_is_found_however_it_is_written() {
+    let reader = titles(&[
+        "Rug 160x230 cm",
+        "Rug 160 x 230 cm",
+        "Rug 160×230",
+        "Frame 13x18cm",
+        "Screw M8x40",
+        "Water, 6 x 250 ml",
+        "Blanket 130 cm x 170 cm",
+        "X-ray apron",
+    ]);
+    for query in ["rug 160x230", "rug 160 x 230", "rug 160×230", "rug 160 X 230"] {
+        let mut all = found(&reader, query);
+        all.sort_unstable();
+        assert_eq!((all, ask(&reader, query).dropped.len()), (vec![0, 1, 2], 0), "{query}");
+    }
+    for (query, item) in [
+        ("13 x 18", 3),
+        ("frame 13 x 18 cm", 3),
+        ("18cm", 3),
+        ("m8 x 40", 4),
+        ("m8", 4),
+        ("6x250ml", 5),
+        ("250ml", 5),
+        ("250 ml water", 5),
+        ("130x170cm", 6),
+        ("160x2", 0),
+        ("xray", 7),
+    ] {
+        let answer = ask(&reader, query);
+        let hits: Vec<u32> = answer.candidates.iter().map(|candidate| candidate.found.item_idx).collect();
+        assert!(hits.contains(&item) && answer.dropped.is_empty(), "{query}: {hits:?} {:?}", answer.dropped);
+    }
+    check(&reader, &[("160 x 231", &[]), ("70 x 140", &[])]);
+}
+
+#[test]
+fn thousands_are_one_number_however_they_are_grouped() {
+    let reader = titles(&["Puzzle 1,000 pieces", "Puzzle 2000 pieces", "Puzzle 1000 pieces", "Puzzle 1.000 Teile"]);
+    for query in ["puzzle 1000", "puzzle 1,000", "1.000 puzzle"] {
+        let mut all = found(&reader, query);
+        all.sort_unstable();
+        assert_eq!((all, ask(&reader, query).dropped.len()), (vec![0, 2, 3], 0), "{query}");
+    }
+    check(&reader, &[("2,000 pieces", &[1]), ("puzzle 2000", &[1])]);
+}
+
+#[test]
+fn letters_with_dots_and_short_titles_of_persons_are_found_joined() {
+    let reader = titles(&[
+        "D.I.Y. kit",
+        "A.P.C. jeans",
+        "S.T.A.L.K.E.R. game",
+        "e.l.f. mascara",
+        "Dr. Oetker pudding",
+        "No. 7 serum",
+        "U.S. Polo shirt",
+    ]);
+    let queries =
+        ["diy", "d.i.y kit", "apc", "stalker", "elf mascara", "droetker", "dr. oetker", "no7", "us polo", "u s polo"];
+    for (query, item) in queries.into_iter().zip([0, 0, 1, 2, 3, 4, 4, 5, 6, 6]) {
+        let answer = ask(&reader, query);
+        assert_eq!((found(&reader, query), answer.dropped.len()), (vec![item], 0), "{query}");
+    }
+}
+
+#[test]
+fn words_with_several_hyphens_are_found_as_one() {
+    let reader = titles(&["Mund-Nasen-Schutz", "Arc-en-ciel", "Jack-o'-lantern", "Mundnasenschutz FFP2"]);
+    check(&reader, &[("arcenciel", &[1]), ("jackolantern", &[2]), ("jack-o-lantern", &[2])]);
+    for query in ["mundnasenschutz", "mund-nasen-schutz"] {
+        let mut all = found(&reader, query);
+        all.sort_unstable();
+        assert_eq!(all, [0, 3], "{query}");
+    }
+}
+
+#[test]
+fn a_possessive_after_one_letter_is_part_of_the_name() {
+    let reader = titles(&["M&M's chocolate", "H&M dress", "Levi's jeans"]);
+    check(&reader, &[("mms", &[0]), ("m&ms", &[0]), ("m&m's", &[0, 1]), ("hm", &[1]), ("levis", &[2])]);
+}
+
+#[test]
+fn an_article_number_of_digits_is_found_without_its_signs() {
+    let reader = titles(&["Playmobil 70-123", "Playmobil 70-124", "Pan Ø28", "Bus 12"]);
+    check(&reader, &[("70123", &[0]), ("70-123", &[0]), ("28", &[2]), ("ø28", &[2])]);
 }
 
 #[test]
@@ -216,6 +306,160 @@ fn compounds_are_found_by_their_last_part() {
 }
 
 #[test]
+fn two_words_find_the_compound_that_joins_them_with_a_letter() {
+    let reader = titles_in(
+        Language::German,
+        &[
+            "Duftkerze weiß",
+            "Duftkerze rot",
+            "Geburtstagskerze",
+            "Wollsocken",
+            "Baumwoll-T-Shirt",
+            "Sonnenschirm",
+            "Socken",
+        ],
+    );
+    for (query, item) in [("geburtstag kerze", 2), ("wolle socken", 3), ("sonne schirm", 5), ("geburtstags kerze", 2)] {
+        let answer = ask(&reader, query);
+        assert_eq!((found(&reader, query), answer.dropped.len()), (vec![item], 0), "{query}");
+    }
+}
+
+/// In each language, the titles must be found by each of their queries.
+fn check_languages(cases: &[(Language, &[(&str, &[&str])])]) {
+    let mut wrong = Vec::new();
+    for (language, rows) in cases {
+        let all: Vec<&str> = rows.iter().map(|(title, _)| *title).collect();
+        let reader = titles_in(*language, &all);
+        for (i, (title, queries)) in rows.iter().enumerate() {
+            for query in *queries {
+                let answer = ask(&reader, query);
+                let is_found = answer.candidates.iter().any(|candidate| candidate.found.item_idx == i as u32);
+                if !is_found || !answer.dropped.is_empty() || answer.corrected.is_some() {
+                    wrong.push((*language, *title, *query, answer.corrected));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn compounds_are_found_by_short_words_and_by_words_whose_stem_differs() {
+    use Language::*;
+    check_languages(&[
+        (
+            German,
+            &[
+                ("Arbeitshose", &["hose", "hosen"]),
+                ("Trinkdose", &["dose"]),
+                ("Bodenvase", &["vase"]),
+                ("Herrenarmbanduhr", &["uhr", "armbanduhr"]),
+                ("Ostereier", &["eier"]),
+                ("Spannbettlaken", &["laken"]),
+            ],
+        ),
+        (Danish, &[("Vinterjakke", &["jakke", "jakker"]), ("Kaffekop", &["kop", "kopper"]), ("Børnesko", &["sko"])]),
+        (
+            Dutch,
+            &[
+                ("Kinderfiets", &["fiets"]),
+                ("Regenjassen", &["jas", "jassen"]),
+                ("Schoenenrek", &["rek"]),
+                ("Wijnglazen", &["glas"]),
+                ("Keukenmessen", &["mes", "messen"]),
+            ],
+        ),
+        (Swedish, &[("Barnskor", &["skor", "sko"]), ("Vinterstövlar", &["stövel", "stövlar"])]),
+        (
+            Finnish,
+            &[
+                ("Kahvikuppi", &["kuppi"]),
+                ("Talvikengät", &["kenkä", "kengät"]),
+                ("Talvitakki", &["takit"]),
+                ("Kesätakit", &["takki"]),
+                ("Aurinkolasit", &["lasit"]),
+            ],
+        ),
+        (Hungarian, &[("Kerékpártáska", &["táska", "táskák"])]),
+    ]);
+}
+
+#[test]
+fn plurals_that_stemmers_do_not_know_are_found() {
+    use Language::*;
+    check_languages(&[
+        (
+            English,
+            &[
+                ("Bus model", &["buses"]),
+                ("Gas stove", &["gases"]),
+                ("Quiz book", &["quizzes"]),
+                ("Index cards", &["indices"]),
+                ("Dormice print", &["dormouse"]),
+                ("Lens cloth", &["lenses"]),
+            ],
+        ),
+        (
+            Spanish,
+            &[
+                ("Lápiz", &["lápices", "lapices", "lapiz"]),
+                ("Luz", &["luces"]),
+                ("Pez", &["peces"]),
+                ("Nuez", &["nueces"]),
+                ("Dulces", &["dulce"]),
+            ],
+        ),
+        (
+            Portuguese,
+            &[
+                ("Balão", &["balões", "baloes", "balao"]),
+                ("Papel", &["papéis", "papeis"]),
+                ("Anel", &["anéis"]),
+                ("Azul", &["azuis"]),
+                ("Moda infantil", &["infantis"]),
+                ("Animais", &["animal"]),
+                ("Pão", &["pães"]),
+            ],
+        ),
+        (
+            Dutch,
+            &[
+                ("Glas", &["glazen"]),
+                ("Ei", &["eieren"]),
+                ("Kind", &["kinderen"]),
+                ("Schip", &["schepen"]),
+                ("Stad", &["steden"]),
+                ("Huizen", &["huis"]),
+            ],
+        ),
+        (Swedish, &[("Bok", &["böcker", "bocker"]), ("Fot", &["fötter"]), ("Öga", &["ögon"]), ("Sko", &["skor"])]),
+        (Norwegian, &[("Fot", &["føtter"]), ("Sko", &["skoene"]), ("Bok", &["bøker"])]),
+        (
+            German,
+            &[
+                ("Kaktus", &["kakteen"]),
+                ("Atlas", &["atlanten"]),
+                ("Globus", &["globen"]),
+                ("Fotoalben", &["fotoalbum", "album"]),
+                ("Museum", &["museen"]),
+                ("Konto", &["konten"]),
+            ],
+        ),
+        (
+            Finnish,
+            &[("Takki", &["takit", "takkeja"]), ("Kenkä", &["kengät"]), ("Käsi", &["kädet"]), ("Sukat", &["sukka"])],
+        ),
+        (Italian, &[("Uomo", &["uomini"])]),
+        (Turkish, &[("Çanta", &["çantalar", "cantalar"]), ("Arabalar", &["araba"])]),
+        (Hungarian, &[("Ló", &["lovak"]), ("Kabátok", &["kabát"]), ("Ajándék", &["ajándékok", "ajándékot"])]),
+        (Romanian, &[("Masă", &["mese"])]),
+        (Russian, &[("Туфли", &["туфель"]), ("Сумка", &["сумок"]), ("Подарки", &["подарок"])]),
+        (Arabic, &[("ساعات", &["ساعة"])]),
+    ]);
+}
+
+#[test]
 fn a_word_of_a_script_without_blanks_is_found_inside_a_title() {
     let reader =
         titles(&["รองเท้าแตะชาย", "หมวกกันน็อคสำหรับรถจักรยานยนต์ขนาดใหญ่", "コーヒーカップ", "手機殼 透明", "蓝牙耳机"]);
@@ -234,6 +478,30 @@ fn a_word_of_a_script_without_blanks_is_found_inside_a_title() {
             ("lan ya", &[4]),
         ],
     );
+}
+
+#[test]
+fn korean_words_are_found_inside_longer_ones_and_with_or_without_blanks() {
+    let reader = titles(&["한국화장품세트", "여성원피스", "무선 이어폰", "LG전자 TV"]);
+    check(
+        &reader,
+        &[
+            ("화장품", &[0]),
+            ("화장품 세트", &[0]),
+            ("원피스", &[1]),
+            ("무선이어폰", &[2]),
+            ("이어폰", &[2]),
+            ("lg 전자", &[3]),
+            ("신발", &[]),
+        ],
+    );
+}
+
+#[test]
+fn a_long_vowel_at_the_end_and_the_order_of_thai_signs_do_not_count() {
+    let reader = titles(&["コンピュータ", "コンピューター台", "コーヒー豆", "น้ำหอม"]);
+    check(&reader, &[("コンピューター", &[0, 1]), ("コンピュータ", &[0, 1]), ("コーヒー", &[2])]);
+    check(&reader, &[("น้ำหอม", &[3]), ("น\u{e4d}\u{e49}\u{e32}หอม", &[3])]);
 }
 
 #[test]
@@ -354,6 +622,58 @@ fn a_word_is_found_while_it_is_typed_after_those_that_are_complete() {
 }
 
 #[test]
+fn what_is_written_with_signs_is_found_while_it_is_typed_without_them() {
+    let mut items: Vec<Item> = [
+        "T-Shirt blue",
+        "Wi-Fi router",
+        "E-Bike 28",
+        "L'Oréal shampoo",
+        "O'Neill shorts",
+        "Sunglasses",
+        "Dishwasher",
+        "Knives set",
+        "500 ml bottle",
+    ]
+    .iter()
+    .enumerate()
+    .map(|(i, title)| item(&format!("i{i}"), title))
+    .collect();
+    items.push(item("XKCD-AB-001", "Poster"));
+    items.push(item("sku_12/34", "Print"));
+    let reader = shop(Language::English, &items);
+    for (query, item) in [
+        ("tsh", 0),
+        ("tshi", 0),
+        ("wif", 1),
+        ("ebi", 2),
+        ("lor", 3),
+        ("lore", 3),
+        ("onei", 4),
+        ("sun gl", 5),
+        ("sun glass", 5),
+        ("dish wa", 6),
+        ("knif", 7),
+        ("500m", 8),
+        ("XKCD-", 9),
+        ("xkcd ab", 9),
+        ("sku_12/", 10),
+    ] {
+        let answer = ask(&reader, query);
+        assert_eq!((found(&reader, query), answer.dropped.len()), (vec![item], 0), "{query}");
+    }
+}
+
+#[test]
+fn what_only_begins_like_a_word_is_no_hit_where_enough_items_have_the_word() {
+    let mut all: Vec<String> = (0..30).map(|i| format!("Tea {i}")).collect();
+    all.extend(["Brain teaser".to_owned(), "Coffee".to_owned(), "Coffeepot".to_owned()]);
+    let reader = titles(&all.iter().map(|title| &**title).collect::<Vec<_>>());
+    assert_eq!((ask(&reader, "tea").total, ask(&reader, "teas ").total), (30, 30));
+    assert_eq!(found(&reader, "coffee"), [31, 32]);
+    assert_eq!(found(&reader, "tease"), [30]);
+}
+
+#[test]
 fn synonyms_find_each_other_below_the_word_itself() {
     let reader = titles(&[
         "Umbrella red",
@@ -397,4 +717,37 @@ fn queries_of_any_kind_are_answered_in_bounded_time() {
         ask(&reader, query);
         assert!(started.elapsed().as_secs() < 20, "{query:.40}");
     }
+}
+
+#[test]
+fn han_words_inside_longer_ones_come_after_the_words_themselves() {
+    let reader = titles(&[
+        "实木大衣柜",
+        "女士羊毛大衣",
+        "鲜花生日蛋糕",
+        "五香花生",
+        "大容量保温水壶",
+        "不锈钢保温马克杯",
+        "简易衣柜",
+        "充电宝 20000毫安",
+        "移动电源 10000毫安",
+        "蓝牙鼠标",
+    ]);
+    check(
+        &reader,
+        &[
+            ("大衣", &[1, 0]),
+            ("衣柜", &[6, 0]),
+            ("花生", &[3, 2]),
+            ("保温杯", &[5]),
+            ("充电宝", &[7, 8]),
+            ("行動電源", &[8, 7]),
+            ("滑鼠", &[9]),
+            ("chongdianbao", &[7]),
+            ("的大衣", &[1, 0]),
+        ],
+    );
+    let own = Synonyms::parse("外套, 大衣\n").unwrap();
+    reader.set_synonyms(&own);
+    check(&reader, &[("外套", &[1, 0])]);
 }

@@ -9,7 +9,8 @@
 //! [`Suggestions`] is an index of the words in titles, brands and categories, derived from the catalogue and kept in
 //! memory; one writer sets items, any number of readers ask. Each word of a request must be in a text, the last one as
 //! the beginning of a word. Where fewer texts than wanted have the words as they are written, texts follow whose words
-//! differ by typing errors (`words`): never above exact ones, and never in the first letter or in numbers.
+//! differ by typing errors (`words`): never above exact ones, and never in the first letter or in numbers. Two words also stand for
+//! one, and one for two side by side (`spellings`). Of the variants of a product the best one is suggested.
 //!
 //! ```text
 //! score = begins · (FLOOR + popularity) · (1 + OWN · own)
@@ -19,6 +20,7 @@
 //! sells compared with the leader of the shop; `own` is the part of the shopper's latest choices that are of the same
 //! category or brand. Equal scores are ordered by text.
 
+mod spellings;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -29,6 +31,7 @@ use serde::Serialize;
 
 pub(crate) use self::words::words;
 use self::words::{errors, errors_allowed};
+use crate::shop::Product;
 use crate::{Shop, Visitor};
 
 /// Suggestions in one answer, at most.
@@ -300,14 +303,18 @@ impl Shop<'_> {
             return Vec::new();
         }
         let liked = self.liked(&request.visitor);
-        let exact = self.best(suggestions, suggestions.matching(&typed, false), &typed, &liked);
-        let mut chosen: Vec<Scored> = exact;
+        let mut chosen = self.best(suggestions, suggestions.matching(&typed, false), &typed, &liked);
+        chosen.extend(self.otherwise_spelled(suggestions, &typed, &liked));
+        sort(suggestions, &mut chosen);
+        let mut products = HashSet::new();
+        self.keep_one_of_each_product(suggestions, &mut chosen, &mut products);
         chosen.truncate(n);
         let mut n_near = 0;
         if chosen.len() < n && typed.iter().any(|word| errors_allowed(word) > 0) {
             let known: HashSet<u32> = chosen.iter().map(|scored| scored.entry).collect();
             let near = suggestions.matching(&typed, true).into_iter().filter(|entry| !known.contains(entry)).collect();
-            let near = self.best(suggestions, near, &typed, &liked);
+            let mut near = self.best(suggestions, near, &typed, &liked);
+            self.keep_one_of_each_product(suggestions, &mut near, &mut products);
             n_near = near.len().min(n - chosen.len());
             chosen.extend(near.into_iter().take(n_near));
         }
@@ -324,6 +331,38 @@ impl Shop<'_> {
         all[..n_exact].sort_by(|(a, _), (b, _)| b.total_cmp(a));
         all.truncate(n);
         all.into_iter().map(|(_, suggestion)| suggestion).collect()
+    }
+
+    /// The entries that have the words written together or apart.
+    fn otherwise_spelled(
+        &self,
+        suggestions: &Suggestions,
+        typed: &[String],
+        liked: &HashMap<Box<str>, f32>,
+    ) -> Vec<Scored> {
+        let mut all: Vec<Scored> = Vec::new();
+        for spelling in suggestions.spellings(typed) {
+            let mut matching = suggestions.matching(&spelling.words, false);
+            matching.retain(|&entry| spelling.fits(&suggestions.entries[entry as usize].text));
+            let scored =
+                matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, &spelling.words, liked));
+            all.extend(scored);
+        }
+        all
+    }
+
+    /// Keeps the first title of each product, as pages show one variant of it; and each other entry once.
+    fn keep_one_of_each_product(
+        &self,
+        suggestions: &Suggestions,
+        scored: &mut Vec<Scored>,
+        products: &mut HashSet<Product>,
+    ) {
+        let mut known = HashSet::new();
+        scored.retain(|one| {
+            let is_item = suggestions.entries[one.entry as usize].kind == SuggestionKind::Item;
+            known.insert(one.entry) && (!is_item || products.insert(self.product(one.item)))
+        });
     }
 
     /// What several different shoppers searched for, and chose something after that may still be shown. What was typed
@@ -363,10 +402,7 @@ impl Shop<'_> {
         }
         let mut scored: Vec<Scored> =
             matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, typed, liked)).collect();
-        let text = |entry: u32| &suggestions.entries[entry as usize].text;
-        scored.sort_unstable_by(|a, b| {
-            b.score.total_cmp(&a.score).then_with(|| text(a.entry).cmp(text(b.entry))).then(a.entry.cmp(&b.entry))
-        });
+        sort(suggestions, &mut scored);
         scored
     }
 
@@ -417,6 +453,14 @@ impl Shop<'_> {
         }
         liked
     }
+}
+
+/// Best first; equal scores by text.
+fn sort(suggestions: &Suggestions, scored: &mut [Scored]) {
+    let text = |entry: u32| &suggestions.entries[entry as usize].text;
+    scored.sort_unstable_by(|a, b| {
+        b.score.total_cmp(&a.score).then_with(|| text(a.entry).cmp(text(b.entry))).then(a.entry.cmp(&b.entry))
+    });
 }
 
 /// Whether the first word of a text begins like this one.
@@ -504,12 +548,43 @@ mod tests {
             BTreeSet::from_iter(bag.iter().map(|one| &**one)),
             ["category bags", "item bagpipe", "item red lunch bag"].into()
         );
-        assert_eq!(shop.anybody("lunch b"), ["item red lunch bag"]);
+        assert_eq!(shop.anybody("lunch b"), ["item lunchbox", "item red lunch bag"], "also written together");
         assert_eq!(shop.anybody("AC"), ["brand acme"]);
         assert_eq!(shop.anybody("water hot"), ["item hot water bottle"]);
         for nothing in ["", " ", "?!", "zebra", "lunch zebra"] {
             assert_eq!(shop.anybody(nothing), [""; 0], "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn words_are_suggested_written_together_and_apart() {
+        let shop = Case::new(&[
+            item(0, "Regency cakestand", "Acme", "Kitchen"),
+            item(1, "T-Shirt blue", "Bolt", "Wear"),
+            item(2, "Tea towel shirt", "Cask", "Home"),
+        ]);
+        for typed in ["cake st", "cake stand", "regency cake s"] {
+            assert_eq!(shop.anybody(typed), ["item regency cakestand"], "{typed}");
+        }
+        assert_eq!(shop.anybody("tshi"), ["item t-shirt blue"]);
+        assert_eq!(shop.anybody("tshirt bl"), ["item t-shirt blue"]);
+        assert_eq!(shop.anybody("teashirt"), [""; 0], "the words do not stand side by side");
+    }
+
+    #[test]
+    fn one_variant_of_a_product_is_suggested() {
+        let variant = |id, title: &str| {
+            let mut variant = item(id, title, "Acme", "Wear");
+            variant.parent = Some("shirt".into());
+            variant
+        };
+        let shop = Case::new(&[
+            variant(0, "Linen shirt S"),
+            variant(1, "Linen shirt M"),
+            item(2, "Linen trousers", "Bolt", "Wear"),
+        ]);
+        assert_eq!(shop.anybody("linen"), ["item linen shirt m", "item linen trousers"]);
+        assert_eq!(shop.anybody("linwn"), ["item linen shirt m", "item linen trousers"], "also with typing errors");
     }
 
     #[test]

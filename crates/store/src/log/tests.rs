@@ -177,6 +177,7 @@ fn the_key_is_read_from_the_bytes_of_a_body() {
         (Body::Rules("[]".into()), false),
         (Body::Synonyms("brolly, umbrella".into()), false),
         (Body::Scenes("{}".into()), false),
+        (Body::Campaigns("{}".into()), false),
         (Body::SourceRead(Box::new(SourcePosition { source: "orders".into(), position: "{}".into() })), false),
     ];
     for (body, has_key) in bodies {

@@ -117,7 +117,15 @@ fn unknown_shoppers_and_items_get_scores_and_every_number_is_finite() {
 #[test]
 fn the_first_event_of_a_new_shopper_changes_the_scores() {
     // By the planted pattern, one purchase of item 12 is followed by its family, 12 to 17.
-    let parts = [Part::Neighbours, Part::Preference, Part::Factorization, Part::Sequence, Part::Fitted, Part::Content];
+    let parts = [
+        Part::Neighbours,
+        Part::Preference,
+        Part::Factorization,
+        Part::Sequence,
+        Part::Fitted,
+        Part::Content,
+        Part::TwoTower,
+    ];
     for part in parts.into_iter().chain([Part::Blend]) {
         let (learner, facts) = trained(part, 3000, 4);
         let mut history = History::default();

@@ -57,6 +57,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 arm: None,
                 ranks: Vec::new(),
                 asked: Box::default(),
+                sponsored: Vec::new(),
             })),
             // The user is what a page claims; the merge says whose session it was.
             904 => Body::SearchChoice(Box::new(SearchChoice {

@@ -20,7 +20,8 @@ use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
     Assignment, Body, CheckedEvent, Checkpoints, InertReason, ItemVector, Log, LogReader, LogSettings, Offset, Page,
-    PublishedRecord, Record, SearchChoice, Served, SourcePosition, Unread, UnreadReason,
+    ProposalKind, PublishedRecord, Record, SearchChoice, SearchProposal, Served, SourcePosition, SponsoredSlot, Unread,
+    UnreadReason,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,7 @@ fn every_kind() -> Vec<Body> {
         arm,
         ranks: ranks.into(),
         asked: r#"{"n":2,"scene":"home"}"#.into(),
+        sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price: 45 }],
     };
     let arm = Assignment { experiment: "variety".into(), arm: "b".into() };
     let (from, until) = (Offset(0), Offset(0));
@@ -227,6 +229,20 @@ fn every_kind() -> Vec<Body> {
         scores: vec![1.5, 1.25],
         rows: vec![[64, -3, 0].into(), [12, 0, 7].into()],
     })));
+    bodies.push(Body::Campaigns(
+        r#"{"document":{"campaigns":[{"id":"spring","items":["mug"],"bid":50,"daily_budget":500}]}}"#.into(),
+    ));
+    bodies.push(Body::Campaigns(
+        r#"{"charge":{"campaign":"spring","answer":"r1","item":"cup","price":45,"amount":45,"day":19675}}"#.into(),
+    ));
+    bodies.push(Body::SearchProposal(Box::new(SearchProposal {
+        id: "5be1a0c92f31d0e4".into(),
+        kind: ProposalKind::Synonym,
+        from: "brolly".into(),
+        to: "umbrella".into(),
+        is_accepted: true,
+        is_automatic: false,
+    })));
     bodies
 }
 
@@ -263,7 +279,7 @@ fn write_a_folder_of_the_present_format() {
     drop(log);
     std::fs::remove_file(folder.join("log/lock")).unwrap();
     let expected = held(&folder);
-    assert_eq!(expected.kinds.len(), 25, "every kind of record: {:?}", expected.kinds);
+    assert_eq!(expected.kinds.len(), 26, "every kind of record: {:?}", expected.kinds);
     std::fs::write(folder.join("expected.toml"), toml::to_string(&expected).unwrap()).unwrap();
 }
 

@@ -15,3 +15,4 @@ mod impressions;
 mod sections;
 mod sequence;
 mod shop;
+mod two_tower;

@@ -11,9 +11,12 @@ use crate::shop;
 const END: u64 = 3_000;
 const CHECKPOINT: u64 = 2_500;
 
-/// The blend with a network and a fitted model in it; members that are off by default stay off. Versions are sealed early.
+/// The blend with a network, two towers, a map from content and a fitted model in it; the other members that are off by
+/// default stay off. Versions are sealed early.
 fn settings() -> LearnSettings {
     let mut settings = shop::fitting(shop::settings_with(Part::Blend, SequenceKind::Gru), Kind::Als);
+    settings.models.two_tower.enabled = true;
+    settings.models.factorization.map = 0.5;
     settings.guard.version_every = 1_000;
     settings.guard.confirm_after = 500;
     settings
@@ -148,7 +151,14 @@ fn every_section_can_be_missing_of_another_version_or_cut_short() {
     let names: Vec<String> = checkpoint.sections().map(|(name, _)| name.to_owned()).collect();
     let is_stateless = |section: &str| checkpoint.sections().any(|(name, n_bytes)| name == section && n_bytes == 0);
     assert!(is_stateless("learned/current/repeat") && is_stateless("learned/current/newness"));
-    for section in ["facts/items", "learned/guard", "learned/current/blend", "learned/current/fitted"] {
+    for section in [
+        "facts/items",
+        "learned/guard",
+        "learned/current/blend",
+        "learned/current/fitted",
+        "learned/current/two_tower",
+        "learned/current/facets",
+    ] {
         assert!(names.iter().any(|name| name == section), "{section} in {names:?}");
     }
     assert!(names.iter().any(|name| name.starts_with("learned/version-")), "{names:?}");

@@ -32,6 +32,15 @@ pub fn settings_with(part: Part, kind: SequenceKind) -> LearnSettings {
     models.bought_together.enabled = part == Part::BoughtTogether;
     models.affinity.enabled = part == Part::Affinity;
     models.content.enabled = part == Part::Content;
+    models.two_tower.enabled = part == Part::TwoTower;
+    models.two_tower.dim = 16;
+    models.two_tower.negatives = 16;
+    models.two_tower.popular = 4;
+    models.two_tower.batch_events = 4;
+    models.two_tower.buckets = 512;
+    if part == Part::Factorization {
+        models.factorization.map = 0.5;
+    }
     LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
 }
 

@@ -9,12 +9,15 @@ use accrue_store::SourcePosition;
 
 use super::Sink;
 use super::described::Described;
+use super::titles::Titles;
 
 /// An engine that receives the entries of files.
 pub(super) struct Feed {
     engine: Engine,
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
+    /// The titles that lines of events have.
+    titles: Titles,
     lacking: Described,
     /// Variants that lack something, which their product may have. It may come later.
     variants: Vec<ItemId>,
@@ -45,6 +48,7 @@ impl Feed {
         Self {
             engine,
             described: HashMap::new(),
+            titles: Titles::default(),
             lacking: Described::default(),
             variants: Vec::new(),
             has_products: None,
@@ -194,7 +198,14 @@ impl Feed {
         let id = item_id(&told)?;
         let fields = present(&told);
         let known = self.described.get(id.as_str()).copied().unwrap_or(0);
-        if fields & !known == 0 {
+        let is_renamed = match &told.title {
+            RawValue::Text(title) => {
+                let engine = &self.engine;
+                self.titles.count(id.as_str(), title, || engine.item(&id).is_some_and(|item| item.title.is_some()))
+            }
+            _ => false,
+        };
+        if fields & !known == 0 && !is_renamed {
             return None;
         }
         let item = self.engine.item(&id);
@@ -212,13 +223,16 @@ impl Feed {
         }
         let mut whole = held.or_else(|| item.and_then(|item| as_raw(&item))).unwrap_or_default();
         let known = present(&whole);
+        if is_renamed {
+            whole.title = RawValue::Null;
+        }
         for (name, value) in told.fields().filter(|(_, value)| !value.is_missing()) {
             if let Some(field) = whole.field_mut(name).filter(|field| field.is_missing()) {
                 *field = value.clone();
             }
         }
         self.described.insert(id.as_str().into(), known | fields);
-        if fields & !known != 0 {
+        if fields & !known != 0 || is_renamed {
             batch.put(id.as_str(), whole);
         }
         Some(())

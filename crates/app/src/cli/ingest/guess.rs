@@ -117,8 +117,11 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     let mut found: Vec<(&str, &str)> = Vec::new();
     let mut missing = Vec::new();
     for field in kind.fields().iter().copied() {
-        // JSON:API calls every record an `event`.
-        let is_kind = |column: &str| field == "type" && sample.texts(column).all(|text| matches!(text, "event" | ""));
+        // JSON:API calls every record an `event`, and says the kind of what a record refers to.
+        let is_kind = |column: &str| {
+            let says_kind = || sample.texts(column).all(|text| matches!(text, "event" | ""));
+            field == "type" && (column.ends_with(".data.type") || says_kind())
+        };
         let is_free = |column: &&str| !found.iter().any(|(_, used)| used == column) && !is_kind(column);
         let free: Vec<&str> = columns.iter().copied().filter(is_free).collect();
         match usual_column(kind, field, &free) {
@@ -179,6 +182,9 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
             }
         }
     }
+    if let Some((_, column)) = found.iter().find(|(field, column)| *field == "type" && column.contains("metric")) {
+        text.push_str(&rules_for_metrics(sample, column));
+    }
     let optional: Vec<&str> = missing.into_iter().filter(|field| !needed.contains(field)).collect();
     if !optional.is_empty() {
         text.push_str(&format!("\n# Without a column: {}.\n", optional.join(", ")));
@@ -195,6 +201,38 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
         }
     }
     text
+}
+
+/// A rule for each metric that is known by its id alone, to be filled in; without one its records are left out.
+fn rules_for_metrics(sample: &Sample, column: &str) -> String {
+    let mut ids: Vec<&str> = sample.texts(column).filter(|text| !text.trim().is_empty()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut text = String::from("\n# The metrics are ids: say what each of them is, and leave out the others.\n");
+    for id in ids.iter().take(MAX_LISTED) {
+        let (column, id) = (quoted(column), quoted(id));
+        text.push_str(&format!(
+            "# [[rule]]\n# when = {{ column = {column}, equals = {id} }}\n# set = {{ type = \"view\" }}    # or skip = true\n"
+        ));
+    }
+    text
+}
+
+/// The columns of a table of events that describe its items, for a reading without a mapping: the title under a name that is
+/// that of an item and of nothing else, and price, brand and categories beside it.
+pub(super) fn item_columns(sample: &Sample) -> Vec<(&'static str, String)> {
+    const TITLES: [&str; 7] =
+        ["itemname", "itemtitle", "productname", "producttitle", "artikelname", "artikelbezeichnung", "produktname"];
+    let columns: Vec<&str> =
+        sample.columns.iter().map(String::as_str).filter(|column| !column.contains(['.', '['])).collect();
+    let compact =
+        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let has = |field| usual_column(RecordKind::Events, field, &columns).is_some();
+    let title = columns.iter().find(|column| TITLES.contains(&&*compact(column)));
+    let Some(title) = title.filter(|_| has("item") && (has("user") || has("session"))) else { return Vec::new() };
+    let others = ["price", "brand", "categories"].into_iter();
+    let others = others.filter_map(|field| Some((field, usual_column(RecordKind::Items, field, &columns)?.to_owned())));
+    std::iter::once(("title", (*title).to_owned())).chain(others).collect()
 }
 
 /// Whether a file has products and nothing that events need.
@@ -229,7 +267,8 @@ pub(super) fn names_nobody_and_nothing(sample: &Sample) -> bool {
 fn kind_of(columns: &[&str]) -> RecordKind {
     let has = |kind, field| usual_column(kind, field, columns).is_some();
     let has_shopper = has(RecordKind::Events, "user") || has(RecordKind::Events, "session");
-    if has_shopper && (has(RecordKind::Events, "item") || has(RecordKind::Events, "query")) {
+    let is_order = || columns.iter().any(|column| column.to_lowercase().contains("order_"));
+    if has_shopper && (has(RecordKind::Events, "item") || has(RecordKind::Events, "query") || is_order()) {
         return RecordKind::Events;
     }
     let describes = ["title", "price", "image", "brand"].iter().any(|field| has(RecordKind::Items, field));

@@ -192,6 +192,12 @@ impl Summary {
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
         let mut text = columns(&rows);
         text.push_str(&self.items.text());
+        if self.read == 0 && self.skipped > 0 {
+            text.push_str(
+                "\nnothing was taken: rules of the mapping (`skip`) leave out every record, or none has an item where the \
+                 mapping looks for it; --guess shows the columns of the file\n",
+            );
+        }
         for MisspeltField { name, near, records } in &self.misspelt {
             let what = if *records == 1 { "record" } else { "records" };
             text.push_str(&format!(

@@ -1,5 +1,6 @@
 //! The pages of the console, a file each.
 
+pub(super) mod campaigns;
 pub(super) mod catalogue;
 pub(super) mod experiments;
 pub(super) mod item;

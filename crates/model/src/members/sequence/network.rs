@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use accrue_kernel::{Draws, dot};
-use accrue_store::ItemIdx;
+use accrue_store::{CheckpointWriter, ItemIdx, SectionSource, StoreError};
 use accrue_tensor::{Mode, Optimizer, Tape, scale_to_norm};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,7 @@ use super::windows::{Pending, Reservoir, Run};
 use crate::catalogue::Catalogue;
 use crate::members::{Column, Counter, Member};
 use crate::table::{EmbeddingTable, TableSettings};
+use crate::transfer::{InitSettings, Thaw};
 use crate::{Context, Step};
 
 /// Streams of random numbers.
@@ -46,11 +47,20 @@ pub struct Sequence {
     reservoir: Reservoir,
     learned_to: u64,
     n_skipped: u64,
+    /// How fast the dense weights learn, if they were taken from another shop.
+    thaw: Thaw,
 }
 
 /// What a checkpoint keeps: the layers follow from the settings.
 #[derive(Serialize, Deserialize)]
 struct Stored {
+    first: FirstForm,
+    thaw: Thaw,
+}
+
+/// The first stored form, which a network keeps that took nothing from another shop.
+#[derive(Serialize, Deserialize)]
+struct FirstForm {
     settings: SequenceSettings,
     seed: u64,
     weights: Vec<f32>,
@@ -64,9 +74,10 @@ struct Stored {
 
 impl From<Sequence> for Stored {
     fn from(model: Sequence) -> Self {
-        let Sequence { settings, seed, dense, items, pending, reservoir, learned_to, n_skipped } = model;
+        let Sequence { settings, seed, dense, items, pending, reservoir, learned_to, n_skipped, thaw } = model;
         let (weights, optimizer) = (dense.weights.values().to_vec(), dense.optimizer.clone());
-        Self { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped }
+        let first = FirstForm { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped };
+        Self { first, thaw }
     }
 }
 
@@ -74,7 +85,8 @@ impl TryFrom<Stored> for Sequence {
     type Error = String;
 
     fn try_from(stored: Stored) -> Result<Self, String> {
-        let Stored { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped } = stored;
+        let Stored { first, thaw } = stored;
+        let FirstForm { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped } = first;
         let dense = Dense::new(&settings, seed).map_err(|error| error.to_string())?;
         let mut dense = dense.ok_or("a sequence model of the kind `none`")?;
         let n_expected = dense.weights.values().len();
@@ -87,7 +99,7 @@ impl TryFrom<Stored> for Sequence {
         }
         dense.weights.change(|values| values.copy_from_slice(&weights));
         dense.optimizer = optimizer;
-        Ok(Self { settings, seed, dense: Arc::new(dense), items, pending, reservoir, learned_to, n_skipped })
+        Ok(Self { settings, seed, dense: Arc::new(dense), items, pending, reservoir, learned_to, n_skipped, thaw })
     }
 }
 
@@ -147,6 +159,7 @@ impl Member for Sequence {
             reservoir: Reservoir::default(),
             learned_to: 0,
             n_skipped: 0,
+            thaw: Thaw::default(),
             seed,
             settings: settings.clone(),
         })
@@ -232,6 +245,30 @@ impl Member for Sequence {
         self.items.refresh();
     }
 
+    fn save(&self, section: &str, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
+        match Stored::from(self.clone()) {
+            Stored { first, thaw } if thaw == Thaw::default() => writer.value(section, Self::VERSION, &first),
+            stored => writer.value(section, WITH_THAW, &stored),
+        }
+    }
+
+    fn load(section: &str, source: &mut SectionSource<'_>) -> Result<Option<Self>, StoreError> {
+        let stored = match source.checkpoint().section_version(section) {
+            Some(WITH_THAW) => source.value::<Stored>(section, WITH_THAW)?,
+            _ => {
+                let first = source.value::<FirstForm>(section, Self::VERSION)?;
+                first.map(|first| Stored { first, thaw: Thaw::default() })
+            }
+        };
+        match stored.map(Self::try_from).transpose() {
+            Ok(model) => Ok(model),
+            Err(why) => {
+                source.reject(section, why);
+                Ok(None)
+            }
+        }
+    }
+
     fn share_with(&mut self, other: &Self) {
         if self.dense == other.dense {
             self.dense = other.dense.clone();
@@ -258,7 +295,39 @@ impl Member for Sequence {
     }
 }
 
+/// Version of the section of a network whose weights were taken from another shop.
+const WITH_THAW: u32 = 2;
+
+/// The dense weights of a network, which mean the same in every shop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NetworkParts {
+    settings: SequenceSettings,
+    weights: Vec<f32>,
+}
+
+impl NetworkParts {
+    /// Whether all numbers are finite.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.weights.iter().all(|weight| weight.is_finite())
+    }
+}
+
 impl Sequence {
+    /// What another shop can take.
+    pub(crate) fn parts(&self) -> NetworkParts {
+        NetworkParts { settings: self.settings.clone(), weights: self.dense.weights.values().to_vec() }
+    }
+
+    /// Begins with the layers of another shop's network, if it is of the same kind and size. The items' rows learn from
+    /// nothing.
+    pub(crate) fn begin_with(&mut self, parts: &NetworkParts, settings: &InitSettings) {
+        let n = self.dense.weights.values().len();
+        if self.fits(&parts.settings) && parts.weights.len() == n {
+            Arc::make_mut(&mut self.dense).weights.change(|values| values.copy_from_slice(&parts.weights));
+            self.thaw = Thaw::of(settings);
+        }
+    }
+
     /// Whether the network of these settings is of the same kind and size.
     pub fn fits(&self, settings: &SequenceSettings) -> bool {
         let shape = |settings: &SequenceSettings| {
@@ -290,7 +359,7 @@ impl Sequence {
     /// Takes a step with finite gradients: the dense weights by their mean over the targets, rows by their sum, because
     /// a row's own optimizer state holds how often it was learned.
     fn descend(&mut self, gradients: &mut Gradients, norm: f64, n_targets: usize, reference: Option<&Self>) {
-        let SequenceSettings { learning_rate, clip, row_clip, anchor_pull, d, .. } = self.settings;
+        let SequenceSettings { learning_rate, clip, row_clip, anchor_pull, d, batch_events, .. } = self.settings;
         let reference = reference.filter(|reference| anchor_pull > 0.0 && reference.fits(&self.settings));
         let n = n_targets.max(1) as f32;
         let scale = scale_to_norm(norm / f64::from(n), f64::from(clip)) / n;
@@ -301,6 +370,7 @@ impl Sequence {
                 *gradient += anchor_pull / scale * (mine - good);
             }
         }
+        let learning_rate = learning_rate * self.thaw.multiplier(optimizer.n_steps() * batch_events as u64);
         weights.change(|values| optimizer.step(learning_rate, scale, &mut gradients.dense, values));
         let items = &mut self.items;
         gradients.for_each_row(d, |item, gradient| {

@@ -27,13 +27,67 @@ pub(super) fn simplified(run: &str) -> Cow<'_, str> {
     Cow::Owned(run.chars().map(|c| form(c).unwrap_or(c)).collect())
 }
 
-/// Every word of the dictionary at its place, including overlapping ones: the best segmentation depends on the context, and
-/// a query's would differ from a title's.
-pub(super) fn words(run: &str, mut push: impl FnMut(&str, usize, usize)) {
-    for word in JIEBA.cut_all(run) {
-        let from = word.word.as_ptr() as usize - run.as_ptr() as usize;
-        push(word.word, from, from + word.word.len());
+/// What a term stands for, as its first character: a part that ends a word, which says what kind of thing it is (`衣柜`
+/// in `大衣柜`); another part of a word (`大衣` there); and a character, whose neighbours make every text that stands in a
+/// title, also across words. A word itself has none.
+pub(in crate::search) const END_PART: char = '\u{1}';
+pub(in crate::search) const PART: char = '\u{2}';
+pub(in crate::search) const CHARACTER: char = '\u{3}';
+
+/// A term at a place in Latin or Han text.
+pub(super) struct HanTerm<'r> {
+    /// What it stands for; `None` for a word.
+    pub role: Option<char>,
+    pub text: &'r str,
+    pub start: usize,
+}
+
+/// The words of an item's text: the likeliest segmentation, the words of the dictionary inside these, and every
+/// character. A query's segmentation may differ from a title's, because it depends on the context; what stands inside
+/// a word, or across two, is found too and counts less. In order of their beginnings.
+pub(super) fn words<'r>(run: &'r str, mut push: impl FnMut(HanTerm<'r>)) {
+    for word in best(run) {
+        let start = place(run, word);
+        let n_chars = word.chars().count();
+        push(HanTerm { role: None, text: word, start });
+        let mut at = 0;
+        for (nth, c) in word.chars().enumerate() {
+            let text = &word[at..at + c.len_utf8()];
+            push(HanTerm { role: Some(CHARACTER), text, start: start + at });
+            if n_chars > 1 && nth + 1 == n_chars {
+                push(HanTerm { role: Some(END_PART), text, start: start + at });
+            }
+            at += c.len_utf8();
+        }
+        if n_chars < 3 {
+            continue;
+        }
+        for part in JIEBA.cut_all(word) {
+            let (text, from) = (part.word, place(word, part.word));
+            if text.chars().nth(1).is_some() && text.len() < word.len() {
+                let role = if from + text.len() == word.len() { END_PART } else { PART };
+                push(HanTerm { role: Some(role), text, start: start + from });
+            }
+        }
     }
+}
+
+/// The likeliest segmentation, by the words of the dictionary alone.
+pub(super) fn best(run: &str) -> impl Iterator<Item = &str> {
+    JIEBA.cut(run, false).into_iter().map(|word| word.word)
+}
+
+/// A word as two words of the dictionary, or a word and its last character: `保温` and `杯`.
+pub(super) fn halves(word: &str) -> Option<(&str, &str)> {
+    let last = word.char_indices().next_back().map(|(at, _)| at).filter(|_| word.chars().nth(2).is_some())?;
+    let starts = word.char_indices().map(|(at, _)| at);
+    let is_word = |text: &str| text.chars().nth(1).is_some() && JIEBA.has_word(text);
+    let split = starts.filter(|&at| at > 0).find(|&at| is_word(&word[..at]) && (at == last || is_word(&word[at..])));
+    split.map(|at| word.split_at(at))
+}
+
+fn place(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
 }
 
 /// How a word is typed in Latin letters, without tones: `shouji` for `手机`. `None` for characters that have no reading.

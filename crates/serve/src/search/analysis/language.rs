@@ -1,6 +1,4 @@
-//! What differs between languages: stemmers, stop words, plurals without a rule, and whether words are compounded.
-
-use std::borrow::Cow;
+//! What differs between languages: stemmers, stop words, and whether words are compounded.
 
 use frostem::Stemmer;
 use tantivy::tokenizer::{Language, LowerCaser, RawTokenizer, StopWordFilter, TextAnalyzer};
@@ -72,79 +70,9 @@ impl StopWords {
     }
 }
 
-/// The singular of an English plural that no stemmer knows; other words stay.
-pub(super) fn singular(word: &str) -> Cow<'_, str> {
-    if let Some((_, singular)) = IRREGULAR.iter().find(|(plural, _)| *plural == word) {
-        return Cow::Borrowed(singular);
-    }
-    let ending = ENDINGS.iter().find_map(|(plural, singular)| Some((word.strip_suffix(plural)?, singular)));
-    match ending {
-        Some((start, singular)) => Cow::Owned(format!("{start}{singular}")),
-        None => Cow::Borrowed(word),
-    }
-}
-
-const IRREGULAR: [(&str, &str); 33] = [
-    ("mice", "mouse"),
-    ("men", "man"),
-    ("mens", "man"),
-    ("gentlemen", "gentleman"),
-    ("snowmen", "snowman"),
-    ("salesmen", "salesman"),
-    ("feet", "foot"),
-    ("teeth", "tooth"),
-    ("geese", "goose"),
-    ("oxen", "ox"),
-    ("lice", "louse"),
-    ("leaves", "leaf"),
-    ("loaves", "loaf"),
-    ("halves", "half"),
-    ("calves", "calf"),
-    ("wives", "wife"),
-    ("elves", "elf"),
-    ("hooves", "hoof"),
-    ("thieves", "thief"),
-    ("cacti", "cactus"),
-    ("fungi", "fungus"),
-    ("dwarves", "dwarf"),
-    ("wharves", "wharf"),
-    ("chateaux", "chateau"),
-    ("gateaux", "gateau"),
-    ("bureaux", "bureau"),
-    ("plateaux", "plateau"),
-    ("octopi", "octopus"),
-    ("stimuli", "stimulus"),
-    ("criteria", "criterion"),
-    ("matrices", "matrix"),
-    ("vertices", "vertex"),
-    ("appendices", "appendix"),
-];
-
-/// Endings that stay irregular in compounds: `bookshelves`, `grandchildren`, `pocketknives`.
-const ENDINGS: [(&str, &str); 8] = [
-    ("shelves", "shelf"),
-    ("knives", "knife"),
-    ("scarves", "scarf"),
-    ("wolves", "wolf"),
-    ("children", "child"),
-    ("childrens", "child"),
-    ("women", "woman"),
-    ("womens", "woman"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn irregular_plurals_have_their_singular() {
-        for (plural, word) in [("mice", "mouse"), ("bookshelves", "bookshelf"), ("grandchildren", "grandchild")] {
-            assert_eq!(singular(plural), word);
-        }
-        for same in ["gloves", "sleeves", "olives", "abdomen", "specimen", "ice", "slices"] {
-            assert_eq!(singular(same), same);
-        }
-    }
 
     #[test]
     fn every_language_has_its_own_stemmer() {

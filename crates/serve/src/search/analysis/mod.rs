@@ -5,6 +5,8 @@ mod code;
 mod fold;
 mod han;
 mod language;
+mod number;
+mod plurals;
 mod script;
 mod unit;
 
@@ -15,24 +17,30 @@ use frostem::Stemmer;
 use tantivy::tokenizer::Language;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
-pub(super) use self::code::{code, codes_inside, squashed};
+pub(super) use self::code::{code, codes_inside, digits_of_code, squashed};
 use self::fold::fold;
-pub(super) use self::han::pinyin;
+use self::han::HanTerm;
+pub(super) use self::han::{CHARACTER, END_PART, PART, pinyin};
 pub(super) use self::language::{LANGUAGES, StopWords, compounds, language_of};
 use self::script::Script;
 
 /// Longer words are not indexed as words; they are found as codes or not at all.
-const MAX_WORD_BYTES: usize = 64;
+pub(super) const MAX_WORD_BYTES: usize = 64;
+
+/// Letters of an abbreviation that are read as one word.
+const MAX_ABBREVIATED: usize = 12;
 
 /// A term and the range of the (composed) text that it came from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Word {
     /// The stem, folded to plain letters.
     pub term: String,
-    /// The stem of the word typed without its marks, if that is another one.
-    pub other: Option<String>,
+    /// Other stems of it: of the word typed without its marks, and of a word that may be its singular.
+    pub others: Vec<String>,
     /// The word in lower case and in plain letters; of a unit its usual name.
     pub plain: String,
+    /// Other terms that an item is found by which has the word: numbers inside a size, letters of an abbreviation.
+    pub parts: Vec<String>,
     pub surface: Range<usize>,
     pub kind: Kind,
 }
@@ -55,6 +63,12 @@ impl Word {
     pub(super) fn is_number(&self) -> bool {
         self.kind == Kind::Digits && self.plain.bytes().all(|b| b.is_ascii_digit())
     }
+
+    /// The number that a unit behind the word belongs to: the word itself, or the last one of a size.
+    pub(super) fn last_number(&self) -> Option<&str> {
+        let last = self.parts.last().filter(|_| self.kind == Kind::Digits);
+        if self.is_number() { Some(&self.plain) } else { last.map(|last| &**last) }
+    }
 }
 
 /// Tokenises texts of one language. Cheap to clone.
@@ -73,17 +87,46 @@ impl Analyzer {
         self.language
     }
 
-    /// Terms of a text that went through [`compose`], in order.
-    pub(super) fn words(&self, text: &str, mut take: impl FnMut(Word)) {
+    /// Terms of an item's text that went through [`compose`], in order; those of Han text overlap.
+    pub(super) fn words(&self, text: &str, take: impl FnMut(Word)) {
+        self.each(text, true, take);
+    }
+
+    /// The words of a query that went through [`compose`], in order. They do not overlap.
+    pub(super) fn query_words(&self, text: &str, take: impl FnMut(Word)) {
+        self.each(text, false, take);
+    }
+
+    fn each(&self, text: &str, is_item: bool, mut take: impl FnMut(Word)) {
         let mut start = 0;
         while let Some((script, run)) = Script::first_run(&text[start..]) {
             let mut whole = |kind: Kind, term: &str, from: usize, to: usize| {
                 let (term, plain) = (term.to_owned(), term.to_owned());
-                take(Word { term, other: None, plain, surface: start + from..start + to, kind });
+                take(Word {
+                    term,
+                    others: Vec::new(),
+                    plain,
+                    parts: Vec::new(),
+                    surface: start + from..start + to,
+                    kind,
+                });
             };
             match script {
                 Script::Words => self.letters(text, start..start + run.len(), &mut take),
-                Script::Han => han::words(&han::simplified(run), |term, from, to| whole(Kind::Han, term, from, to)),
+                Script::Han if is_item => han::words(&han::simplified(run), |HanTerm { role, text, start: at }| {
+                    let term = role.into_iter().chain(text.chars()).collect();
+                    let surface = start + at..start + at + text.len();
+                    let (others, parts) = (Vec::new(), Vec::new());
+                    take(Word { term, others, plain: text.to_owned(), parts, surface, kind: Kind::Han });
+                }),
+                Script::Han => {
+                    let run = han::simplified(run);
+                    let mut at = 0;
+                    for word in han::best(&run) {
+                        whole(Kind::Han, word, at, at + word.len());
+                        at += word.len();
+                    }
+                }
                 Script::Pairs => script::pairs(run, |term, from, to| whole(Kind::Pair, term, from, to)),
                 Script::Symbol => script::symbols(run, |term, from, to| whole(Kind::Symbol, term, from, to)),
                 Script::Mark => {}
@@ -99,11 +142,25 @@ impl Analyzer {
         while at < end {
             let rest = &text[at..end];
             let Some(c) = rest.chars().next() else { break };
-            if !c.is_alphanumeric() {
+            // Before a number it is the sign of a diameter.
+            let is_diameter = matches!(c, 'Ø' | 'ø') && rest[c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
+            if !c.is_alphanumeric() || is_diameter {
                 if unit::is_inch_sign(text, at) {
                     take(self.named(unit::INCH, at..at + c.len_utf8(), Kind::Letters));
                 }
                 at += c.len_utf8();
+                continue;
+            }
+            if let Some(read) = self.numeric(text, at..end) {
+                at = read.surface.end;
+                number_ends = at;
+                take(read);
+                continue;
+            }
+            if let Some(read) = self.abbreviation(text, at..end) {
+                at = read.surface.end;
+                number_ends = usize::MAX;
+                take(read);
                 continue;
             }
             let is_inside = |c: char| c.is_alphanumeric() || fold::is_inside_words(c);
@@ -121,6 +178,48 @@ impl Analyzer {
         }
     }
 
+    /// A size, or a number whose thousands are grouped, at the beginning of a part of a text.
+    fn numeric(&self, text: &str, part: Range<usize>) -> Option<Word> {
+        let rest = &text[part.clone()];
+        if !rest.as_bytes()[..rest.len().min(3)].iter().any(u8::is_ascii_digit)
+            || number::is_inside_number(text, part.start)
+        {
+            return None;
+        }
+        let found = number::size(rest).or_else(|| number::grouped(rest))?;
+        let mut word = self.word(&found.word, part.start..part.start + found.len, false);
+        word.parts = found.parts;
+        Some(word)
+    }
+
+    /// Letters with a dot behind each (`D.I.Y.`) as one word, at the beginning of a part of a text.
+    fn abbreviation(&self, text: &str, part: Range<usize>) -> Option<Word> {
+        let rest = &text[part.clone()];
+        let mut letters = Vec::new();
+        let mut len = 0;
+        while let Some(letter) = rest[len..].chars().next().filter(|c| c.is_alphabetic()) {
+            let after = len + letter.len_utf8();
+            let is_dotted = rest[after..].starts_with('.');
+            let is_last =
+                rest[after..].chars().next().is_none_or(|c| !c.is_alphanumeric() && !fold::is_inside_words(c));
+            if !is_dotted && (!is_last || letters.is_empty()) {
+                break;
+            }
+            letters.push(letter);
+            len = after + usize::from(is_dotted);
+            if !is_dotted || letters.len() == MAX_ABBREVIATED {
+                break;
+            }
+        }
+        if letters.len() < 2 {
+            return None;
+        }
+        let joined: String = letters.iter().collect();
+        let mut word = self.word(&joined, part.start..part.start + len, false);
+        word.parts = letters.iter().map(|letter| fold(&fold::lower(&letter.to_string())).into_owned()).collect();
+        Some(word)
+    }
+
     fn word(&self, word: &str, surface: Range<usize>, follows_number: bool) -> Word {
         let plain = fold(&fold::lower(word)).into_owned();
         if follows_number && let Some(unit) = unit::usual_name(&plain) {
@@ -130,39 +229,73 @@ impl Analyzer {
             return self.named(&short, surface, Kind::Digits);
         }
         let kind = if plain.bytes().any(|b| b.is_ascii_digit()) { Kind::Digits } else { Kind::Letters };
-        let (term, other) = match word.is_ascii() && self.language != Language::Turkish {
-            true => (self.stem(&plain), None),
-            false => {
-                let lower = match self.language {
-                    Language::Turkish => fold::lower_turkish(word),
-                    _ => fold::lower(word),
-                };
-                let (term, other) = (self.stem(&lower), self.stem(&plain));
-                (term.clone(), (other != term).then_some(other))
-            }
+        let lower = match self.language {
+            _ if word.is_ascii() && self.language != Language::Turkish => Cow::Borrowed(&*plain),
+            Language::Turkish => Cow::Owned(fold::lower_turkish(word)),
+            _ => Cow::Owned(fold::lower(word)),
         };
-        Word { term, other, plain, surface, kind }
+        let term = self.stem(&lower);
+        let mut others = Vec::new();
+        let without_marks = (*lower != plain).then(|| self.stem(&plain));
+        let likely = plurals::likely_singular(self.language, &lower).map(|singular| self.stem(&singular));
+        for other in [without_marks, likely].into_iter().flatten() {
+            if other != term && !others.contains(&other) {
+                others.push(other);
+            }
+        }
+        Word { term, others, plain, parts: Vec::new(), surface, kind }
+    }
+
+    /// The singular of a plural that the stemmer does not know, in plain letters.
+    pub(super) fn singular(&self, plain: &str) -> Option<String> {
+        match plurals::singular(self.language, plain) {
+            Cow::Owned(singular) => Some(fold(&singular).into_owned()),
+            Cow::Borrowed(singular) if singular != plain => Some(fold(singular).into_owned()),
+            Cow::Borrowed(_) => None,
+        }
     }
 
     fn named(&self, name: &str, surface: Range<usize>, kind: Kind) -> Word {
-        Word { term: self.stem(name), other: None, plain: name.to_owned(), surface, kind }
+        Word { term: self.stem(name), others: Vec::new(), plain: name.to_owned(), parts: Vec::new(), surface, kind }
+    }
+
+    /// Two Korean words as one share the pair of syllables where they meet.
+    pub(super) fn meeting(one: &Word, other: &Word) -> Option<String> {
+        let (last, first) = (one.plain.chars().next_back()?, other.plain.chars().next()?);
+        let is_pair = one.kind == Kind::Pair && other.kind == Kind::Pair;
+        (is_pair && script::is_hangul(last) && script::is_hangul(first)).then(|| String::from_iter([last, first]))
     }
 
     /// The stem of a word in lower case, folded to plain letters. Stemmers need their language's marks, so these are removed
     /// last.
     pub(super) fn stem(&self, lower: &str) -> String {
-        let singular = match self.language {
-            Language::English => language::singular(lower),
-            _ => Cow::Borrowed(lower),
-        };
-        fold(&self.stemmer.stem(&singular)).into_owned()
+        let singular = plurals::singular(self.language, lower);
+        let stem = self.stemmer.stem(&singular);
+        plurals::usual_stem(self.language, fold(&stem)).into_owned()
     }
+}
+
+/// A Han word as two words of the dictionary, if it is made of them.
+pub(super) fn halves(word: &str) -> Option<(&str, &str)> {
+    han::halves(word)
+}
+
+pub(super) fn is_han_character(c: char) -> bool {
+    Script::of(c) == Script::Han
 }
 
 /// Whether a word is the `s` of a possessive (`Levi's`).
 fn is_possessive(text: &str, word: &Range<usize>) -> bool {
     let before = text[..word.start].strip_suffix(is_apostrophe);
     text[word.clone()].eq_ignore_ascii_case("s") && before.is_some_and(|before| before.ends_with(char::is_alphanumeric))
+}
+
+/// Whether the `s` of a possessive follows a word (`M&M's`), which shoppers also write onto it.
+pub(super) fn has_possessive(text: &str, word: &Range<usize>) -> bool {
+    let mut after = text[word.end..].chars();
+    after.next().is_some_and(is_apostrophe)
+        && after.next().is_some_and(|c| matches!(c, 's' | 'S'))
+        && after.next().is_none_or(|c| !c.is_alphanumeric())
 }
 
 pub(super) fn is_apostrophe(c: char) -> bool {
@@ -176,19 +309,40 @@ fn is_gap(between: &str) -> bool {
 
 /// Compatibility composition: full-width letters, ligatures and half-width kana become the usual ones.
 pub(super) fn compose(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() || is_nfkc_quick(text.chars()) == IsNormalized::Yes {
+    if text.is_ascii() {
         return text.into();
     }
-    text.nfkc().collect::<String>().into()
+    let composed: Cow<'_, str> = match is_nfkc_quick(text.chars()) {
+        IsNormalized::Yes => text.into(),
+        _ => text.nfkc().collect::<String>().into(),
+    };
+    match composed.contains(SARA_AM_SIGN) {
+        true => tone_before_sara_am(&composed).into(),
+        false => composed,
+    }
 }
 
-/// Whether a text shows nothing: it has only white space, control characters, and characters without a shape.
+/// The first of the two signs that Thai sara am consists of.
+const SARA_AM_SIGN: char = '\u{e4d}';
+
+/// Thai sara am with the tone before it, where keyboards also allow it between the two signs.
+fn tone_before_sara_am(text: &str) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for at in 1..chars.len() {
+        if chars[at - 1] == SARA_AM_SIGN && matches!(chars[at], '\u{e48}'..='\u{e4b}') {
+            chars.swap(at - 1, at);
+        }
+    }
+    chars.into_iter().collect()
+}
+
+/// Whether a text shows nothing: it has only white space and characters without a shape.
 pub(super) fn is_blank(text: &str) -> bool {
     let has_no_shape = |c| {
         matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
             || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}')
     };
-    text.chars().all(|c| c.is_whitespace() || c.is_control() || has_no_shape(c))
+    text.chars().all(|c| c.is_whitespace() || has_no_shape(c))
 }
 
 /// The first `limit` bytes of a text, or a little less to end between two characters.
@@ -218,7 +372,7 @@ mod tests {
             ("500 Millilitres 7\" 55zoll", &["500", "ml", "7", "inch", "55inch"]),
             ("knives", &["knife"]),
             ("i\u{307}stanbul x\u{301}z", &["istanbul", "xz"]),
-            ("🎄 手機殼", &["🎄", "手", "手机", "机", "机壳", "壳"]),
+            ("🎄 大衣", &["🎄", "大衣", "\u{3}大", "\u{3}衣", "\u{1}衣"]),
         ] {
             assert_eq!(terms(Language::English, text), expected, "{text}");
         }
@@ -229,7 +383,7 @@ mod tests {
     #[test]
     fn a_word_without_its_marks_has_a_stem_of_its_own() {
         let mut words = Vec::new();
-        Analyzer::new(Language::English).words("brûlée plain", |word| words.push((word.term, word.other)));
-        assert_eq!(words, [("brulee".to_owned(), Some("brule".to_owned())), ("plain".to_owned(), None)]);
+        Analyzer::new(Language::English).words("brûlée plain", |word| words.push((word.term, word.others)));
+        assert_eq!(words, [("brulee".to_owned(), vec!["brule".to_owned()]), ("plain".to_owned(), vec![])]);
     }
 }

@@ -5,7 +5,8 @@
 pub(super) enum Script {
     /// Written without blanks; split by a dictionary.
     Han,
-    /// Written without blanks (kana, Thai, Lao, Khmer, Burmese); every pair of neighbouring characters is a term.
+    /// Written without blanks (kana, Thai, Lao, Khmer, Burmese), or with blanks that titles leave out (Hangul); every pair of
+    /// neighbouring characters is a term.
     Pairs,
     /// Emoji, arrows, stars and other pictures, and signs of currencies. Signs of the Latin-1 block (`©`, `°`) and
     /// punctuation are no terms.
@@ -30,7 +31,7 @@ impl Script {
             '\u{0}'..='\u{2fff}' => Script::Words,
             '々' | '〇' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' => Script::Han,
             '\u{20000}'..='\u{323af}' => Script::Han,
-            '\u{3041}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' => Script::Pairs,
+            '\u{3041}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{ac00}'..='\u{d7a3}' => Script::Pairs,
             _ => Script::Words,
         }
     }
@@ -53,6 +54,7 @@ fn follows(c: char) -> bool {
 
 /// There is no dictionary for these scripts here: every pair of neighbours is a term, and so is a single character.
 pub(super) fn pairs(run: &str, mut push: impl FnMut(&str, usize, usize)) {
+    let run = without_last_long_vowel(run);
     let starts = run.char_indices().filter(|&(at, c)| at == 0 || !follows(c)).map(|(at, _)| at);
     let starts: Vec<usize> = starts.chain([run.len()]).collect();
     if let [from, to] = starts[..] {
@@ -60,6 +62,20 @@ pub(super) fn pairs(run: &str, mut push: impl FnMut(&str, usize, usize)) {
     }
     for window in starts.windows(3) {
         push(&run[window[0]..window[2]], window[0], window[2]);
+    }
+}
+
+/// Whether a character is a syllable of Korean.
+pub(super) fn is_hangul(c: char) -> bool {
+    matches!(c, '\u{ac00}'..='\u{d7a3}')
+}
+
+/// A Japanese word from another language without the sign of a long vowel at its end, which is often left out: `コンピューター`.
+fn without_last_long_vowel(run: &str) -> &str {
+    let is_katakana = |c: char| matches!(c, '\u{30a1}'..='\u{30fc}');
+    match run.strip_suffix('ー') {
+        Some(start) if start.chars().rev().take_while(|&c| is_katakana(c)).nth(2).is_some() => start,
+        _ => run,
     }
 }
 

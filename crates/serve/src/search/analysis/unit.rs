@@ -5,6 +5,11 @@ pub(super) fn usual_name(word: &str) -> Option<&'static str> {
     UNITS.iter().find(|(_, names)| names.contains(&word)).map(|(unit, _)| *unit)
 }
 
+/// Whether a word in lower case is a unit, by its usual name or another one.
+pub(super) fn is_unit(word: &str) -> bool {
+    UNITS.iter().any(|(unit, names)| *unit == word || names.contains(&word))
+}
+
 /// What the sign of an inch is read as.
 pub(super) const INCH: &str = "inch";
 

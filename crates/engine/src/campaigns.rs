@@ -1,0 +1,144 @@
+//! Campaigns: records in the log, and the campaigns that pages use.
+//!
+//! In: campaigns as the shop writes them. Out: one record of all campaigns for each change, the campaigns read, which are
+//! computed again whenever the facts have other ones, and what each has spent.
+
+use std::sync::Arc;
+
+use accrue_event::{CampaignDocument, CampaignRecord, DAY_MS, Timestamp};
+use accrue_serve::{CampaignFault, Campaigns};
+use accrue_store::{Account, Body, Facts, Offset, Spend, day_of};
+use arc_swap::ArcSwap;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// Campaigns of a shop over all time, at most: each has an account for good.
+const MAX_ACCOUNTS: usize = 10_000;
+
+/// The campaigns of a shop and what they spent.
+#[derive(Clone, Debug)]
+pub struct CampaignList {
+    /// The records before this one include the latest change; 0 if there was none.
+    pub since: Offset,
+    /// The campaigns in force.
+    pub document: CampaignDocument,
+    /// What each campaign was shown for and spent, also those that are no longer in force, by id.
+    pub accounts: Vec<(Box<str>, CampaignAccount)>,
+}
+
+/// What a campaign was shown for and spent.
+#[derive(Clone, Debug, Default)]
+pub struct CampaignAccount {
+    /// On the current day of the stream.
+    pub today: Spend,
+    /// Since its first impression.
+    pub total: Spend,
+    /// How much of its daily budget may be spent by now; 0 without a campaign in force.
+    pub allowance: u64,
+    /// Its latest days, oldest first: the moment at which each begins.
+    pub days: Vec<(Timestamp, Spend)>,
+}
+
+impl CampaignAccount {
+    fn of(facts: &Facts, account: Option<&Account>, budget: Option<u64>) -> Self {
+        let at_ms = facts.stream_time.0;
+        let begins = |day: i64| Timestamp(day.saturating_mul(DAY_MS));
+        Self {
+            today: account.map(|account| account.of_day(day_of(at_ms))).unwrap_or_default(),
+            total: account.map(|account| account.total).unwrap_or_default(),
+            allowance: budget.map_or(0, |budget| facts.ledger.allowance(budget, at_ms)),
+            days: account
+                .map(|known| known.days.iter().map(|&(day, spend)| (begins(day), spend)).collect())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Engine {
+    /// The campaigns of the shop with their accounts.
+    pub fn campaigns(&self) -> CampaignList {
+        self.with_shop(|shop| {
+            let facts = shop.facts;
+            let document = written(facts);
+            let budget = |id: &str| shop.campaigns.daily_budget(id);
+            let known = facts.ledger.accounts().map(|(id, account)| (id, Some(account)));
+            let new = document.campaigns.iter().map(|campaign| &*campaign.id);
+            let new = new.filter(|id| facts.ledger.account(id).is_none()).map(|id| (id, None));
+            let account = |(id, account): (&str, Option<&Account>)| {
+                (Box::from(id), CampaignAccount::of(facts, account, budget(id)))
+            };
+            let accounts = known.chain(new).map(account).collect();
+            CampaignList { since: facts.ledger.document().since, accounts, document }
+        })
+    }
+
+    /// Replaces the campaigns of the shop. They hold from the next answer on.
+    ///
+    /// # Errors
+    /// [`EngineError::Campaigns`], and those of [`Engine::ingest_async`].
+    pub async fn set_campaigns(&self, document: CampaignDocument) -> Result<(), EngineError> {
+        Campaigns::read(&document)?;
+        self.with_shop(|shop| shop.check_campaigns(&document, &written(shop.facts)))?;
+        self.edit(move |facts, _| {
+            check_accounts(facts, &document)?;
+            if written(facts) == document {
+                return Ok(Vec::new());
+            }
+            Ok(vec![body(CampaignRecord::Document(document))?])
+        })
+        .await
+    }
+}
+
+/// Refuses further campaigns where too many have an account.
+fn check_accounts(facts: &Facts, document: &CampaignDocument) -> Result<(), CampaignFault> {
+    let new = document.campaigns.iter().filter(|campaign| facts.ledger.account(&campaign.id).is_none()).count();
+    if facts.ledger.accounts().count() + new > MAX_ACCOUNTS {
+        let message =
+            format!("more than {MAX_ACCOUNTS} campaigns would have an account; use ids of earlier ones again");
+        return Err(CampaignFault { field: "campaigns".into(), message });
+    }
+    Ok(())
+}
+
+/// A record about campaigns.
+pub(crate) fn body(record: CampaignRecord) -> Result<Body, EngineError> {
+    let json = serde_json::to_string(&record);
+    let json = json.map_err(|error| EngineError::Invalid { field: "campaigns", message: error.to_string() })?;
+    Ok(Body::Campaigns(json.into()))
+}
+
+/// The campaigns that the facts have. A record that cannot be read, written by another build, counts as none.
+fn written(facts: &Facts) -> CampaignDocument {
+    let json = &facts.ledger.document().json;
+    if json.is_empty() {
+        return CampaignDocument::default();
+    }
+    serde_json::from_str(json).unwrap_or_else(|error| {
+        tracing::error!(%error, "the campaigns in the log cannot be read; none runs");
+        CampaignDocument::default()
+    })
+}
+
+/// The campaigns of the shop, read.
+#[derive(Default)]
+pub(crate) struct ReadCampaigns(ArcSwap<(Offset, Campaigns)>);
+
+impl ReadCampaigns {
+    /// The campaigns that the facts have now. They are read again after each change.
+    pub fn of(&self, facts: &Facts) -> Arc<(Offset, Campaigns)> {
+        let known = self.0.load_full();
+        let since = facts.ledger.document().since;
+        if known.0 == since {
+            return known;
+        }
+        let read = Campaigns::read(&written(facts)).unwrap_or_else(|fault| {
+            tracing::error!(%fault, "the campaigns of the shop cannot be used; none runs");
+            Campaigns::default()
+        });
+        let read = Arc::new((since, read));
+        self.0.store(Arc::clone(&read));
+        read
+    }
+}

@@ -1,0 +1,172 @@
+//! Transfer: the models of a new shop begin with what those of another shop have learned.
+//!
+//! In: the data folder of the source, and of it a version. Out: a file of parts (`init.parts`) in the data folder of the
+//! target, and the hash of its bytes in the settings. The settings record at the beginning of the log therefore says with
+//! what the models began; the source is not needed again. The file belongs to the log: backups copy it, and without it
+//! nothing that learns from the log starts.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use accrue_model::{Ensemble, Parts, transfer};
+use accrue_store::{LogReader, Offset, StoreError};
+use accrue_train::recover;
+
+use crate::config::{Config, learn_settings};
+use crate::error::EngineError;
+use crate::folder::checkpoints_in;
+
+/// The folder and the version that models begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The data folder of the other shop.
+    pub folder: PathBuf,
+    /// One of its versions; `None` for the models that answer.
+    pub version: Option<u64>,
+}
+
+impl std::str::FromStr for Source {
+    type Err = String;
+
+    /// Reads `from=FOLDER` or `from=FOLDER@VERSION`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not of the form from=FOLDER or from=FOLDER@VERSION");
+        let source = text.strip_prefix("from=").filter(|source| !source.is_empty()).ok_or_else(expected)?;
+        let numbered = source.rsplit_once('@').map(|(folder, version)| (folder, version.parse()));
+        match numbered {
+            Some((folder, Ok(version))) if !folder.is_empty() => {
+                Ok(Self { folder: folder.into(), version: Some(version) })
+            }
+            _ => Ok(Self { folder: source.into(), version: None }),
+        }
+    }
+}
+
+fn parts_in(dir: &Path) -> PathBuf {
+    dir.join(accrue_store::PARTS)
+}
+
+/// Makes the parts known that the shop of this folder began with, and names them in the settings. A folder without them
+/// changes nothing.
+///
+/// # Errors
+/// If the file cannot be read, or is damaged.
+pub fn take_up_parts(dir: &Path, config: &mut Config) -> Result<(), EngineError> {
+    let path = parts_in(dir);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io(&path, "reading a file", error).into()),
+    };
+    let unusable = |error| EngineError::Conflict { message: format!("{}: {error}", path.display()) };
+    config.model.init.parts = transfer::provide(&bytes).map_err(unusable)?;
+    Ok(())
+}
+
+/// Reads what the models of a shop can give to another one, beside a server that runs there.
+///
+/// # Errors
+/// If the folder holds no log, the version is not kept, or this build cannot read what the shop has learned.
+pub fn parts_of(source: &Source, config: &Config) -> Result<Parts, EngineError> {
+    let mut config = config.clone();
+    config.model.init = Default::default();
+    take_up_parts(&source.folder, &mut config)?;
+    let name = source.folder.display();
+    let mut log = LogReader::open(&source.folder)?;
+    let end = log.end();
+    let mut recovered = recover(&mut log, &checkpoints_in(&source.folder), &learn_settings(&config), end, true)?;
+    if let Some(unread) = recovered.unread.first() {
+        let message =
+            format!("{name}: a checkpoint of another build, of which this one cannot use everything: {unread}");
+        return Err(EngineError::Conflict { message });
+    }
+    recovered.catch_up(&mut log)?;
+    let learner = &recovered.learner;
+    let of_version = |number: u64| -> Option<&Ensemble> {
+        if number == learner.lineage().learning() {
+            return Some(learner.ensemble());
+        }
+        learner.lineage().state(number).map(|state| &state.shared)
+    };
+    let models = match source.version {
+        None => Some(learner.serving()),
+        Some(number) => of_version(number),
+    };
+    let Some(models) = models else {
+        let mut kept: Vec<u64> = learner.lineage().kept().chain([learner.lineage().learning()]).collect();
+        kept.sort_unstable();
+        let kept = kept.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!("{name} has no state of version {}; it has {kept}", source.version.unwrap_or_default());
+        return Err(EngineError::Invalid { field: "init", message });
+    };
+    if learner.n_learned() == 0 {
+        return Err(EngineError::Invalid { field: "init", message: format!("{name} has learned nothing yet") });
+    }
+    Ok(Parts::of(models))
+}
+
+/// Lets the models of an evaluation begin with what another shop has learned.
+///
+/// # Errors
+/// Those of [`parts_of`], and if the models of the settings cannot begin with the parts.
+pub fn evaluate_from(source: &Source, config: &mut Config) -> Result<(), EngineError> {
+    let bytes = parts_of(source, config)?.to_bytes();
+    config.model.init.parts = transfer::provide(&bytes).map_err(|error| unfit(source, &error))?;
+    Ok(())
+}
+
+/// Lets a new shop begin with what another one has learned: writes the parts into its folder and names them in the
+/// settings.
+///
+/// # Errors
+/// Those of [`parts_of`], and if the folder has records, or the models of the settings cannot begin with the parts.
+pub fn begin_from(source: &Source, dir: &Path, config: &mut Config) -> Result<(), EngineError> {
+    if let Ok(log) = LogReader::open(dir)
+        && log.end() > Offset(0)
+    {
+        let message = format!(
+            "{} has records already, and models begin with another shop's parts before the first record only; \
+             name a new folder with --data",
+            dir.display()
+        );
+        return Err(EngineError::Conflict { message });
+    }
+    let parts = parts_of(source, config)?;
+    parts.fit(&config.models()).map_err(|error| unfit(source, &error))?;
+    let path = parts_in(dir);
+    write(&path, &parts.to_bytes()).map_err(|error| StoreError::io(&path, "writing a file", error))?;
+    take_up_parts(dir, config)
+}
+
+fn unfit(source: &Source, error: &accrue_model::TransferError) -> EngineError {
+    EngineError::Conflict { message: format!("{}: {error}", source.folder.display()) }
+}
+
+/// Writes a file so that it is there whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let unfinished = path.with_extension("unfinished");
+    let mut file = std::fs::File::create(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_folder_with_or_without_a_version() {
+        let source = |text: &str| text.parse::<Source>();
+        let of = |folder: &str, version| Ok(Source { folder: folder.into(), version });
+        assert_eq!(source("from=shop"), of("shop", None));
+        assert_eq!(source("from=/a/b@c/shop@12"), of("/a/b@c/shop", Some(12)));
+        assert_eq!(source("from=me@home"), of("me@home", None));
+        for broken in ["shop", "from=", ""] {
+            assert!(source(broken).unwrap_err().contains("from=FOLDER@VERSION"), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Past searches answered with a rule and without it.
+//!
+//! What was chosen after a search must not come later, and what was found only by another search must come earlier.
+//! Both are NDCG@10 with the number of different shoppers who chose an item as its gain, so the figures are those of
+//! search quality.
+
+use std::collections::BTreeMap;
+
+use accrue_event::ItemId;
+use accrue_store::{QueryFate, Reformulations};
+
+use super::evidence::phrases_of;
+use super::{DEPTH, Proposal, RepairView, synonym_line};
+use crate::search::{SearchError, SearchReader, Synonyms};
+
+/// Past queries that a proposal is tried on, those of most shoppers first.
+const MAX_QUERIES: usize = 20;
+/// Places that count.
+const TOP: usize = 10;
+/// What searches that led to nothing must gain.
+const LEAST_GAIN: f64 = 0.1;
+/// What searches after which something was chosen may lose on average, and one of them at most.
+const MOST_LOSS: f64 = 0.005;
+const MOST_LOSS_OF_ONE: f64 = 0.05;
+
+/// Items with how many different shoppers chose them.
+pub(super) type Chosen = BTreeMap<ItemId, f64>;
+
+/// Past searches with the words of a proposal.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// Each query with what was chosen after it, and what its shoppers found by another search.
+    queries: Vec<(Box<str>, Chosen, Chosen)>,
+}
+
+impl Past {
+    /// The past searches that have these words. `is_meant` says of a query, a later one, and an item that was chosen
+    /// then whether that is what was meant.
+    pub fn of_words(found: &Reformulations, words: &str, is_meant: impl Fn(&str, &str, &ItemId) -> bool) -> Self {
+        let has = |query: &str| phrases_of(query).any(|phrase| phrase == words);
+        let mut queries: Vec<(usize, (Box<str>, Chosen, Chosen))> = Vec::new();
+        for (query, fate) in found.queries().filter(|(query, _)| has(query)) {
+            let then = fate.then.iter().flat_map(|then| then.items.iter().map(move |item| (&*then.query, item)));
+            let meant = then.filter(|(later, chosen)| is_meant(query, later, &chosen.item)).map(|(_, chosen)| chosen);
+            queries.push((fate.searchers.len(), (query.into(), counted(&fate.items), counted(meant))));
+        }
+        queries.sort_by(|(a, (x, ..)), (b, (y, ..))| b.cmp(a).then(x.cmp(y)));
+        Self { queries: queries.into_iter().take(MAX_QUERIES).map(|(_, query)| query).collect() }
+    }
+
+    /// What the searches that led to nothing gain by the proposal; `None` if that is too little, or others lose.
+    pub fn gain(
+        &self,
+        view: &RepairView<'_>,
+        reader: &SearchReader,
+        proposal: &Proposal,
+    ) -> Result<Option<f32>, SearchError> {
+        let line = synonym_line(proposal.kind, &proposal.from, &proposal.to).unwrap_or_default();
+        let Ok(rule) = Synonyms::parse(&line) else { return Ok(None) };
+        let with = reader.with_more_synonyms(&rule);
+        let mut effect = Effect::default();
+        for (query, chosen, meant) in &self.queries {
+            if chosen.is_empty() && meant.is_empty() {
+                continue;
+            }
+            let (before, after) = ((view.rank)(reader, query)?, (view.rank)(&with, query)?);
+            effect.add(chosen, meant, &ids(&before), &ids(&after));
+        }
+        Ok(effect.gain())
+    }
+}
+
+/// How past searches change, by different shoppers.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    lost: f64,
+    most_lost: f64,
+    n_chosen: f64,
+    gained: f64,
+    n_meant: f64,
+}
+
+impl Effect {
+    /// Compares two lists of one query. Items that were chosen after the query itself must keep their places; those
+    /// that were meant should get better ones.
+    pub fn add(&mut self, chosen: &Chosen, meant: &Chosen, before: &[&ItemId], after: &[&ItemId]) {
+        let weight = |chosen: &Chosen| chosen.values().sum::<f64>();
+        if !chosen.is_empty() {
+            let loss = ndcg(chosen, before) - ndcg(chosen, after);
+            self.lost += weight(chosen) * loss;
+            self.most_lost = self.most_lost.max(loss);
+            self.n_chosen += weight(chosen);
+        }
+        if !meant.is_empty() {
+            self.gained += weight(meant) * (ndcg(meant, after) - ndcg(meant, before));
+            self.n_meant += weight(meant);
+        }
+    }
+
+    pub fn gain(&self) -> Option<f32> {
+        let lost = self.lost / self.n_chosen.max(1.0);
+        let gained = self.gained / self.n_meant.max(1.0);
+        (lost <= MOST_LOSS && self.most_lost <= MOST_LOSS_OF_ONE && gained >= LEAST_GAIN).then_some(gained as f32)
+    }
+}
+
+/// How many different shoppers of own events chose each item.
+pub(super) fn counted<'c>(items: impl IntoIterator<Item = &'c accrue_store::ChosenItem>) -> Chosen {
+    let mut chosen = Chosen::new();
+    for item in items.into_iter().filter(|item| !item.shoppers.is_empty()) {
+        *chosen.entry(item.item.clone()).or_default() += item.shoppers.len() as f64;
+    }
+    chosen
+}
+
+/// What was chosen after a query.
+pub(super) fn chosen_after(fate: &QueryFate) -> Chosen {
+    counted(&fate.items)
+}
+
+pub(super) fn ids(hits: &[(ItemId, f32)]) -> Vec<&ItemId> {
+    hits.iter().take(DEPTH).map(|(id, _)| id).collect()
+}
+
+pub(super) fn ndcg(gains: &Chosen, list: &[&ItemId]) -> f64 {
+    let discount = |place: usize| 1.0 / libm::log2(place as f64 + 2.0);
+    let found = list.iter().take(TOP).enumerate();
+    let dcg: f64 = found.map(|(place, id)| gains.get(*id).copied().unwrap_or(0.0) * discount(place)).sum();
+    let mut ideal: Vec<f64> = gains.values().copied().collect();
+    ideal.sort_by(|a, b| b.total_cmp(a));
+    let ideal: f64 = ideal.iter().take(TOP).enumerate().map(|(place, gain)| gain * discount(place)).sum();
+    if ideal > 0.0 { dcg / ideal } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_that_puts_what_was_chosen_later_is_refused() {
+        let id = |name: &str| ItemId::from(name);
+        let [a, b, c] = ["a", "b", "c"].map(id);
+        let (chosen, meant) = (Chosen::from([(a.clone(), 4.0)]), Chosen::from([(b.clone(), 4.0)]));
+        let effect = |before: &[&ItemId], after: &[&ItemId]| {
+            let mut effect = Effect::default();
+            effect.add(&chosen, &meant, before, after);
+            effect.gain()
+        };
+        assert!(effect(&[&a], &[&a, &b]).is_some());
+        assert_eq!(effect(&[&a], &[&b, &a]), None, "what was chosen comes later");
+        assert_eq!(effect(&[&a], &[&a, &c]), None, "what was meant is not found");
+        assert_eq!(effect(&[&a, &b], &[&a, &b]), None, "nothing changes");
+    }
+}

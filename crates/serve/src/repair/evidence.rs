@@ -1,0 +1,189 @@
+//! Which words shoppers replaced by which: the difference of a query that led to nothing and the one that did, over
+//! all queries.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use accrue_event::{ItemId, misspelling};
+use accrue_store::{ProposalKind, QueryFate, Reformulations};
+
+use super::effect::Past;
+use super::gate::{Share, exceeds_chance, fails_beside, quantile};
+use super::{Proposal, RepairSettings, RepairView, is_plain};
+
+/// Words of one side of a pair.
+const MAX_WORDS: usize = 3;
+/// Queries that a proposal shows.
+const N_QUERIES: usize = 5;
+/// Shoppers that chance is smoothed by.
+const SMOOTHING: f64 = 20.0;
+
+/// Pairs of words that enough shoppers replaced by each other.
+pub(super) struct Evidence {
+    pairs: BTreeMap<(String, String), Pair>,
+    phrases: BTreeMap<String, Tried>,
+    /// Shoppers who reached the words of the second side from any other words.
+    reached: BTreeMap<String, BTreeSet<u32>>,
+    n_reached: usize,
+    published: f32,
+}
+
+/// Who replaced words by others, and chose something then.
+#[derive(Default)]
+struct Pair {
+    own: BTreeSet<u32>,
+    published: BTreeSet<u32>,
+    queries: BTreeSet<Box<str>>,
+}
+
+/// Who searched for some words.
+#[derive(Default)]
+struct Tried {
+    searched: BTreeSet<u32>,
+    chose: BTreeSet<u32>,
+    moved_on: BTreeSet<u32>,
+}
+
+impl Evidence {
+    pub(super) fn of(found: &Reformulations, view: &RepairView<'_>, settings: &RepairSettings) -> Self {
+        let mut pairs: BTreeMap<(String, String), Pair> = BTreeMap::new();
+        let mut reached: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        let mut all: BTreeSet<u32> = BTreeSet::new();
+        for (query, fate) in found.queries() {
+            for then in &fate.then {
+                let Some((from, to)) = difference(query, &then.query) else { continue };
+                reached.entry(to.clone()).or_default().extend(&then.own);
+                all.extend(&then.own);
+                let pair = pairs.entry((from, to)).or_default();
+                pair.own.extend(&then.own);
+                pair.published.extend(&then.published);
+                pair.queries.insert(query.into());
+            }
+        }
+        let may = |text: &str| text.split(' ').all(is_plain) && !(view.is_brand)(text);
+        pairs.retain(|(from, to), pair| {
+            pair.worth(settings.published) >= settings.least_shoppers as f32 && may(from) && may(to)
+        });
+        let wanted: BTreeSet<&str> = pairs.keys().flat_map(|(from, to)| [&**from, &**to]).collect();
+        let mut phrases: BTreeMap<String, Tried> = BTreeMap::new();
+        for (query, fate) in found.queries() {
+            for phrase in phrases_of(query).filter(|phrase| wanted.contains(&**phrase)) {
+                phrases.entry(phrase.to_owned()).or_default().add(fate);
+            }
+        }
+        Self { pairs, phrases, reached, n_reached: all.len(), published: settings.published }
+    }
+
+    pub(super) fn n_tested(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// The pairs that are more than chance and whose words fail today, with the past searches to try them on.
+    pub(super) fn proven(&self, found: &Reformulations, n_tests: usize) -> Vec<(Proposal, Past)> {
+        let z = quantile(n_tests);
+        let passes = |((from, to), pair): (&(String, String), &Pair)| {
+            let (own, other) = (self.phrases.get(from)?, self.phrases.get(to)?);
+            let n = f64::from(pair.worth(self.published));
+            let of = (own.moved_on.len() as f64).max(n);
+            let others = self.reached.get(to).map_or(0, BTreeSet::len).saturating_sub(pair.own.len());
+            let elsewhere = self.n_reached.saturating_sub(own.moved_on.len());
+            let chance = others as f64 / (elsewhere as f64 + SMOOTHING);
+            let share = exceeds_chance(Share { n, of }, chance, z)?;
+            if !fails_beside(own.share(), other.share(), z) {
+                return None;
+            }
+            let mut proposal = Proposal::new(kind(from, to), from, to);
+            (proposal.shoppers, proposal.published) = (pair.own.len(), pair.published.len());
+            (proposal.of, proposal.share) = (of as usize, share as f32);
+            proposal.queries = pair.queries.iter().take(N_QUERIES).cloned().collect();
+            let is_meant =
+                |query: &str, then: &str, _: &ItemId| difference(query, then).is_some_and(|(_, other)| other == *to);
+            let past = Past::of_words(found, from, is_meant);
+            Some((proposal, past))
+        };
+        self.pairs.iter().filter_map(passes).collect()
+    }
+}
+
+impl Pair {
+    /// Different shoppers, those of published keys alone at what they are worth.
+    fn worth(&self, published: f32) -> f32 {
+        self.own.len() as f32 + published * self.published.difference(&self.own).count() as f32
+    }
+}
+
+impl Tried {
+    fn add(&mut self, fate: &QueryFate) {
+        for searcher in &fate.searchers {
+            self.searched.insert(searcher.shopper);
+            if searcher.chose {
+                self.chose.insert(searcher.shopper);
+            }
+            if searcher.moved_on {
+                self.moved_on.insert(searcher.shopper);
+            }
+        }
+    }
+
+    /// The share that chose something.
+    fn share(&self) -> Share {
+        Share { n: self.chose.len() as f64, of: self.searched.len() as f64 }
+    }
+}
+
+/// What differs between two queries: words in one place of each, at most [`MAX_WORDS`]. `None` if words were only
+/// added or left out, which narrows or widens a search and replaces nothing.
+fn difference(one: &str, other: &str) -> Option<(String, String)> {
+    let (one, other): (Vec<&str>, Vec<&str>) = (one.split(' ').collect(), other.split(' ').collect());
+    let of = |words: &[&str], others: &[&str]| -> Option<String> {
+        let is_own: Vec<bool> = words.iter().map(|word| !others.contains(word)).collect();
+        let (first, last) = (is_own.iter().position(|own| *own)?, is_own.iter().rposition(|own| *own)?);
+        let are_together = is_own[first..=last].iter().all(|own| *own);
+        (are_together && last - first < MAX_WORDS).then(|| words[first..=last].join(" "))
+    };
+    Some((of(&one, &other)?, of(&other, &one)?))
+}
+
+/// All runs of at most [`MAX_WORDS`] words.
+pub(super) fn phrases_of(query: &str) -> impl Iterator<Item = &str> {
+    let bounds: Vec<(usize, usize)> = query
+        .split(' ')
+        .map(|word| {
+            let start = word.as_ptr() as usize - query.as_ptr() as usize;
+            (start, start + word.len())
+        })
+        .collect();
+    let n = bounds.len();
+    let runs = (0..n).flat_map(move |first| (first..n.min(first + MAX_WORDS)).map(move |last| (first, last)));
+    runs.map(move |(first, last)| &query[bounds[first].0..bounds[last].1])
+}
+
+/// What kind of repair it is, by how alike the words are.
+fn kind(from: &str, to: &str) -> ProposalKind {
+    let closed = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
+    let is_alike = misspelling(&closed(from), &closed(to)).is_some();
+    match (is_alike, from.split(' ').count() == to.split(' ').count()) {
+        (true, true) => ProposalKind::Correction,
+        (true, false) => ProposalKind::Split,
+        (false, _) => ProposalKind::Synonym,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_difference_of_two_queries_is_what_was_replaced() {
+        let pair = |from: &str, to: &str| Some((from.to_owned(), to.to_owned()));
+        assert_eq!(difference("red brolly", "red umbrella"), pair("brolly", "umbrella"));
+        assert_eq!(difference("ruck sac large", "rucksack large"), pair("ruck sac", "rucksack"));
+        assert_eq!(difference("brolly", "umbrella"), pair("brolly", "umbrella"));
+        for (one, other) in [("mug", "red mug"), ("red mug", "mug"), ("mug", "mug"), ("a x b y", "a z b w")] {
+            assert_eq!(difference(one, other), None, "{one} {other}");
+        }
+        assert_eq!(phrases_of("a b c d").count(), 9);
+        assert_eq!(kind("ruck sac", "rucksack"), ProposalKind::Split);
+        assert_eq!(kind("parafin", "paraffin"), ProposalKind::Correction);
+        assert_eq!(kind("brolly", "umbrella"), ProposalKind::Synonym);
+    }
+}

@@ -1,0 +1,471 @@
+//! Searches and what came of them: whether the shopper chose something, and what the same shopper searched for next.
+//!
+//! In: records in log order: search events, recorded answers to searches, choices that name their search. Out: for
+//! each query how many different shoppers searched for it, chose something after it, or searched again soon; and for a
+//! search that led to nothing the later queries of the same shoppers after which they did choose, with what they
+//! chose.
+//!
+//! It is computed from the log whenever it is needed and is in no checkpoint, so erased records have no part in it. It
+//! is bounded: shoppers, queries, later queries of each, shoppers and items of each of those.
+//!
+//! **Who counts.** Different shoppers count, not searches. Choices that published keys report are kept apart, because any
+//! visitor of a page can send them without end; queries that only they know make room first.
+
+use std::collections::BTreeMap;
+
+use accrue_event::{Attribute, Event, EventType, ItemId, Shopper, normalised};
+
+use crate::{Body, Page, Record, Served, is_search_choice, shopper_hash};
+
+/// Queries that are remembered. Beyond them those make room that no shopper of own events chose after, the oldest
+/// first.
+const MAX_QUERIES: usize = 20_000;
+/// Longest query, in bytes.
+const MAX_QUERY_BYTES: usize = 100;
+/// Shoppers whose latest search is remembered.
+const SLOTS: u64 = 65_536;
+/// Earlier searches of one visit that led to nothing.
+const MAX_BEFORE: usize = 3;
+/// The latest different shoppers that are remembered of a query, and of a later query.
+const MAX_SHOPPERS: usize = 64;
+/// Later queries that are remembered of a query.
+const MAX_THEN: usize = 12;
+/// Items that are remembered of a query, and of a later query.
+const MAX_ITEMS: usize = 16;
+/// A search within this time after one that led to nothing is another try.
+const SOON_MS: i64 = 5 * 60_000;
+/// A choice within this time after the search came of it.
+const VISIT_MS: i64 = 30 * 60_000;
+/// A longer text within this time is the same search, typed on.
+const TYPED_ON_MS: i64 = 5_000;
+
+/// Searches and what came of them.
+#[derive(Clone, Debug, Default)]
+pub struct Reformulations {
+    visits: BTreeMap<u64, Visit>,
+    queries: BTreeMap<Box<str>, QueryFate>,
+    totals: SearchTotals,
+}
+
+/// Counts of all searches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SearchTotals {
+    /// Searches with words.
+    pub searches: u64,
+    /// Those that found nothing.
+    pub without_result: u64,
+    /// Those after which something was chosen.
+    pub chosen: u64,
+}
+
+/// The latest search of a shopper.
+#[derive(Clone, Debug)]
+struct Visit {
+    shopper: u64,
+    query: Box<str>,
+    at_ms: i64,
+    found_nothing: bool,
+    is_chosen: bool,
+    /// The searches just before it that led to nothing, the latest at the end.
+    before: Vec<Box<str>>,
+}
+
+/// What came of the searches for one query.
+#[derive(Clone, Debug, Default)]
+pub struct QueryFate {
+    /// Searches.
+    pub searches: u64,
+    /// Those that found nothing.
+    pub without_result: u64,
+    /// Those after which something was chosen.
+    pub chosen: u64,
+    /// The latest different shoppers who searched for it.
+    pub searchers: Vec<Searcher>,
+    /// What was chosen after it.
+    pub items: Vec<ChosenItem>,
+    /// The queries after which its shoppers chose something, having chosen nothing after this one.
+    pub then: Vec<Then>,
+    last_ms: i64,
+    has_own: bool,
+}
+
+/// A shopper who searched for a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Searcher {
+    /// Hash of the name.
+    pub shopper: u32,
+    /// Something was chosen after it.
+    pub chose: bool,
+    /// The shopper searched for something else soon after.
+    pub moved_on: bool,
+}
+
+/// A later query after which something was chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Then {
+    /// Its words.
+    pub query: Box<str>,
+    /// The latest different shoppers of own events, as hashes.
+    pub own: Vec<u32>,
+    /// The same of events of published keys.
+    pub published: Vec<u32>,
+    /// What they chose.
+    pub items: Vec<ChosenItem>,
+    last_ms: i64,
+}
+
+/// An item with the different shoppers of own events who chose it.
+#[derive(Clone, Debug)]
+pub struct ChosenItem {
+    /// The item.
+    pub item: ItemId,
+    /// Hashes of the shoppers; none if only published keys reported the choice.
+    pub shoppers: Vec<u32>,
+}
+
+/// A choice after a search.
+struct Choice<'a> {
+    shopper: u32,
+    is_own: bool,
+    item: &'a ItemId,
+    at_ms: i64,
+}
+
+impl Reformulations {
+    /// Takes in a record.
+    pub fn observe(&mut self, record: &Record) {
+        match &record.body {
+            Body::Served(served) => self.answered(served, record.received_at.0),
+            Body::Event(checked) | Body::Released { event: checked, .. } => self.happened(&checked.event),
+            _ => {}
+        }
+    }
+
+    /// The queries in alphabetical order, each with what came of it.
+    pub fn queries(&self) -> impl Iterator<Item = (&str, &QueryFate)> {
+        self.queries.iter().map(|(query, fate)| (&**query, fate))
+    }
+
+    /// What came of the searches for these words.
+    pub fn of(&self, query: &str) -> Option<&QueryFate> {
+        self.queries.get(&*words(query)?)
+    }
+
+    /// Counts of all searches.
+    pub fn totals(&self) -> SearchTotals {
+        self.totals
+    }
+
+    /// The `n` queries with the largest `count`, without those of which it is 0; equal ones by their words.
+    pub fn most(&self, n: usize, count: impl Fn(&QueryFate) -> u64) -> Vec<(&str, &QueryFate)> {
+        let mut all: Vec<_> = self.queries().filter(|(_, fate)| count(fate) > 0).collect();
+        all.sort_by(|a, b| count(b.1).cmp(&count(a.1)).then(a.0.cmp(b.0)));
+        all.truncate(n);
+        all
+    }
+
+    fn answered(&mut self, served: &Served, at_ms: i64) {
+        let Page::Search { query } = &served.page else { return };
+        let shopper = match (&served.user, &served.session) {
+            (Some(user), _) => Shopper::User(user.clone()),
+            (None, Some(session)) => Shopper::Guest(session.clone()),
+            (None, None) => return,
+        };
+        let found_nothing = served.items.is_empty() && served.first_position == 0;
+        if let Some(query) = words(query) {
+            self.search(shopper_hash(&shopper), query, at_ms, found_nothing);
+        }
+    }
+
+    fn happened(&mut self, event: &Event) {
+        let Some(query) = event.query.as_deref().and_then(words) else { return };
+        let (shopper, at_ms) = (shopper_hash(&event.visitor()), event.at.0);
+        if event.event_type == EventType::Search {
+            let found_nothing = matches!(event.properties.get("results"), Some(Attribute::Number(n)) if *n == 0.0);
+            self.search(shopper, query, at_ms, found_nothing);
+        } else if let Some(item) = event.item.as_ref().filter(|_| is_search_choice(&event.event_type)) {
+            let is_own = !event.id.is_published();
+            self.choose(shopper, query, &Choice { shopper: shopper as u32, is_own, item, at_ms });
+        }
+    }
+
+    /// A search of a shopper. The same words again are no other search: a reload, a further page, or the answer to a
+    /// search that an event reports too.
+    fn search(&mut self, shopper: u64, query: Box<str>, at_ms: i64, found_nothing: bool) {
+        let known = self.visits.remove(&(shopper % SLOTS)).filter(|visit| visit.shopper == shopper);
+        let mut before = Vec::new();
+        if let Some(mut visit) = known {
+            let since = at_ms - visit.at_ms;
+            if visit.query == query && since.abs() <= VISIT_MS {
+                if found_nothing && !visit.found_nothing {
+                    visit.found_nothing = true;
+                    self.count(&query, |fate| fate.without_result += 1);
+                    self.totals.without_result += 1;
+                }
+                visit.at_ms = visit.at_ms.max(at_ms);
+                self.visits.insert(shopper % SLOTS, visit);
+                return;
+            }
+            if !visit.is_chosen && (0..=SOON_MS).contains(&since) {
+                before = std::mem::take(&mut visit.before);
+                if is_typed_on(&visit.query, &query) && since <= TYPED_ON_MS {
+                    self.take_back(&visit);
+                } else {
+                    self.count(&visit.query, |fate| fate.move_on(shopper as u32));
+                    before.push(visit.query);
+                    before.drain(..before.len().saturating_sub(MAX_BEFORE));
+                }
+            }
+        }
+        self.make_room();
+        self.totals.searches += 1;
+        self.totals.without_result += u64::from(found_nothing);
+        let fate = self.queries.entry(query.clone()).or_default();
+        fate.searches += 1;
+        fate.without_result += u64::from(found_nothing);
+        fate.last_ms = fate.last_ms.max(at_ms);
+        fate.search(shopper as u32);
+        let visit = Visit { shopper, query, at_ms, found_nothing, is_chosen: false, before };
+        self.visits.insert(shopper % SLOTS, visit);
+    }
+
+    /// A choice after a search for these words; it says that there was such a search, if that is not known.
+    fn choose(&mut self, shopper: u64, query: Box<str>, choice: &Choice<'_>) {
+        let is_known = |visit: &&mut Visit| {
+            visit.shopper == shopper && visit.query == query && (choice.at_ms - visit.at_ms).abs() <= VISIT_MS
+        };
+        if self.visits.get_mut(&(shopper % SLOTS)).filter(is_known).is_none() {
+            self.search(shopper, query.clone(), choice.at_ms, false);
+        }
+        let Some(visit) = self.visits.get_mut(&(shopper % SLOTS)) else { return };
+        let is_first = !std::mem::replace(&mut visit.is_chosen, true);
+        let before = visit.before.clone();
+        self.count(&query, |fate| {
+            fate.chosen += u64::from(is_first);
+            fate.has_own |= choice.is_own;
+            fate.choose(choice);
+        });
+        self.totals.chosen += u64::from(is_first);
+        for earlier in before {
+            self.count(&earlier, |fate| fate.then(&query, choice));
+        }
+    }
+
+    /// A search that was only the beginning of the next one does not count.
+    fn take_back(&mut self, visit: &Visit) {
+        let Some(fate) = self.queries.get_mut(&visit.query) else { return };
+        fate.searches = fate.searches.saturating_sub(1);
+        fate.without_result = fate.without_result.saturating_sub(u64::from(visit.found_nothing));
+        fate.searchers.retain(|searcher| searcher.shopper != visit.shopper as u32 || searcher.chose);
+        if fate.searches == 0 {
+            self.queries.remove(&visit.query);
+        }
+        self.totals.searches -= 1;
+        self.totals.without_result -= u64::from(visit.found_nothing);
+    }
+
+    fn count(&mut self, query: &str, change: impl FnOnce(&mut QueryFate)) {
+        if let Some(fate) = self.queries.get_mut(query) {
+            change(fate);
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.queries.len() < MAX_QUERIES {
+            return;
+        }
+        let mut oldest: Vec<(bool, i64, Box<str>)> =
+            self.queries.iter().map(|(query, fate)| (fate.has_own, fate.last_ms, query.clone())).collect();
+        oldest.sort_unstable();
+        for (_, _, query) in &oldest[..MAX_QUERIES / 16] {
+            self.queries.remove(query);
+        }
+    }
+}
+
+impl QueryFate {
+    /// Searches after which nothing was chosen.
+    pub fn without_choice(&self) -> u64 {
+        self.searches.saturating_sub(self.chosen)
+    }
+
+    fn search(&mut self, shopper: u32) {
+        if self.searchers.iter().all(|known| known.shopper != shopper) {
+            self.searchers.drain(..(self.searchers.len() + 1).saturating_sub(MAX_SHOPPERS));
+            self.searchers.push(Searcher { shopper, chose: false, moved_on: false });
+        }
+    }
+
+    fn move_on(&mut self, shopper: u32) {
+        self.searchers.iter_mut().filter(|known| known.shopper == shopper).for_each(|known| known.moved_on = true);
+    }
+
+    fn choose(&mut self, choice: &Choice<'_>) {
+        self.searchers.iter_mut().filter(|known| known.shopper == choice.shopper).for_each(|known| known.chose = true);
+        add_item(&mut self.items, choice);
+    }
+
+    fn then(&mut self, query: &str, choice: &Choice<'_>) {
+        if !self.then.iter().any(|then| &*then.query == query) {
+            if self.then.len() >= MAX_THEN {
+                let weakest = (0..self.then.len()).min_by_key(|&place| {
+                    let then = &self.then[place];
+                    (then.own.len(), then.last_ms)
+                });
+                weakest.map(|place| self.then.remove(place));
+            }
+            self.then.push(Then { query: query.into(), ..Then::default() });
+        }
+        let Some(then) = self.then.iter_mut().find(|then| &*then.query == query) else { return };
+        then.last_ms = then.last_ms.max(choice.at_ms);
+        add_shopper(if choice.is_own { &mut then.own } else { &mut then.published }, choice.shopper);
+        add_item(&mut then.items, choice);
+    }
+}
+
+/// Remembers a shopper among the latest different ones.
+fn add_shopper(shoppers: &mut Vec<u32>, shopper: u32) {
+    if !shoppers.contains(&shopper) {
+        shoppers.drain(..(shoppers.len() + 1).saturating_sub(MAX_SHOPPERS));
+        shoppers.push(shopper);
+    }
+}
+
+/// Remembers what was chosen; the item that fewest own shoppers chose makes room.
+fn add_item(items: &mut Vec<ChosenItem>, choice: &Choice<'_>) {
+    if !items.iter().any(|known| known.item == *choice.item) {
+        if items.len() >= MAX_ITEMS {
+            let weakest = (0..items.len()).min_by_key(|&place| items[place].shoppers.len());
+            weakest.map(|place| items.remove(place));
+        }
+        items.push(ChosenItem { item: choice.item.clone(), shoppers: Vec::new() });
+    }
+    if let Some(known) = items.iter_mut().find(|known| known.item == *choice.item)
+        && choice.is_own
+    {
+        add_shopper(&mut known.shoppers, choice.shopper);
+    }
+}
+
+/// Whether a text is another one with more letters at its end.
+fn is_typed_on(one: &str, longer: &str) -> bool {
+    longer.starts_with(one) || one.starts_with(longer)
+}
+
+/// The words of a query in the form in which equal searches are equal; `None` if there are none, or too many.
+fn words(query: &str) -> Option<Box<str>> {
+    if query.len() > 4 * MAX_QUERY_BYTES {
+        return None;
+    }
+    let folded = normalised(query);
+    let text = folded.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!text.is_empty() && text.len() <= MAX_QUERY_BYTES).then(|| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_event::Timestamp;
+
+    use super::*;
+    use crate::{CheckedEvent, Offset};
+
+    fn record(kind: EventType, user: &str, query: &str, item: Option<&str>, at_s: i64, is_published: bool) -> Record {
+        let event = Event {
+            id: if is_published { "@publish:web:1".into() } else { "e".into() },
+            event_type: kind,
+            user: Some(user.into()),
+            session: None,
+            item: item.map(ItemId::from),
+            at: Timestamp(at_s * 1_000),
+            value: 1.0,
+            quantity: 1,
+            price: None,
+            query: Some(query.into()),
+            source: None,
+            recommendation_id: None,
+            position: None,
+            properties: Default::default(),
+        };
+        let body = Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None });
+        Record { offset: Offset(0), received_at: Timestamp(0), body }
+    }
+
+    fn search(found: &mut Reformulations, user: &str, query: &str, at_s: i64) {
+        found.observe(&record(EventType::Search, user, query, None, at_s, false));
+    }
+
+    fn click(found: &mut Reformulations, user: &str, query: &str, at_s: i64) {
+        found.observe(&record(EventType::Click, user, query, Some("i1"), at_s, false));
+    }
+
+    #[test]
+    fn a_search_that_led_to_nothing_is_followed_to_the_one_that_did() {
+        let mut found = Reformulations::default();
+        for user in ["ann", "bob"] {
+            search(&mut found, user, "Brolly", 0);
+            search(&mut found, user, "rain  cover", 20);
+            search(&mut found, user, "umbrella", 40);
+            click(&mut found, user, "umbrella", 60);
+            click(&mut found, user, "umbrella", 61);
+        }
+        let brolly = found.of("brolly").unwrap();
+        assert_eq!((brolly.searches, brolly.chosen, brolly.without_choice()), (2, 0, 2));
+        assert!(brolly.searchers.iter().all(|searcher| searcher.moved_on && !searcher.chose));
+        assert_eq!((&*brolly.then[0].query, brolly.then[0].own.len()), ("umbrella", 2));
+        assert_eq!(brolly.then[0].items[0].shoppers.len(), 2);
+        assert_eq!(found.of("rain cover").unwrap().then.len(), 1);
+        assert!(found.of("umbrella").unwrap().then.is_empty());
+        assert_eq!(found.totals(), SearchTotals { searches: 6, without_result: 0, chosen: 2 });
+        assert_eq!(found.most(1, |fate| fate.without_choice())[0].0, "brolly");
+    }
+
+    #[test]
+    fn a_search_after_a_choice_or_much_later_is_another_wish() {
+        let mut found = Reformulations::default();
+        search(&mut found, "ann", "mug", 0);
+        click(&mut found, "ann", "mug", 5);
+        search(&mut found, "ann", "lamp", 20);
+        click(&mut found, "ann", "lamp", 25);
+        search(&mut found, "bob", "mug", 0);
+        search(&mut found, "bob", "lamp", 400);
+        click(&mut found, "bob", "lamp", 410);
+        assert!(found.of("mug").unwrap().then.is_empty());
+    }
+
+    #[test]
+    fn letters_typed_on_are_one_search_and_choices_imply_theirs() {
+        let mut found = Reformulations::default();
+        for (n, text) in ["u", "umb", "umbrella"].iter().enumerate() {
+            search(&mut found, "ann", text, n as i64);
+        }
+        search(&mut found, "ann", "umbrella", 3);
+        click(&mut found, "ann", "umbrella", 4);
+        click(&mut found, "bob", "lamp", 4);
+        assert_eq!(
+            found.queries().map(|(query, fate)| (query, fate.searches)).collect::<Vec<_>>(),
+            [("lamp", 1), ("umbrella", 1)]
+        );
+        assert_eq!(found.totals().searches, 2);
+    }
+
+    #[test]
+    fn published_choices_are_kept_apart_and_everything_is_bounded() {
+        let mut found = Reformulations::default();
+        for n in 0..500 {
+            let user = format!("s{n}");
+            search(&mut found, &user, "brolly", 0);
+            found.observe(&record(EventType::Click, &user, &format!("q{}", n % 40), Some("i1"), 10, true));
+        }
+        let brolly = found.of("brolly").unwrap();
+        assert!(brolly.then.len() <= MAX_THEN && brolly.searchers.len() <= MAX_SHOPPERS);
+        assert!(brolly.then.iter().all(|then| then.own.is_empty() && !then.published.is_empty()));
+        assert!(brolly.then.iter().all(|then| then.items.iter().all(|item| item.shoppers.is_empty())));
+        click(&mut found, "ann", "kept", 0);
+        for n in 0..MAX_QUERIES + 100 {
+            search(&mut found, "bob", &format!("word {n} x"), 1_000 * n as i64);
+        }
+        assert!(found.queries.len() <= MAX_QUERIES && found.of("kept").is_some());
+        search(&mut found, "bob", &"x".repeat(10_000), 0);
+        assert!(found.queries().all(|(query, _)| query.len() <= MAX_QUERY_BYTES));
+    }
+}
