@@ -147,8 +147,8 @@ impl Ledger {
         let of = |spend: &Spend| (spend.clicks, spend.amount);
         let is_money = |(_, spend): &&(i64, Spend)| spend.clicks > 0;
         let accounts = self.accounts.iter().filter(|(_, account)| account.total.clicks > 0).map(|(id, account)| {
-            let days = account.days.iter().filter(is_money).map(|(day, spend)| (*day, of(spend)));
-            (id.clone(), of(&account.total), days.last())
+            let mut days = account.days.iter().filter(is_money).map(|(day, spend)| (*day, of(spend)));
+            (id.clone(), of(&account.total), days.next_back())
         });
         (self.document.clone(), accounts.collect::<Vec<_>>())
     }
@@ -489,8 +489,8 @@ mod tests {
         let mut ledger = ledger();
         let mut draws = Draws::new(3, 4, 0);
         let mut by_hour = [[0_u64; HOURS]; 6];
-        for day in 0..6 {
-            for hour in 0..HOURS {
+        for (day, by_hour) in (0..).zip(&mut by_hour) {
+            for (hour, settled) in by_hour.iter_mut().enumerate() {
                 let n = 20 * traffic(hour);
                 for visitor in 0..n {
                     let now = Timestamp(day * DAY_MS + hour as i64 * HOUR_MS + HOUR_MS * visitor / n);
@@ -504,7 +504,7 @@ mod tests {
                     if draws.below(10) == 0 {
                         let amount = price.min(BUDGET - spent);
                         ledger.take(&charge(&id, amount, day), Offset(9));
-                        by_hour[day as usize][hour] += amount;
+                        *settled += amount;
                     }
                 }
             }
@@ -512,7 +512,7 @@ mod tests {
         let whole: u64 = (0..HOURS).map(|hour| traffic(hour) as u64).sum();
         for (day, by_hour) in by_hour.iter().enumerate() {
             let spent: u64 = by_hour.iter().sum();
-            assert!(spent <= BUDGET && spent >= BUDGET * 9 / 10, "day {day}: {spent}");
+            assert!((BUDGET * 9 / 10..=BUDGET).contains(&spent), "day {day}: {spent}");
             assert_eq!(spent, ledger.spent("spring", day as i64));
         }
         // From the third day on, each quarter of the day has its part of the traffic of the money.

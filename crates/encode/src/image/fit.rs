@@ -231,7 +231,7 @@ mod tests {
             let expected = f32::from(place / n == place % n);
             assert!((x - expected).abs() < 1e-3, "{place}: {x}");
         }
-        assert!(super::inverse(&mut vec![0.0; 9], 3).is_none());
+        assert!(super::inverse(&mut [0.0; 9], 3).is_none());
     }
 
     #[test]

@@ -26,11 +26,13 @@ const MOST_LOSS_OF_ONE: f64 = 0.05;
 /// Items with how many different shoppers chose them.
 pub(super) type Chosen = BTreeMap<ItemId, f64>;
 
+/// A query with what was chosen after it, and what its shoppers found by another search.
+type PastQuery = (Box<str>, Chosen, Chosen);
+
 /// Past searches with the words of a proposal.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// Each query with what was chosen after it, and what its shoppers found by another search.
-    queries: Vec<(Box<str>, Chosen, Chosen)>,
+    queries: Vec<PastQuery>,
 }
 
 impl Past {
@@ -38,7 +40,7 @@ impl Past {
     /// then whether that is what was meant.
     pub fn of_words(found: &Reformulations, words: &str, is_meant: impl Fn(&str, &str, &ItemId) -> bool) -> Self {
         let has = |query: &str| phrases_of(query).any(|phrase| phrase == words);
-        let mut queries: Vec<(usize, (Box<str>, Chosen, Chosen))> = Vec::new();
+        let mut queries: Vec<(usize, PastQuery)> = Vec::new();
         for (query, fate) in found.queries().filter(|(query, _)| has(query)) {
             let then = fate.then.iter().flat_map(|then| then.items.iter().map(move |item| (&*then.query, item)));
             let meant = then.filter(|(later, chosen)| is_meant(query, later, &chosen.item)).map(|(_, chosen)| chosen);

@@ -70,6 +70,9 @@ impl RepairSettings {
     }
 }
 
+/// Answers a search: the first hits with their scores.
+pub type RankFn<'a> = dyn Fn(&SearchReader, &str) -> Result<Vec<(ItemId, f32)>, SearchError> + 'a;
+
 /// The shop, as far as proposals are made and judged by it.
 pub struct RepairView<'a> {
     /// The title and the categories of an item that may be shown.
@@ -77,7 +80,7 @@ pub struct RepairView<'a> {
     /// Whether a text is the name of a brand.
     pub is_brand: &'a dyn Fn(&str) -> bool,
     /// The first hits of a search without a shopper, with their scores.
-    pub rank: &'a dyn Fn(&SearchReader, &str) -> Result<Vec<(ItemId, f32)>, SearchError>,
+    pub rank: &'a RankFn<'a>,
 }
 
 /// What proposals use of an item.

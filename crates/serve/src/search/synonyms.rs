@@ -136,6 +136,9 @@ fn usable(name: &str) -> Result<(), &'static str> {
     }
 }
 
+/// Takes the concepts that a name covers, the stems that it also finds, and what these are worth.
+type AddMeaning<'a> = dyn FnMut(Range<usize>, &[String], f32) + 'a;
+
 /// The synonyms of a shop and the common ones of its language, as stems.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meanings {
@@ -196,7 +199,7 @@ impl Meanings {
     }
 
     /// Calls `add` with the concepts that a name in the query covers, the stems that it also finds and what these are worth.
-    pub(super) fn expand(&self, words: &[Word], add: &mut dyn FnMut(Range<usize>, &[String], f32)) {
+    pub(super) fn expand(&self, words: &[Word], add: &mut AddMeaning<'_>) {
         for start in 0..words.len() {
             for end in start + 1..=words.len().min(start + self.longest) {
                 let name: Vec<&str> = words[start..end].iter().map(|word| &*word.term).collect();

@@ -325,8 +325,11 @@ fn two_words_find_the_compound_that_joins_them_with_a_letter() {
     }
 }
 
+/// A title, and queries that must find it.
+type Titled = (&'static str, &'static [&'static str]);
+
 /// In each language, the titles must be found by each of their queries.
-fn check_languages(cases: &[(Language, &[(&str, &[&str])])]) {
+fn check_languages(cases: &[(Language, &[Titled])]) {
     let mut wrong = Vec::new();
     for (language, rows) in cases {
         let all: Vec<&str> = rows.iter().map(|(title, _)| *title).collect();
