@@ -124,14 +124,14 @@ fn a_file_that_is_ingested_twice_counts_once() {
     place.write("events.csv", EVENTS);
     let first = place.json(&["ingest", "events.csv", "--json"], 0);
     assert_eq!(counts(&first), (6, 4, 0, 2));
-    assert_eq!(first["quarantined"], serde_json::json!({ "malformed": 1, "no_shopper": 1 }));
+    assert_eq!(first["quarantined"], serde_json::json!({ "bad_time": 1, "no_shopper": 1 }));
     let again = place.json(&["ingest", "events.csv", "--json"], 0);
     assert_eq!(counts(&again), (6, 0, 6, 0));
     // The refused lines are in quarantine once, at any position in a file.
     place.write("moved.csv", EVENTS.replacen("at,price\n", "at,price\nview,u3,mug,2026-11-02T10:00:00Z,\n", 1));
     assert_eq!(counts(&place.json(&["ingest", "moved.csv", "--json"], 0)), (7, 1, 6, 0));
     let held = place.json(&["quarantine", "list", "--json"], 0);
-    assert_eq!(held["reasons"], serde_json::json!({ "malformed": 1, "no_shopper": 1 }));
+    assert_eq!(held["reasons"], serde_json::json!({ "bad_time": 1, "no_shopper": 1 }));
     place.json(&["ingest", "events.csv", "--strict", "--json"], 1);
     let exported = text(&place.run(&["export", "events"]).stdout);
     assert_eq!(exported.lines().count(), 5);

@@ -747,10 +747,11 @@ fn flat_events_name_their_items_and_what_nothing_is_taken_of_is_told() {
     assert!(said.contains("recognised `item_name` as the title of the items"), "{said}");
     assert_eq!((&items[0]["title"], &items[0]["price"]), (&"Mug".into(), &9.5.into()));
     let mapping = folder.path().join("m.toml");
-    std::fs::write(&mapping, "[[rule]]\nwhen = { column = \"event_name\", empty = false }\nskip = true\n").unwrap();
+    std::fs::write(&mapping, "[fields]\ntype = \"event_name\"\nitem = \"item_id\"\nuser = \"visitor_id\"\nat = \"event_timestamp\"\n\n[[rule]]\nwhen = { column = \"event_name\", empty = false }\nskip = true\n").unwrap();
     let name = |path: &Path| path.to_str().unwrap().to_owned();
     let arguments = ["ingest", &name(&file), "--mapping", &name(&mapping), "--check", "--data", "d"];
-    let told = text(&run(folder.path(), &arguments).stdout);
+    let ran = run(folder.path(), &arguments);
+    let told = text(&ran.stdout) + &text(&ran.stderr);
     assert!(told.contains("nothing was taken"), "{told}");
 }
 

@@ -152,7 +152,7 @@ fn pictures_are_part_of_the_vectors_and_a_replay_needs_none() {
         with_picture("bad", "tin", "bad.png"),
         with_picture("late", "wool hat", "late.png"),
         with_picture("out", "umbrella", "../secret.png"),
-        item("none", "red mugs"),
+        item("plain", "red mugs"),
     ];
     engine.put_items_blocking(items, false).unwrap();
     wait_until(&engine, |engine| engine.status().content.encoded == 7);
@@ -169,7 +169,7 @@ fn pictures_are_part_of_the_vectors_and_a_replay_needs_none() {
     let found = latest(dir.path());
     let cosine = |a: &str, b: &str| found[a].iter().zip(&found[b]).map(|(a, b)| a * b).sum::<f32>();
     assert!(cosine("a", "b") > cosine("a", "c") + 0.2, "{} {}", cosine("a", "b"), cosine("a", "c"));
-    assert!(cosine("a", "none") > cosine("b", "none") + 0.1, "texts count as well");
+    assert!(cosine("a", "plain") > cosine("b", "plain") + 0.1, "texts count as well");
     assert!(cosine("late", "a") > cosine("out", "a") + 0.2, "what lies outside of the folder is not read");
     assert!(cosine("out", "c").abs() < 0.2);
     assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));

@@ -38,6 +38,8 @@ fn number_as(
 ) -> Number {
     match value {
         RawValue::Null => Number::Missing,
+        // What a path finds in an empty array.
+        RawValue::List(values) if values.is_empty() => Number::Missing,
         RawValue::Int(whole) => Number::Given(*whole as f64),
         RawValue::Float(number) => Number::Given(*number),
         RawValue::Text(text) => match text.trim() {

@@ -177,12 +177,10 @@ pub(super) fn no_time_beside(properties: &[(Box<str>, RawValue)]) -> Result<(), 
     ];
     let beside = properties.iter().find(|(name, value)| {
         let name = name.to_lowercase();
-        let named = ["time", "timestamp", "tstamp", "date", "_at", "datum", "zeit", "fecha", "dato"]
-            .iter()
-            .any(|end| name.ends_with(end))
+        let named = ["time", "timestamp", "tstamp", "date", "_at"].iter().any(|end| name.ends_with(end))
             || name.starts_with("time")
             || name.starts_with("date")
-            || name.starts_with("fecha");
+            || ["datum", "zeit", "uhrzeit", "fecha", "dato", "tidspunkt"].contains(&&*name);
         named && !OF_OTHERS.iter().any(|other| name.contains(other)) && looks_like_a_time(value)
     });
     match beside {

@@ -240,7 +240,9 @@ impl Nested {
             }
             (Step::Each, Self::List(values), None) => {
                 let found = values.iter().map(|value| value.at(rest, &[])).filter(|value| *value != RawValue::Null);
-                RawValue::List(found.collect())
+                let found: Vec<RawValue> = found.collect();
+                // A list of texts has no such field, so that the next path is looked at.
+                if found.is_empty() && !values.is_empty() { RawValue::Null } else { RawValue::List(found) }
             }
             (Step::Each, Self::Single(RawValue::Null), _) => RawValue::Null,
             // Converters of XML write an array of one element as that element.

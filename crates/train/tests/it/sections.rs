@@ -15,7 +15,10 @@ const CHECKPOINT: u64 = 2_500;
 /// default stay off. Versions are sealed early.
 fn settings() -> LearnSettings {
     let mut settings = shop::fitting(shop::settings_with(Part::Blend, SequenceKind::Gru), Kind::Als);
-    settings.models.two_tower.enabled = true;
+    // Small, because every case below folds the records anew.
+    let towers = &mut settings.models.two_tower;
+    (towers.enabled, towers.dim, towers.reach) = (true, 8, 8);
+    (towers.negatives, towers.popular, towers.buckets) = (16, 8, 256);
     settings.models.factorization.map = 0.5;
     settings.guard.version_every = 1_000;
     settings.guard.confirm_after = 500;
