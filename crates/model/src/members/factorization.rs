@@ -6,7 +6,7 @@
 //! a new shopper is served after the first event, equal pasts get equal answers, and a person can be forgotten. Loss:
 //! logistic, one positive to several sampled negatives. To slow down forgetting, a few earlier choices of the same
 //! shopper are learned again at each step. With `map`, a new item begins with the rows that its content makes likely
-//! ([`content_map`](super::content_map)).
+//! (`content_map`).
 
 use std::ops::Bound;
 

@@ -6,11 +6,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`evidence`] | which words shoppers replaced by which, counted over different shoppers |
-//! | [`titles`] | words of chosen items that are nearly a word of a search which led to nothing |
-//! | [`gate`] | bounds of confidence: is it more than chance, and do the words fail today |
-//! | [`effect`] | past searches answered with the rule and without it: what was chosen must not come later |
-//! | [`ties`] | queries after which items of one category are chosen |
+//! | `evidence` | which words shoppers replaced by which, counted over different shoppers |
+//! | `titles` | words of chosen items that are nearly a word of a search which led to nothing |
+//! | `gate` | bounds of confidence: is it more than chance, and do the words fail today |
+//! | `effect` | past searches answered with the rule and without it: what was chosen must not come later |
+//! | `ties` | queries after which items of one category are chosen |
 //!
 //! **The gate.** A pair of words is proposed if (1) enough different shoppers, of the shop's own events, replaced one by the
 //! other and chose something; (2) the lower bound of the share that did, of all who searched on, exceeds what chance
