@@ -211,7 +211,6 @@ fn a_time_under_another_name_is_the_events_time() {
     }
     for fields in [
         r#""timestamp":"soon""#,
-        r#""buchungsdatum":"2019-03-01T10:00:00Z""#,
         r#""when_seen_time":"2019-03-01T10:00:00Z""#,
         r#""zeitstempel_time":1551434400"#,
     ] {
