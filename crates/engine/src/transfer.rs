@@ -72,6 +72,9 @@ pub fn parts_of(source: &Source, config: &Config) -> Result<Parts, EngineError> 
     config.model.init = Default::default();
     take_up_parts(&source.folder, &mut config)?;
     let name = source.folder.display();
+    if !source.folder.join("log").is_dir() {
+        return Err(EngineError::Invalid { field: "init", message: format!("{name} is no data folder of a shop") });
+    }
     let mut log = LogReader::open(&source.folder)?;
     let end = log.end();
     let mut recovered = recover(&mut log, &checkpoints_in(&source.folder), &learn_settings(&config), end, true)?;

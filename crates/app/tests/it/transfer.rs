@@ -125,7 +125,7 @@ fn sources_and_targets_that_cannot_be_used_are_refused_with_the_reason() {
         assert!(!place.path(data).join("init.parts").exists() || data == "full", "{source}: nothing is left");
         text(&output.stderr)
     };
-    assert!(refused("a", "from=nowhere").contains("nowhere"));
+    assert!(refused("a", "from=nowhere").contains("nowhere is no data folder"));
     let unknown = refused("b", "from=old@99");
     assert!(unknown.contains("no state of version 99") && unknown.contains("it has "), "{unknown}");
     assert!(refused("c", "old").contains("from=FOLDER@VERSION"));

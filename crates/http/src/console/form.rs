@@ -1,9 +1,11 @@
 //! Forms that were sent. Only the console's own pages can send them.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use accrue_event::Timestamp;
 use axum::Form;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -22,6 +24,32 @@ impl Fields {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
+
+    /// The same as a text of its own.
+    pub fn text(&self, name: &str) -> Option<Box<str>> {
+        self.get(name).map(Box::from)
+    }
+
+    /// The lines of a field that are not empty.
+    pub fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.get(name).unwrap_or_default().lines().map(str::trim).filter(|line| !line.is_empty())
+    }
+
+    /// A number; `expected` says which, for the fault.
+    pub fn number<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+        self.get(name).map(str::parse).transpose().map_err(|_| fault(name, expected))
+    }
+
+    /// A time.
+    pub fn moment(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let read = |text| Timestamp::parse(text).ok_or_else(|| fault(name, "a time such as 2026-11-27T00:00:00Z"));
+        self.get(name).map(read).transpose()
+    }
+}
+
+/// A field that does not hold what is expected there.
+pub(super) fn fault(field: &str, expected: &str) -> Problem {
+    Problem::new(Code::InvalidValue, format!("{field}: {expected} is expected")).field(field)
 }
 
 impl FromRequest<Arc<Server>> for Fields {

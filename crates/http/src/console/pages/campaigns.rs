@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_engine::{CampaignAccount, CampaignList};
-use accrue_event::{Campaign, CampaignDocument, ItemId, Timestamp};
+use accrue_event::{Campaign, CampaignDocument, ItemId};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::form::Fields;
+use super::super::form::{Fields, fault};
 use super::super::format::{clipped, count, filled, percent, time};
 use super::super::part::{Done, badge, empty, heading, outcome, said};
 use super::super::texts::Texts;
@@ -237,41 +237,24 @@ fn form(view: &View, campaign: Option<&Campaign>) -> Markup {
 
 /// The campaign of a form. What its texts mean is checked where campaigns are used.
 fn campaign_of(fields: &Fields) -> Result<Campaign, Problem> {
-    let fault = |field: &str, expected: &str| {
-        Problem::new(Code::InvalidValue, format!("{field}: {expected} is expected")).field(field)
-    };
-    let text = |field: &str| fields.get(field).map(Box::<str>::from);
-    let list = |field: &str| -> Vec<Box<str>> {
-        let lines = fields.get(field).unwrap_or_default().lines();
-        lines.map(str::trim).filter(|line| !line.is_empty()).map(Box::from).collect()
-    };
-    let moment = |field: &str| match fields.get(field) {
-        None => Ok(None),
-        Some(text) => {
-            Timestamp::parse(text).map(Some).ok_or_else(|| fault(field, "a time such as 2026-11-27T00:00:00Z"))
-        }
-    };
-    fn number<T: std::str::FromStr>(text: Option<&str>, fault: Problem) -> Result<Option<T>, Problem> {
-        text.map(str::parse).transpose().map_err(|_| fault)
-    }
     let amount = |field: &str| {
-        let fault = || fault(field, "a whole number of minor units");
-        number::<u64>(fields.get(field), fault())?.ok_or_else(fault)
+        let expected = "a whole number of minor units";
+        fields.number(field, expected)?.ok_or_else(|| fault(field, expected))
     };
     Ok(Campaign {
-        id: text("id").ok_or_else(|| fault("id", "a name"))?,
-        items: list("items").iter().map(|id| ItemId::from(&**id)).collect(),
-        filter: text("filter"),
+        id: fields.text("id").ok_or_else(|| fault("id", "a name"))?,
+        items: fields.lines("items").map(ItemId::from).collect(),
+        filter: fields.text("filter"),
         bid: amount("bid")?,
         daily_budget: amount("daily_budget")?,
-        scenes: list("scenes"),
-        categories: list("categories"),
-        queries: list("queries"),
-        shoppers: text("shoppers"),
-        per_shopper: number(fields.get("per_shopper"), fault("per_shopper", "a number from 1"))?,
-        quality_floor: number(fields.get("quality_floor"), fault("quality_floor", "a number from 0 to 1"))?,
-        from: moment("from")?,
-        until: moment("until")?,
+        scenes: fields.lines("scenes").map(Box::from).collect(),
+        categories: fields.lines("categories").map(Box::from).collect(),
+        queries: fields.lines("queries").map(Box::from).collect(),
+        shoppers: fields.text("shoppers"),
+        per_shopper: fields.number("per_shopper", "a number from 1")?,
+        quality_floor: fields.number("quality_floor", "a number from 0 to 1")?,
+        from: fields.moment("from")?,
+        until: fields.moment("until")?,
     })
 }
 

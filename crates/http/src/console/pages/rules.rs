@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use accrue_engine::RuleChange;
-use accrue_event::{ItemId, RuleAction, ShopRule, Timestamp};
+use accrue_event::{ItemId, RuleAction, ShopRule};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::form::Fields;
+use super::super::form::{Fields, fault};
 use super::super::format::{clipped, time};
 use super::super::part::{Done, badge, empty, heading, item, outcome, said, title_of};
 use super::super::texts::Texts;
@@ -208,34 +208,20 @@ fn form(view: &View, rule: Option<&ShopRule>) -> Markup {
 
 /// The rule of a form. What its texts mean is checked where rules are used.
 fn rule_of(fields: &Fields) -> Result<ShopRule, Problem> {
-    let fault = |field: &str, expected: &str| {
-        Problem::new(Code::InvalidValue, format!("{field}: {expected} is expected")).field(field)
-    };
-    let text = |field: &str| fields.get(field).map(Box::<str>::from);
-    let moment = |field: &str| match fields.get(field) {
-        None => Ok(None),
-        Some(text) => {
-            Timestamp::parse(text).map(Some).ok_or_else(|| fault(field, "a time such as 2026-11-27T00:00:00Z"))
-        }
-    };
-    fn number<T: std::str::FromStr>(text: Option<&str>, fault: Problem) -> Result<Option<T>, Problem> {
-        text.map(str::parse).transpose().map_err(|_| fault)
-    }
     let action = ACTIONS.into_iter().find(|action| Some(name(*action)) == fields.get("what"));
-    let items = fields.get("items").unwrap_or_default().lines().map(str::trim).filter(|id| !id.is_empty());
     Ok(ShopRule {
-        name: text("name").ok_or_else(|| fault("name", "a name"))?,
+        name: fields.text("name").ok_or_else(|| fault("name", "a name"))?,
         action: action.ok_or_else(|| fault("action", "pin, boost, bury or hide"))?,
-        query: text("query"),
-        category: text("category"),
-        items: items.map(ItemId::from).collect(),
-        filter: text("filter"),
-        position: number(fields.get("position"), fault("position", "a place from 1"))?,
-        factor: number(fields.get("factor"), fault("factor", "a number above 0"))?,
-        attribute: text("attribute"),
-        full_at: number(fields.get("full_at"), fault("full_at", "a number"))?,
-        from: moment("from")?,
-        until: moment("until")?,
+        query: fields.text("query"),
+        category: fields.text("category"),
+        items: fields.lines("items").map(ItemId::from).collect(),
+        filter: fields.text("filter"),
+        position: fields.number("position", "a place from 1")?,
+        factor: fields.number("factor", "a number above 0")?,
+        attribute: fields.text("attribute"),
+        full_at: fields.number("full_at", "a number")?,
+        from: fields.moment("from")?,
+        until: fields.moment("until")?,
     })
 }
 
