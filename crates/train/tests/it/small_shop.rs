@@ -15,7 +15,7 @@ fn records(n_items: u64, seed: u64) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     for item in 0..n_items {
         let mut described = Item::bare(format!("item-{item}").as_str().into());
-        described.title = Some(if seed % 2 == 0 { "mug".into() } else { format!("mug number{item}").into() });
+        described.title = Some(if seed.is_multiple_of(2) { "mug".into() } else { format!("mug number{item}").into() });
         described.brand = Some("Acme".into());
         described.categories = vec![format!("category-{}", item % 2).into()];
         records.push(record(records.len(), Body::Item(Box::new(described))));
