@@ -75,7 +75,8 @@ impl<'a> Shop<'a> {
 
     /// Whether a page that the shopper did not ask for by words may show the item: not if it is incomplete.
     pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&Filter>) -> bool {
-        self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
+        let is_plain = filter.is_none() && self.facts.overview().is_plain(item);
+        is_plain || self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
     }
 
     /// A variant has its product's date of publication if it has none of its own, and is withdrawn with it.
