@@ -1,4 +1,4 @@
-//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishedAt`. The check
+//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishdAt`. The check
 //! keeps them as attributes, because a shop may have such a field; here they are found, so that the sender can be told.
 
 use std::collections::{BTreeMap, HashMap};
@@ -143,8 +143,8 @@ mod tests {
             ("titel", "title"),
             ("prize", "price"),
             ("availabilty", "available"),
-            ("Title", "title"),
-            ("publishedAt", "published_at"),
+            ("Titlle", "title"),
+            ("publshedAt", "published_at"),
             ("manufactuer", "brand"),
             ("curency", "currency"),
         ] {
