@@ -230,7 +230,9 @@ fn answers_carry_fields_and_totals_and_scenes_have_their_pages() {
     };
     let none = "a product of which only the variants were described";
     assert_eq!((of_cups(json!([])), of_cups(json!(["cup"]))), (2, 0), "{none}");
-    assert!(cups.iter().all(|cup| shop.send("DELETE", &format!("/v1/items/{}", cup["id"].as_str().unwrap()), &[], b"").status == 204));
+    for cup in ["cup-s", "cup-l"] {
+        assert_eq!(shop.send("DELETE", &format!("/v1/items/{cup}"), &[], b"").status, 204);
+    }
     shop.get("/v1/trending?fields=titel").problem(400, "invalid_value");
     let bought =
         json!({"type": "purchase", "user": "u7", "item": "mug-2", "at": "2026-11-21T10:05:00Z", "price": 12.5});
