@@ -214,7 +214,7 @@ fn a_whole_catalogue_retires_what_it_lacks_and_nothing_that_it_names() {
     // Every night: the products, and beside them the day's events, of which a line cannot be read.
     place.write("products.csv", "id,title,price,brand\nB,Red mug,12,Acme\nD,New mug,9,Acme\n");
     let view = r#"{"type":"view","user":"u","item":"A","at":"2026-11-01T10:00:00Z"}"#;
-    place.write("events.ndjson", &format!("{view}\nnonsense\n"));
+    place.write("events.ndjson", format!("{view}\nnonsense\n"));
     let nightly = place.json(&["ingest", "events.ndjson", "products.csv", "--sync", "--json"], 0);
     assert_eq!((counts(&nightly), &nightly["retired"]), ((4, 3, 0, 1), &1.into()));
     assert_eq!(ids(), ["B", "D"]);
@@ -275,14 +275,14 @@ fn items_without_a_title_are_told_where_events_name_them() {
     let header = "event_name,event_timestamp,user_pseudo_id,item_id";
     place.write(
         "bare.csv",
-        &format!("{header}\nview_item,1763700000000000,u1,sku-1\nview_item,1763700001000000,u1,sku-2\n"),
+        format!("{header}\nview_item,1763700000000000,u1,sku-1\nview_item,1763700001000000,u1,sku-2\n"),
     );
     let bare = place.json(&["ingest", "bare.csv", "--json"], 0);
     assert_eq!(bare["untitled"], serde_json::json!({"items": 2, "without_title": 2}));
     let bare = place.run(&["ingest", "bare.csv"]);
     assert!(!text(&bare.stdout).contains("no title"), "nothing new came: {}", text(&bare.stdout));
     let more = "view_item,1763700002000000,u1,sku-1,Trail mug\nview_item,1763700003000000,u2,sku-2,Wool sock\n";
-    place.write("titled.csv", &format!("{header},item_name\n{more}"));
+    place.write("titled.csv", format!("{header},item_name\n{more}"));
     let titled = place.json(&["ingest", "titled.csv", "--json"], 0);
     assert_eq!(titled["untitled"], Value::Null, "{titled}");
 }

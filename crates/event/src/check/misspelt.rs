@@ -1,4 +1,4 @@
-//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishedAt`. The check
+//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishdAt`. The check
 //! keeps them as attributes, because a shop may have such a field; here they are found, so that the sender can be told.
 
 use std::collections::{BTreeMap, HashMap};
@@ -114,7 +114,7 @@ impl MisspeltFields {
 }
 
 /// Words that are near the name of a field and are what they say.
-const WORDS: [&str; 4] = ["gender", "vectors", "brandy", "stick"];
+const WORDS: [&str; 5] = ["gender", "vectors", "brandy", "stick", "version"];
 
 fn near_field(kind: RecordKind, name: &str) -> Option<&'static str> {
     // `_vectors` and `$value` are names that a system gave, and no slips.
@@ -169,8 +169,8 @@ mod tests {
             ("titel", "title"),
             ("prize", "price"),
             ("availabilty", "available"),
-            ("Title", "title"),
-            ("publishedAt", "published_at"),
+            ("Titlle", "title"),
+            ("publshedAt", "published_at"),
             ("manufactuer", "brand"),
             ("curency", "currency"),
         ] {

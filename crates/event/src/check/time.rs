@@ -189,7 +189,23 @@ pub(super) fn no_time_beside(properties: &[(Box<str>, RawValue)]) -> Result<(), 
         let named = ["time", "timestamp", "tstamp", "date", "_at"].iter().any(|end| name.ends_with(end))
             || name.starts_with("time")
             || name.starts_with("date")
-            || ["datum", "zeit", "uhrzeit", "fecha", "dato", "tidspunkt"].contains(&&*name);
+            || [
+                "datum",
+                "zeit",
+                "uhrzeit",
+                "fecha",
+                "dato",
+                "tidspunkt",
+                "tijd",
+                "tijdstip",
+                "data",
+                "ora",
+                "heure",
+                "t",
+                "时间",
+                "日期",
+            ]
+            .contains(&&*name);
         named && !OF_OTHERS.iter().any(|other| name.contains(other)) && looks_like_a_time(value)
     });
     match beside {

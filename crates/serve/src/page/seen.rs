@@ -58,8 +58,14 @@ enum Said {
 impl KeptOff {
     pub fn new(situation: &Situation<'_>) -> Self {
         let Situation { shop, request, about, context, .. } = situation;
-        let excluded = request.exclude.iter().filter_map(|item| shop.facts.items.get(item.as_str()));
-        let mut left_out: Vec<ItemIdx> = about.iter().copied().chain(excluded).collect();
+        let mut left_out: Vec<ItemIdx> = about.to_vec();
+        for id in &request.exclude {
+            match shop.facts.items.get(id.as_str()) {
+                Some(item) => left_out.push(item),
+                // The id of a product of which only the variants were described.
+                None => left_out.extend(shop.facts.products.variants_of(id.as_str())),
+            }
+        }
         match situation.scene.seen(&request.seen) {
             Seen::AsScene | Seen::Keep => {}
             Seen::Drop => left_out.extend(context.past.iter().map(|past| past.item)),
