@@ -21,7 +21,7 @@ use crate::error::EngineError;
 use crate::running::Running;
 use crate::status::IndexState;
 use crate::traffic::Treatment;
-use crate::what_if;
+use crate::what_if::{self, AskedPage};
 
 /// An answer to a visitor.
 #[derive(Clone, Debug)]
@@ -90,6 +90,7 @@ impl Engine {
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
+            let asked = asked.map(|asked| AskedPage { known: Some(shop.facts.end), ..asked });
             let (answer, work) = shop.recommend_measured(&request);
             self.inner.pages.add(&work);
             Ok((answer, asked))

@@ -1,8 +1,8 @@
 //! Pages made again: what the current settings and proposed ones make of requests that were answered before.
 //!
 //! In: a data folder, recorded requests, a [`Proposal`]. Out: for each request the page of the current settings and that
-//! of the proposal, both from the facts that the answer's models had learned and from models that had learned no more.
-//! The log is read again from the newest checkpoint that helps: one thread learns and publishes, another folds the facts
+//! of the proposal, both from the facts that the answer had, which were ahead of its models, and from models that had
+//! learned no more than those. The log is read again from the newest checkpoint that helps: one thread learns and publishes, another folds the facts
 //! and makes pages. The folder is not changed, and a server may run on it.
 //!
 //! Models are published at most [`VERSIONS`] times over all requests, so a page may be made by models that are a little
@@ -19,7 +19,7 @@ use accrue_serve::{
     Campaigns, Grouping, IncompleteItems, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor,
 };
 use accrue_store::{Facts, LogReader, Offset, Record, Served};
-use accrue_train::{Learner, TrainError, follow, recover};
+use accrue_train::{Learner, Recovered, TrainError, follow, recover};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, learn_settings};
@@ -82,6 +82,20 @@ impl Proposal {
         }
     }
 
+    /// The facts, if the proposal is one under them. Its rules are checked as those of a request, which refuses fields
+    /// that no item has.
+    fn checked_at(&self, recovered: Recovered, config: &Config) -> Result<Facts, ProposalError> {
+        let Recovered { facts, mut learner, .. } = recovered;
+        self.check(config, &facts)?;
+        let (version, catalogue) = (learner.publish(), config.catalogue);
+        let (rules, scenes, campaigns) = (Rules::NONE, Scenes::built_in(), Campaigns::NONE);
+        let shop = Shop { facts: &facts, version: &version, now_ms: 0, catalogue, rules, scenes, campaigns };
+        for (place, rule) in self.rule.iter().flatten().enumerate() {
+            shop.check_rule(rule).map_err(|fault| fault.within(&format!("rules[{place}]")))?;
+        }
+        Ok(facts)
+    }
+
     /// The proposal's scenes beside these, of which it replaces those of the same names.
     fn scenes_over(&self, mut others: WrittenScenes) -> Result<Scenes, ProposalError> {
         others.extend(self.scene.clone());
@@ -132,6 +146,9 @@ pub(crate) struct AskedPage {
     /// The part of the models that scored; `None` is the one that the settings name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// The facts had the records before this offset; `None` in the records of older builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<Offset>,
 }
 
 /// Items that may be named in the record of a request; with more, the page cannot be made again.
@@ -196,6 +213,7 @@ pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
         diversity: *diversity,
         incomplete: *incomplete,
         part: *part,
+        known: None,
     })
 }
 
@@ -208,6 +226,8 @@ pub struct AskedAgain {
     pub at_ms: i64,
     /// The models had learned the records before this offset.
     pub learned: Offset,
+    /// The facts had the records before this offset, which is no lower.
+    pub known: Offset,
     /// The request.
     pub request: RecommendRequest,
 }
@@ -229,6 +249,7 @@ impl AskedAgain {
             diversity,
             incomplete,
             part,
+            known,
         } = asked;
         let seen = match &seen {
             Some(text) => Seen::read(text)?,
@@ -250,7 +271,10 @@ impl AskedAgain {
             part,
             ..RecommendRequest::default()
         };
-        Some(Self { offset: record.offset, at_ms: record.received_at.0, learned: served.learned, request })
+        let learned = served.learned.min(record.offset);
+        // An answer is recorded behind the events that it is committed with, and those may have come of it.
+        let known = known.map_or(learned, |known| known.clamp(learned, record.offset));
+        Some(Self { offset: record.offset, at_ms: record.received_at.0, learned, known, request })
     }
 }
 
@@ -263,8 +287,8 @@ pub struct MadeAgain {
     pub proposed: Vec<ItemId>,
 }
 
-/// Makes the pages of recorded requests again, which are in the order of their offsets. `progress` is called with the
-/// share done.
+/// Makes the pages of recorded requests again, which are in the order of what their answers knew ([`AskedAgain::known`]).
+/// `progress` is called with the share done.
 ///
 /// # Errors
 /// If the log cannot be read, or the states before the first request cannot be computed from what is left of it;
@@ -278,11 +302,10 @@ pub fn make_again(
 ) -> Result<Vec<MadeAgain>, EngineError> {
     let mut log = LogReader::open(dir)?;
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
-    let end = asked.last().map_or(log.end(), |last| last.offset);
-    let ends = recover(&mut log, &checkpoints, &settings, end, true)?.facts;
-    proposal.check(config, &ends)?;
+    let end = asked.iter().map(|asked| asked.offset).max().unwrap_or(log.end());
+    let ends = proposal.checked_at(recover(&mut log, &checkpoints, &settings, end, true)?, config)?;
     let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
-    let begins = first.learned.min(first.offset);
+    let begins = asked.iter().map(|asked| asked.learned).min().unwrap_or(first.learned);
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
     recovered.catch_up(&mut log)?;
     let groups = groups(asked, last.offset.0.saturating_sub(begins.0));
@@ -323,7 +346,7 @@ fn groups(asked: &[AskedAgain], n_records: u64) -> Vec<Group> {
     let span = n_records / VERSIONS + 1;
     let mut groups: Vec<Group> = Vec::new();
     for (place, asked) in asked.iter().enumerate() {
-        let learned = asked.learned.min(asked.offset);
+        let learned = asked.learned;
         match groups.last_mut() {
             Some(group) if learned.0 < group.learned.0.saturating_add(span) => group.end = place + 1,
             _ => groups.push(Group { learned, first: place, end: place + 1 }),
@@ -392,9 +415,7 @@ impl<'a> Pages<'a> {
 
     fn make(&mut self, asked: &AskedAgain, version: &Version) -> Result<MadeAgain, EngineError> {
         let before = self.facts.scenes.since;
-        // An answer is recorded behind the events that it is committed with, and those may have come of it. What the
-        // models had learned was there before.
-        let until = asked.learned.min(asked.offset);
+        let until = asked.known;
         while self.facts.end < until {
             let n = CHUNK.min(until.0 - self.facts.end.0) as usize;
             let (log, facts) = (&mut self.log, &mut self.facts);
@@ -429,7 +450,7 @@ mod tests {
 
     use super::*;
 
-    fn served(asked: Box<str>) -> Served {
+    fn served_with(asked: Box<str>) -> Served {
         Served {
             recommendation_id: "r1".into(),
             page: Page::Recommend,
@@ -449,7 +470,7 @@ mod tests {
 
     fn asked(learned: u64, offset: u64) -> AskedAgain {
         let request = RecommendRequest::default();
-        AskedAgain { offset: Offset(offset), at_ms: 0, learned: Offset(learned), request }
+        AskedAgain { offset: Offset(offset), at_ms: 0, learned: Offset(learned), known: Offset(learned), request }
     }
 
     #[test]
@@ -492,11 +513,18 @@ mod tests {
             part: Some(Part::Blend),
             ..RecommendRequest::default()
         };
-        let served = served(super::asked(&request).unwrap().to_record());
+        let served = served_with(super::asked(&request).unwrap().to_record());
         let body = Body::Served(Box::new(served.clone()));
         let record = Record { offset: Offset(9), received_at: Default::default(), body };
         let again = AskedAgain::of(&record, &served).unwrap().request;
         assert_eq!(super::asked(&again), super::asked(&request));
+        let known = |known: Option<u64>| {
+            let asked = AskedPage { known: known.map(Offset), ..super::asked(&request).unwrap() };
+            let served = Served { learned: Offset(4), ..served_with(asked.to_record()) };
+            AskedAgain::of(&record, &served).unwrap().known
+        };
+        assert_eq!(known(None), Offset(4), "an older build did not say how far ahead the facts were");
+        assert_eq!([Some(2), Some(7), Some(12)].map(known), [Offset(4), Offset(7), Offset(9)]);
         let inline = RecommendRequest { events: Some(Vec::new()), ..request };
         assert_eq!(super::asked(&inline), None);
     }

@@ -45,6 +45,13 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         let visitor = Visitor { user: Some(id), session: None };
         let request =
             RecommendRequest { visitor, scene: scene.map(Into::into), n: n.into(), ..RecommendRequest::default() };
+        if let Some(unknown) = request.scene.as_ref().filter(|name| shop.scenes.is_misspelt(name)) {
+            let known: Vec<String> = shop.scenes.written().into_keys().map(Into::into).collect();
+            return Err(Problem::new(
+                format!("unknown scene {:?}", &**unknown),
+                format!("the scenes of this shop are {}", known.join(", ")),
+            ));
+        }
         shop.why(&request, &wanted).ok_or_else(|| {
             Problem::new(
                 format!("the page of {user:?} may not show {item:?}"),
@@ -66,12 +73,14 @@ fn table(Answer { why, .. }: &Answer) -> String {
     }
     for without in &why.without {
         let item = without.item.as_ref().map_or("an item", |item| item.as_str());
+        let found = match without.score {
+            Some(score) => format!("place {}, score {score:.4}", place(without.place)),
+            None => "not on the page".to_owned(),
+        };
         text += &format!(
-            "without the {} of {item} at {}: place {}, score {:.4}; {}\n",
+            "without the {} of {item} at {}: {found}; {}\n",
             without.event.event_type,
             without.event.at,
-            place(without.place),
-            without.score,
             if without.is_confirmed { "the share is confirmed" } else { "this is not the share that the reason has" },
         );
     }

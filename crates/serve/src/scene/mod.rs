@@ -303,7 +303,7 @@ impl Scenes {
 
     /// Whether there is no scene of this name and it is probably a misspelt one. Other names are the shop's own, which
     /// only its models know.
-    pub(crate) fn is_misspelt(&self, name: &str) -> bool {
+    pub fn is_misspelt(&self, name: &str) -> bool {
         !self.by_name.contains_key(name) && nearest(name, self.by_name.keys().map(|known| &**known)).is_some()
     }
 
