@@ -13,7 +13,7 @@ use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
     Shop, SponsoredBy, Visitor,
 };
-use accrue_store::{Assignment, Offset, Page, Served, SponsoredSlot};
+use accrue_store::{Assignment, Facts, Offset, Page, Served, SponsoredSlot};
 
 use crate::content::queries::Encoding;
 use crate::engine::Engine;
@@ -221,7 +221,10 @@ impl Engine {
         visitor: &Visitor,
         make: impl FnOnce(Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
     ) -> Result<Answered<T>, EngineError> {
-        let decide = |now_ms| self.inner.traffic.treatment(visitor, id, now_ms);
+        let explore = &self.inner.config.serve.explore;
+        let decide = |facts: &Facts| {
+            self.inner.traffic.treatment(visitor, id, facts.stream_time.0).within(explore, &facts.draws)
+        };
         running.with_shop_for(decide, |shop, treatment| {
             Ok(Answered { answer: make(shop, &treatment)?, arm: treatment.assignment })
         })

@@ -9,9 +9,9 @@
 use std::ops::Bound;
 
 use accrue_event::{DAY_MS, SettingFault, Shopper};
-use accrue_model::{Exploration, Part, Thompson};
+use accrue_model::{DrawCost, Exploration, Part, Thompson};
 use accrue_serve::{Explore, Visitor};
-use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
+use accrue_store::{Assignment, DrawAccount, Share, Split, shopper_hash, shopper_name};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -20,6 +20,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const WHETHER: u64 = 2;
 const WHAT: u64 = 3;
 const GOOD: u64 = 4;
+/// Largest share of answers that are drawn where a budget limits what draws cost.
+const MAX_SHARE: f64 = 0.5;
 /// Largest number of arms.
 const MAX_ARMS: usize = 16;
 
@@ -50,6 +52,10 @@ impl ServeConfig {
             return Err(SettingFault::new("record", recorded, "true, false, or a share from 0 to 1"));
         }
         self.explore.validate().map_err(|fault| fault.within("explore"))?;
+        if self.explore.budget.is_some() && recorded < 1.0 {
+            let expected = "true with `explore.budget`: what is not recorded is not counted";
+            return Err(SettingFault::new("record", recorded, expected));
+        }
         SettingFault::check("good_share", self.good_share, 0.0..=1.0)?;
         let Some(experiment) = &self.experiment else { return Ok(()) };
         experiment.validate(learned).map_err(|fault| fault.within("experiment"))?;
@@ -101,6 +107,11 @@ pub struct ExploreSettings {
     pub temperature: f32,
     /// The rule by which they are drawn.
     pub by: ExploreBy,
+    /// Clicks that draws may cost in a window of `budget_days`; no draw is made once they may have cost as many. `None`
+    /// sets no limit.
+    pub budget: Option<f64>,
+    /// Days of a window, 1 to 365.
+    pub budget_days: u16,
 }
 
 /// The rule by which the first places are drawn.
@@ -118,7 +129,7 @@ pub enum ExploreBy {
 impl Default for ExploreSettings {
     fn default() -> Self {
         let Exploration { places, among, temperature } = Exploration::default();
-        Self { share: 0.0, places, among, temperature, by: ExploreBy::Rank }
+        Self { share: 0.0, places, among, temperature, by: ExploreBy::Rank, budget: None, budget_days: 30 }
     }
 }
 
@@ -140,7 +151,21 @@ impl ExploreSettings {
     /// The first fault found; its key is relative to the table of these settings.
     pub fn validate(&self) -> Result<(), SettingFault> {
         SettingFault::check("share", self.share, 0.0..=1.0)?;
+        SettingFault::check("budget_days", self.budget_days, 1..=365)?;
+        if let Some(budget) = self.budget {
+            SettingFault::check("budget", budget, 1.0..=1e9)?;
+            if self.share > MAX_SHARE {
+                let expected =
+                    format!("at most {MAX_SHARE} with a `budget`: what draws cost is seen beside answers without");
+                return Err(SettingFault::new("share", self.share, expected));
+            }
+        }
         self.exploration().validate()
+    }
+
+    /// Whether draws of this cost may have reached the budget.
+    pub(crate) fn is_spent(&self, cost: DrawCost) -> bool {
+        self.budget.is_some_and(|budget| cost.at_most >= budget)
     }
 }
 
@@ -255,6 +280,16 @@ pub struct Treatment<'t> {
 }
 
 impl Treatment<'_> {
+    /// Without a draw, if that would be one that the budget `explore` of the server does not allow any more. An arm of an
+    /// experiment has a share of its own, which no budget limits.
+    pub fn within(self, explore: &ExploreSettings, account: &DrawAccount) -> Self {
+        let is_limited = explore.budget.is_some() && self.explore.is_some() && self.assignment.is_none();
+        if is_limited && explore.is_spent(DrawCost::of(account.window(explore.budget_days.into()))) {
+            return Self { explore: None, ..self };
+        }
+        self
+    }
+
     /// The part of the models that scores, if the arm names one.
     pub fn part(&self) -> Option<Part> {
         self.arm.and_then(|arm| arm.part)

@@ -8,7 +8,7 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use accrue_engine::{ChallengerState, ChallengerStatus, GuardStatus, IndexState, IndexStatus, Status};
+use accrue_engine::{ChallengerState, ChallengerStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, Status};
 use accrue_train::Quality;
 use axum::http::Method;
 use parking_lot::RwLock;
@@ -278,6 +278,32 @@ fn render_counts(page: &mut Page, status: &Status) {
     );
 }
 
+/// Answers whose first places were drawn by chance, and what that cost.
+fn render_draws(page: &mut Page, draws: &DrawStatus) {
+    let kinds = [("drawn", draws.drawn), ("other", draws.others)];
+    page.head("accrue_draw_answers", "gauge", "First pages of the current window of the budget of draws, by kind.");
+    for (kind, of) in kinds {
+        page.sample("accrue_draw_answers", &format!("kind=\"{kind}\""), of.answers);
+    }
+    page.head("accrue_draw_clicks", "gauge", "Clicks on these pages.");
+    for (kind, of) in kinds {
+        page.sample("accrue_draw_clicks", &format!("kind=\"{kind}\""), of.clicks);
+    }
+    page.one(
+        "accrue_draw_cost_clicks",
+        "gauge",
+        "Clicks that draws cost in the window, estimated.",
+        draws.cost.estimate,
+    );
+    let help = "Clicks that draws cost in the window at most, with 95 % probability at all times together.";
+    page.one("accrue_draw_cost_clicks_at_most", "gauge", help, draws.cost.at_most);
+    if let Some(budget) = draws.budget {
+        page.one("accrue_draw_budget_clicks", "gauge", "Clicks that draws may cost in a window.", budget);
+    }
+    let help = "1 if nothing more is drawn in this window, because draws may have cost their budget.";
+    page.one("accrue_draw_budget_spent", "gauge", help, u8::from(draws.is_spent));
+}
+
 /// What the stages of pages did.
 fn render_pages(page: &mut Page, status: &Status) {
     page.one("accrue_pages_total", "counter", "Pages of recommendations made since the start.", status.pages);
@@ -306,6 +332,9 @@ fn render_learning(page: &mut Page, status: &Status) {
         "Choices that were not learned because their shopper had made them too often that day.",
         status.repeats_passed,
     );
+    if let Some(draws) = &status.draws {
+        render_draws(page, draws);
+    }
     if let Some(clicks) = &status.clicks {
         let help = "Impressions that the click heads learned from.";
         page.one("accrue_click_impressions_total", "counter", help, clicks.n_learned);

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::columns::Columns;
 use crate::search_ranking::FirstSearchRanking;
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
-    Histories, Interaction, ItemIdx, ItemVector, Ledger, Offset, Overview, PagedMap, PagedVec, Products,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, DrawAccount,
+    Encoded, Histories, Interaction, ItemIdx, ItemVector, Ledger, Offset, Overview, PagedMap, PagedVec, Products,
     PublishedCounts, PublishedRecord, Record, SearchProposal, SearchRanking, Searches, SectionSource,
     SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
 };
@@ -40,6 +40,8 @@ const SHOWN: &str = "facts/shown";
 const SEARCHES: &str = "facts/searches";
 /// The section of campaigns.
 const LEDGER: &str = "facts/campaigns";
+/// The section of the account of draws.
+const DRAWS: &str = "facts/draws";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
 /// The section of decisions about proposals of search.
@@ -220,6 +222,9 @@ pub struct Facts {
     /// What campaigns were shown for and what they spent.
     #[serde(skip)]
     pub ledger: Ledger,
+    /// Clicks on answers that were drawn by chance, and on the others.
+    #[serde(skip)]
+    pub draws: DrawAccount,
     /// What was decided about proposals of search, by their ids.
     #[serde(skip)]
     pub search_proposals: BTreeMap<Box<str>, SearchProposal>,
@@ -262,6 +267,7 @@ impl Facts {
             shown: Shown::default(),
             search_ranking: SearchRanking::default(),
             ledger: Ledger::default(),
+            draws: DrawAccount::default(),
             search_proposals: BTreeMap::new(),
             sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
@@ -310,6 +316,9 @@ impl Facts {
         }
         if !self.ledger.is_untouched() {
             writer.value(LEDGER, 1, &self.ledger)?;
+        }
+        if !self.draws.is_untouched() {
+            writer.value(DRAWS, 1, &self.draws)?;
         }
         if !self.search_proposals.is_empty() {
             writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
@@ -397,6 +406,10 @@ impl Facts {
             None => Some(Ledger::default()),
             Some(_) => source.value(LEDGER, 1)?,
         };
+        let draws: Option<DrawAccount> = match source.checkpoint().section_version(DRAWS) {
+            None => Some(DrawAccount::default()),
+            Some(_) => source.value(DRAWS, 1)?,
+        };
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> =
             match source.checkpoint().section_version(SEARCH_PROPOSALS) {
                 None => Some(BTreeMap::new()),
@@ -445,6 +458,7 @@ impl Facts {
                 shown: shown?,
                 search_ranking: search_ranking?,
                 ledger: ledger?,
+                draws: draws?,
                 search_proposals: search_proposals?,
                 sources: sources?,
                 stream_time,
@@ -472,6 +486,7 @@ impl Facts {
                 let guest = || served.session.clone().map(Shopper::Guest);
                 let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
                 self.ledger.serve(served, shopper, record.received_at, self.stream_time);
+                self.draws.serve(served, record.received_at);
             }
             Body::Campaigns(json) => self.ledger.take(json, record.offset.next()),
             Body::Event(checked) => self.apply_event(record, checked),
@@ -578,6 +593,7 @@ impl Facts {
         }
         self.stream_time = self.stream_time.max(event.at);
         self.ledger.pass(self.stream_time);
+        self.draws.observe(event, record.received_at);
         let n_shoppers = self.shoppers.len();
         let shopper = self.shoppers.intern(&shopper_name(&event.shopper()));
         if self.shoppers.len() > n_shoppers && event.id.is_published() {

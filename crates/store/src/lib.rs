@@ -8,6 +8,7 @@ mod backup;
 mod checkpoint;
 mod circumstances;
 mod columns;
+mod draw_account;
 mod erasure;
 mod error;
 mod facts;
@@ -37,6 +38,7 @@ pub use checkpoint::{
 };
 pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, item_descriptors, shopper_descriptors};
 pub use columns::{Column, ColumnField, MAX_COLUMNS};
+pub use draw_account::{Clicked, DrawAccount, DrawDay, MAX_CLICKS};
 pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};

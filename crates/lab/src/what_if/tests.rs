@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use accrue_event::{EventType, ItemId, Shopper};
 use accrue_kernel::{Draws, random};
@@ -138,17 +137,6 @@ fn intervals_contain_the_true_clicks_of_200_proposals_as_often_as_stated() {
     let (covered, changes) = coverage(25, 4_000);
     eprintln!("covered: clicks {covered:.3}, change {changes:.3}");
     assert!(covered >= 0.93 && changes >= 0.93, "{covered} {changes}");
-}
-
-#[test]
-#[ignore = "measures time: cargo test --release --workspace --lib what_if -- --ignored --nocapture"]
-fn a_million_impressions_are_judged_in_seconds() {
-    let pages: Vec<JudgedPage> = (0..100_000).map(|n| random_page(n, 10)).collect();
-    let began = Instant::now();
-    let report = judge(&pages, &settings(10));
-    let took = began.elapsed();
-    eprintln!("10^6 impressions judged in {:.2} s", took.as_secs_f64());
-    assert!(report.clicks.is_estimated() && took.as_secs_f64() < 10.0, "{report:?}");
 }
 
 /// A drawn page whose proposal exchanges the first two items.

@@ -380,6 +380,11 @@ table! {
     by_chance_note: "A share of answers is drawn by chance, so that what other policies would have earned can be \
           estimated; a share is given by the last good version.",
     drawn_share: "Answers drawn",
+    draws_made: "Drawn in this window",
+    draws_cost: "Clicks that draws cost",
+    draws_at_most: "Clicks that they cost at most",
+    draws_budget: "Clicks that they may cost",
+    draws_ended: "Nothing more is drawn in this window, because the draws may have cost as many clicks as they may.",
     recorded_share: "Answers recorded",
     good_share: "Shoppers of the good version",
     settings: "Settings",
