@@ -428,4 +428,61 @@ mod tests {
         assert!(ExploreSettings { share: 1.5, ..Default::default() }.validate().is_err());
         assert!(ExploreSettings { among: 1, ..Default::default() }.validate().is_err());
     }
+    #[test]
+    fn draws_end_where_they_may_have_cost_their_budget() {
+        let mut account = DrawAccount::default();
+        for n in 0..200 {
+            let served = accrue_store::Served {
+                recommendation_id: format!("r{n}").into(),
+                page: accrue_store::Page::Recommend,
+                user: None,
+                session: None,
+                version: 1,
+                learned: accrue_store::Offset(0),
+                first_position: 0,
+                items: vec!["mug".into(), "cup".into()],
+                propensities: if n % 2 == 0 { vec![0.5, 1.0] } else { Vec::new() },
+                arm: None,
+                ranks: Vec::new(),
+                asked: Box::default(),
+                sponsored: Vec::new(),
+            };
+            account.serve(&served, accrue_event::Timestamp(n));
+        }
+        let explore = |budget| ExploreSettings { share: 0.5, budget, ..ExploreSettings::default() };
+        let is_drawn = |explore: ExploreSettings, traffic: Traffic, n: u32| {
+            traffic.treatment(&user(n), &format!("x{n}"), 0).within(&explore, &account).explore.is_some()
+        };
+        let n_drawn = |budget| {
+            let traffic = || Traffic { explore: explore(budget), ..Traffic::default() };
+            (0..100).filter(|&n| is_drawn(explore(budget), traffic(), n)).count()
+        };
+        assert!((30..70).contains(&n_drawn(None)) && n_drawn(None) == n_drawn(Some(100.0)));
+        assert_eq!(n_drawn(Some(10.0)), 0, "a hundred draws may have cost as many clicks");
+        // The arm draws all of its answers, whatever the budget of the server is.
+        let in_arm = (0..100).filter(|&n| is_drawn(explore(Some(10.0)), traffic(TWO), n)).count();
+        assert!((5..40).contains(&in_arm), "{in_arm}");
+    }
+
+    #[test]
+    fn a_budget_needs_answers_without_draws_and_a_record_of_both() {
+        let explore = |share, budget, budget_days| ExploreSettings {
+            share,
+            budget: Some(budget),
+            budget_days,
+            ..ExploreSettings::default()
+        };
+        for (settings, key) in [
+            (explore(0.6, 100.0, 30), "share"),
+            (explore(0.1, 0.0, 30), "budget"),
+            (explore(0.1, f64::NAN, 30), "budget"),
+            (explore(0.1, 100.0, 0), "budget_days"),
+            (explore(0.1, 100.0, 366), "budget_days"),
+        ] {
+            assert_eq!(settings.validate().unwrap_err().key, key, "{settings:?}");
+        }
+        let unrecorded =
+            ServeConfig { record: RecordShare::Part(0.5), explore: explore(0.1, 100.0, 30), ..Default::default() };
+        assert_eq!(unrecorded.validate(Part::Blend).unwrap_err().key, "record");
+    }
 }
