@@ -494,6 +494,7 @@ impl Engine {
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),
             clicks: ClickStatus::of(&version, learner.impressions),
+            satisfaction: [*facts.satisfaction.total(), facts.satisfaction.latest(7)],
             draws: DrawStatus::of(&self.inner.config.serve.explore, &facts.draws),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),

@@ -6,7 +6,7 @@ use accrue_event::Timestamp;
 use accrue_model::ranker::{HEADS, HeadFigures};
 use accrue_model::{DrawCost, MemberReport, Version};
 use accrue_serve::search::SearchError;
-use accrue_store::{Clicked, DrawAccount, InertReason, PublishedCounts};
+use accrue_store::{Clicked, DrawAccount, InertReason, PublishedCounts, SatisfactionCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
@@ -75,6 +75,8 @@ pub struct Status {
     pub members: Vec<MemberReport>,
     /// The click heads, where they have learned.
     pub clicks: Option<ClickStatus>,
+    /// How content shoppers are with what they chose: since the log began, and in the latest week of the stream.
+    pub satisfaction: [SatisfactionCounts; 2],
     /// What draws cost, where first places were drawn.
     pub draws: Option<DrawStatus>,
     /// Bytes copied by publications, per event learned.

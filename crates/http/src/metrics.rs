@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use accrue_engine::{ChallengerState, ChallengerStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, Status};
+use accrue_store::{STAYS_S, SatisfactionCounts};
 use accrue_train::Quality;
 use axum::http::Method;
 use parking_lot::RwLock;
@@ -278,6 +279,31 @@ fn render_counts(page: &mut Page, status: &Status) {
     );
 }
 
+/// How content shoppers are with what they chose.
+fn render_satisfaction(page: &mut Page, counts: &SatisfactionCounts) {
+    let help = "Clicks that name their answer.";
+    page.one("accrue_answer_clicks_total", "counter", help, counts.clicks);
+    let help = "Clicks after which the shopper went back to the same list within ten seconds.";
+    page.one("accrue_returns_to_list_total", "counter", help, counts.returns_to_list);
+    page.head("accrue_stay_seconds", "histogram", "How long shoppers stayed with what they had clicked.");
+    for (bound, n) in STAYS_S.iter().zip(counts.stays) {
+        page.sample("accrue_stay_seconds_bucket", &format!("le=\"{bound}\""), n);
+    }
+    page.sample("accrue_stay_seconds_bucket", "le=\"+Inf\"", counts.n_stays);
+    page.line(format_args!("accrue_stay_seconds_sum {}\n", counts.stayed_ms as f64 / 1e3));
+    page.line(format_args!("accrue_stay_seconds_count {}\n", counts.n_stays));
+    page.head("accrue_visitor_days_total", "counter", "Shoppers by day: new ones, and those who were there before.");
+    let first = counts.visitors.saturating_sub(counts.returning);
+    for (kind, n) in [("first", first), ("returning", counts.returning)] {
+        page.sample("accrue_visitor_days_total", &format!("kind=\"{kind}\""), n);
+    }
+    let help = "Favourites, ratings, dislikes and returns: whether the shopper is content with the item.";
+    page.head("accrue_feedback_total", "counter", help);
+    for (kind, n) in [("content", counts.content), ("discontent", counts.discontent)] {
+        page.sample("accrue_feedback_total", &format!("kind=\"{kind}\""), n);
+    }
+}
+
 /// Answers whose first places were drawn by chance, and what that cost.
 fn render_draws(page: &mut Page, draws: &DrawStatus) {
     let kinds = [("drawn", draws.drawn), ("other", draws.others)];
@@ -332,6 +358,7 @@ fn render_learning(page: &mut Page, status: &Status) {
         "Choices that were not learned because their shopper had made them too often that day.",
         status.repeats_passed,
     );
+    render_satisfaction(page, &status.satisfaction[0]);
     if let Some(draws) = &status.draws {
         render_draws(page, draws);
     }

@@ -18,7 +18,7 @@ use crate::search_ranking::FirstSearchRanking;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, DrawAccount,
     Encoded, Histories, Interaction, ItemIdx, ItemVector, Ledger, Offset, Overview, PagedMap, PagedVec, Products,
-    PublishedCounts, PublishedRecord, Record, SearchProposal, SearchRanking, Searches, SectionSource,
+    PublishedCounts, PublishedRecord, Record, Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource,
     SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
@@ -42,6 +42,8 @@ const SEARCHES: &str = "facts/searches";
 const LEDGER: &str = "facts/campaigns";
 /// The section of the account of draws.
 const DRAWS: &str = "facts/draws";
+/// The section of how content shoppers are.
+const SATISFACTION: &str = "facts/satisfaction";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
 /// The section of decisions about proposals of search.
@@ -225,6 +227,9 @@ pub struct Facts {
     /// Clicks on answers that were drawn by chance, and on the others.
     #[serde(skip)]
     pub draws: DrawAccount,
+    /// How content shoppers are with what they chose.
+    #[serde(skip)]
+    pub satisfaction: Satisfaction,
     /// What was decided about proposals of search, by their ids.
     #[serde(skip)]
     pub search_proposals: BTreeMap<Box<str>, SearchProposal>,
@@ -268,6 +273,7 @@ impl Facts {
             search_ranking: SearchRanking::default(),
             ledger: Ledger::default(),
             draws: DrawAccount::default(),
+            satisfaction: Satisfaction::default(),
             search_proposals: BTreeMap::new(),
             sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
@@ -319,6 +325,9 @@ impl Facts {
         }
         if !self.draws.is_untouched() {
             writer.value(DRAWS, 1, &self.draws)?;
+        }
+        if !self.satisfaction.is_empty() {
+            writer.value(SATISFACTION, 1, &self.satisfaction)?;
         }
         if !self.search_proposals.is_empty() {
             writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
@@ -410,6 +419,10 @@ impl Facts {
             None => Some(DrawAccount::default()),
             Some(_) => source.value(DRAWS, 1)?,
         };
+        let satisfaction: Option<Satisfaction> = match source.checkpoint().section_version(SATISFACTION) {
+            None => Some(Satisfaction::default()),
+            Some(_) => source.value(SATISFACTION, 1)?,
+        };
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> =
             match source.checkpoint().section_version(SEARCH_PROPOSALS) {
                 None => Some(BTreeMap::new()),
@@ -459,6 +472,7 @@ impl Facts {
                 search_ranking: search_ranking?,
                 ledger: ledger?,
                 draws: draws?,
+                satisfaction: satisfaction?,
                 search_proposals: search_proposals?,
                 sources: sources?,
                 stream_time,
@@ -604,6 +618,8 @@ impl Facts {
         {
             self.types.intern(name);
         }
+        let before_ms = self.histories.get(shopper).past().last().map(|event| event.at_ms());
+        self.satisfaction.observe(event, shopper, before_ms);
         if let Some(item) = &event.item {
             let item = self.intern_item(offset, item);
             self.searches.observe(event, item);

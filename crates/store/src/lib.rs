@@ -21,6 +21,7 @@ mod products;
 mod published;
 mod record;
 mod reformulations;
+mod satisfaction;
 mod search_proposal;
 mod search_ranking;
 mod searches;
@@ -51,6 +52,7 @@ pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
 pub use reformulations::{ChosenItem, QueryFate, Reformulations, SearchTotals, Searcher, Then};
+pub use satisfaction::{STAYS_S, Satisfaction, SatisfactionCounts};
 pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};
 pub use search_ranking::{
     HitFeature, MAX_FEATURE, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking,
