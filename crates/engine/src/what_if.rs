@@ -305,7 +305,7 @@ pub fn make_again(
     let end = asked.iter().map(|asked| asked.offset).max().unwrap_or(log.end());
     let ends = proposal.checked_at(recover(&mut log, &checkpoints, &settings, end, true)?, config)?;
     let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
-    let begins = asked.iter().map(|asked| asked.learned).min().unwrap_or(first.learned);
+    let begins = first.learned;
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
     recovered.catch_up(&mut log)?;
     let groups = groups(asked, last.offset.0.saturating_sub(begins.0));
