@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use accrue_event::{DAY_MS, Event, EventType};
+use accrue_event::{Event, EventType};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -204,7 +204,7 @@ fn hash(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use accrue_event::Timestamp;
+    use accrue_event::{DAY_MS, Timestamp};
 
     use super::*;
 
