@@ -82,20 +82,6 @@ impl Proposal {
         }
     }
 
-    /// The facts, if the proposal is one under them. Its rules are checked as those of a request, which refuses fields
-    /// that no item has.
-    fn checked_at(&self, recovered: Recovered, config: &Config) -> Result<Facts, ProposalError> {
-        let Recovered { facts, mut learner, .. } = recovered;
-        self.check(config, &facts)?;
-        let (version, catalogue) = (learner.publish(), config.catalogue);
-        let (rules, scenes, campaigns) = (Rules::NONE, Scenes::built_in(), Campaigns::NONE);
-        let shop = Shop { facts: &facts, version: &version, now_ms: 0, catalogue, rules, scenes, campaigns };
-        for (place, rule) in self.rule.iter().flatten().enumerate() {
-            shop.check_rule(rule).map_err(|fault| fault.within(&format!("rules[{place}]")))?;
-        }
-        Ok(facts)
-    }
-
     /// The proposal's scenes beside these, of which it replaces those of the same names.
     fn scenes_over(&self, mut others: WrittenScenes) -> Result<Scenes, ProposalError> {
         others.extend(self.scene.clone());
@@ -303,7 +289,10 @@ pub fn make_again(
     let mut log = LogReader::open(dir)?;
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
     let end = asked.iter().map(|asked| asked.offset).max().unwrap_or(log.end());
-    let ends = proposal.checked_at(recover(&mut log, &checkpoints, &settings, end, true)?, config)?;
+    let mut ended = recover(&mut log, &checkpoints, &settings, end, true)?;
+    proposal.check(config, &ended.facts)?;
+    check_names(proposal, config, &mut ended)?;
+    let ends = ended.facts;
     let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
     let begins = first.learned;
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
@@ -332,6 +321,19 @@ pub fn make_again(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+/// Refuses rules that name fields which no item has, as requests that change the rules are refused: such a rule would hide
+/// or raise nothing, or everything.
+fn check_names(proposal: &Proposal, config: &Config, ended: &mut Recovered) -> Result<(), EngineError> {
+    let version = ended.learner.publish();
+    let (facts, now_ms, catalogue) = (&ended.facts, ended.facts.stream_time.0, config.catalogue);
+    let (rules, scenes, campaigns) = (Rules::NONE, Scenes::built_in(), Campaigns::NONE);
+    let shop = Shop { facts, version: &version, now_ms, catalogue, rules, scenes, campaigns };
+    for (place, rule) in proposal.rule.iter().flatten().enumerate() {
+        shop.check_rule(rule).map_err(|fault| ProposalError::Rule(fault.within(&format!("rules[{place}]"))))?;
+    }
+    Ok(())
 }
 
 /// Requests that one version answers: those from `first` to before `end`.

@@ -5,6 +5,7 @@ use accrue_serve::{Reason, RecommendRequest, Visitor, Why};
 use serde::Serialize;
 
 use super::Context;
+use super::export::unknown_scene;
 use super::inspect::unknown;
 use super::output::columns;
 use super::problem::Problem;
@@ -42,16 +43,12 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         if shop.facts.find(&wanted).is_none() {
             return Err(unknown("item", &item));
         }
+        if let Some(scene) = scene.as_deref().filter(|scene| !shop.scenes.has(scene)) {
+            return Err(unknown_scene(&shop, scene));
+        }
         let visitor = Visitor { user: Some(id), session: None };
         let request =
             RecommendRequest { visitor, scene: scene.map(Into::into), n: n.into(), ..RecommendRequest::default() };
-        if let Some(unknown) = request.scene.as_ref().filter(|name| shop.scenes.is_misspelt(name)) {
-            let known: Vec<String> = shop.scenes.written().into_keys().map(Into::into).collect();
-            return Err(Problem::new(
-                format!("unknown scene {:?}", &**unknown),
-                format!("the scenes of this shop are {}", known.join(", ")),
-            ));
-        }
         shop.why(&request, &wanted).ok_or_else(|| {
             Problem::new(
                 format!("the page of {user:?} may not show {item:?}"),
