@@ -1,7 +1,7 @@
 //! How long pages take: inside the server on one core, over HTTP, and the scan that finds items by their vectors.
 //!
-//! Corpus: 100,000 items × 64 numbers, 20,000 customers, 1,000,000 events, seed 7, trained; over HTTP the retail-like shop
-//! (4,000 items, 4,000 customers, 350,000 events), where Gorse answers 445 requests/s with a p99 of 74 ms.
+//! Corpus: 100,000 items × 64 numbers, 20,000 customers, 1,000,000 events, seed 7, trained; over HTTP the retail-like
+//! shop (4,000 items, 4,000 customers, 350,000 events), where Gorse answers 445 requests/s with a p99 of 74 ms.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub(super) const BENCHES: &[Bench] = &[
     ),
     bench(
         "page",
-        "the same with everything that a scene may ask for: 300 candidates by value, diversity, caps, reasons: how long?",
+        "the same with all that a scene may ask for: 300 candidates by value, diversity, caps, reasons: how long?",
         &[row("page_p50_ms", "ms", Target::AtMost(2.0)), row("page_p99_ms", "ms", Target::AtMost(6.0))],
         page,
     ),
@@ -70,7 +70,8 @@ fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 const SCENE: &str = r#"{"shelf":{"value":{"click":1,"cart":3,"purchase":10},"diversity":{"strength":0.2,"kind":"dpp"},
     "caps":{"brand":3},"room_for_new":0.5,"fatigue":{"after":3,"strength":0.4}}}"#;
 
-/// The whole pipeline: what is retrieved is ranked, the 300 best are ordered by value, the list is diversified and explained.
+/// The whole pipeline: what is retrieved is ranked, the 300 best are ordered by value, the list is diversified and
+/// explained.
 fn page(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let (n_requests, n_impressions) = (bed.size.pick(20, 3_000, 10_000), bed.size.pick(2_000, 50_000, 200_000));
     let Trained { facts, version, corpus } = bed.trained()?;

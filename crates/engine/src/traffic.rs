@@ -280,8 +280,8 @@ pub struct Treatment<'t> {
 }
 
 impl Treatment<'_> {
-    /// Without a draw, if that would be one that the budget `explore` of the server does not allow any more. An arm of an
-    /// experiment has a share of its own, which no budget limits.
+    /// Without a draw, if that would be one that the budget `explore` of the server does not allow any more. An arm of
+    /// an experiment has a share of its own, which no budget limits.
     pub fn within(self, explore: &ExploreSettings, account: &DrawAccount) -> Self {
         let is_limited = explore.budget.is_some() && self.explore.is_some() && self.assignment.is_none();
         if is_limited && explore.is_spent(DrawCost::of(account.window(explore.budget_days.into()))) {

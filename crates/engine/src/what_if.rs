@@ -1,13 +1,13 @@
 //! Pages made again: what the current settings and proposed ones make of requests that were answered before.
 //!
-//! In: a data folder, recorded requests, a [`Proposal`]. Out: for each request the page of the current settings and that
-//! of the proposal, both from the facts that the answer had, which were ahead of its models, and from models that had
-//! learned no more than those. The log is read again from the newest checkpoint that helps: one thread learns and publishes, another folds the facts
-//! and makes pages. The folder is not changed, and a server may run on it.
+//! In: a data folder, recorded requests, a [`Proposal`]. Out: for each request the page of the current settings and
+//! that of the proposal, both from the facts that the answer had, which were ahead of its models, and from models that
+//! had learned no more than those. The log is read again from the newest checkpoint that helps: one thread learns and
+//! publishes, another folds the facts and makes pages. The folder is not changed, and a server may run on it.
 //!
 //! Models are published at most [`VERSIONS`] times over all requests, so a page may be made by models that are a little
-//! older than those that answered. What is learned differently (`[model]`, `[learn]`) cannot be judged here: that takes a
-//! challenger.
+//! older than those that answered. What is learned differently (`[model]`, `[learn]`) cannot be judged here: that takes
+//! a challenger.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -273,8 +273,8 @@ pub struct MadeAgain {
     pub proposed: Vec<ItemId>,
 }
 
-/// Makes the pages of recorded requests again, which are in the order of what their answers knew ([`AskedAgain::known`]).
-/// `progress` is called with the share done.
+/// Makes the pages of recorded requests again, which are in the order of what their answers knew
+/// ([`AskedAgain::known`]). `progress` is called with the share done.
 ///
 /// # Errors
 /// If the log cannot be read, or the states before the first request cannot be computed from what is left of it;
@@ -323,8 +323,8 @@ pub fn make_again(
     })
 }
 
-/// Refuses rules that name fields which no item has, as requests that change the rules are refused: such a rule would hide
-/// or raise nothing, or everything.
+/// Refuses rules that name fields which no item has, as requests that change the rules are refused: such a rule would
+/// hide or raise nothing, or everything.
 fn check_names(proposal: &Proposal, config: &Config, ended: &mut Recovered) -> Result<(), EngineError> {
     let version = ended.learner.publish();
     let (facts, now_ms, catalogue) = (&ended.facts, ended.facts.stream_time.0, config.catalogue);
@@ -380,8 +380,8 @@ struct Pages<'a> {
     log: LogReader,
     config: &'a Config,
     proposal: &'a Proposal,
-    /// The scenes that were in force when the last page was answered. A proposal that names one is judged also on pages from
-    /// before there was that scene.
+    /// The scenes that were in force when the last page was answered. A proposal that names one is judged also on pages
+    /// from before there was that scene.
     later: WrittenScenes,
     /// In force.
     current_scenes: ReadScenes,

@@ -2,8 +2,8 @@
 //!
 //! In each shop answers are drawn with a share, the others are not, and both are clicked with probabilities that change
 //! over the day; drawn answers are clicked less often by the shop's loss. Draws end as the server ends them
-//! ([`DrawCost`]): as soon as they may have cost the budget. Out: in how many shops the expected clicks lost exceeded the
-//! budget, and what was drawn for it.
+//! ([`DrawCost`]): as soon as they may have cost the budget. Out: in how many shops the expected clicks lost exceeded
+//! the budget, and what was drawn for it.
 
 use accrue_kernel::Draws;
 use accrue_model::DrawCost;
@@ -118,8 +118,8 @@ mod tests {
         let n_ended = shops.iter().filter(|(_, outcome)| outcome.has_ended).count();
         let n_drawn: u64 = shops.iter().map(|(_, outcome)| outcome.n_drawn).sum();
         eprintln!(
-            "overrun in {n_overrun} of 1,000 shops; draws ended in {n_ended}; {n_drawn} answers drawn; where draws cost \
-             much ({} shops), they ended at {:.2} of the budget",
+            "overrun in {n_overrun} of 1,000 shops; draws ended in {n_ended}; {n_drawn} answers drawn; where draws \
+             cost much ({} shops), they ended at {:.2} of the budget",
             costly.len(),
             used(&costly)
         );

@@ -2,8 +2,9 @@
 //! more than a budget.
 //!
 //! In: by day, the answers whose first places were drawn and the others, with the clicks on both
-//! ([`DrawAccount`](accrue_store::DrawAccount)). Out: what the draws cost, estimated and at most. With `n₁` drawn answers
-//! of a day, `n₀` others and `r = n₁/n₀`, the clicks that the drawn ones would have had are `r` times those of the others:
+//! ([`DrawAccount`](accrue_store::DrawAccount)). Out: what the draws cost, estimated and at most. With `n₁` drawn
+//! answers of a day, `n₀` others and `r = n₁/n₀`, the clicks that the drawn ones would have had are `r` times those of
+//! the others:
 //!
 //! ```text
 //! M = Σ_days r·clicks₀ − clicks₁            V = Σ_days r²·squares₀ + squares₁
@@ -11,11 +12,11 @@
 //! u(v) = k₁·√(v·ℓ(v)) + c·k₂·ℓ(v)          ℓ(v) = s·ln ln(2v) + ln(ζ(s)/(α·ln(2)^s)),  v ≥ 1
 //! ```
 //!
-//! That is the empirical Bernstein bound with the stitched boundary of Howard, Ramdas, McAuliffe, Sekhon, *Time-uniform,
-//! nonparametric, nonasymptotic confidence sequences* (Annals of Statistics 2021; theorem 4 with 0 as the prediction,
-//! equation 10 with η = 2, s = 1.4), where `c` is the most that one answer can add. It may be read after every click,
-//! whenever draws stop and begin, because its error probability is one of all times together. `lab/src/draw_budget.rs`
-//! measures it on simulated shops.
+//! That is the empirical Bernstein bound with the stitched boundary of Howard, Ramdas, McAuliffe, Sekhon,
+//! *Time-uniform, nonparametric, nonasymptotic confidence sequences* (Annals of Statistics 2021; theorem 4 with 0 as
+//! the prediction, equation 10 with η = 2, s = 1.4), where `c` is the most that one answer can add. It may be read
+//! after every click, whenever draws stop and begin, because its error probability is one of all times together.
+//! `lab/src/draw_budget.rs` measures it on simulated shops.
 
 use accrue_store::{DrawDay, MAX_CLICKS};
 

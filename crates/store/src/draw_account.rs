@@ -1,10 +1,10 @@
 //! The account of draws: clicks on answers whose first places were drawn by chance, beside clicks on the others.
 //!
-//! In: answers and events, in log order. Out: for each day how many first pages of either kind there were, and the clicks
-//! on them. Whether an answer is drawn is decided by a hash of its id, so both kinds are samples of the same answers, and
-//! the difference is what draws cost, which `model/src/draw_budget.rs` bounds.
-//! It is a fold of the facts. Counting begins with the first draw, so a shop without draws has no account. Answers of an
-//! experiment's arms do not count: they have shares of their own.
+//! In: answers and events, in log order. Out: for each day how many first pages of either kind there were, and the
+//! clicks on them. Whether an answer is drawn is decided by a hash of its id, so both kinds are samples of the same
+//! answers, and the difference is what draws cost, which `model/src/draw_budget.rs` bounds. It is a fold of the facts.
+//! Counting begins with the first draw, so a shop without draws has no account. Answers of an experiment's arms do not
+//! count: they have shares of their own.
 //!
 //! **Bounded.** The latest [`WAITING`] answers can be clicked, each for [`CLICK_WINDOW_MS`]; of one answer
 //! [`MAX_CLICKS`] clicks count; the latest [`DAYS`] days are kept.
@@ -95,8 +95,8 @@ impl DrawAccount {
         self.days.iter()
     }
 
-    /// The days of the window of `n_days` that the latest day belongs to. Windows follow each other without a gap, counted
-    /// from 1970.
+    /// The days of the window of `n_days` that the latest day belongs to. Windows follow each other without a gap,
+    /// counted from 1970.
     pub fn window(&self, n_days: i64) -> impl Iterator<Item = &DrawDay> {
         let window_of = move |day: &DrawDay| day.day.div_euclid(n_days.max(1));
         let latest = self.days.back().map(window_of);

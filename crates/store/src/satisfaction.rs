@@ -3,12 +3,12 @@
 //!
 //! In: events, in log order. Out: counts by day. It is a fold of the facts.
 //!
-//! - A **stay** begins with a click that names its answer, and ends with the shopper's next event about another item. Events
-//!   about the same item belong to it. A stay without an end within half an hour has no known length.
-//! - A stay of less than [`SHORT_MS`] is **short**. A short stay without a favourite, a cart or a purchase, that ends with a
-//!   click on another item of the same answer, is a **return to the list** ("pogo-sticking").
-//! - A shopper with a first event on a day is a **visitor** of that day, and a **returning** one if the event before was on an
-//!   earlier of the [`RETURN_DAYS`] days before.
+//! - A **stay** begins with a click that names its answer, and ends with the shopper's next event about another item.
+//!   Events about the same item belong to it. A stay without an end within half an hour has no known length.
+//! - A stay of less than [`SHORT_MS`] is **short**. A short stay without a favourite, a cart or a purchase, that ends
+//!   with a click on another item of the same answer, is a **return to the list** ("pogo-sticking").
+//! - A shopper with a first event on a day is a **visitor** of that day, and a **returning** one if the event before
+//!   was on an earlier of the [`RETURN_DAYS`] days before.
 //! - **Said**: favourites and ratings of 4 and more are content; dislikes, returns and ratings of 2 and less are not.
 //!
 //! **Bounded.** Of the latest [`OPEN`] shoppers a stay can be open; the latest [`DAYS`] days are kept singly.

@@ -4,15 +4,15 @@
 //! same request again, and the one that the proposed settings make. Out: clicks and purchases per page under both, with
 //! 95 % intervals over shoppers, or the reason why the log cannot tell.
 //!
-//! The estimators are those of [`off_policy`](crate::off_policy): the page is the decision, its propensity the product of
-//! those of its first `top` places, and the target policy shows one page with certainty. A page can be judged only where
-//! the log could have shown it: the first places filled from those that compete for them, the others in their order.
-//! Without draws no page can be judged.
+//! The estimators are those of [`off_policy`](crate::off_policy): the page is the decision, its propensity the product
+//! of those of its first `top` places, and the target policy shows one page with certainty. A page can be judged only
+//! where the log could have shown it: the first places filled from those that compete for them, the others in their
+//! order. Without draws no page can be judged.
 //!
 //! **Only pages that the proposal changes count.** On the others both policies earn the same, whatever that is, so they
-//! say nothing about the proposal; counted, they would make a log with few changed pages look sufficient and the interval
-//! of the change look narrow. The estimate is refused where nothing changes, where too few effective pages change, and
-//! where most of those that change cannot be judged, because the rest need not be like them.
+//! say nothing about the proposal; counted, they would make a log with few changed pages look sufficient and the
+//! interval of the change look narrow. The estimate is refused where nothing changes, where too few effective pages
+//! change, and where most of those that change cannot be judged, because the rest need not be like them.
 //!
 //! Both policies are estimated on the same pages, and the interval of the change is that of the paired difference.
 
@@ -232,8 +232,8 @@ impl Known {
         }
         if n_changed == 0 {
             return Some(format!(
-                "the settings change none of the {n_pages} pages among their first {top} places, so there is nothing to \
-                 judge; does a name or a filter match nothing?"
+                "the settings change none of the {n_pages} pages among their first {top} places, so there is nothing \
+                 to judge; does a name or a filter match nothing?"
             ));
         }
         let percent = |n, of| format!("{:.1} %", 100.0 * share(n, of));
@@ -247,8 +247,8 @@ impl Known {
         (share(n_judged, n_drawn_changed) < LEAST_JUDGED).then(|| {
             format!(
                 "of the {n_drawn_changed} drawn pages that the settings change, a draw could have shown only {} as \
-                 proposed, and the others need not be like them; count fewer places (`--top`), propose less, or let more \
-                 places be drawn (`serve.explore.places`, `among`)",
+                 proposed, and the others need not be like them; count fewer places (`--top`), propose less, or let \
+                 more places be drawn (`serve.explore.places`, `among`)",
                 percent(n_judged, n_drawn_changed)
             )
         })

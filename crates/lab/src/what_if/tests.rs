@@ -184,7 +184,8 @@ fn a_log_without_draws_and_settings_that_change_nothing_are_refused_with_the_rea
     assert_eq!(refusal(&judge(&[], &settings(5))), ("there is no page to judge by", 0.0));
 }
 
-/// Pages with draws, of which the proposal changes one in `one_in`; that one in a way that no draw shows, or as a draw may.
+/// Pages with draws, of which the proposal changes one in `one_in`; that one in a way that no draw shows, or as a draw
+/// may.
 fn mostly_unchanged(one_in: u64, reached: bool) -> Vec<JudgedPage> {
     let page = |number: u64| {
         let page = random_page(number, 5);

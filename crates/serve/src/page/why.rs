@@ -1,9 +1,9 @@
-//! Why one item stands where it does for one shopper, for an engineer: the reasons of its page, and for each cited event
-//! what the page would be without it.
+//! Why one item stands where it does for one shopper, for an engineer: the reasons of its page, and for each cited
+//! event what the page would be without it.
 //!
-//! The reasons are those that a page with `explain` has. The counterfactual does not use them: the history is built again
-//! event by event without the cited one, and the page is made from that. So a share that is not the difference of the two
-//! scores would be seen.
+//! The reasons are those that a page with `explain` has. The counterfactual does not use them: the history is built
+//! again event by event without the cited one, and the page is made from that. So a share that is not the difference of
+//! the two scores would be seen.
 
 use std::collections::BTreeSet;
 
@@ -145,7 +145,8 @@ fn model_score(shop: &Shop<'_>, request: &RecommendRequest, item: &ItemId, past:
     })
 }
 
-/// The score of the item, that score without its value, and the place, for this past. `None` if the page does not have it.
+/// The score of the item, that score without its value, and the place, for this past. `None` if the page does not have
+/// it.
 fn scored(
     shop: &Shop<'_>,
     request: &RecommendRequest,

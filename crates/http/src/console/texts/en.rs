@@ -382,7 +382,8 @@ table! {
           estimated; a share is given by the last good version.",
     drawn_share: "Answers drawn",
     satisfaction: "Satisfaction",
-    satisfaction_note: "What shoppers did after a click, in the latest seven days. Searches without a result are under Searches.",
+    satisfaction_note: "What shoppers did after a click, in the latest seven days. Searches without a \
+          result are under Searches.",
     stay_mean: "Stay after a click",
     stays_of: "mean of {} stays with a known end",
     returns_to_list: "Back to the list at once",
