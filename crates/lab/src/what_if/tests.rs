@@ -127,14 +127,14 @@ fn coverage(shops: u64, visits: usize) -> (f64, f64) {
 
 #[test]
 fn intervals_contain_the_true_clicks_of_a_few_proposals() {
-    let (covered, changes) = coverage(3, 4_800);
+    let (covered, changes) = coverage(3, 10_000);
     assert!(covered >= 0.8 && changes >= 0.8, "{covered} {changes}");
 }
 
 #[test]
 #[ignore = "a minute: cargo test --release --workspace --lib what_if -- --ignored --nocapture"]
 fn intervals_contain_the_true_clicks_of_200_proposals_as_often_as_stated() {
-    let (covered, changes) = coverage(25, 4_000);
+    let (covered, changes) = coverage(25, 10_000);
     eprintln!("covered: clicks {covered:.3}, change {changes:.3}");
     assert!(covered >= 0.93 && changes >= 0.93, "{covered} {changes}");
 }
