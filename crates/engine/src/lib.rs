@@ -74,7 +74,9 @@ pub use repair::{ProposalList, proposals_of, search_fates};
 pub use retention::at_rest::{Compacted, compact};
 pub use rules::RuleChange;
 pub use scenes::{SceneList, WrittenScenes};
-pub use status::{CheckpointStatus, ClickStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
+pub use status::{
+    CheckpointStatus, ClickStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status,
+};
 pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
