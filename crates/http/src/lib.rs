@@ -59,6 +59,7 @@ mod turns;
 mod users;
 mod versions;
 
+pub use fields::ItemFields;
 pub use listener::raise_limit_of_files;
 pub use router::{ServeError, router, serve, serve_site};
 pub use settings::{HttpSettings, Key, Scope};
