@@ -70,7 +70,10 @@ impl Snapshot {
             return Ok(());
         }
         let own = lists.first().map_or(f32::INFINITY, |own| own.weight);
+        let singulars = self.analyzers.iter().filter_map(|analyzer| analyzer.singular(&concept.plain));
+        let singulars: Vec<String> = singulars.filter(|one| one.chars().nth(MIN_END_CHARS - 1).is_some()).collect();
         let mut ends: Vec<&str> = vec![&concept.plain];
+        ends.extend(singulars.iter().map(|singular| &**singular));
         for alternative in concept.alternatives.iter().filter(|alternative| alternative.worth == 1.0) {
             let [term] = &*alternative.terms else { continue };
             // A stem that is shorter than an end may be is only looked for at the end of the word as it was typed.
