@@ -77,6 +77,9 @@ pub struct Mapping {
     /// The character before the decimals of numbers; otherwise recognised.
     #[serde(skip_serializing_if = "Decimal::is_any")]
     pub decimal: Decimal,
+    /// How many lines stand before the header; otherwise recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_lines: Option<usize>,
     /// The character with which lines begin that are no rows.
     pub comment: Option<char>,
     /// The character that makes the next one part of a cell, as `\\` does in files of MySQL.
