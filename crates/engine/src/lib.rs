@@ -19,6 +19,7 @@
 
 mod answers;
 mod backoff;
+mod by_asker;
 mod campaigns;
 mod challenger;
 mod clock;
@@ -53,6 +54,7 @@ mod write;
 pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
 pub use answers::{Answered, StartedSearch};
+pub use by_asker::Asker;
 pub use campaigns::{CampaignAccount, CampaignList};
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
@@ -66,7 +68,7 @@ pub use error::{EngineError, Resource};
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
-pub use offline::{Replay, UserList, at_rest, digest, recommendations, replay};
+pub use offline::{Replay, at_rest, digest, recommendations, replay};
 pub use page_work::StageStatus;
 pub use repair::{ProposalList, proposals_of, search_fates};
 pub use retention::at_rest::{Compacted, compact};
@@ -76,5 +78,5 @@ pub use status::{CheckpointStatus, ClickStatus, GuardStatus, IndexState, IndexSt
 pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
-pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
+pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender, TimeLeap};
 pub use write::check::with_kind_in_code;

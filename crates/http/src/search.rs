@@ -313,7 +313,7 @@ impl Server {
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
         let visitor = request.visitor.shopper().map(|shopper| shopper_hash(&shopper));
-        let search = self.engine.start_search(request)?;
+        let search = self.engine.start_search_of(caller.asker(), request)?;
         if search.is_waiting() && !turn.wait_without(search.ready()).await {
             return Err(overloaded("too many pages at a time"));
         }
@@ -387,6 +387,14 @@ pub(super) async fn get_search(
 ) -> Result<Json<SearchAnswerBody>, Problem> {
     let SearchParams { q: query, user, session, device, n, offset, filter, facets, sort, .. } = params;
     let SearchParams { variants, typo, strength, personalisation, fields, explain, .. } = params;
+    let strength = match (strength, personalisation) {
+        (Some(strength), Some(other)) if strength != other => {
+            let detail = "strength and personalisation are the same, and have different values";
+            return Err(Problem::new(Code::InvalidQuery, detail).field("strength"));
+        }
+        (Some(strength), _) => Some(At("").share("strength", Some(strength), PERSONALISATION)?),
+        (None, personalisation) => personalisation,
+    };
     let body = SearchBody {
         query,
         user,
@@ -399,7 +407,7 @@ pub(super) async fn get_search(
         sort,
         variants,
         typo,
-        personalisation: strength.or(personalisation),
+        personalisation: strength,
         fields,
         explain,
     };

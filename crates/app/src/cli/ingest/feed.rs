@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested, Refused};
 use accrue_event::{
-    Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, Undo, clean_id, listed,
+    Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, RecordKind, Undo, clean_id, listed,
 };
 use accrue_ingest::{Entry, Sample, taken_back};
 use accrue_store::SourcePosition;
@@ -137,6 +137,11 @@ impl Feed {
         Some(format!(
             "{file}: the ids of the catalogue are in {names}; write `item = {value}` under [fields] into the mapping that --guess prints"
         ))
+    }
+
+    /// How many items pages can show, and how many of them have no title.
+    pub fn untitled(&self) -> (u64, u64) {
+        self.engine.with_shop(|shop| shop.count_untitled())
     }
 
     /// Whether the catalogue has products from a source that describes products.
@@ -294,7 +299,8 @@ impl Sink for Feed {
                     },
                     // A rule of the mapping refuses what is no product.
                     Entry::Unreadable(refusal) => {
-                        listed.n_nameless += u64::from(refusal.rejection.reason == Reason::Malformed);
+                        let is_product = refusal.kind == RecordKind::Items;
+                        listed.n_nameless += u64::from(is_product && refusal.rejection.reason == Reason::Malformed);
                     }
                     Entry::Event(..)
                     | Entry::Undone(..)
@@ -353,6 +359,7 @@ impl Sink for Feed {
                 }
             }
             self.has_products = None;
+            self.count_listed(&taken);
             add(&mut ingested, taken, &items.places);
         }
         if !patches.entries.is_empty() {
@@ -372,7 +379,6 @@ impl Sink for Feed {
             let taken = self.engine.ingest(returns.entries)?;
             add(&mut ingested, taken, &returns.places);
         }
-        self.count_listed(&ingested);
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)
@@ -483,6 +489,7 @@ fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
     total.quarantined.extend(part.quarantined.into_iter().map(moved));
     total.refused_again.extend(part.refused_again.into_iter().map(moved));
     total.add_notes(part.repairs, part.misspelt);
+    total.add_warnings(part.dropped, part.leap);
     total.offset = total.offset.max(part.offset);
 }
 
