@@ -11,21 +11,23 @@ use encoding_rs::{
 };
 
 /// Encodings that are tried, the more usual ones first.
-const CANDIDATES: [&Encoding; 13] = [
-    GB18030,
-    SHIFT_JIS,
-    BIG5,
-    EUC_KR,
-    EUC_JP,
-    WINDOWS_1251,
-    WINDOWS_1250,
-    ISO_8859_2,
-    WINDOWS_1253,
-    WINDOWS_1254,
-    WINDOWS_1255,
-    WINDOWS_1256,
-    KOI8_R,
-];
+fn candidates() -> [&'static Encoding; 13] {
+    [
+        GB18030,
+        SHIFT_JIS,
+        BIG5,
+        EUC_KR,
+        EUC_JP,
+        WINDOWS_1251,
+        WINDOWS_1250,
+        ISO_8859_2,
+        WINDOWS_1253,
+        WINDOWS_1254,
+        WINDOWS_1255,
+        WINDOWS_1256,
+        KOI8_R,
+    ]
+}
 
 /// Lines among which the header is looked for.
 const MAX_LINES: usize = 20;
@@ -38,9 +40,9 @@ pub(super) fn recognised(start: &[u8]) -> Option<&'static Encoding> {
     // The last line may end in the middle of a character.
     let end = start.iter().rposition(|byte| *byte == b'\n').map_or(start.len(), |end| end + 1);
     let bytes = &start[..end];
-    let decoded = CANDIDATES.iter().filter_map(|encoding| {
+    let decoded = candidates().into_iter().filter_map(|encoding| {
         let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
-        Some((*encoding, n_known_names(&text)))
+        Some((encoding, n_known_names(&text)))
     });
     let mut best: Option<(&'static Encoding, usize)> = None;
     for (encoding, n) in decoded.filter(|(_, n)| *n > 0) {

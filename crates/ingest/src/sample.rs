@@ -60,7 +60,8 @@ impl Sample {
         match format {
             Format::Parquet => Self::of_parquet(path),
             Format::Xml => {
-                let document = Document::new(lines, encoding.is_some()).map_err(broken)?;
+                let document =
+                    Document::new(lines, encoding.is_some() || settings.mapping.encoding.is_some()).map_err(broken)?;
                 let records = Records::find(&document.start, settings.mapping.element.as_deref());
                 let mut elements = Elements::new(Cursor::new(document.start.into_bytes()), records);
                 // What ends the document is told when it is read.

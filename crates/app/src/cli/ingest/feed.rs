@@ -405,24 +405,23 @@ fn is_more_than_a_line(item: &Item) -> bool {
 /// The columns that have the ids of the catalogue in place of `own`: of each of those, the one beside it in the same object, so
 /// that every kind of record keeps an item. `None` if no column has them better than `own` do.
 fn columns_of_ids(own: &[&str], columns: &[String], share: impl Fn(&str) -> f64) -> Option<Vec<String>> {
-    let object_of = |column: &str| column.rfind('.').map_or("", |end| &column[..end]).to_owned();
-    let best = |columns: &mut dyn Iterator<Item = &String>| {
-        let shares = columns.map(|column| (column.clone(), share(column)));
-        shares.max_by(|(_, one), (_, other)| one.total_cmp(other)).filter(|(_, share)| *share >= 0.5)
+    let shares: Vec<(&str, f64)> = columns.iter().map(|column| (column.as_str(), share(column))).collect();
+    let object_of = |column: &str| column.rfind('.').map_or(0, |end| end);
+    let is_beside = |one: &str, other: &str| one[..object_of(one)] == other[..object_of(other)];
+    let best = |is_meant: &dyn Fn(&str) -> bool| {
+        let meant = shares.iter().filter(|(column, _)| is_meant(column));
+        meant.copied().max_by(|(_, one), (_, other)| one.total_cmp(other)).filter(|(_, share)| *share >= 0.5)
     };
-    let better = |column: &str| {
-        let beside = &mut columns.iter().filter(|other| object_of(other) == object_of(column));
-        best(beside).filter(|(_, of_other)| *of_other > share(column)).map(|(other, _)| other)
-    };
-    let mut found: Vec<String> = own.iter().filter_map(|column| better(column)).collect();
+    let better = |own: &str| best(&|column| is_beside(column, own)).filter(|(_, of_other)| *of_other > share(own));
+    let mut found: Vec<String> =
+        own.iter().filter_map(|own| better(own)).map(|(column, _)| column.to_owned()).collect();
     if found.is_empty() {
-        let (column, of_column) = best(&mut columns.iter())?;
-        let is_better = own.iter().all(|column| share(column) < of_column);
-        return is_better.then(|| vec![column]);
+        let (column, of_column) = best(&|_| true)?;
+        let is_better = own.iter().all(|own| share(own) < of_column);
+        return is_better.then(|| vec![column.to_owned()]);
     }
     // What has no better one may still name the items of some records.
-    let others = own.iter().filter(|column| better(column).is_none()).map(|column| (*column).to_owned());
-    found.extend(others.collect::<Vec<_>>());
+    found.extend(own.iter().filter(|own| better(own).is_none()).map(|own| (*own).to_owned()));
     found.dedup();
     Some(found)
 }

@@ -185,7 +185,7 @@ fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>, file: &st
     for (field, column) in &found {
         let examples: Vec<String> =
             sample.texts(column).filter(|text| !text.trim().is_empty()).take(2).map(excerpt).collect();
-        let more = remarks.iter().find(|(known, _)| known == field).map_or("", |(_, remark)| remark);
+        let more = remarks.iter().find(|(known, _)| known == field).map_or("", |(_, remark)| remark.as_str());
         let remark = if examples.is_empty() { String::new() } else { format!("    # {}{more}", examples.join(", ")) };
         text.push_str(&format!("{field} = {}{remark}\n", quoted(column)));
     }

@@ -219,7 +219,7 @@ const PERSONS: &[&str] = &[
 pub(super) fn item_columns(sample: &Sample, mapping: &Mapping) -> Vec<(&'static str, String)> {
     let columns: Vec<&str> =
         sample.columns.iter().map(String::as_str).filter(|column| !column.contains(['.', '['])).collect();
-    let column_of = |field| match mapping.fields.get(field) {
+    let column_of = |field: &str| match mapping.fields.get(field) {
         Some(names) => names.iter().find(|name| columns.contains(name)),
         None => usual_column(RecordKind::Events, field, &columns),
     };
@@ -243,7 +243,7 @@ pub(super) fn described(
         .filter(|column| *column != item && Some(*column) != shopper && !is_of_person(column))
         .collect();
     let Some(title) = title_of(sample, &free, item, shopper) else { return Vec::new() };
-    let column_of = |field| {
+    let column_of = |field: &str| {
         let usual = usual_column(RecordKind::Items, field, &free);
         usual.or_else(|| usual_column(RecordKind::Events, field, &free).filter(|_| field == "price"))
     };
