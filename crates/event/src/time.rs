@@ -55,6 +55,11 @@ impl Timestamp {
         local(text).and_then(|civil| Self::in_file_zone(civil, zone))
     }
 
+    /// Whether a text is a time of the day without an offset, a zone or a unit of its own, which is read as UTC.
+    pub fn states_no_zone(text: &str) -> bool {
+        text.contains(':') && local(text.trim()).is_some()
+    }
+
     /// Whether a text is a time without an offset that the change of the clocks leaves out in this zone.
     pub(crate) fn is_left_out(text: &str, zone: &jiff::tz::TimeZone) -> bool {
         local(text).is_some_and(|civil| Self::in_file_zone(civil, zone).is_none())
@@ -235,6 +240,23 @@ mod tests {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
         assert!(Timestamp::parse("2026-10-25T02:30:00+01:00[Europe/Berlin]").is_some());
+    }
+
+    #[test]
+    fn a_time_of_the_day_without_a_zone_is_told_from_others() {
+        for text in ["2026-10-15 09:05", "2026-10-15T09:05:00.000", "15.10.2026 09:05", "2026/10/15 9:05"] {
+            assert!(Timestamp::states_no_zone(text), "{text}");
+        }
+        for text in [
+            "2026-10-15",
+            "2026-10-15T09:05:00Z",
+            "2026-10-15 09:05 +0200",
+            "1767225600",
+            "soon",
+            "2026-10-15 09:05 UTC",
+        ] {
+            assert!(!Timestamp::states_no_zone(text), "{text}");
+        }
     }
 
     #[test]

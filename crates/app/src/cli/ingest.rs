@@ -371,8 +371,9 @@ fn feed(
     moved: impl Fn(),
     bar: &ProgressBar,
 ) -> Result<bool, EngineError> {
-    for (file, Batch { entries, lines, n_before, n_skipped }) in receiver {
+    for (file, Batch { entries, lines, n_before, n_skipped, n_without_item }) in receiver {
         summary.skip(n_skipped);
+        summary.leave_without_item(n_without_item);
         let n = entries.len() as u64;
         if n == 0 {
             continue;
@@ -423,8 +424,13 @@ fn settings_for(
     }
     complete::complete(&mut settings.mapping, arguments.as_of.as_deref(), arguments.image_base.as_deref())?;
     settings.mapping.encoding = arguments.encoding.as_deref().map(Into::into).or(settings.mapping.encoding);
-    if let Some(note) = sample.and_then(|sample| complete::note_on_images(&settings.mapping, &sample)) {
-        output.note(&note);
+    if let Some(sample) = sample {
+        let file = named(path, arguments);
+        let notes = [
+            complete::note_on_images(&settings.mapping, &sample),
+            complete::note_on_zone(&file, &settings.mapping, &sample),
+        ];
+        notes.into_iter().flatten().for_each(|note| output.note(&note));
     }
     Ok(settings)
 }

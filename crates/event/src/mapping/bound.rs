@@ -46,6 +46,8 @@ pub enum Mapped {
     },
     /// A row that is no record and no fault, such as the total at the end of a report.
     Skipped,
+    /// An event, or an element of one, that has no item where the mapping looks for it, and no query.
+    WithoutItem,
 }
 
 /// A mapping for rows of one header, or for objects. See [`Mapping::bind`](super::Mapping::bind) and [`Mapping::bind_objects`](super::Mapping::bind_objects).
