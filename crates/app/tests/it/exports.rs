@@ -132,6 +132,16 @@ fn products_of_interfaces_have_variants_sale_prices_and_states() {
         (&49.0.into(), &"Maré".into(), &serde_json::json!(["Shirts"]))
     );
     assert_eq!(find(&shopware, "id", "SW102")["available"], false);
+    let squarespace = items("squarespace-products.csv");
+    let (small, medium) = (find(&squarespace, "id", "LS-S"), find(&squarespace, "id", "LS-M"));
+    assert_eq!((&small["price"], &small["stock"], &small["available"]), (&49.0.into(), &Value::Null, &true.into()));
+    assert_eq!(
+        (&medium["price"], &medium["stock"], &medium["title"]),
+        (&59.0.into(), &0.into(), &"Linen shirt".into())
+    );
+    assert_eq!((&medium["parent"], &medium["attributes"]), (&"5e1".into(), &serde_json::json!({"Size": "M"})));
+    assert_eq!(small["image"], "https://s.example/ls.jpg");
+    assert_eq!(find(&squarespace, "id", "OL-1")["available"], false);
     let prestashop = items("prestashop-api-products.xml");
     let shirt = find(&prestashop, "id", "1");
     assert_eq!((&shirt["title"], &shirt["attributes"]["sku"]), (&"Linen shirt".into(), &"LS".into()));
