@@ -234,11 +234,9 @@ impl Mapping {
 
     /// The expression for what is the value of a field.
     fn extracted(&self, field: &str) -> Result<Option<regex_lite::Regex>, MappingError> {
-        let compile = |pattern: &Box<str>| {
-            regex_lite::Regex::new(pattern)
-                .map_err(|source| MappingError::ExtractPattern { pattern: pattern.clone(), source })
-        };
-        self.extract.get(field).map(compile).transpose()
+        let Some(pattern) = self.extract.get(field) else { return Ok(None) };
+        let compiled = regex_lite::Regex::new(pattern);
+        compiled.map(Some).map_err(|source| MappingError::ExtractPattern { pattern: pattern.clone(), source })
     }
 
     /// Every column that the mapping names.
