@@ -18,6 +18,8 @@ pub(super) struct Feed {
     engine: Engine,
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
+    /// Which fields each variant has from its product, where lines of events name it.
+    inherited: HashMap<Box<str>, u32>,
     /// The titles that lines of events have.
     titles: Titles,
     lacking: Described,
@@ -50,6 +52,7 @@ impl Feed {
         Self {
             engine,
             described: HashMap::new(),
+            inherited: HashMap::new(),
             titles: Titles::default(),
             lacking: Described::default(),
             variants: Vec::new(),
@@ -144,6 +147,24 @@ impl Feed {
         self.engine.with_shop(|shop| shop.count_untitled())
     }
 
+    /// The fields that an item has from its product, a bit each, as in [`present`].
+    fn inherited(&mut self, id: &ItemId) -> u32 {
+        if let Some(known) = self.inherited.get(id.as_str()) {
+            return *known;
+        }
+        let product = self.engine.item(id).and_then(|item| item.parent).map(|product| ItemId::from(&*product));
+        let product = product.filter(|product| product != id).and_then(|product| self.engine.item(&product));
+        let fields = product.as_ref().and_then(as_raw).map_or(0, |mut product| {
+            // Stock and availability are those of each variant.
+            for name in ["id", "parent", "available", "stock", "published_at"] {
+                product.field_mut(name).into_iter().for_each(|field| *field = RawValue::Null);
+            }
+            present(&product)
+        });
+        self.inherited.insert(id.as_str().into(), fields);
+        fields
+    }
+
     /// Whether the catalogue has products from a source that describes products.
     fn has_products(&mut self) -> bool {
         let of_engine = || {
@@ -222,6 +243,16 @@ impl Feed {
             told.price = RawValue::Null;
         }
         let id = item_id(&told)?;
+        // What a variant has from its product is not lacking, and an old order must not say otherwise.
+        let inherited = self.inherited(&id);
+        let names: Vec<&'static str> = told.fields().map(|(name, _)| name).collect();
+        for (place, name) in names.into_iter().enumerate() {
+            if inherited & (1 << place) != 0
+                && let Some(field) = told.field_mut(name)
+            {
+                *field = RawValue::Null;
+            }
+        }
         let fields = present(&told);
         let known = self.described.get(id.as_str()).copied().unwrap_or(0);
         let is_renamed = match &told.title {
