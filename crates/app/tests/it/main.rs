@@ -18,6 +18,7 @@ mod demo;
 mod evaluate;
 mod examples;
 mod experiment;
+mod exports;
 mod faults;
 mod fitted;
 mod forget;
