@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use accrue_encode::{Kind, item_text};
-use accrue_event::{Event, EventType, Item, normalised};
+use accrue_event::{DAY_MS, Event, EventType, Item, normalised};
 use accrue_store::{Body, Facts, ItemIdx, LogReader, Offset, Record};
 use accrue_train::SuspectWindow;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,11 @@ const MAX_BASKET: usize = 100;
 const MAX_QUERY_BYTES: usize = 400;
 /// Pairs from choices from which on titles are left out.
 const ENOUGH: usize = 1_000;
+/// Baskets in memory; of more, those end whose first line is older than a day.
+const OPEN_BASKETS: usize = 200_000;
+/// Choices after searches that are remembered, so that one of the same shopper makes no second pair; beyond them all are
+/// forgotten.
+const REMEMBERED: usize = 2_000_000;
 
 /// Why two texts belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,7 +105,7 @@ pub struct PairSettings {
 pub fn text_pairs(dir: &Path, config: &Config, settings: &PairSettings) -> Result<TextPairs, EngineError> {
     let mut log = LogReader::open(dir)?;
     let recovered = folded(&mut log, dir, config, Some(settings.to), true)?;
-    let mut reading = Reading::of(&recovered.facts, settings.seed);
+    let mut reading = Reading::of(&recovered.facts, settings);
     let undone: Vec<SuspectWindow> =
         recovered.learner.lineage().windows().iter().filter(|window| !window.released).cloned().collect();
     drop(recovered);
@@ -149,7 +154,10 @@ struct Reading {
     seen: BTreeSet<(u64, u32, u32)>,
     /// Baskets that may still grow, with the time of their first line. In the order of their hashes.
     baskets: BTreeMap<u64, Basket>,
+    /// The number of baskets at which the next look for those that are over is worth it.
+    look_at: usize,
     seed: u64,
+    most: usize,
 }
 
 #[derive(Default)]
@@ -160,7 +168,7 @@ struct Basket {
 }
 
 impl Reading {
-    fn of(facts: &Facts, seed: u64) -> Self {
+    fn of(facts: &Facts, &PairSettings { seed, most, .. }: &PairSettings) -> Self {
         let (mut texts, mut items) = (Texts::default(), BTreeMap::new());
         let (mut titles, mut rests) = (Vec::new(), BTreeSet::new());
         for number in 0..facts.entries().len() as ItemIdx {
@@ -179,7 +187,18 @@ impl Reading {
         // A share of the items is held out, whatever the order in which they were described.
         titles.sort_unstable_by_key(|pair| pair.shopper);
         let rests = rests.into_iter().collect();
-        Self { texts, items, titles, rests, pairs: Vec::new(), seen: BTreeSet::new(), baskets: BTreeMap::new(), seed }
+        Self {
+            texts,
+            items,
+            titles,
+            rests,
+            pairs: Vec::new(),
+            seen: BTreeSet::new(),
+            baskets: BTreeMap::new(),
+            look_at: OPEN_BASKETS,
+            seed,
+            most,
+        }
     }
 
     fn take(&mut self, record: &Record) {
@@ -201,6 +220,9 @@ impl Reading {
 
     /// A choice after a search: once for each shopper.
     fn search(&mut self, event: &Event, shopper: u64, passage: u32) {
+        if self.seen.len() >= REMEMBERED {
+            self.seen.clear();
+        }
         let Some(query) = event.query.as_deref().filter(|query| query.len() <= MAX_QUERY_BYTES) else { return };
         let words = normalised(query).split_whitespace().collect::<Vec<_>>().join(" ");
         if words.is_empty() {
@@ -225,11 +247,19 @@ impl Reading {
         if basket.items.len() <= MAX_BASKET && !basket.items.contains(&item) {
             basket.items.push(item);
         }
+        if self.baskets.len() > self.look_at {
+            self.together(event.at.0 - DAY_MS);
+            self.look_at = OPEN_BASKETS.max(2 * self.baskets.len());
+        }
     }
 
-    /// Every item of a basket with another one of it, drawn by chance.
-    fn together(&mut self) {
-        for (key, Basket { at_ms, shopper, items }) in std::mem::take(&mut self.baskets) {
+    /// Every item of a basket with another one of it, drawn by chance; of the baskets that began before a time.
+    fn together(&mut self, before_ms: i64) {
+        let (ended, open) =
+            std::mem::take(&mut self.baskets).into_iter().partition(|(_, basket)| basket.at_ms < before_ms);
+        self.baskets = open;
+        let ended: BTreeMap<u64, Basket> = ended;
+        for (key, Basket { at_ms, shopper, items }) in ended {
             let n = items.len();
             if !(2..=MAX_BASKET).contains(&n) {
                 continue;
@@ -240,10 +270,15 @@ impl Reading {
                 self.pairs.push(TextPair { kind: PairKind::Together, query, passage, at_ms, shopper });
             }
         }
+        // The latest are kept in the end, so that earlier ones need not be remembered.
+        if self.pairs.len() > 4 * self.most {
+            self.pairs.sort_by_key(|pair| pair.at_ms);
+            self.pairs.drain(..self.pairs.len() - 2 * self.most);
+        }
     }
 
     fn ended(mut self, settings: &PairSettings) -> TextPairs {
-        self.together();
+        self.together(i64::MAX);
         let mut pairs = std::mem::take(&mut self.pairs);
         let wants = |kind| settings.kinds.is_empty() || settings.kinds.contains(&kind);
         pairs.retain(|pair| wants(pair.kind));
