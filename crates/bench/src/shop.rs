@@ -91,8 +91,7 @@ impl Server {
         // Without keys, which would refuse the benches' own requests.
         let (served, settings) = (engine.clone(), HttpSettings::default());
         let thread = std::thread::Builder::new().name("bench-server".into()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(async {
+            accrue_http::runtime()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 Ok(serve(served, listener, settings, async { drop(stopped.await) }).await?)
             })

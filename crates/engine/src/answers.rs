@@ -15,6 +15,7 @@ use accrue_serve::{
 };
 use accrue_store::{Assignment, Offset, Page, Served, SponsoredSlot};
 
+use crate::by_asker::Asker;
 use crate::content::queries::Encoding;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -39,6 +40,7 @@ pub struct StartedSearch {
     /// Of the vector of the query, if it has to be waited for.
     encoding: Option<Encoding>,
     request: SearchRequest,
+    asker: Asker,
 }
 
 impl StartedSearch {
@@ -125,15 +127,23 @@ impl Engine {
     /// # Errors
     /// If the index's files cannot be read.
     pub fn start_search(&self, request: SearchRequest) -> Result<StartedSearch, EngineError> {
+        self.start_search_of(Asker::Shop, request)
+    }
+
+    /// [`Engine::start_search`] by `asker`.
+    ///
+    /// # Errors
+    /// If the index's files cannot be read.
+    pub fn start_search_of(&self, asker: Asker, request: SearchRequest) -> Result<StartedSearch, EngineError> {
         let running = self.running();
         let read = running.search.read(&request.query, request.typo)?;
         let queries = &running.shared.queries;
         // Why there is no vector is looked up again by the search, which says it.
         let encoding = match queries.is_on() && read.has_meaning() {
-            true => queries.begin(&read.likely()),
+            true => queries.begin(asker, &read.likely()),
             false => None,
         };
-        Ok(StartedSearch { running, read, encoding, request })
+        Ok(StartedSearch { running, read, encoding, request, asker })
     }
 
     /// Search, which waits for the vector of its query and blocks the thread meanwhile. `id` names the answer, as in
@@ -155,7 +165,7 @@ impl Engine {
     /// If the index's files cannot be read.
     pub fn finish_search(&self, id: &str, search: StartedSearch) -> Result<Answered<SearchAnswer>, EngineError> {
         // One run for the whole search: an erasure that ends meanwhile starts another, in which items have other indices.
-        let StartedSearch { running, read, request, .. } = search;
+        let StartedSearch { running, read, request, asker, .. } = search;
         let visitor = self.unless_hidden(request.visitor.clone());
         let (query, first_position) = (request.query.clone(), request.offset);
         // Before the facts are locked, because encoding takes longer than the search.
@@ -172,7 +182,7 @@ impl Engine {
         })?;
         let ranked = std::mem::take(&mut answered.answer.ranked);
         let Answered { answer, arm } = &answered;
-        running.shared.recent_searches.remember(id, &query, first_position, ranked);
+        running.shared.recent_searches.remember(asker, id, &query, first_position, ranked);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         self.record(id, false, || {
             let page = Page::Search { query: query.into() };

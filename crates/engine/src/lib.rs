@@ -19,6 +19,7 @@
 
 mod answers;
 mod backoff;
+mod by_asker;
 mod campaigns;
 mod challenger;
 mod clock;
@@ -54,6 +55,7 @@ mod write;
 pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
 pub use answers::{Answered, StartedSearch};
+pub use by_asker::Asker;
 pub use campaigns::{CampaignAccount, CampaignList};
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
@@ -67,7 +69,7 @@ pub use error::{EngineError, Resource};
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
-pub use offline::{Replay, UserList, at_rest, digest, recommendations, replay};
+pub use offline::{Replay, at_rest, digest, recommendations, replay};
 pub use page_work::StageStatus;
 pub use repair::{ProposalList, proposals_of, search_fates};
 pub use retention::at_rest::{Compacted, compact};
@@ -81,5 +83,5 @@ pub use tuning::{
 };
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
-pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
+pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender, TimeLeap};
 pub use write::check::with_kind_in_code;

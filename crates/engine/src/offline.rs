@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use accrue_event::{ItemId, UserId};
-use accrue_serve::{Campaigns, RecommendRequest, Seen, Shop, Visitor};
+use accrue_event::UserId;
+use accrue_serve::{Campaigns, RecommendRequest, Recommendation, Shop, Visitor};
 use accrue_store::{LogReader, Offset};
 use accrue_train::{Digest, Recovered, TrainError, recover};
 use serde::Serialize;
@@ -80,30 +80,28 @@ pub(crate) fn folded(
     Ok(recovered)
 }
 
-/// One user's list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct UserList {
-    /// The user.
-    pub user: UserId,
-    /// Items, best first.
-    pub items: Vec<ItemId>,
-    /// Their scores.
-    pub scores: Vec<f32>,
-}
-
-/// Lists of `n` for `users` (all that are known where nothing is said), each handed to `take` in order.
+/// Lists for `users` (all that are known where nothing is said), each handed to `take` in order. `prepare` makes the request,
+/// of which the visitor is each of them.
 ///
 /// # Errors
-/// Those of [`digest`], and whatever `take` returns.
+/// Those of [`digest`], and whatever `prepare` and `take` return.
 pub fn recommendations<E: From<EngineError>>(
     dir: &Path,
     config: &Config,
     users: Option<Vec<UserId>>,
-    n: usize,
-    seen: Seen,
-    mut take: impl FnMut(UserList) -> Result<(), E>,
+    prepare: impl FnOnce(&Shop<'_>) -> Result<RecommendRequest, E>,
+    mut take: impl FnMut(&Shop<'_>, UserId, Recommendation) -> Result<(), E>,
 ) -> Result<(), E> {
-    at_rest(dir, config, |shop| recommend_all(&shop, users, n, seen, &mut take))?
+    at_rest(dir, config, |shop| {
+        let request = prepare(&shop)?;
+        let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
+        for user in users {
+            let visitor = Visitor { user: Some(user.clone()), session: None };
+            let list = shop.recommend(&RecommendRequest { visitor, ..request.clone() });
+            take(&shop, user, list)?;
+        }
+        Ok(())
+    })?
 }
 
 /// Reads a shop as the log and the checkpoints have it, with everything learned. The folder is not changed, and a server
@@ -121,22 +119,4 @@ pub fn at_rest<T>(dir: &Path, config: &Config, read: impl FnOnce(Shop<'_>) -> T)
     // Nothing is shown to a shopper, so nothing is sold.
     let campaigns = Campaigns::NONE;
     Ok(read(Shop { facts, version: &version, now_ms, catalogue, rules: &rules.1, scenes: &scenes.1, campaigns }))
-}
-
-fn recommend_all<E>(
-    shop: &Shop<'_>,
-    users: Option<Vec<UserId>>,
-    n: usize,
-    seen: Seen,
-    take: &mut impl FnMut(UserList) -> Result<(), E>,
-) -> Result<(), E> {
-    let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
-    for user in users {
-        let visitor = Visitor { user: Some(user.clone()), session: None };
-        let answer =
-            shop.recommend(&RecommendRequest { visitor, n, seen: seen.clone(), ..RecommendRequest::default() });
-        let (items, scores) = answer.items.into_iter().map(|item| (item.id, item.score)).unzip();
-        take(UserList { user, items, scores })?;
-    }
-    Ok(())
 }

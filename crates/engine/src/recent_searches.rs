@@ -5,14 +5,17 @@
 //! records what stood beside it, from which the order of hits is learned. After a restart, events that name earlier answers
 //! have only the words that they bring themselves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use accrue_event::Event;
 use accrue_serve::RankedHit;
 use accrue_store::{Facts, SearchChoice, is_search_choice};
 use parking_lot::Mutex;
 
-/// Answers that are remembered.
+use crate::by_asker::{Asker, ByAsker};
+
+/// Answers that are remembered. Half of the places are the shop's, so that searches with a key that every visitor can have
+/// do not push out what the shop's own searches answered.
 const CAPACITY: usize = 32_768;
 /// Longest text that is remembered, in bytes.
 const MAX_BYTES: usize = 200;
@@ -21,11 +24,17 @@ const MAX_BYTES: usize = 200;
 #[derive(Debug, Default)]
 pub(crate) struct RecentSearches(Mutex<Recent>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Recent {
     searches: HashMap<Box<str>, Search>,
-    /// In the order of the answers.
-    ids: VecDeque<Box<str>>,
+    /// In the order of the answers to each asker.
+    ids: ByAsker<Box<str>>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { searches: HashMap::new(), ids: ByAsker::new(CAPACITY) }
+    }
 }
 
 #[derive(Debug)]
@@ -38,20 +47,20 @@ struct Search {
 }
 
 impl RecentSearches {
-    /// Remembers an answer, whose first hit has the position `offset` in the whole list.
-    pub fn remember(&self, id: &str, query: &str, offset: usize, hits: Vec<RankedHit>) {
+    /// Remembers an answer to `asker`, whose first hit has the position `offset` in the whole list.
+    pub fn remember(&self, asker: Asker, id: &str, query: &str, offset: usize, hits: Vec<RankedHit>) {
         if query.trim().is_empty() || query.len() > MAX_BYTES || id.len() > MAX_BYTES {
             return;
         }
         let mut recent = self.0.lock();
-        if recent.ids.len() >= CAPACITY
-            && let Some(oldest) = recent.ids.pop_front()
-        {
-            recent.searches.remove(&oldest);
-        }
         let search = Search { words: query.into(), offset, hits: hits.into() };
         if recent.searches.insert(id.into(), search).is_none() {
-            recent.ids.push_back(id.into());
+            recent.ids.push(asker, id.into());
+        }
+        if let Some(crowded) = recent.ids.crowded_by()
+            && let Some(oldest) = recent.ids.take_oldest(crowded)
+        {
+            recent.searches.remove(&oldest);
         }
     }
 
@@ -98,11 +107,23 @@ mod tests {
     fn the_latest_answers_are_remembered() {
         let searches = RecentSearches::default();
         for n in 0..CAPACITY + 10 {
-            searches.remember(&format!("r{n}"), "mug", 0, Vec::new());
+            searches.remember(Asker::Shop, &format!("r{n}"), "mug", 0, Vec::new());
         }
-        searches.remember("long", &"x".repeat(MAX_BYTES + 1), 0, Vec::new());
-        searches.remember("blank", " ", 0, Vec::new());
+        searches.remember(Asker::Shop, "long", &"x".repeat(MAX_BYTES + 1), 0, Vec::new());
+        searches.remember(Asker::Shop, "blank", " ", 0, Vec::new());
         assert_eq!([0, 9, 10].map(|n| searches.words(&format!("r{n}")).is_some()), [false, false, true]);
         assert!(searches.words("long").is_none() && searches.words("blank").is_none());
+    }
+    #[test]
+    fn searches_with_a_key_that_pages_contain_do_not_push_out_those_of_the_shop_or_of_another_address() {
+        let searches = RecentSearches::default();
+        let address = |last: u8| Asker::Page(Some([10, 0, 0, last].into()));
+        searches.remember(Asker::Shop, "own", "mug", 0, Vec::new());
+        searches.remember(address(1), "shopper", "mug", 0, Vec::new());
+        for n in 0..2 * CAPACITY {
+            searches.remember(address(2 + (n % 4) as u8), &format!("flood{n}"), "mug", 0, Vec::new());
+        }
+        assert_eq!(["own", "shopper", "flood0"].map(|id| searches.words(id).is_some()), [true, true, false]);
+        assert_eq!(searches.0.lock().searches.len(), CAPACITY);
     }
 }

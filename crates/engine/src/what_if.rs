@@ -19,7 +19,7 @@ use accrue_serve::{
     Campaigns, Grouping, IncompleteItems, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor,
 };
 use accrue_store::{Facts, LogReader, Offset, Record, Served};
-use accrue_train::{Learner, TrainError, follow, recover};
+use accrue_train::{Learner, Recovered, TrainError, follow, recover};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, learn_settings};
@@ -279,8 +279,10 @@ pub fn make_again(
     let mut log = LogReader::open(dir)?;
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
     let end = asked.last().map_or(log.end(), |last| last.offset);
-    let ends = recover(&mut log, &checkpoints, &settings, end, true)?.facts;
-    proposal.check(config, &ends)?;
+    let mut ended = recover(&mut log, &checkpoints, &settings, end, true)?;
+    proposal.check(config, &ended.facts)?;
+    check_names(proposal, config, &mut ended)?;
+    let ends = ended.facts;
     let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
     let begins = first.learned.min(first.offset);
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
@@ -309,6 +311,19 @@ pub fn make_again(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+/// Refuses rules that name fields which no item has, as requests that change the rules are refused: such a rule would hide
+/// or raise nothing, or everything.
+fn check_names(proposal: &Proposal, config: &Config, ended: &mut Recovered) -> Result<(), EngineError> {
+    let version = ended.learner.publish();
+    let (facts, now_ms, catalogue) = (&ended.facts, ended.facts.stream_time.0, config.catalogue);
+    let (rules, scenes, campaigns) = (Rules::NONE, Scenes::built_in(), Campaigns::NONE);
+    let shop = Shop { facts, version: &version, now_ms, catalogue, rules, scenes, campaigns };
+    for (place, rule) in proposal.rule.iter().flatten().enumerate() {
+        shop.check_rule(rule).map_err(|fault| ProposalError::Rule(fault.within(&format!("rules[{place}]"))))?;
+    }
+    Ok(())
 }
 
 /// Requests that one version answers: those from `first` to before `end`.

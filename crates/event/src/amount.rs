@@ -4,6 +4,8 @@
 //! (`1,234`, and as a price `1.234`) is read as neither, unless the file says which character is its decimal sign or the
 //! currency beside it has no decimals.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time_text::with_plain_blanks;
@@ -90,6 +92,16 @@ const SIGNS: &[(&str, &str)] = &[
     ("rp", "IDR"),
     ("rp.", "IDR"),
     ("rm", "MYR"),
+    ("đ", "VND"),
+    ("円", "JPY"),
+    ("s/", "PEN"),
+    ("s/.", "PEN"),
+    ("ksh", "KES"),
+    ("mex$", "MXN"),
+    ("৳", "BDT"),
+    // A letter alone, before the number.
+    ("r", "ZAR"),
+    ("q", "GTQ"),
 ];
 
 /// Currencies whose prices have no decimals, by ISO 4217 or in the practice of shops: the sign before three digits
@@ -110,7 +122,7 @@ const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD
 
 /// Words beside a number that say nothing about it: signs of several currencies, units, counters.
 const WORDS: &[&str] = &[
-    "$", "¥", "￥", "kr", "kr.", "rs", "rs.", "fr", "fr.", "sfr.", "¢", "₤", "元", "円", "원", ",-", ".-", "-", "–",
+    "$", "¥", "￥", "kr", "kr.", "rs", "rs.", "fr", "fr.", "sfr.", "₨", "₤", "元", "원", "*", ",-", ".-", "-", "–",
     "—", ",–", ".–", ",—", ".—", "kg", "g", "gr", "mg", "lb", "lbs", "oz", "l", "lt", "ltr", "ml", "cl", "dl", "m",
     "cm", "mm", "m²", "m2", "m³", "x", "×", "pc", "pcs", "pcs.", "pc.", "pieces", "piece", "units", "unit", "st",
     "st.", "stk", "stk.", "stück", "stück.", "ud", "uds", "szt", "szt.", "ks", "pz", "ea", "+", ">", "<", "≥", "≤",
@@ -132,14 +144,20 @@ pub(crate) fn read_price(text: &str, decimal: Decimal) -> Option<Amount> {
 
 /// Whether a text is one of digits with one point that may be a decimal or a group sign: `1.299`.
 pub(crate) fn is_open_price(text: &str) -> bool {
+    is_open(text, '.')
+}
+
+/// Whether a text is one of digits with one such sign, which may stand before decimals or between groups.
+pub(crate) fn is_open(text: &str, sign: char) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '-');
-    let is_digits = || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    // One to three digits, the point and three digits.
-    (5..=7).contains(&text.len()) && is_digits() && text.matches('.').count() == 1 && is_ambiguous(text, '.')
+    let is_digits = || text.chars().all(|c| c.is_ascii_digit() || c == sign);
+    // One to three digits, the sign and three digits.
+    (5..=7).contains(&text.len()) && is_digits() && text.matches(sign).count() == 1 && is_ambiguous(text, sign)
 }
 
 fn read_as(text: &str, decimal: Decimal, is_price: bool) -> Option<Amount> {
     let plain = with_plain_blanks(text);
+    let plain = with_plain_digits(&plain);
     let text = plain.trim();
     if text.is_empty() || text.len() > MAX_BYTES {
         return None;
@@ -171,14 +189,34 @@ fn read_as(text: &str, decimal: Decimal, is_price: bool) -> Option<Amount> {
         (Some(one), Some(other)) if one != other => return None,
         (one, other) => one.or(other),
     };
-    let number = digits(core, sign_of(core, decimal, currency.as_deref(), is_price)?)?;
+    // The sign of the yen and the yuan: the one has no decimals, of the other two are usual, and nobody writes three.
+    let is_yen = [before, after].iter().any(|beside| beside.contains(['¥', '￥']));
+    let currency_of_sign = if is_yen { Some("JPY") } else { currency.as_deref() };
+    let number = digits(core, sign_of(core, decimal, currency_of_sign, is_price)?)?;
     Some(Amount { number: if is_negative { -number } else { number }, currency })
+}
+
+/// Full-width digits and signs, as Japanese keyboards write them, in their common form.
+fn with_plain_digits(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c: char| matches!(c, '０'..='９' | '，' | '．')) {
+        return Cow::Borrowed(text);
+    }
+    let plain = text.chars().map(|c| match c {
+        '０'..='９' | '，' | '．' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
+        c => c,
+    });
+    Cow::Owned(plain.collect())
 }
 
 /// The currency that the text beside a number names, if any; `None` if the text has another meaning.
 fn word(text: &str) -> Option<Option<Box<str>>> {
     let mut currency = None;
     for word in text.split_whitespace() {
+        // `12.99 (inc. VAT)`
+        let word = word.trim_matches(['(', ')']);
+        if word.is_empty() {
+            continue;
+        }
         let lower = word.to_lowercase();
         let said = match SIGNS.iter().find(|(sign, _)| *sign == lower) {
             Some((_, code)) => Some((*code).into()),
@@ -314,6 +352,15 @@ mod tests {
             ("1\u{202f}299,50 €", 1299.5, Some("EUR")),
             ("\u{200e}1\u{2009}299,50\u{2007}€", 1299.5, Some("EUR")),
             ("CHF 1'299.50", 1299.5, Some("CHF")),
+            ("¥1,980", 1980.0, None),
+            ("￥1,980", 1980.0, None),
+            ("1,980円", 1980.0, Some("JPY")),
+            ("９９９円", 999.0, Some("JPY")),
+            ("150.000 đ", 150_000.0, Some("VND")),
+            ("R 129.00", 129.0, Some("ZAR")),
+            ("S/ 129.90", 129.9, Some("PEN")),
+            ("12,99 € *", 12.99, Some("EUR")),
+            ("12.99 (inc. VAT)", 12.99, None),
             ("Fr. 12.–", 12.0, None),
             ("12,-", 12.0, None),
             ("Rs.1,23,456.00", 123_456.0, None),

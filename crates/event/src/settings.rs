@@ -254,7 +254,8 @@ pub fn default_weight(event_type: &EventType) -> f32 {
         EventType::Favorite => 2.0,
         EventType::Cart => 3.0,
         EventType::Purchase => 5.0,
-        EventType::Return => -3.0,
+        // It takes back its purchase: what everybody sends back is not popular.
+        EventType::Return => -5.0,
         EventType::Dislike => -2.0,
     }
 }

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use super::caller::{Caller, KnownKey, Network, client_address, too_fast};
 use super::console::{self, Sessions};
 use super::problem::{Code, Problem};
+use super::rates::LoginRates;
 use super::settings::{HttpSettings, Key, Scope, is_local_name};
 
 /// The header that may carry a key, besides `Authorization: Bearer …`.
@@ -46,6 +47,8 @@ pub(super) struct AccessControl {
     is_loopback: bool,
     /// People who have logged in to the console.
     pub(super) sessions: Sessions,
+    /// How often they may try.
+    pub(super) logins: LoginRates,
 }
 
 impl AccessControl {
@@ -54,7 +57,7 @@ impl AccessControl {
         let trusted_proxies = settings.trusted_proxies.iter().filter_map(|text| Network::parse(text)).collect();
         let keys = settings.keys.iter().enumerate();
         let keys = keys.map(|(number, key)| Arc::new(KnownKey::new(key, number, now))).collect();
-        Self { keys, trusted_proxies, is_loopback, sessions: Sessions::new() }
+        Self { keys, trusted_proxies, is_loopback, sessions: Sessions::new(), logins: LoginRates::new(now) }
     }
 
     /// Admits a request, or says why not.
@@ -109,8 +112,13 @@ impl AccessControl {
         !self.keys.is_empty()
     }
 
-    /// The number of the key with this text, if its holder may look at the shop.
-    pub(super) fn key_for_console(&self, given: &str) -> Result<usize, Problem> {
+    /// The address of the client of a request, as far as it is known.
+    pub(super) fn client_address(&self, connected: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        client_address(connected, headers, &self.trusted_proxies)
+    }
+
+    /// The number and the name of the key with this text, if its holder may look at the shop.
+    pub(super) fn key_for_console(&self, given: &str) -> Result<(usize, &str), Problem> {
         let Some(known) = self.find(given.trim().as_bytes()) else {
             return Err(unauthorized(Code::UnknownKey, "the key is not among those of this server"));
         };
@@ -118,7 +126,7 @@ impl AccessControl {
             let detail = format!("the console needs a key with {}", admitting(Scope::Read));
             return Err(Problem::new(Code::MissingScope, detail).member("scope", Scope::Read.name()));
         }
-        Ok(known.number)
+        Ok((known.number, &known.key.name))
     }
 
     /// The name of the key that a request has, for the log; `None` if it has none that is known.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use accrue_engine::Sender;
+use accrue_engine::{Asker, Sender};
 use accrue_event::Namespace;
 use axum::http::{HeaderMap, HeaderName};
 
@@ -96,6 +96,11 @@ impl Caller {
     /// The name of the key, if there is one.
     pub(super) fn key_name(&self) -> Option<&str> {
         self.key.as_ref().map(|known| &*known.key.name)
+    }
+
+    /// Whose places its searches take where there are only so many.
+    pub(super) fn asker(&self) -> Asker {
+        if self.is_public() { Asker::Page(self.address) } else { Asker::Shop }
     }
 
     /// What decides when a page of this caller is computed.

@@ -256,6 +256,29 @@ impl Fields {
     }
 }
 
+/// Fields of items by their names, for lists that are no answers of the server.
+#[derive(Clone, Debug)]
+pub struct ItemFields(Fields);
+
+impl ItemFields {
+    /// Reads names with commas between them.
+    ///
+    /// # Errors
+    /// A sentence about the first name that is no field.
+    pub fn parse(names: &str) -> Result<Self, String> {
+        let names = FieldNames(names.split(',').map(str::to_owned).collect());
+        names.read(At("")).map(Self).map_err(|problem| problem.detail().to_owned())
+    }
+
+    /// What an item has of them.
+    ///
+    /// # Errors
+    /// None of a described item: all of its values are JSON.
+    pub fn of(&self, item: Described<'_>) -> Result<serde_json::Value, serde_json::Error> {
+        serde_json::to_value(self.0.describe(item))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use accrue_event::{Attribute, Item};

@@ -163,6 +163,8 @@ pub(super) struct SampleBody {
     recent_ndcg: f64,
     /// Hit rate at 20 over about the last 500 predictions.
     recent_hit_rate: f64,
+    /// Predictions in between.
+    predictions: u64,
     /// Mean NDCG at 20 of the predictions in between; absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     ndcg: Option<f64>,
@@ -187,6 +189,7 @@ impl SampleBody {
             searches_without_result: after.n_without_result.saturating_sub(before.n_without_result),
             recent_ndcg: after.recent_ndcg,
             recent_hit_rate: after.recent_hit_rate,
+            predictions: after.all.n.saturating_sub(before.all.n),
             ndcg: after.all.since(before.all),
             ndcg_first_time: after.first_time.since(before.first_time),
             ndcg_repeat: after.repeat.since(before.repeat),

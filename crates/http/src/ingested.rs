@@ -27,6 +27,14 @@ pub(super) struct IngestedBody {
     /// Names that were kept as attributes or properties, and are near the name of a field that the record lacks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     misspelt: Vec<MisspeltBody>,
+    /// Attributes and properties that were left out because their values are objects, with the number of records.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<BTreeMap<String, u64>>, example = json!({"_vectors": 1}))]
+    dropped: BTreeMap<Box<str>, u64>,
+    /// What the sender should know of records that were taken, in sentences: that an event is more than 30 days newer than
+    /// all before it, so that those count as long ago from now on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// With `sync=true`: items that were retired because the catalogue lacks them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 14)]
@@ -90,6 +98,8 @@ impl From<Ingested> for IngestedBody {
             repaired: ingested.repaired,
             repairs: ingested.repairs,
             misspelt: ingested.misspelt.into_iter().map(MisspeltBody::from).collect(),
+            dropped: ingested.dropped,
+            warnings: ingested.leap.iter().map(ToString::to_string).collect(),
             retired: ingested.retired,
             duplicates: ingested.duplicates,
             quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),

@@ -5,7 +5,7 @@
 //! algorithm here. Only the shape and the bounds of a request are checked; the engine checks the content of records.
 //!
 //! Recommendations and searches take about a millisecond of one core and run where the request is read, as many at a
-//! time as there are cores ([`N_SPARE_THREADS`] threads are left for the rest); what may take longer (large bodies,
+//! time as there are cores ([`runtime`] has threads beside these for the rest); what may take longer (large bodies,
 //! batches of requests, decompression) runs on the threads for blocking work. Writes wait for the engine's writer
 //! without holding a thread.
 
@@ -54,15 +54,14 @@ mod status;
 mod storefront;
 mod suggest;
 mod synonyms;
+mod threads;
 mod turns;
 mod users;
 mod versions;
 
+pub use fields::ItemFields;
 pub use listener::raise_limit_of_files;
 pub use router::{ServeError, router, serve, serve_site};
-
-/// Threads that a runtime should have beside one for each core: they answer probes while every core computes a page.
-pub const N_SPARE_THREADS: usize = 2;
-
 pub use settings::{HttpSettings, Key, Scope};
 pub use site::{ShownSetting, Site};
+pub use threads::runtime;

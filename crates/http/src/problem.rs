@@ -123,6 +123,11 @@ impl Problem {
         self.0.code
     }
 
+    /// The field at fault, if one is.
+    pub(super) fn at_fault(&self) -> Option<&str> {
+        self.0.members.iter().find(|(name, _)| *name == "field").and_then(|(_, field)| field.as_str())
+    }
+
     /// What is wrong, as a sentence.
     pub(super) fn detail(&self) -> &str {
         &self.0.detail

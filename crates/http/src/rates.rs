@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::problem::{Code, Problem};
+
 /// Tokens per second of a key that every visitor can read, where the settings name no rate.
 const PUBLISHED_PER_S: f64 = 1_000.0;
 /// Seconds whose tokens a bucket holds: of a key that visitors can read, whose clients send in batches, and of others.
@@ -147,6 +149,43 @@ impl Rates {
     }
 }
 
+/// Wrong keys per second that one address may send to the login of the console, after [`PUBLISHED_BURST_S`] at once.
+const WRONG_KEYS_PER_S: f64 = 1.0;
+/// The same of all clients whose addresses are not known, together.
+const WRONG_KEYS_OF_UNKNOWN_PER_S: f64 = 20.0;
+
+/// How often wrong keys may be sent to the login of the console. Right ones cost nothing.
+pub(super) struct LoginRates {
+    of_addresses: Rates,
+    of_unknown: Rates,
+}
+
+impl LoginRates {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            of_addresses: Rates::new(false, None, Some(WRONG_KEYS_PER_S), now),
+            of_unknown: Rates::new(false, Some(WRONG_KEYS_OF_UNKNOWN_PER_S), None, now),
+        }
+    }
+
+    fn of(&self, address: Option<IpAddr>) -> &Rates {
+        if address.is_some() { &self.of_addresses } else { &self.of_unknown }
+    }
+
+    /// Whether a key is looked at.
+    pub(super) fn permit(&self, address: Option<IpAddr>, now: Instant) -> Result<(), Problem> {
+        self.of(address).charge(address, 0.0, now).map_err(|wait_s| {
+            let detail = format!("too many logins with wrong keys; try again in {wait_s} s");
+            Problem::new(Code::RateLimited, detail).retry_after(wait_s)
+        })
+    }
+
+    /// Takes note of a wrong key.
+    pub(super) fn failed(&self, address: Option<IpAddr>, now: Instant) {
+        self.of(address).spend(address, 1.0, now);
+    }
+}
+
 impl Addresses {
     fn with<T>(&self, address: IpAddr, now: Instant, f: impl FnOnce(&mut Bucket) -> T) -> T {
         let mut counted = self.counted.lock();
@@ -248,5 +287,25 @@ mod tests {
         assert_eq!(n_counted(), MAX_ADDRESSES + 1);
         assert_eq!(rates.enter(address(50_000), start + Duration::from_secs(3600)), Ok(()));
         assert_eq!(n_counted(), 1);
+    }
+    #[test]
+    fn wrong_keys_of_one_address_are_bounded_and_hold_up_no_other() {
+        let start = Instant::now();
+        let logins = LoginRates::new(start);
+        let try_for_a_minute = |address: Option<IpAddr>| {
+            let tries = (0..6_000).map(|n| start + Duration::from_millis(10 * n));
+            let looked_at = tries.filter(|now| {
+                let is_permitted = logins.permit(address, *now).is_ok();
+                if is_permitted {
+                    logins.failed(address, *now);
+                }
+                is_permitted
+            });
+            looked_at.count()
+        };
+        assert!((69..=72).contains(&try_for_a_minute(address(1))));
+        assert!(logins.permit(address(2), start).is_ok() && logins.permit(None, start).is_ok());
+        assert!(try_for_a_minute(None) < 1_300);
+        assert!(logins.permit(address(1), start + Duration::from_secs(120)).is_ok());
     }
 }

@@ -41,6 +41,10 @@ pub(super) fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Se
     };
     let read = |name: &str| {
         let event_type = EventType::from_name(name.trim());
+        if matches!(event_type, EventType::Impression | EventType::Search) {
+            let fault = format!("{} is no choice of an item, and leaves nothing out", event_type.name());
+            return Err(at.fault("seen", &fault));
+        }
         let is_known = engine.with_shop(|shop| shop.facts.type_code(&event_type).is_some());
         is_known.then_some(event_type).ok_or_else(|| {
             let built_in = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");

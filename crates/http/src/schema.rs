@@ -183,6 +183,8 @@ pub struct SceneRecord {
     pub sources: Option<Vec<String>>,
     /// Candidates of a source, at most (1 to 10000), by its name.
     pub limit: Option<BTreeMap<String, u32>>,
+    /// Of the sources, those whose candidates stand before all others.
+    pub first: Option<Vec<String>>,
     /// Candidates of all sources together, at most (1 to 100000).
     pub max_candidates: Option<u32>,
     /// What becomes of the rest of the shop: `compete` where the sources find few, `behind` them, or `never`.

@@ -313,7 +313,7 @@ impl Server {
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
         let visitor = request.visitor.shopper().map(|shopper| shopper_hash(&shopper));
-        let search = self.engine.start_search(request)?;
+        let search = self.engine.start_search_of(caller.asker(), request)?;
         if search.is_waiting() && !turn.wait_without(search.ready()).await {
             return Err(overloaded("too many pages at a time"));
         }
@@ -322,9 +322,7 @@ impl Server {
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if let Some(query) = counted {
             self.searches.add(&query, visitor, total == 0, self.engine.n_erasures());
-        }
-        if total == 0 {
-            self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
+            self.metrics.searches_without_result.fetch_add(u64::from(total == 0), Ordering::Relaxed);
         }
         let experiment = arm.as_ref().map(ArmBody::from);
         let hits = fields.of(&self.engine, hits);
@@ -387,6 +385,14 @@ pub(super) async fn get_search(
 ) -> Result<Json<SearchAnswerBody>, Problem> {
     let SearchParams { q: query, user, session, device, n, offset, filter, facets, sort, .. } = params;
     let SearchParams { variants, typo, strength, personalisation, fields, explain, .. } = params;
+    let strength = match (strength, personalisation) {
+        (Some(strength), Some(other)) if strength != other => {
+            let detail = "strength and personalisation are the same, and have different values";
+            return Err(Problem::new(Code::InvalidQuery, detail).field("strength"));
+        }
+        (Some(strength), _) => Some(At("").share("strength", Some(strength), PERSONALISATION)?),
+        (None, personalisation) => personalisation,
+    };
     let body = SearchBody {
         query,
         user,
@@ -399,7 +405,7 @@ pub(super) async fn get_search(
         sort,
         variants,
         typo,
-        personalisation: strength.or(personalisation),
+        personalisation: strength,
         fields,
         explain,
     };

@@ -6,6 +6,8 @@
 //! The best pairs so far are kept in a buffer of up to `2k`. When the buffer is full, selection reduces it to `k`;
 //! without a heap, an accepted pair costs amortised constant time in any order of the input.
 
+use std::collections::BinaryHeap;
+
 use crate::InstructionSet;
 use crate::instruction_set::{Supported, compiled_for_each_set};
 
@@ -87,6 +89,15 @@ impl TopK {
         }
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
         self.keys.into_iter().map(score_and_id).collect()
+    }
+
+    /// The same pairs in the same order, sorted only as far as they are taken: a page takes ten of hundreds.
+    pub fn into_descending(mut self) -> impl Iterator<Item = (f32, u32)> + use<> {
+        if self.keys.len() > self.k {
+            self.cut();
+        }
+        let mut keys = BinaryHeap::from(self.keys);
+        std::iter::from_fn(move || keys.pop().map(score_and_id))
     }
 
     /// Reduces the buffer to the k best pairs and raises the threshold to the worst of them.
@@ -195,6 +206,8 @@ mod tests {
             assert!(best.threshold() <= expected.last().map_or(f32::INFINITY, |last| last.0));
         }
         assert_eq!(best.n_rejected_nan(), scores.iter().filter(|score| score.is_nan()).count() as u64);
+        let descending: Vec<(f32, u32)> = best.clone().into_descending().collect();
+        assert_eq!(descending, expected);
         assert_eq!(best.into_sorted(), expected);
     }
 

@@ -41,7 +41,7 @@ pub fn read_judgments(csv: &str) -> Result<BTreeMap<String, Ratings>, LabError> 
         };
         match rating.trim().parse::<f64>() {
             Ok(rating) if rating.is_finite() => drop(all.entry(query).or_default().insert(item, rating)),
-            _ if i == 0 => {}
+            _ if i == 0 => check_header(&query, &item, &rating)?,
             _ => return Err(LabError::Empty("a rating of the judgments is no number; rows are query,docid,rating")),
         }
     }
@@ -50,6 +50,25 @@ pub fn read_judgments(csv: &str) -> Result<BTreeMap<String, Ratings>, LabError> 
         return Err(LabError::Empty("no query of the judgments has a relevant item"));
     }
     Ok(all)
+}
+
+/// Names of the columns, in lower case. The first of each is the usual one.
+const QUERY: [&str; 7] = ["query", "q", "query_text", "search", "search_term", "keyword", "topic"];
+const ITEM: [&str; 10] =
+    ["docid", "doc_id", "doc", "document", "item", "item_id", "product", "product_id", "id", "sku"];
+const RATING: [&str; 7] = ["rating", "relevance", "grade", "label", "judgment", "judgement", "score"];
+
+/// Refuses a header of other columns: its rows would be taken by their positions, and say nothing about searches.
+fn check_header(query: &str, item: &str, rating: &str) -> Result<(), LabError> {
+    let is = |name: &str, known: &[&str]| {
+        known.contains(&name.trim().trim_start_matches('\u{feff}').to_lowercase().as_str())
+    };
+    match is(query, &QUERY) && is(item, &ITEM) && is(rating, &RATING) {
+        true => Ok(()),
+        false => Err(LabError::Empty(
+            "the judgments have a header of other columns; they are query,docid,rating, in this order",
+        )),
+    }
 }
 
 fn unquoted(cell: &str) -> String {
@@ -310,6 +329,9 @@ mod tests {
         assert!(difference["ndcg@10"].0 > 0.3 && difference["condensed_ndcg@10"].0 == 0.0);
         assert!(compare_searches(&[perfect], &[], 1).is_err());
         assert!(read_judgments("query,docid,rating\nmug,a,x\n").is_err() && read_judgments("").is_err());
+        let other = read_judgments("user_id,item_id,rating\nu1,i1,5\n").unwrap_err().to_string();
+        assert!(other.contains("query,docid,rating"), "{other}");
+        assert!(read_judgments("Query,item_id,relevance\nmug,a,1\n").is_ok() && read_judgments("mug,a,1\n").is_ok());
     }
 
     #[test]

@@ -242,9 +242,9 @@ impl Catalogue {
 
     /// Updates the weights of all descriptors. A frequency changes with every description, and all scores would change
     /// with it. So the weights are updated each time the number of described items has grown by an eighth; then the
-    /// cost per description does not grow with the shop.
+    /// cost per description does not grow with the shop, and a shop of a few items has the weights of them all.
     fn weigh(&mut self) {
-        self.items.weigh_at = self.items.n_described + self.items.n_described / 8 + 16;
+        self.items.weigh_at = self.items.n_described + self.items.n_described / 8 + 1;
         for descriptor in 0..self.items.frequency.len() as u32 {
             let rarity = self.rarity_now(descriptor);
             if *self.items.rarity.get(descriptor as usize) != rarity {

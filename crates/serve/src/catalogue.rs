@@ -75,7 +75,8 @@ impl<'a> Shop<'a> {
 
     /// Whether a page that the shopper did not ask for by words may show the item: not if it is incomplete.
     pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&Filter>) -> bool {
-        self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
+        let is_plain = filter.is_none() && self.facts.overview().is_plain(item);
+        is_plain || self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
     }
 
     /// A variant has its product's date of publication if it has none of its own, and is withdrawn with it.
@@ -99,9 +100,28 @@ impl<'a> Shop<'a> {
         }
     }
 
+    /// Whether an item is at price 0 where others have a price: a correction, a present, or a part of something else.
+    fn is_free(&self, entry: &CatalogueEntry) -> bool {
+        entry.item.price == Some(Price::ZERO) && self.facts.overview().n_priced() > 0
+    }
+
+    /// Whether a search lists an item behind all others: one at price 0, where those are not recommended.
+    pub(crate) fn comes_last_in_searches(&self, item: ItemIdx) -> bool {
+        self.catalogue.incomplete == IncompleteItems::Hide && self.facts.entry(item).is_some_and(|it| self.is_free(it))
+    }
+
+    /// How many items pages can show, and how many of them have no title.
+    pub fn count_untitled(&self) -> (u64, u64) {
+        let shown = (0..self.facts.items.len() as ItemIdx).filter(|&item| self.shown(item, None).is_some());
+        shown.fold((0, 0), |(n, n_untitled), item| {
+            let has_title = self.facts.described(item).is_some_and(|described| described.title().is_some());
+            (n + 1, n_untitled + u64::from(!has_title))
+        })
+    }
+
     fn is_complete(&self, item: ItemIdx, entry: &CatalogueEntry) -> bool {
         let overview = self.facts.overview();
-        let is_free = entry.item.price == Some(Price::ZERO) && overview.n_priced() > 0;
+        let is_free = self.is_free(entry);
         let has_title = || self.facts.described(item).is_some_and(|item| item.title().is_some());
         let is_untitled = || overview.n_titled() > 0 && !has_title();
         // An unknown item has no title; whether it is shown was decided before.

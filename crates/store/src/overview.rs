@@ -24,6 +24,8 @@ pub struct Overview {
     attributes: BTreeMap<Box<str>, (u64, u64)>,
     /// Items with a date of publication that are not retired.
     published: BTreeSet<(Timestamp, ItemIdx)>,
+    /// By item: whether it is sold without conditions; up to the last that is.
+    plain: Vec<bool>,
 }
 
 impl Overview {
@@ -52,6 +54,7 @@ impl Overview {
             *n_numbers += u64::from(matches!(value, Attribute::Number(_)));
         }
         self.published.extend(date(item, entry));
+        self.set_plain(item, is_plain(entry));
     }
 
     /// Takes back what [`Overview::add`] counted.
@@ -72,6 +75,19 @@ impl Overview {
         }
         if let Some(dated) = date(item, entry) {
             self.published.remove(&dated);
+        }
+        self.set_plain(item, false);
+    }
+
+    fn set_plain(&mut self, item: ItemIdx, is_plain: bool) {
+        let place = item as usize;
+        if place >= self.plain.len() {
+            self.plain.resize(place + 1, false);
+        }
+        self.plain[place] = is_plain;
+        // So that equal catalogues have equal overviews.
+        while self.plain.last() == Some(&false) {
+            self.plain.pop();
         }
     }
 
@@ -122,10 +138,24 @@ impl Overview {
         self.published.range((start, end)).rev().copied()
     }
 
+    /// Whether any page may show the item at any time, whatever the settings are: it is described, available, complete, no
+    /// variant, and has no date of publication. Most items are, and a page asks it of hundreds, so this does not read
+    /// the entry.
+    pub fn is_plain(&self, item: ItemIdx) -> bool {
+        self.plain.get(item as usize).is_some_and(|is_plain| *is_plain)
+    }
+
     /// Items that have a date of publication, without retired ones.
     pub fn n_published(&self) -> u64 {
         self.published.len() as u64
     }
+}
+
+fn is_plain(entry: &CatalogueEntry) -> bool {
+    let item = &entry.item;
+    let is_complete = item.title.is_some() && item.price != Some(Price::ZERO);
+    let is_certain = item.parent.is_none() && item.published_at.is_none();
+    entry.is_in_catalogue() && entry.can_be_shown() && is_complete && is_certain
 }
 
 /// What one entry adds to each count.
@@ -162,6 +192,30 @@ mod tests {
         let mut entry = CatalogueEntry { item: Item::bare(id.into()), described: true, retired: false };
         edit(&mut entry);
         Arc::new(entry)
+    }
+
+    #[test]
+    fn an_item_is_plain_if_no_page_could_leave_it_out() {
+        let plain = |edit: fn(&mut CatalogueEntry)| {
+            let entry = entry("mug", |entry| {
+                entry.item.title = Some("Red mug".into());
+                entry.item.price = Price::new(9.5);
+                edit(entry);
+            });
+            Overview::of(&[entry]).is_plain(0)
+        };
+        assert!(plain(|_| {}));
+        assert!(plain(|entry| entry.item.price = None));
+        let conditions: [fn(&mut CatalogueEntry); 7] = [
+            |entry| entry.described = false,
+            |entry| entry.retired = true,
+            |entry| entry.item.available = false,
+            |entry| entry.item.title = None,
+            |entry| entry.item.price = Some(Price::ZERO),
+            |entry| entry.item.parent = Some("mugs".into()),
+            |entry| entry.item.published_at = Some(Timestamp(0)),
+        ];
+        assert!(conditions.into_iter().all(|edit| !plain(edit)));
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl Products {
         self.by_parent.get(id).copied().unwrap_or(NONE)
     }
 
+    /// The items that name this id as their parent, sorted; the catalogue need not have the parent itself.
+    pub fn variants_of(&self, parent: &str) -> &[ItemIdx] {
+        self.products.get(self.named(parent) as usize).map_or(&[], |product| &product.variants)
+    }
+
     fn leave(&mut self, item: ItemIdx, parent: &str, catalogue: &[Arc<CatalogueEntry>]) {
         let number = self.named(parent);
         let Some(product) = self.products.get_mut(number as usize) else { return };

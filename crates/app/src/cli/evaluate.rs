@@ -1,11 +1,12 @@
 //! `accrue evaluate`: a model under a protocol on files. The `lab` crate evaluates; this file has the arguments.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use accrue_engine::TransferSource;
-use accrue_event::{Mapping, RecordKind, parse_duration};
+use accrue_event::{Mapping, RecordKind, nearest, parse_duration};
 use accrue_lab::LabError;
 use accrue_lab::off_policy::OffPolicyError;
 use anyhow::Context as _;
@@ -48,7 +49,9 @@ says which. Rows that are left out are counted. Beside tables there are the form
   temporal       one file, `user item time` or `user item rating time` per line; the latest share=0.2 is the test
   ratings        `user item rating` a line, in folds=5, or with a test file; split=time: `user item rating time`, as above
   ctr            train, test and --valid: `label feature feature …` per line, label 1, 0 or -1; a feature is `name`,
-                 `name:number` or `field:name:number`; mode=online predicts each line of the training file, then learns it
+                 `name:number` or `field:name:number`; or tables with a header and a column `label` or `clicked`, whose
+                 numbers with fractions are measured and all else categories; mode=online predicts each line of the
+                 training file, then learns it
   stream         timestamped events; `sim` instead of a file: the simulated shop
   risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
                  after_days=7
@@ -89,8 +92,8 @@ pub(super) struct Arguments {
     /// off-policy, search, search-repair, pictures
     #[arg(long)]
     pub protocol: Option<String>,
-    /// The models; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
-    /// also `blend:MODEL`, `sequence:NETWORK`, `fitted:MODEL`, as in `accrue serve`
+    /// The models; `list` prints the models (those of --protocol) with their protocols, `auto` finds one on validation
+    /// data. With a stream also `blend:MODEL`, `sequence:NETWORK`, `fitted:MODEL`, as in `accrue serve`
     #[arg(long = "model", required = true, value_name = "MODEL", num_args = 1.., value_delimiter = ',')]
     pub models: Vec<String>,
     /// The training file
@@ -149,13 +152,19 @@ const FEW_PREDICTIONS: u64 = 300;
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.models == ["list"] {
-        context.output.result(&evaluation::models(), evaluation_table::models)?;
+        let mut models = evaluation::models();
+        if let (Some(protocol), Value::Array(models)) = (&arguments.protocol, &mut models) {
+            refuse_misspelt(protocol, &[])?;
+            models.retain(|model| serves(model, protocol));
+        }
+        context.output.result(&models, evaluation_table::models)?;
         return Ok(Exit::Success);
     }
     let Some(protocol) = &arguments.protocol else {
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
         return Err(Problem::new("--protocol is needed", hint).into());
     };
+    refuse_misspelt(protocol, &arguments.models)?;
     let learns_nothing =
         [evaluation::ARMS, evaluation::SEARCH, evaluation::SEARCH_REPAIR, evaluation::PICTURES].contains(&&**protocol);
     let needs_no_file = arguments.models == [evaluation::SIMULATED] || learns_nothing;
@@ -204,7 +213,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     }
     for report in reports.iter().filter(|report| report["protocol"] == "stream") {
         if let Some(n_eval) = report["n_eval"].as_u64().filter(|&n_eval| n_eval < FEW_PREDICTIONS) {
-            context.output.note(&format!("only {n_eval} events were predicted; --set every=1 predicts each one"));
+            let has_all = request.settings.iter().any(|(key, value)| key == "every" && value == "1");
+            let more = if has_all { "intervals are wide" } else { "--set every=1 predicts each one" };
+            context.output.note(&format!("only {n_eval} events were predicted; {more}"));
         }
     }
     match &*reports {
@@ -217,6 +228,40 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
     }
     Ok(Exit::Success)
+}
+
+/// Whether a model of the list is for this protocol.
+fn serves(model: &Value, protocol: &str) -> bool {
+    model["protocols"].as_array().is_some_and(|protocols| protocols.iter().any(|known| known == protocol))
+}
+
+/// Refuses names that are probably misspelt ones of protocols and models. Others are refused where they are read.
+fn refuse_misspelt(protocol: &str, models: &[String]) -> Result<(), Problem> {
+    let all = evaluation::models();
+    let listed = || all.as_array().into_iter().flatten();
+    let names = |models: &mut dyn Iterator<Item = &Value>| -> BTreeSet<String> {
+        models.filter_map(|model| model["model"].as_str().map(str::to_owned)).collect()
+    };
+    let protocols: BTreeSet<&str> = listed()
+        .flat_map(|model| model["protocols"].as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
+        .collect();
+    let hint = "`accrue evaluate --protocol NAME --model list` prints the models of a protocol";
+    if !protocols.contains(protocol)
+        && let Some(near) = nearest(protocol, protocols.iter().copied())
+    {
+        return Err(Problem::new(format!("there is no protocol `{protocol}`; did you mean `{near}`?"), hint));
+    }
+    let known = names(&mut listed());
+    let of_protocol = names(&mut listed().filter(|model| serves(model, protocol)));
+    // `blend:gru` is a model in another one.
+    for model in models.iter().filter(|model| !known.contains(*model) && *model != "auto" && !model.contains(':')) {
+        if let Some(near) = nearest(model, of_protocol.iter().map(String::as_str)) {
+            let message = format!("there is no model `{model}` for the protocol {protocol}; did you mean `{near}`?");
+            return Err(Problem::new(message, hint));
+        }
+    }
+    Ok(())
 }
 
 /// The mapping that was given, or that of a known system's export.

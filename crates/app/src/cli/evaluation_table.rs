@@ -101,14 +101,18 @@ pub(super) fn of_several(reports: &[Value]) -> String {
 }
 
 fn headline(report: &Value) -> String {
-    let cost = &report["cost"];
+    let learned = match (&report["n_params"], &report["cost"]["train_s"]) {
+        // A search learns nothing.
+        (Value::Null, Value::Null) => String::new(),
+        (n_params, train_s) => {
+            format!("{} parameters, learned in {:.1} s, ", n(n_params), train_s.as_f64().unwrap_or(0.0))
+        }
+    };
     let mut text = format!(
-        "{} under {}: {} predictions, {} parameters, learned in {:.1} s, seed {}\n",
+        "{} under {}: {} predictions, {learned}seed {}\n",
         word(&report["model"]),
         word(&report["protocol"]),
         n(&report["n_eval"]),
-        n(&report["n_params"]),
-        cost["train_s"].as_f64().unwrap_or(0.0),
         word(&report["seed"]),
     );
     if report["settings"]["on"] == "validation" {

@@ -5,10 +5,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use accrue_engine::EngineError;
-use accrue_event::{Event, ItemId, SessionId, Timestamp, UserId};
-use accrue_serve::Seen;
+use accrue_event::{Event, EventType, ItemId, SessionId, Timestamp, UserId};
+use accrue_http::ItemFields;
+use accrue_serve::filter::Filter;
+use accrue_serve::{RecommendRequest, Recommendation, Recommended, Seen, Shop};
 use accrue_store::{Body, LogReader, Page, Record};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::signals::Stop;
@@ -21,7 +24,9 @@ Examples:
   accrue export served > served.ndjson                         events refer to it by recommendation_id
   accrue export catalogue | zstd > items.ndjson.zst
   accrue export recommendations --users all -n 20 > lists.ndjson
-  accrue export recommendations --users ids.txt --seen drop    one user id per line";
+  accrue export recommendations --users ids.txt --seen drop    one user id per line
+  accrue export recommendations --scene email --fields title,price,image -n 5 > mailing.ndjson
+  accrue export recommendations --filter 'category:Mugs AND price:..20' --seen drop:purchase";
 
 /// Records of the log read at once.
 const CHUNK: usize = 4096;
@@ -49,18 +54,20 @@ enum What {
         /// Items in a list
         #[arg(short, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         n: u16,
-        /// Whether items that the user chose before may be in it
-        #[arg(long, default_value = "keep")]
-        seen: SeenArgument,
+        /// Items that the user acted on before, as in requests: keep, drop, or drop: with types such as
+        /// drop:purchase [default: what the scene says]
+        #[arg(long, value_name = "SEEN")]
+        seen: Option<String>,
+        /// The kind of page, such as email
+        #[arg(long, value_name = "NAME")]
+        scene: Option<Box<str>>,
+        /// What may be in it, such as 'category:Mugs AND price:..20'
+        #[arg(long, value_name = "FILTER")]
+        filter: Option<String>,
+        /// What is told of each item, such as title,price,image; `items` are objects then
+        #[arg(long, value_name = "NAME,…")]
+        fields: Option<String>,
     },
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum SeenArgument {
-    /// They compete like any other
-    Keep,
-    /// They are left out
-    Drop,
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
@@ -70,7 +77,10 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         What::Events => records(&context, &stop, &mut out, event)?,
         What::Served => records(&context, &stop, &mut out, served)?,
         What::Catalogue => catalogue(&context, &mut out)?,
-        What::Recommendations { users, n, seen } => recommendations(&context, &stop, &users, n, seen, &mut out)?,
+        What::Recommendations { users, n, seen, scene, filter, fields } => {
+            let asked = Asked { n: n.into(), seen, scene, filter };
+            recommendations(&context, &stop, &users, asked, fields.as_deref(), &mut out)?
+        }
     };
     out.flush()?;
     Ok(ending)
@@ -169,30 +179,110 @@ fn catalogue(context: &Context, out: &mut impl Write) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// What lists are asked for.
+struct Asked {
+    n: usize,
+    seen: Option<String>,
+    scene: Option<Box<str>>,
+    filter: Option<String>,
+}
+
+impl Asked {
+    /// The request of every user.
+    fn request(self, shop: &Shop<'_>) -> Result<RecommendRequest, Problem> {
+        let hint = "docs/requests.md has the values of --seen and --filter, docs/pages.md the scenes";
+        let seen = match self.seen.as_deref() {
+            None => Seen::AsScene,
+            Some(text) => {
+                let seen = Seen::read(text).filter(|seen| match seen {
+                    Seen::DropTypes(types) => types.iter().all(|kind| shop.facts.type_code(kind).is_some()),
+                    _ => true,
+                });
+                seen.ok_or_else(|| {
+                    let types = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");
+                    Problem::new(format!("--seen {text}: keep, drop, or drop: with types of events ({types})"), hint)
+                })?
+            }
+        };
+        if let Some(scene) = self.scene.as_deref().filter(|scene| !shop.scenes.has(scene)) {
+            return Err(unknown_scene(shop, scene));
+        }
+        let filter = self.filter.as_deref().map(Filter::parse).transpose();
+        let filter = filter.map_err(|error| Problem::new(format!("--filter: {error}"), hint))?;
+        if let Some(filter) = &filter {
+            shop.check_filter(filter).map_err(|error| Problem::new(format!("--filter: {error}"), hint))?;
+        }
+        Ok(RecommendRequest { n: self.n, seen, scene: self.scene, filter, ..RecommendRequest::default() })
+    }
+}
+
+/// A scene that is not there, with those that are.
+pub(super) fn unknown_scene(shop: &Shop<'_>, scene: &str) -> Problem {
+    let names: Vec<&str> = shop.scenes.names().collect();
+    let hint = match shop.scenes.near(scene) {
+        Some(near) => format!("did you mean `{near}`? There are {}", names.join(", ")),
+        None => format!("there are {}", names.join(", ")),
+    };
+    Problem::new(format!("there is no scene {scene:?}"), hint)
+}
+
 fn recommendations(
     context: &Context,
     stop: &Stop,
     users: &Path,
-    n: u16,
-    seen: SeenArgument,
+    asked: Asked,
+    fields: Option<&str>,
     out: &mut impl Write,
 ) -> anyhow::Result<Exit> {
     let users = if users == Path::new("all") { None } else { Some(user_file(users)?) };
-    let seen = match seen {
-        SeenArgument::Keep => Seen::Keep,
-        SeenArgument::Drop => Seen::Drop,
-    };
+    let fields = fields.map(ItemFields::parse).transpose();
+    let fields = fields.map_err(|fault| Problem::new(fault, "--fields takes names such as title,price,image"))?;
     let Context { config, .. } = context;
-    let take = |list| match stop.is_asked() {
+    let prepare = |shop: &Shop<'_>| asked.request(shop).map_err(|problem| Interrupted::Failed(problem.into()));
+    let take = |shop: &Shop<'_>, user: UserId, list: Recommendation| match stop.is_asked() {
         true => Err(Interrupted::Stopped),
-        false => line(out, &list).map_err(Interrupted::Failed),
+        false => write_list(shop, user, list, fields.as_ref(), out).map_err(Interrupted::Failed),
     };
-    let exported = accrue_engine::recommendations(&config.data, &config.engine, users, n.into(), seen, take);
-    match exported {
+    match accrue_engine::recommendations(&config.data, &config.engine, users, prepare, take) {
         Ok(()) => Ok(Exit::Success),
         Err(Interrupted::Stopped) => Ok(Exit::Stopped),
         Err(Interrupted::Failed(error)) => Err(error),
     }
+}
+
+/// One user's list: ids and their scores, or objects with the fields that were asked for.
+fn write_list(
+    shop: &Shop<'_>,
+    user: UserId,
+    list: Recommendation,
+    fields: Option<&ItemFields>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let Some(fields) = fields else {
+        let (items, scores): (Vec<ItemId>, Vec<f32>) = list.items.into_iter().map(|item| (item.id, item.score)).unzip();
+        return line(out, &UserList { user, items, scores });
+    };
+    let described = |Recommended { id, score, .. }: Recommended| {
+        let mut item = json!({"id": id, "score": score});
+        let described = shop.facts.items.get(id.as_str()).and_then(|item| shop.facts.described(item));
+        if let (Some(item), Some(Value::Object(more))) =
+            (item.as_object_mut(), described.map(|described| fields.of(described)).transpose()?)
+        {
+            item.extend(more);
+        }
+        Ok(item)
+    };
+    let items = list.items.into_iter().map(described).collect::<Result<Vec<Value>, serde_json::Error>>()?;
+    line(out, &json!({"user": user, "items": items}))
+}
+
+/// One user's list.
+#[derive(Serialize)]
+struct UserList {
+    user: UserId,
+    /// Items, best first.
+    items: Vec<ItemId>,
+    scores: Vec<f32>,
 }
 
 /// Why not all lists were written.

@@ -66,7 +66,7 @@ A line that cannot be read is put into quarantine with its number, and the other
 count as duplicates, so an interrupted ingest can be started again.
 docs/mapping.md explains mappings, with an example for each of: Shopify, WooCommerce, Magento, PrestaShop, Shopware,
 BigCommerce, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
-Exit codes: 0 success, 1 everything was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
+Exit codes: 0 success, 1 all of a file was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -174,11 +174,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     }
     // Products first, so that events find theirs.
     files.sort_by_key(|file| file.settings.mapping.kind != RecordKind::Items);
-    if let Some(other) = files.iter().find(|file| file.settings.mapping.kind != RecordKind::Items)
-        && (arguments.patch || arguments.sync)
+    if (arguments.patch || arguments.sync) && !files.iter().any(|file| file.settings.mapping.kind == RecordKind::Items)
     {
-        let message = format!("--patch and --sync are for products, and {} holds something else", other.path.display());
-        return Err(Problem::new(message, "add --items, or set `kind = \"items\"` in the mapping").into());
+        return Err(no_products(&files).into());
     }
     look_ahead(&files)?;
     let stop = Stop::listen()?;
@@ -200,6 +198,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
             _ => Ok(None),
         };
         learn(&engine, &stop, context.output);
+        if summary.is_of_events_alone() {
+            summary.tell_untitled(feed.untitled());
+        }
         if feed.n_left_unknown() > 0 {
             for Named { path, settings } in files.iter().filter(|file| file.settings.mapping.kind == RecordKind::Events)
             {
@@ -236,8 +237,26 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
             Ok(Exit::Stopped)
         }
         End::Whole if summary.all_refused() || (arguments.strict && summary.any_refused()) => Ok(Exit::Refused),
+        End::Whole if summary.files_refused().next().is_some() => {
+            let refused: Vec<&str> = summary.files_refused().collect();
+            context.output.note(&format!("every record was refused of {}", refused.join(", ")));
+            Ok(Exit::Refused)
+        }
         End::Whole => Ok(Exit::Success),
     }
+}
+
+/// Why `--patch` and `--sync` cannot be used with files without products.
+fn no_products(files: &[Named]) -> Problem {
+    let is_empty = |file: &&Named| std::fs::metadata(&file.path).is_ok_and(|it| it.is_file() && it.len() == 0);
+    if let Some(empty) = files.iter().find(is_empty) {
+        return Problem::new(format!("{}: the file is empty", empty.path.display()), "nothing was changed");
+    }
+    let names: Vec<String> = files.iter().map(|file| file.path.display().to_string()).collect();
+    Problem::new(
+        format!("--patch and --sync are for products, and {} holds something else", names.join(", ")),
+        "name the products too; if these are products, add --items, or set `kind = \"items\"` in the mapping",
+    )
 }
 
 /// A file, and how it is read.

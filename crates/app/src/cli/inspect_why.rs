@@ -5,6 +5,7 @@ use accrue_serve::{Reason, RecommendRequest, Visitor, Why};
 use serde::Serialize;
 
 use super::Context;
+use super::export::unknown_scene;
 use super::inspect::unknown;
 use super::output::columns;
 use super::problem::Problem;
@@ -41,6 +42,9 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         }
         if shop.facts.find(&wanted).is_none() {
             return Err(unknown("item", &item));
+        }
+        if let Some(scene) = scene.as_deref().filter(|scene| !shop.scenes.has(scene)) {
+            return Err(unknown_scene(&shop, scene));
         }
         let visitor = Visitor { user: Some(id), session: None };
         let request =

@@ -40,10 +40,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {
     let Context { config, .. } = context;
-    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let n_threads = n_cores + accrue_http::N_SPARE_THREADS;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(n_threads).enable_all().build()?;
-    runtime.block_on(async {
+    accrue_http::runtime()?.block_on(async {
         // The port first: a second server on it must fail before it recovers a shop.
         let listener = tokio::net::TcpListener::bind(&config.http.listen).await;
         let listener = listener

@@ -16,6 +16,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::output::{columns, count};
+use super::problem::Expected;
 use super::{Context, Exit, evaluate};
 use crate::text_file::read_text;
 
@@ -55,7 +56,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     answers: u32,
     /// Refuse estimates from fewer effective answers
-    #[arg(long, value_name = "N", default_value_t = 100.0)]
+    #[arg(long, value_name = "N", default_value_t = 100.0, value_parser = at_least_one)]
     least_effective: f64,
 }
 
@@ -105,6 +106,12 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         output.note("refused: the log has no recorded answer in this window (`serve.record`, `--window`)");
     }
     Ok(if report.report.clicks.is_estimated() { Exit::Success } else { Exit::Refused })
+}
+
+/// An estimate from less than one answer is none.
+fn at_least_one(text: &str) -> Result<f64, Expected> {
+    const EXPECTED: Expected = Expected("a number from 1 on");
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 1.0).ok_or(EXPECTED)
 }
 
 fn read(path: &Path) -> anyhow::Result<Proposal> {

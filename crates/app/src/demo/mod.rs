@@ -233,10 +233,7 @@ impl Server {
     fn start(engine: Engine, listener: std::net::TcpListener, settings: HttpSettings, site: Site) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = move || {
-            let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let n_threads = n_cores + accrue_http::N_SPARE_THREADS;
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(n_threads).enable_all().build()?;
-            runtime.block_on(async {
+            accrue_http::runtime()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 let stopped = async {
                     // A dropped sender means the same as a message.

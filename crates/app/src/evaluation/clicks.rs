@@ -16,7 +16,8 @@ pub(super) fn clicks(
     let is_plain = request.mapping.is_none() && request.named == Default::default() && request.columns.is_none();
     ensure!(
         is_plain,
-        "{} reads lines `label feature feature …`; leave out --mapping, --map, --columns",
+        "{} reads lines `label feature feature …`, or tables with a header and a column `label` or `clicked`; leave out \
+         --mapping, --map, --columns",
         accrue_lab::CTR
     );
     let (mut reports, mut predicted) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 //! With an encoder, items and queries get vectors as in a server. If several weights are given, each is tried, and every
 //! query is answered with what did best on the other queries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -87,6 +87,14 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
     let judgments = read_judgments(&text_of(test)?).with_context(|| test.display().to_string())?;
     let started = Instant::now();
     let (items, refused) = read_items(run, items)?;
+    let ids: HashSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
+    let mut judged = judgments.values().flat_map(|ratings| ratings.keys());
+    ensure!(
+        judged.any(|item| ids.contains(&**item)),
+        "none of the judged items is among the {} of the catalogue: {} has ids of other items",
+        items.len(),
+        test.display()
+    );
     let settings = SearchSettings { common_synonyms: asked.has_common, ..run.config.search.clone() };
     let mut index = SearchIndex::open(None, settings)?;
     for (i, item) in items.iter().enumerate() {

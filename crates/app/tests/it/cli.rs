@@ -211,6 +211,80 @@ fn a_whole_catalogue_retires_what_it_lacks_and_nothing_that_it_names() {
     let nameless = place.run(&["ingest", "nameless.csv", "--items", "--sync"]);
     assert!(text(&nameless.stderr).contains("no product was retired"), "{}", text(&nameless.stderr));
     assert_eq!(ids(), ["A", "B"]);
+    // Every night: the products, and beside them the day's events, of which a line cannot be read.
+    place.write("products.csv", "id,title,price,brand\nB,Red mug,12,Acme\nD,New mug,9,Acme\n");
+    let view = r#"{"type":"view","user":"u","item":"A","at":"2026-11-01T10:00:00Z"}"#;
+    place.write("events.ndjson", format!("{view}\nnonsense\n"));
+    let nightly = place.json(&["ingest", "events.ndjson", "products.csv", "--sync", "--json"], 0);
+    assert_eq!((counts(&nightly), &nightly["retired"]), ((4, 3, 0, 1), &1.into()));
+    assert_eq!(ids(), ["B", "D"]);
+    // Events in place of the products that could not be exported retire nothing.
+    place.write("none.csv", "id,title,price\n");
+    place.run(&["ingest", "none.csv", "events.ndjson", "--sync"]);
+    assert_eq!(ids(), ["B", "D"]);
+    place.write("empty.csv", "");
+    let empty = place.run(&["ingest", "empty.csv", "--sync"]);
+    assert!(text(&empty.stderr).contains("empty.csv: the file is empty"), "{}", text(&empty.stderr));
+}
+
+#[test]
+fn a_file_of_which_everything_is_refused_exits_with_1_beside_one_that_is_taken() {
+    let place = Place::new();
+    place.write("products.csv", "id,title,price\nA,Blue mug,10\n");
+    place.write("orders.csv", "type,user,item,at\npurchase,,A,2026-11-01T10:00:00Z\n");
+    let output = place.run(&["ingest", "products.csv", "orders.csv"]);
+    let stderr = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && stderr.contains("every record was refused of orders.csv"), "{stderr}");
+    let again = place.run(&["ingest", "products.csv", "orders.csv"]);
+    assert_eq!(again.status.code(), Some(1), "also when it is known");
+}
+
+#[test]
+fn an_old_order_gives_a_variant_nothing_that_its_product_has() {
+    let place = Place::new();
+    place.write("products.csv", "id,parent,title,price,image\nP,,Linen shirt,49.9,\nP-1,P,,,\nP-2,P,,,\n");
+    place.json(&["ingest", "products.csv", "--items", "--json"], 0);
+    let order = r#"{"type":"purchase","user":"u","item":"P-1","item_name":"Old shirt","price":59.9,"at":1760000000}"#;
+    place.write("orders.ndjson", order);
+    let mapping = "kind = \"events\"\n[item]\ntitle = \"item_name\"\nprice = \"price\"\n";
+    place.write("orders.toml", mapping);
+    place.json(&["ingest", "orders.ndjson", "--mapping", "orders.toml", "--json"], 0);
+    let item = place.json(&["inspect", "item", "P-1", "--json"], 0);
+    assert_eq!((&item["item"]["price"], &item["item"]["title"]), (&Value::Null, &"Linen shirt".into()), "{item}");
+}
+
+#[test]
+fn the_name_of_a_customer_is_no_title_of_an_item() {
+    let place = Place::new();
+    place.write(
+        "lines.csv",
+        "Belegdatum;Kundennr;Name;Artikelnummer;Bezeichnung;Menge;Einzelpreis\n\
+         2026-10-15;K1;Müller GmbH;A-1;Leinenhemd;2;59,90\n2026-10-16;K2;Ada AG;A-2;Wollsocken;1;12,00\n",
+    );
+    let guessed = place.run(&["ingest", "--guess", "lines.csv"]);
+    let mapping = text(&guessed.stdout);
+    assert!(mapping.contains("title = \"Bezeichnung\"") && !mapping.contains("title = \"Name\""), "{mapping}");
+    let taken = place.run(&["ingest", "lines.csv", "--map", "at=Belegdatum,type='purchase'"]);
+    assert!(taken.status.success(), "{}", text(&taken.stderr));
+    assert!(text(&taken.stdout).contains("2 of 2 items have no title"), "{}", text(&taken.stdout));
+}
+
+#[test]
+fn items_without_a_title_are_told_where_events_name_them() {
+    let place = Place::new();
+    let header = "event_name,event_timestamp,user_pseudo_id,item_id";
+    place.write(
+        "bare.csv",
+        format!("{header}\nview_item,1763700000000000,u1,sku-1\nview_item,1763700001000000,u1,sku-2\n"),
+    );
+    let bare = place.json(&["ingest", "bare.csv", "--json"], 0);
+    assert_eq!(bare["untitled"], serde_json::json!({"items": 2, "without_title": 2}));
+    let bare = place.run(&["ingest", "bare.csv"]);
+    assert!(!text(&bare.stdout).contains("no title"), "nothing new came: {}", text(&bare.stdout));
+    let more = "view_item,1763700002000000,u1,sku-1,Trail mug\nview_item,1763700003000000,u2,sku-2,Wool sock\n";
+    place.write("titled.csv", format!("{header},item_name\n{more}"));
+    let titled = place.json(&["ingest", "titled.csv", "--json"], 0);
+    assert_eq!(titled["untitled"], Value::Null, "{titled}");
 }
 
 #[test]
@@ -296,6 +370,58 @@ fn lists_are_exported_for_all_or_for_some() {
     place.write("users.txt", "u2\nstranger\n");
     let output = place.run(&["export", "recommendations", "--users", "users.txt"]);
     assert_eq!(text(&output.stdout).lines().count(), 2, "{}", text(&output.stderr));
+}
+
+#[test]
+fn exported_lists_take_what_requests_take() {
+    let place = Place::new();
+    let items: String = (0..12)
+        .map(|n| format!("{{\"id\":\"i{n}\",\"title\":\"Mug {n}\",\"price\":{n}.5,\"categories\":[\"c{}\"]}}\n", n % 4))
+        .collect();
+    place.write("items.ndjson", &items);
+    let events: String = (0..40)
+        .map(|n| {
+            format!(
+                "{{\"type\":\"purchase\",\"user\":\"u{}\",\"item\":\"i{}\",\"at\":{}}}\n",
+                n % 2,
+                n % 6,
+                1_763_700_000 + n * 600
+            )
+        })
+        .collect();
+    place.write("events.ndjson", &events);
+    place.json(&["ingest", "items.ndjson", "--items", "--json"], 0);
+    place.json(&["ingest", "events.ndjson", "--json"], 0);
+    let lists = |more: &[&str]| -> Vec<Value> {
+        let output = place.run(&[&["export", "recommendations", "-n", "12"], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let bought = |list: &Value, id: &Value| {
+        let (user, number) = (list["user"].as_str().unwrap(), id.as_str().unwrap()[1..].parse::<usize>().unwrap());
+        number < 6 && number % 2 == usize::from(user == "u1")
+    };
+    for list in lists(&["--scene", "email", "--fields", "title,price"]) {
+        let items = list["items"].as_array().unwrap();
+        assert!(!items.is_empty() && items.iter().all(|item| !bought(&list, &item["id"])), "{list}");
+        assert!(
+            items.iter().all(|item| item["title"].as_str().unwrap().starts_with("Mug") && item["price"].is_number())
+        );
+    }
+    for list in lists(&["--filter", "price:..3 AND category:c1", "--seen", "drop:cart"]) {
+        assert_eq!(list["items"], serde_json::json!(["i1"]), "{list}");
+    }
+    for (wrong, said) in [
+        (["--scene", "emial"], "did you mean `email`"),
+        (["--filter", "colur:red"], "colur"),
+        (["--filter", "price:>"], "--filter"),
+        (["--seen", "drop:purchse"], "drop: with types"),
+        (["--fields", "titel"], "titel"),
+    ] {
+        let output = place.run(&[&["export", "recommendations"][..], &wrong].concat());
+        let stderr = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(said), "{wrong:?}: {stderr}");
+    }
 }
 
 #[test]

@@ -247,6 +247,30 @@ fn a_login_shows_what_the_key_may_see_and_ends() {
 }
 
 #[test]
+fn wrong_keys_of_a_login_are_bounded_and_the_language_can_be_chosen_before_it() {
+    let shop = with_keys();
+    let page = shop.send("GET", "/console/login", &[("accept-language", "zh")], b"");
+    assert!(page.text().contains("href=\"/console/look?language=en&amp;back=/console\""), "{}", page.text());
+    // A proxy of this machine says whose request it is.
+    let enter = |address: &str, key: &str| {
+        let host = format!("http://{}", shop.address);
+        let headers =
+            [("content-type", "application/x-www-form-urlencoded"), ("origin", &*host), ("x-forwarded-for", address)];
+        shop.send("POST", "/console/login", &headers, format!("key={key}").as_bytes()).status
+    };
+    let statuses: Vec<u16> = (0..40).map(|_| enter("1.1.1.1", "wrong-key-0123456789")).collect();
+    assert!(statuses.starts_with(&[401; 10]) && statuses.contains(&429), "{statuses:?}");
+    assert_eq!((enter("2.2.2.2", "wrong-key-0123456789"), enter("2.2.2.2", READ_KEY)), (401, 303));
+}
+
+#[test]
+fn a_server_without_predictions_shows_no_figure_for_them() {
+    let shop = Shop::open(HttpSettings::default());
+    let page = shop.get("/console");
+    assert!(page.text().matches(">–<").count() >= 2 && !page.text().contains(">0.000<"), "{}", page.text());
+}
+
+#[test]
 fn forms_act_for_their_own_session_alone() {
     let shop = with_keys();
     let (reader, editor) = (log_in(&shop, READ_KEY), log_in(&shop, "editor-key-0123456789"));
@@ -288,6 +312,20 @@ fn forms_act_for_their_own_session_alone() {
     let refused = send(&shop, "/console/rules", &editor, &faulty);
     assert_eq!(refused.status, 400, "{}", refused.text());
     assert!(refused.text().contains("filter"), "it says what is wrong: {}", refused.text());
+    for kept in ["value=\"second\"", "value=\"price:\"", "class=\"fault\"", "href=\"/console/searches\""] {
+        assert!(refused.text().contains(kept), "{kept}: what was typed stays: {}", refused.text());
+    }
+    let faulty = [("form_token", &*token), ("action", "save"), ("name", "x"), ("what", "boost"), ("factor", "1,5")];
+    let refused = send(&shop, "/console/rules", &editor, &faulty);
+    let (_, after) = refused.text().split_once("value=\"1,5\"").unwrap_or_else(|| panic!("{}", refused.text()));
+    assert!(
+        refused.status == 400 && after.find("a number above 0").unwrap() < after.find("<input").unwrap(),
+        "{after}"
+    );
+    let faulty = [("form_token", &*token), ("action", "save"), ("id", "spring"), ("bid", "x"), ("daily_budget", "500")];
+    let refused = send(&shop, "/console/campaigns", &editor, &faulty);
+    assert!(refused.status == 400 && refused.text().contains("value=\"spring\""), "{}", refused.text());
+    assert!(refused.text().contains("a whole number of minor units"), "{}", refused.text());
     let remove = [("form_token", &*token), ("action", "remove"), ("name", "first")];
     assert_eq!(send(&shop, "/console/rules", &editor, &remove).header("location"), Some("/console/rules?done=removed"));
     assert_eq!(see(&shop, "/v1/rules", &editor).json()["rules"], json!([]));

@@ -327,6 +327,46 @@ fn click_models_are_compared_on_labelled_rows() {
 }
 
 #[test]
+fn labelled_rows_may_be_a_table_with_a_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |n: std::ops::Range<u32>| {
+        let row = |k: u32| format!("{},u{},i{},{}.5\n", u32::from(k % 3 == k % 5 % 3), k % 7, k % 5, k % 11);
+        format!("clicked,user,item,price\n{}", n.map(row).collect::<String>())
+    };
+    write(folder.path(), "train.csv", &rows(0..400));
+    write(folder.path(), "test.csv", &rows(400..500));
+    let files =
+        ["evaluate", "--protocol", "ctr", "--model", "fm", "--train", "train.csv", "--test", "test.csv", "--json"];
+    let report = json(folder.path(), &files);
+    assert_eq!(report["n_eval"], 100, "{report}");
+    assert!(report["metrics"]["auc"].as_f64().is_some_and(|auc| auc > 0.4), "{report}");
+}
+
+#[test]
+fn misspelt_names_of_models_and_protocols_and_foreign_judgments_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "ring.txt", &ring());
+    write(folder.path(), "ratings.csv", "user_id,item_id,rating\nu1,i1,5\n");
+    write(folder.path(), "judged.csv", "query,docid,rating\nmug,other,2\n");
+    write(folder.path(), "items.csv", "id,title\ni1,Red mug\n");
+    let search = ["--protocol", "search", "--model", "lexical", "--items", "items.csv", "--test"];
+    for (arguments, said) in [
+        (&["--protocol", "tempral", "--model", "als", "--train", "ring.txt"][..], "did you mean `temporal`"),
+        (&["--protocol", "leave-one-out", "--model", "alss", "--train", "ring.txt"], "did you mean `als`"),
+        (&["--protocol", "rating", "--model", "list"], "did you mean `ratings`"),
+        (&[&search[..], &["ratings.csv"]].concat(), "query,docid,rating"),
+        (&[&search[..], &["judged.csv"]].concat(), "none of the judged items"),
+    ] {
+        let output = run(folder.path(), &[&["evaluate"], arguments].concat());
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && message.contains(said), "{arguments:?}: {message}");
+    }
+    let listed = json(folder.path(), &["evaluate", "--protocol", "ctr", "--model", "list", "--json"]);
+    let listed = listed.as_array().unwrap();
+    assert!(!listed.is_empty() && listed.iter().all(|model| model["protocols"].to_string().contains("ctr")));
+}
+
+#[test]
 fn labelled_rows_that_cannot_be_used_are_refused_with_the_line_and_what_was_expected() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "good.txt", "1 a b\n0 a c\n1 a b\n0 d c\n");

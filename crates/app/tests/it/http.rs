@@ -433,6 +433,24 @@ fn equal_events_without_a_time_are_one_each_time_they_arrive() {
 }
 
 #[test]
+fn an_event_that_is_a_month_newer_than_all_others_is_told() {
+    let shop = Shop::open(HttpSettings::default());
+    let view = |at: &str| json!([{"type": "view", "user": "u", "item": "i", "at": at}]);
+    for at in ["2024-12-01T10:00:00Z", "2024-12-20T10:00:00Z", "2024-12-02T10:00:00Z"] {
+        assert!(shop.post("/v1/events", &view(at)).json().get("warnings").is_none(), "{at}");
+    }
+    let live = json!([{"type": "view", "user": "u", "item": "i", "buchungsdatum": "2024-12-21 10:00:00"}]);
+    let answer = shop.post("/v1/events", &live).json();
+    let warning = answer["warnings"][0].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(warning.contains("(2024-12-20T10:00:00Z)") && warning.contains("without a time (`at`)"), "{warning}");
+    assert_eq!(answer["misspelt"], json!([{"name": "buchungsdatum", "near": "at", "records": 1}]));
+    let again = json!([{"type": "view", "user": "u", "item": "i", "place": {"x": 1}}]);
+    let answer = shop.post("/v1/events", &again).json();
+    assert!(answer.get("warnings").is_none(), "the shop is of today now: {answer}");
+    assert_eq!(answer["dropped"], json!({"place": 1}));
+}
+
+#[test]
 fn a_batch_that_is_sent_again_is_known_whatever_its_rate() {
     let shop = Shop::open(HttpSettings::default());
     let views: Vec<_> = (0..600)

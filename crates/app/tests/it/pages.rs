@@ -183,6 +183,7 @@ fn requests_out_of_bounds_name_their_field() {
     check(recommend(json!({"offset": 10_001})), "invalid_value", "offset");
     check(recommend(json!({"diversity": 1.5})), "invalid_value", "diversity");
     check(recommend(json!({"seen": "hide"})), "invalid_value", "seen");
+    check(recommend(json!({"seen": "drop:impression"})), "invalid_value", "seen");
     check(recommend(json!({"filter": "price:((1"})), "invalid_filter", "filter");
     check(recommend(json!({"user": "\n"})), "invalid_value", "user");
     check(recommend(json!({"exclude": ["a", ""]})), "invalid_value", "exclude[1]");
@@ -221,6 +222,17 @@ fn answers_carry_fields_and_totals_and_scenes_have_their_pages() {
     assert_eq!(narrow["total"], 1);
     let less = shop.post("/v1/recommend", &json!({"exclude": ["mug-1"]})).json();
     assert_eq!(less["total"], 2);
+    let cups = ["s", "l"].map(|size| json!({"id": format!("cup-{size}"), "title": "Cup", "parent": "cup"}));
+    assert_eq!(shop.post("/v1/items", &json!(cups)).json()["accepted"], 2);
+    let of_cups = |exclude: Value| {
+        let page = shop.post("/v1/recommend", &json!({"n": 100, "variants": "all", "exclude": exclude})).json();
+        page["items"].to_string().matches("cup-").count()
+    };
+    let none = "a product of which only the variants were described";
+    assert_eq!((of_cups(json!([])), of_cups(json!(["cup"]))), (2, 0), "{none}");
+    for cup in ["cup-s", "cup-l"] {
+        assert_eq!(shop.send("DELETE", &format!("/v1/items/{cup}"), &[], b"").status, 204);
+    }
     shop.get("/v1/trending?fields=titel").problem(400, "invalid_value");
     let bought =
         json!({"type": "purchase", "user": "u7", "item": "mug-2", "at": "2026-11-21T10:05:00Z", "price": 12.5});

@@ -75,6 +75,48 @@ fn scenes_hold_from_the_next_answer_on_and_after_a_restart() {
 }
 
 #[test]
+fn the_scenes_that_every_server_has_do_what_their_names_say() {
+    let shop = shop(&Config::default());
+    let ask = |scene: &str, more: Value| {
+        let mut body = json!({"user": "u1", "scene": scene, "n": 9});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        shop.post("/v1/recommend", &body).json()
+    };
+    let kind = |id: &&str| id.split('-').next().unwrap().to_owned();
+
+    let (product, plain) = (ask("product", json!({"items": ["hat-2"]})), ask("none", json!({"items": ["hat-2"]})));
+    assert!(ids(&product).iter().all(|id| kind(id) == "hat"), "hats are like a hat: {product}");
+    assert!(!ids(&plain).iter().all(|id| kind(id) == "hat"), "{plain}");
+
+    let bought = shop.get("/v1/recommend/u1?scene=again&n=100").json();
+    let (email, plain) = (ask("email", json!({})), ask("none", json!({})));
+    assert!(ids(&email).iter().all(|id| !ids(&bought).contains(id)), "{email}");
+    assert!(ids(&plain).iter().any(|id| ids(&bought).contains(id)), "{plain}");
+    for each in ["mug", "plate", "hat"] {
+        assert_eq!(ids(&email).iter().filter(|id| kind(id) == each).count(), 3, "{email}");
+    }
+
+    let item = ids(&plain)[0].to_owned();
+    let event = |kind: &str| shop.post("/v1/events", &json!({"type": kind, "user": "u1", "item": item})).status;
+    assert_eq!(event("cart"), 200);
+    assert!(!ids(&ask("basket", json!({"n": 100}))).contains(&item.as_str()), "it is in the basket");
+    assert!(ids(&ask("basket", json!({"n": 100, "seen": "keep"}))).contains(&item.as_str()));
+    assert_eq!(event("purchase"), 200);
+    assert!(ids(&ask("basket", json!({"n": 100}))).contains(&item.as_str()), "it may be bought again");
+
+    let query = json!({"query": "gift for a friend"});
+    assert_ne!(ids(&ask("search", query.clone()))[0], "hat-29");
+    for n in 0..4 {
+        let click = json!({"type": "click", "user": format!("u{n}"), "item": "hat-29", "query": "Gift for a friend"});
+        assert_eq!(shop.post("/v1/events", &click).status, 200);
+    }
+    assert_eq!(ids(&ask("search", query))[0], "hat-29", "shoppers chose it after this search");
+    let all = shop.get("/v1/scenes").json();
+    assert!(all["scenes"]["category"]["sources"].to_string().contains("trending"), "{all}");
+    assert!(all["sources"]["after_search"].is_string() && ask("basket", json!({}))["degraded"] == json!([]));
+}
+
+#[test]
 fn scenes_with_a_fault_change_nothing() {
     let shop = Shop::furnished();
     let before = shop.get("/v1/scenes").json();

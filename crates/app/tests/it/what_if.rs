@@ -123,6 +123,7 @@ fn a_log_without_draws_and_settings_with_a_fault_are_refused() {
     for (toml, said) in [
         ("[scene.product]\nsources = ['neigbours']", "did you mean `neighbours`"),
         ("[[rule]]\nname = 'x'\naction = 'hide'", "items"),
+        ("[[rule]]\nname = 'x'\naction = 'hide'\nfilter = 'NOT colur:red'", "colur"),
         ("[model.blend]\nrate = 0.1", "accrue train"),
         ("[scnee.home]", "unknown field"),
         ("part = 'bought_together'", "bought_together"),
@@ -133,6 +134,14 @@ fn a_log_without_draws_and_settings_with_a_fault_are_refused() {
         assert_eq!(refused.status.code(), Some(2), "{toml}");
         assert!(stderr.contains(said), "{toml}: {stderr}");
     }
+    for least in ["nan", "0", "-1", "inf"] {
+        let arguments = ["what-if", "--settings", file.to_str().unwrap(), &format!("--least-effective={least}")];
+        let refused = accrue(dir.path(), &arguments);
+        assert_eq!(refused.status.code(), Some(2), "{least}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("a number from 1 on"));
+    }
+    let scene = accrue(dir.path(), &["inspect", "why", "u1", "i1", "--scene", "hoem"]);
+    assert!(String::from_utf8_lossy(&scene.stderr).contains("did you mean `home`"), "{scene:?}");
     let missing = accrue(dir.path(), &["what-if", "--settings", "nowhere.toml"]);
     assert_eq!(missing.status.code(), Some(2));
 }

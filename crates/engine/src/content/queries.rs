@@ -3,7 +3,8 @@
 //! In: the text of a query. Out: its vector, or why a search goes without it. A search hands its text to the threads and
 //! waits; equal texts are encoded once, also while several searches wait for one. A vector that comes too late for its
 //! search is remembered for the next one. What is remembered is bounded by a number of texts. A text whose encoding failed
-//! is not remembered, so the next search for it tries again.
+//! is not remembered, so the next search for it tries again. Texts wait by who asks for them ([`ByAsker`]), and only the
+//! first words of a long one are encoded, so that one who asks without pause delays others by one text each time.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -17,8 +18,14 @@ use arc_swap::ArcSwapOption;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::Notify;
 
+use crate::by_asker::{Asker, ByAsker};
+
 /// Texts that wait to be encoded; a search beyond them goes without a vector at once.
 const MAX_WAITING: usize = 64;
+/// Words of a query that are encoded. The time of an encoding grows with the text, and no query of a shopper has more.
+const MAX_WORDS: usize = 32;
+/// Bytes of a query that are encoded.
+const MAX_BYTES: usize = 256;
 /// The share of a text that the encoder must know.
 const KNOWN: f32 = 0.5;
 /// Neighbours of a query, at most.
@@ -48,18 +55,56 @@ pub(crate) struct QueryVectors {
     has_changed: Notify,
 }
 
-#[derive(Default)]
 struct State {
     known: Remembered,
-    waiting: VecDeque<Arc<str>>,
+    /// A text that several ask for waits for each of them.
+    waiting: ByAsker<Arc<str>>,
     /// The texts that wait or are being encoded.
     asked: HashSet<Arc<str>>,
+    /// The texts that are being encoded.
+    in_work: HashSet<Arc<str>>,
     /// The latest texts whose encoding failed and was not asked for again since.
     failed: VecDeque<Arc<str>>,
     is_closing: bool,
 }
 
 impl State {
+    fn new(known: Remembered) -> Self {
+        Self {
+            known,
+            waiting: ByAsker::new(MAX_WAITING),
+            asked: HashSet::new(),
+            in_work: HashSet::new(),
+            failed: VecDeque::new(),
+            is_closing: false,
+        }
+    }
+
+    /// Has a text wait to be encoded. Where there is no room, the latest text of an asker that has many is given up.
+    fn ask(&mut self, asker: Asker, text: &str) {
+        if self.in_work.contains(text) || self.waiting.of(asker).any(|waiting| **waiting == *text) {
+            return;
+        }
+        let text: Arc<str> = self.asked.get(text).cloned().unwrap_or_else(|| text.into());
+        self.asked.insert(text.clone());
+        self.waiting.push(asker, text);
+        let given_up = self.waiting.crowded_by().and_then(|crowded| self.waiting.take_latest(crowded));
+        if let Some(given_up) = given_up.filter(|text| !self.waiting.all().any(|waiting| waiting == text)) {
+            self.asked.remove(&given_up);
+        }
+    }
+
+    /// The text that is encoded next.
+    fn next(&mut self) -> Option<Arc<str>> {
+        loop {
+            let text = self.waiting.next()?;
+            // Another asker's turn may have come first.
+            if self.asked.contains(&text) && self.in_work.insert(text.clone()) {
+                return Some(text);
+            }
+        }
+    }
+
     /// What became of a text that was asked for; `None` while it waits.
     fn outcome(&mut self, text: &str) -> Option<Outcome> {
         self.known.get(text).or_else(|| {
@@ -118,7 +163,7 @@ impl QueryVectors {
             is_on: is_on && settings.weight > 0.0,
             within: Duration::from_millis(settings.within_ms),
             encoder: ArcSwapOption::empty(),
-            state: Mutex::new(State { known, ..State::default() }),
+            state: Mutex::new(State::new(known)),
             vectors: RwLock::default(),
             changed: Condvar::new(),
             has_changed: Notify::new(),
@@ -144,7 +189,7 @@ impl QueryVectors {
     }
 
     /// Has the vector of a text computed; `None` if it is known already, or there will be none in time.
-    pub fn begin(&self, text: &str) -> Option<Encoding> {
+    pub fn begin(&self, asker: Asker, text: &str) -> Option<Encoding> {
         self.encoder.load().as_ref()?;
         let (text, until) = (equal_form(text), Instant::now() + self.within);
         let mut state = self.state.lock();
@@ -152,15 +197,11 @@ impl QueryVectors {
         if self.outcome(&mut state, &text).is_some() {
             return None;
         }
+        state.ask(asker, &text);
         if !state.asked.contains(&*text) {
-            if state.waiting.len() >= MAX_WAITING {
-                return None;
-            }
-            let text: Arc<str> = text.as_str().into();
-            state.asked.insert(text.clone());
-            state.waiting.push_back(text);
-            self.changed.notify_all();
+            return None;
         }
+        self.changed.notify_all();
         Some(Encoding { text, until })
     }
 
@@ -168,7 +209,7 @@ impl QueryVectors {
     /// blocked meanwhile.
     pub fn wait(&self, encoding: &Encoding) {
         let mut state = self.state.lock();
-        while !state.is_closing && self.outcome(&mut state, &encoding.text).is_none() {
+        while !self.is_over(&mut state, encoding) {
             if self.changed.wait_until(&mut state, encoding.until).timed_out() {
                 return;
             }
@@ -182,7 +223,7 @@ impl QueryVectors {
                 // Registered before the state is looked at, so that no change between the two is missed.
                 let mut change = std::pin::pin!(self.has_changed.notified());
                 change.as_mut().enable();
-                if self.is_over(encoding) {
+                if self.is_over(&mut self.state.lock(), encoding) {
                     return;
                 }
                 change.await;
@@ -192,10 +233,9 @@ impl QueryVectors {
         let _ = tokio::time::timeout_at(encoding.until.into(), has_ended).await;
     }
 
-    /// Whether there is nothing to wait for any more.
-    fn is_over(&self, encoding: &Encoding) -> bool {
-        let mut state = self.state.lock();
-        state.is_closing || self.outcome(&mut state, &encoding.text).is_some()
+    /// Whether there is nothing to wait for any more. A text that was given up is not asked for any more.
+    fn is_over(&self, state: &mut State, encoding: &Encoding) -> bool {
+        state.is_closing || !state.asked.contains(&*encoding.text) || self.outcome(state, &encoding.text).is_some()
     }
 
     /// [`State::outcome`]; vectors of texts that it forgets are forgotten too.
@@ -239,7 +279,7 @@ impl QueryVectors {
             if state.is_closing {
                 return;
             }
-            let Some(text) = state.waiting.pop_front() else {
+            let Some(text) = state.next() else {
                 self.changed.wait(&mut state);
                 continue;
             };
@@ -255,6 +295,7 @@ impl QueryVectors {
     /// Remembers what became of a text.
     fn keep(&self, state: &mut State, text: Arc<str>, outcome: Outcome) {
         state.asked.remove(&text);
+        state.in_work.remove(&text);
         if !matches!(outcome, Ok(_) | Err(Degraded::UnknownLanguage)) {
             state.failed.push_back(text);
             if state.failed.len() > MAX_WAITING {
@@ -293,9 +334,12 @@ impl QueryVectors {
     }
 }
 
-/// A text in the form in which equal searches are equal.
+/// The part of a text that is encoded, in the form in which equal searches are equal.
 fn equal_form(text: &str) -> String {
-    normalised(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut words = normalised(text).split_whitespace().take(MAX_WORDS).collect::<Vec<_>>().join(" ");
+    let end = (0..=words.len().min(MAX_BYTES)).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+    words.truncate(end);
+    words
 }
 
 #[cfg(test)]
@@ -315,7 +359,7 @@ mod tests {
 
     /// What a search gets that waits.
     fn waited(vectors: &QueryVectors, text: &str) -> Outcome {
-        vectors.begin(text).iter().for_each(|encoding| vectors.wait(encoding));
+        vectors.begin(Asker::Shop, text).iter().for_each(|encoding| vectors.wait(encoding));
         vectors.vector(text)
     }
 
@@ -361,10 +405,10 @@ mod tests {
     #[test]
     fn a_text_whose_encoding_failed_is_tried_again_and_not_remembered() {
         let vectors = vectors(&SimilarSettings { within_ms: 10_000, ..SimilarSettings::default() });
-        assert!(vectors.begin("red mug").is_some());
+        assert!(vectors.begin(Asker::Shop, "red mug").is_some());
         {
             let mut state = vectors.state.lock();
-            let text = state.waiting.pop_front().unwrap();
+            let text = state.next().unwrap();
             vectors.keep(&mut state, text, Err(Degraded::FailedEncoder));
         }
         assert_eq!(vectors.vector("red mug").unwrap_err(), Degraded::FailedEncoder);
@@ -383,11 +427,11 @@ mod tests {
     fn a_vector_can_be_waited_for_without_a_blocked_thread() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let vectors = vectors(&SimilarSettings { within_ms: 60_000, ..SimilarSettings::default() });
-        let encoding = vectors.begin("red mug").unwrap();
+        let encoding = vectors.begin(Asker::Shop, "red mug").unwrap();
         thread::scope(|scope| {
             scope.spawn(|| vectors.run());
             runtime.block_on(vectors.ended(&encoding));
-            assert!(vectors.vector(" RED mug").is_ok() && vectors.begin("red mug").is_none());
+            assert!(vectors.vector(" RED mug").is_ok() && vectors.begin(Asker::Shop, "red mug").is_none());
             vectors.close();
         });
         // Without a thread that encodes, it ends when the time is over.
@@ -436,5 +480,32 @@ mod tests {
             assert!(known.get("0").is_some(), "what is asked for again stays");
             assert!(known.recent.len() + known.previous.len() <= 10);
         }
+    }
+    #[test]
+    fn one_who_searches_without_pause_delays_others_by_one_text_each_time() {
+        let vectors = vectors(&SimilarSettings { within_ms: 60_000, ..SimilarSettings::default() });
+        let address = |last: u8| Asker::Page(Some([10, 0, 0, last].into()));
+        let flood: Vec<_> = (0..3 * MAX_WAITING).map(|n| vectors.begin(address(1), &format!("flood {n}"))).collect();
+        assert_eq!(flood.iter().flatten().count(), MAX_WAITING, "the others are told at once");
+        let shopper = vectors.begin(address(2), "red mug").expect("there is a place for another address");
+        let own = vectors.begin(Asker::Shop, "blue mug").expect("there is a place for the shop");
+        assert!(vectors.begin(Asker::Shop, "flood 0").is_some(), "a text may wait for two");
+        let mut state = vectors.state.lock();
+        assert_eq!(state.waiting.len(), MAX_WAITING);
+        assert!(flood.iter().flatten().any(|given_up| vectors.is_over(&mut state, given_up)), "it does not wait");
+        assert!(!vectors.is_over(&mut state, &shopper) && !vectors.is_over(&mut state, &own));
+        let first: Vec<Arc<str>> = (0..5).map_while(|_| state.next()).collect();
+        assert_eq!(
+            first.iter().map(|text| &**text).collect::<Vec<_>>(),
+            ["blue mug", "flood 0", "red mug", "flood 1", "flood 2"]
+        );
+    }
+
+    #[test]
+    fn only_the_first_words_of_a_long_text_are_encoded() {
+        let words = vec!["mug"; 500].join(" ");
+        assert_eq!(equal_form(&words).split(' ').count(), MAX_WORDS);
+        assert_eq!(equal_form(&"杯".repeat(400)).len(), MAX_BYTES - MAX_BYTES % "杯".len());
+        assert_eq!(equal_form(" Red  MUG "), "red mug");
     }
 }

@@ -1,11 +1,14 @@
 //! The input and the results of the writer, as plain values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use accrue_event::{
-    EventId, MisspeltField, Namespace, RawEvent, RawItem, RawPatch, RawUser, RawValue, RecordKind, Refusal, Timestamp,
+    DAY_MS, EventId, MisspeltField, Namespace, RawEvent, RawItem, RawPatch, RawUser, RawValue, RecordKind, Refusal,
+    Repair, Timestamp,
 };
+use accrue_store::CheckedEvent;
 use serde::Serialize;
 
 /// An incoming event, item or user.
@@ -104,6 +107,12 @@ pub struct Ingested {
     pub retired: Option<u64>,
     /// Names that were kept as attributes or properties and are near those of fields, by name.
     pub misspelt: Vec<MisspeltField>,
+    /// Attributes and properties that were left out, because their values are objects, with the number of records.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<Box<str>, u64>,
+    /// An event that is much newer than all before it, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leap: Option<TimeLeap>,
     /// The log's end after this batch: its records are before it.
     pub offset: u64,
 }
@@ -135,6 +144,58 @@ impl Ingested {
                 None => {}
             }
         }
+    }
+}
+
+/// How much newer than all events before it an event is that leaps.
+const LEAP_MS: i64 = 30 * DAY_MS;
+
+/// An event that is more than 30 days newer than all events before it. What is popular and in season is counted back from
+/// the newest event, so what happened before counts as long ago from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TimeLeap {
+    /// The time of the newest event before it.
+    pub from: Timestamp,
+    /// Its own time.
+    pub to: Timestamp,
+    /// Whether it had no time, so that it is that of its arrival.
+    pub is_filled: bool,
+}
+
+impl TimeLeap {
+    /// The leap from the newest of earlier events to this one, if it is one. The first event of a shop leaps from nowhere.
+    pub(crate) fn between(newest: Timestamp, event: &CheckedEvent) -> Option<Self> {
+        let (from, to) = (newest, event.event.at);
+        let is_filled = event.repairs.iter().any(|code| **code == *Repair::AtFilled.code());
+        (from != Timestamp::default() && to.0.saturating_sub(from.0) > LEAP_MS).then_some(Self { from, to, is_filled })
+    }
+}
+
+impl fmt::Display for TimeLeap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.to.0.saturating_sub(self.from.0) / DAY_MS;
+        write!(
+            f,
+            "an event of {} is {days} days newer than all before it ({}): what is popular is counted back from the newest \
+             event, so all of that counts as long ago now",
+            self.to, self.from
+        )?;
+        if self.is_filled {
+            write!(f, "; it came without a time (`at`), send one that fits the others")?;
+        }
+        Ok(())
+    }
+}
+
+impl Ingested {
+    /// Adds the names that another batch left out, and its leap.
+    pub fn add_warnings(&mut self, dropped: BTreeMap<Box<str>, u64>, leap: Option<TimeLeap>) {
+        for (name, n) in dropped {
+            if self.dropped.len() < MAX_MISSPELT || self.dropped.contains_key(&name) {
+                *self.dropped.entry(name).or_default() += n;
+            }
+        }
+        self.leap = self.leap.or(leap);
     }
 }
 

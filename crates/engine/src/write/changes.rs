@@ -121,6 +121,7 @@ impl Writer {
                 },
             }
         }
+        outcome.dropped = misspelt.take_dropped();
         outcome.misspelt = misspelt.into_vec();
         events
     }
@@ -140,6 +141,7 @@ impl Writer {
         outcome.repaired += judged.repaired;
         outcome.duplicates += judged.duplicates;
         outcome.add_notes(judged.repairs, judged.misspelt);
+        outcome.add_warnings(judged.dropped, judged.leap);
         let moved = |refused: Refused| Refused { index: places[refused.index], ..refused };
         outcome.quarantined.extend(judged.quarantined.into_iter().map(moved));
         outcome.refused_again.extend(judged.refused_again.into_iter().map(moved));

@@ -3,7 +3,7 @@
 //!
 //! Verdicts depend on the batch as it was sent and on the content of the log, never on how batches were grouped.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use accrue_event::{
     ContentIds, Event, EventId, ItemId, MisspeltField, MisspeltFields, Outcome, PUBLISHED_PREFIX, RawEvent, RawItem,
@@ -11,7 +11,7 @@ use accrue_event::{
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
-use super::batch::{Incoming, Ingested, Refused, Sender};
+use super::batch::{Incoming, Ingested, Refused, Sender, TimeLeap};
 use super::group::NewInGroup;
 use super::published::inert_body;
 use super::writer::Writer;
@@ -38,6 +38,8 @@ struct Judged {
     rejected_ids: Vec<(usize, Option<EventId>)>,
     /// Names of properties that are near those of fields.
     misspelt: Vec<MisspeltField>,
+    /// Names of properties that are left out.
+    dropped: BTreeMap<Box<str>, u64>,
 }
 
 impl Writer {
@@ -57,14 +59,15 @@ impl Writer {
         let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts, group);
         let mut same = self.drop_known_refusals(&mut judged, group)?;
         judged.passed.iter_mut().for_each(|checked| fill_query(&shared, &mut checked.event));
-        let Judged { passed, refusals, misspelt, .. } = judged;
-        outcome.misspelt = misspelt;
+        let Judged { passed, refusals, misspelt, dropped, .. } = judged;
+        (outcome.misspelt, outcome.dropped) = (misspelt, dropped);
         same += if sender.is_published() {
             self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
         } else {
             self.refuse(refusals, group, &mut outcome, bodies)?
         };
         let mut conflicting = 0;
+        let mut newest = facts.stream_time.max(group.newest);
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
         for (checked, known) in passed.into_iter().zip(known) {
             let hash = content_hash(&checked.event);
@@ -81,6 +84,10 @@ impl Writer {
                     group.events.insert(checked.event.id.clone(), hash);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
                     let body = self.admit(checked, sender, arrival, &facts, group);
+                    if let Body::Event(event) = &body {
+                        outcome.leap = outcome.leap.or(TimeLeap::between(newest, event));
+                        newest = newest.max(event.event.at);
+                    }
                     let charge = match &body {
                         Body::Event(CheckedEvent { event, .. }) => {
                             self.charge(event, &facts, arrival.stamp, &mut group.charged)
@@ -99,6 +106,10 @@ impl Writer {
                     bodies.extend(charge);
                 }
             }
+        }
+        group.newest = newest;
+        if let Some(leap) = outcome.leap {
+            tracing::warn!("{leap}");
         }
         outcome.duplicates = same + conflicting;
         if outcome.duplicates > 0 {
@@ -163,6 +174,7 @@ impl Writer {
                 }
             }
         }
+        judged.dropped = misspelt.take_dropped();
         judged.misspelt = misspelt.into_vec();
         judged
     }
@@ -258,6 +270,7 @@ impl Writer {
                 }
             }
         }
+        outcome.dropped = misspelt.take_dropped();
         outcome.misspelt = misspelt.into_vec();
         // A feed of which nothing can be used is no catalogue.
         let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;

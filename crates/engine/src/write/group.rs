@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use accrue_event::{EventId, ItemId, RefusalId};
+use accrue_event::{EventId, ItemId, RefusalId, Timestamp};
 use accrue_store::{Facts, PublishedCounts};
 
 /// The new records of a group, which the log and the facts do not have yet. It is only looked up, so its order does not reach any byte.
@@ -15,6 +15,8 @@ pub(crate) struct NewInGroup {
     pub(super) items: HashSet<ItemId>,
     pub(super) published: NewOfPublished,
     pub(super) charged: ChargedInGroup,
+    /// The time of the newest event.
+    pub(super) newest: Timestamp,
 }
 
 /// What clicks of a group are charged.

@@ -45,6 +45,7 @@ impl Writer {
             }
         }
         drop(facts);
+        outcome.dropped = misspelt.take_dropped();
         outcome.misspelt = misspelt.into_vec();
         self.finish(outcome, Vec::new(), bodies)
     }

@@ -20,6 +20,7 @@ const OTHER_NAMES: &[&str] = &[
     "stockstatus",
     "instock",
     "isinstock",
+    "available",
     "isavailable",
     "inventorystatus",
     "availabilitystatus",
@@ -30,13 +31,17 @@ const OTHER_NAMES: &[&str] = &[
 const HIDE_IF_TRUE: &[&str] = &[
     "archived",
     "deleted",
+    "disabled",
     "discontinued",
     "draft",
+    "expired",
     "hidden",
     "isarchived",
     "isdeleted",
+    "isdisabled",
     "isdiscontinued",
     "isdraft",
+    "isexpired",
     "ishidden",
     "isoutofstock",
     "issoldout",
@@ -46,12 +51,51 @@ const HIDE_IF_TRUE: &[&str] = &[
 ];
 
 /// Names of attributes that hide an item where their value is false.
-const HIDE_IF_FALSE: &[&str] =
-    &["active01", "enabled", "isactive", "isenabled", "ispublished", "isvisible", "published", "visible"];
+const HIDE_IF_FALSE: &[&str] = &[
+    "active01",
+    "enabled",
+    "isactive",
+    "isenabled",
+    "isonline",
+    "ispublished",
+    "isvisible",
+    "online",
+    "publish",
+    "published",
+    "visible",
+];
+
+/// As [`HIDE_IF_FALSE`], where it says that a product cannot be bought and not that it was taken out of the shop.
+const NOT_SOLD_IF_FALSE: &[&str] = &[
+    "availableforsale",
+    "buyable",
+    "isbuyable",
+    "isorderable",
+    "ispurchasable",
+    "issalable",
+    "issaleable",
+    "issellable",
+    "orderable",
+    "purchasable",
+    "salable",
+    "saleable",
+    "sellable",
+];
 
 /// Names of attributes that hide an item where they hold one of [`HIDDEN_STATES`].
-const STATES: &[&str] =
-    &["catalogvisibility", "productstatus", "publicationstatus", "status", "visibility", "visibilityincatalog"];
+const STATES: &[&str] = &[
+    "catalogvisibility",
+    "lifecycle",
+    "lifecyclestate",
+    "lifecyclestatus",
+    "productstate",
+    "productstatus",
+    "publicationstatus",
+    "state",
+    "status",
+    "visibility",
+    "visibilityincatalog",
+];
 
 /// States of a product in which shop systems do not show it.
 const HIDDEN_STATES: &[&str] = &[
@@ -163,7 +207,9 @@ fn is_hidden_by(name: &str, value: &RawValue) -> bool {
         _ => None,
     };
     (is_in(HIDE_IF_TRUE) && understood(value) == Some(true))
-        || (is_in(HIDE_IF_FALSE) && understood(value) == Some(false))
+        || ((is_in(HIDE_IF_FALSE) || is_in(NOT_SOLD_IF_FALSE)) && understood(value) == Some(false))
+        // Magento and OpenCart number the states of products.
+        || (is_in(&["status", "productstatus"]) && matches!(value, RawValue::Int(0)))
         || (is_in(STATES) && state().is_some_and(|state| HIDDEN_STATES.contains(&state.as_str())))
 }
 
@@ -176,7 +222,12 @@ pub(super) fn pieces(text: &str, repairs: &mut Repairs) -> Option<Option<u32>> {
         None => {}
     }
     let text = prefix(text.trim_start_matches(|c: char| c.is_whitespace() || ">≥~+".contains(c)), MAX_BYTES);
-    let n = text[..text.bytes().take_while(u8::is_ascii_digit).count()].parse().ok()?;
+    let n_digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    // `1,234,567 pcs`: the digits before a sign are not the number.
+    let is_cut = text[n_digits..]
+        .strip_prefix(['.', ',', '\'', '’'])
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let n = if is_cut { None } else { text[..n_digits].parse().ok() }?;
     repairs.note(Repair::NumberFromText);
     Some(Some(n))
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::Check;
 use super::attributes;
 use super::availability;
+use super::categories;
 use super::markup::without_markup;
 use super::nested;
 use super::number::{Number, excerpt, number};
@@ -16,6 +17,7 @@ use super::text::{Lines, clean, prefix};
 use super::time::read_time;
 use super::usual;
 use super::verdict::{Reason, Rejection, Repair};
+use crate::amount;
 use crate::raw::{RawItem, RawUser};
 use crate::raw_patch::{ATTRIBUTES, RawPatch};
 use crate::raw_value::RawValue;
@@ -41,13 +43,13 @@ impl Check {
         let item = Item {
             id: ItemId::new(id),
             parent: rules::id("parent", &raw.parent, settings, &mut repairs)?.map(Into::into),
-            title: prose.line(&raw.title, &mut repairs),
+            title: prose.title(&raw.title, &mut repairs)?,
             description: prose.description(&raw.description, &mut repairs),
             brand: prose.line(&raw.brand, &mut repairs),
-            categories: prose.list(&raw.categories, &mut repairs).unwrap_or_default(),
+            categories: prose.categories(&raw.categories, &mut repairs).unwrap_or_default(),
             tags: prose.list(&listed(&raw.tags), &mut repairs).unwrap_or_default(),
             price: price(&raw.price, &mut repairs)?,
-            currency: currency(&raw.currency, &mut repairs),
+            currency: currency_of(raw, &mut repairs),
             image: short(&nested::address(&raw.image, &mut repairs), &mut repairs),
             available: availability::read(&raw.available, &raw.attributes)?.unwrap_or(true),
             stock: stock(&raw.stock, &mut repairs)?.flatten(),
@@ -96,17 +98,17 @@ impl Check {
         let locale = item.locale.clone();
         let prose = Prose { settings, locale: locale.as_deref() };
         set(&mut item.parent, rules::id("parent", &raw.parent, settings, &mut repairs)?.map(Into::into));
-        set(&mut item.title, prose.line(&raw.title, &mut repairs));
+        set(&mut item.title, prose.title(&raw.title, &mut repairs)?);
         set(&mut item.description, prose.description(&raw.description, &mut repairs));
         set(&mut item.brand, prose.line(&raw.brand, &mut repairs));
-        if let Some(categories) = prose.list(&raw.categories, &mut repairs) {
+        if let Some(categories) = prose.categories(&raw.categories, &mut repairs) {
             item.categories = categories;
         }
         if let Some(tags) = prose.list(&listed(&raw.tags), &mut repairs) {
             item.tags = tags;
         }
         set(&mut item.price, price(&raw.price, &mut repairs)?);
-        set(&mut item.currency, currency(&raw.currency, &mut repairs));
+        set(&mut item.currency, currency_of(raw, &mut repairs));
         set(&mut item.image, short(&nested::address(&raw.image, &mut repairs), &mut repairs));
         if let Some(available) = availability::read(&raw.available, &raw.attributes)? {
             item.available = available;
@@ -168,10 +170,30 @@ struct Prose<'s> {
 }
 
 impl Prose<'_> {
+    /// The title. One that was sent and gives no text refuses the record: what the catalogue has stays, and no product is
+    /// shown without a name because of the form in which it was sent.
+    fn title(&self, value: &RawValue, repairs: &mut Repairs) -> Result<Option<Box<str>>, Rejection> {
+        match &*nested::text(value, self.locale, repairs) {
+            RawValue::Other(_) | RawValue::List(_) if !is_empty(value) => {
+                let detail = format!("title: no text is found in {}", excerpt(value));
+                Err(Rejection::new(Reason::BadTitle, detail))
+            }
+            _ => Ok(self.line(value, repairs)),
+        }
+    }
+
+    fn categories(&self, value: &RawValue, repairs: &mut Repairs) -> Option<Vec<Box<str>>> {
+        self.list(&categories::listed(value, self.locale, repairs), repairs)
+    }
+
     /// A text of one line.
     fn line(&self, value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
         let max_bytes = self.settings.max_title_bytes;
         let value = nested::text(value, self.locale, repairs);
+        if is_no_text(&value) {
+            repairs.note(Repair::FieldDropped);
+            return None;
+        }
         rules::free_text(&plain(&value, max_bytes, repairs), max_bytes, Lines::Join, repairs)
     }
 
@@ -186,6 +208,15 @@ impl Prose<'_> {
         let max_bytes = self.settings.max_title_bytes;
         match &*plain(&nested::texts(value, self.locale, repairs), max_bytes, repairs) {
             RawValue::Null => None,
+            one if is_no_text(one) => {
+                repairs.note(Repair::FieldDropped);
+                None
+            }
+            RawValue::List(values) if values.iter().any(is_no_text) => {
+                repairs.note(Repair::FieldDropped);
+                let values: Vec<RawValue> = values.iter().filter(|value| !is_no_text(value)).cloned().collect();
+                Some(attributes::list(&values, max_bytes, self.settings, repairs))
+            }
             RawValue::List(values) => Some(attributes::list(values, max_bytes, self.settings, repairs)),
             one => rules::free_text(one, max_bytes, Lines::Join, repairs).map(|text| vec![text]),
         }
@@ -274,6 +305,34 @@ fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
     Some(upper.into())
 }
 
+/// The currency that the record states, or else that in the text of the price.
+fn currency_of(raw: &RawItem, repairs: &mut Repairs) -> Option<Box<str>> {
+    currency(&raw.currency, repairs).or_else(|| match &raw.price {
+        RawValue::Text(text) => amount::read_price(text, amount::Decimal::Any)?.currency,
+        _ => None,
+    })
+}
+
+/// A list or an object without anything in it.
+fn is_empty(value: &RawValue) -> bool {
+    match value {
+        RawValue::List(values) => values.iter().all(|value| value.is_missing() || is_empty(value)),
+        RawValue::Other(json) => {
+            nested::pairs(json).is_some_and(|pairs| pairs.iter().all(|(_, value)| value.is_missing()))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a text is what programs write for one that they do not have. Fewer words than of numbers: `None`, `NaN` and
+/// `Na` may be names.
+fn is_no_text(value: &RawValue) -> bool {
+    const WORDS: [&str; 8] = ["null", "undefined", "(null)", "#n/a", "n/a", "#ref!", "#value!", "#name?"];
+    let RawValue::Text(text) = value else { return false };
+    let text = text.trim();
+    text == "\\N" || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 /// Whether a cell holds what programs write for a value that they do not have.
 fn is_null(value: &RawValue) -> bool {
     const WORDS: [&str; 8] = ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na", "\\n"];
@@ -302,6 +361,12 @@ fn stock(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Option<u32>>,
         let detail = format!("stock: {} is no number of pieces; a word such as \"sold out\" is one", excerpt(value));
         Rejection::new(Reason::BadStock, detail)
     };
+    // `1.234` may be one piece and a part, or more than a thousand.
+    if let RawValue::Text(text) = value
+        && (amount::is_open(text, '.') || amount::is_open(text, ','))
+    {
+        return Err(bad());
+    }
     match number(value, repairs) {
         Number::Missing => Ok(None),
         Number::Given(number) if number < 0.0 => {

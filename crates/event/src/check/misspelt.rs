@@ -1,11 +1,11 @@
-//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishedAt`. The check
+//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishdAt`. The check
 //! keeps them as attributes, because a shop may have such a field; here they are found, so that the sender can be told.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::{availability, usual};
+use super::{availability, time, usual};
 use crate::near::{folded, misspelling, nearest, singular};
 use crate::raw::{RawEvent, RawItem};
 use crate::{RawValue, RecordKind};
@@ -27,6 +27,8 @@ pub struct MisspeltFields {
     found: BTreeMap<Box<str>, (&'static str, u64)>,
     /// What was found out about a name. Looked up only.
     known: HashMap<(RecordKind, Box<str>), Option<&'static str>>,
+    /// Attributes and properties that are left out because of their values, with the number of records.
+    dropped: BTreeMap<Box<str>, u64>,
 }
 
 /// Different names that are looked at; further ones are kept as attributes without a word.
@@ -50,6 +52,19 @@ impl MisspeltFields {
     pub fn look_at_event(&mut self, event: &RawEvent) {
         let is_given = |field: &str| event.field(field).is_some_and(|value| !value.is_missing());
         self.look(RecordKind::Events, &event.properties, is_given);
+        // Without its time, an event of a file is one of now, and nothing would show it.
+        if !is_given("at")
+            && time::other_name(&event.properties).is_none()
+            && let Some(name) = time::date_beside(&event.properties)
+        {
+            self.tell(name, "at");
+        }
+    }
+
+    /// The names of attributes and properties that are left out because their values are objects, or numbers that are none,
+    /// with the number of records.
+    pub fn take_dropped(&mut self) -> BTreeMap<Box<str>, u64> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// What was found, by name.
@@ -63,12 +78,23 @@ impl MisspeltFields {
             if name.len() > MAX_BYTES || value.is_missing() {
                 continue;
             }
-            let Some(near) = self.near(kind, name).filter(|field| !is_given(field)) else { continue };
-            if let Some((_, n)) = self.found.get_mut(name) {
-                *n += 1;
-            } else if self.found.len() < MAX_TOLD {
-                self.found.insert(name.clone(), (near, 1));
+            if matches!(value, RawValue::Other(_)) || matches!(value, RawValue::Float(number) if !number.is_finite()) {
+                if let Some(n) = self.dropped.get_mut(name) {
+                    *n += 1;
+                } else if self.dropped.len() < MAX_TOLD {
+                    self.dropped.insert(name.clone(), 1);
+                }
             }
+            let Some(near) = self.near(kind, name).filter(|field| !is_given(field)) else { continue };
+            self.tell(name, near);
+        }
+    }
+
+    fn tell(&mut self, name: &str, near: &'static str) {
+        if let Some((_, n)) = self.found.get_mut(name) {
+            *n += 1;
+        } else if self.found.len() < MAX_TOLD && name.len() <= MAX_BYTES {
+            self.found.insert(name.into(), (near, 1));
         }
     }
 
@@ -88,7 +114,7 @@ impl MisspeltFields {
 }
 
 /// Words that are near the name of a field and are what they say.
-const WORDS: [&str; 4] = ["gender", "vectors", "brandy", "stick"];
+const WORDS: [&str; 5] = ["gender", "vectors", "brandy", "stick", "version"];
 
 fn near_field(kind: RecordKind, name: &str) -> Option<&'static str> {
     // `_vectors` and `$value` are names that a system gave, and no slips.
@@ -143,8 +169,8 @@ mod tests {
             ("titel", "title"),
             ("prize", "price"),
             ("availabilty", "available"),
-            ("Title", "title"),
-            ("publishedAt", "published_at"),
+            ("Titlle", "title"),
+            ("publshedAt", "published_at"),
             ("manufactuer", "brand"),
             ("curency", "currency"),
         ] {
@@ -181,6 +207,45 @@ mod tests {
             "the item has the field"
         );
         assert_eq!(of_item(r#"{"id":"a","stok":""}"#), []);
+    }
+
+    #[test]
+    fn an_event_without_a_time_beside_a_date_of_an_unknown_name_is_told() {
+        let told = |pairs: &[(&str, &str)]| {
+            let mut fields = MisspeltFields::default();
+            let event = [("type", "view"), ("user", "u"), ("item", "a")].into_iter().chain(pairs.iter().copied());
+            fields.look_at_event(&RawEvent::from_texts(event));
+            fields
+                .into_vec()
+                .into_iter()
+                .map(|found| (found.name.into(), found.near.into()))
+                .collect::<Vec<(String, String)>>()
+        };
+        for date in ["2026-11-21T10:00:00Z", "2026-11-21 10:00:00", "21.11.2026 10:00", "11/21/2026", "2026-11-21"] {
+            assert_eq!(told(&[("buchungsdatum", date)]), [("buchungsdatum".to_owned(), "at".to_owned())], "{date}");
+        }
+        for pairs in [
+            &[("at", "2026-11-21T10:00:00Z"), ("buchungsdatum", "2026-11-21")][..],
+            &[("liefertermin", "2026-11-28")],
+            &[("birthday", "1990-01-01")],
+            &[("order", "1763700000")],
+            &[("timestamp", "2026-11-21T10:00:00Z")],
+            &[("version", "1.2.3")],
+            &[("colour", "red")],
+        ] {
+            assert_eq!(told(pairs), [], "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn attributes_that_are_left_out_are_told_by_their_names() {
+        let mut fields = MisspeltFields::default();
+        for _ in 0..3 {
+            let json = r#"{"id":"a","_vectors":{"x":[1]},"colour":"red","sizes":["S"]}"#;
+            fields.look_at_item(&serde_json::from_str(json).unwrap());
+        }
+        assert_eq!(fields.take_dropped(), BTreeMap::from([("_vectors".into(), 3)]));
+        assert_eq!(fields.take_dropped(), BTreeMap::new());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod attributes;
 mod availability;
 mod catalogue;
+mod categories;
 mod coordinated;
 mod histogram;
 mod markup;

@@ -10,7 +10,7 @@ use super::verdict::Repair;
 use crate::raw_value::{Node, RawValue};
 
 /// Keys under which objects of shop systems have their text: WooCommerce, Shopify, Magento, PrestaShop, schema.org, CMS.
-const TEXT_KEYS: &[&str] = &[
+pub(super) const TEXT_KEYS: &[&str] = &[
     "name",
     "title",
     "label",
@@ -30,6 +30,9 @@ const TEXT_KEYS: &[&str] = &[
     "code",
     // PrestaShop's web service: `<name><language id="1">Mug</language><language id="2">Tasse</language></name>`.
     "language",
+    "translations",
+    "$t",
+    "string_value",
 ];
 
 /// Keys under which pictures have their address.
@@ -39,6 +42,38 @@ const ADDRESS_KEYS: &[&str] =
 /// Keys under which an element of a list says which language it is in.
 const LANGUAGE_KEYS: &[&str] =
     &["language", "lang", "locale", "languagecode", "language_code", "@language", "iso", "id_lang"];
+
+/// Languages by their names, with their codes.
+const LANGUAGE_NAMES: &[(&str, &str)] = &[
+    ("arabic", "ar"),
+    ("chinese", "zh"),
+    ("czech", "cs"),
+    ("danish", "da"),
+    ("deutsch", "de"),
+    ("dutch", "nl"),
+    ("english", "en"),
+    ("español", "es"),
+    ("finnish", "fi"),
+    ("français", "fr"),
+    ("french", "fr"),
+    ("german", "de"),
+    ("greek", "el"),
+    ("hebrew", "he"),
+    ("italian", "it"),
+    ("italiano", "it"),
+    ("japanese", "ja"),
+    ("korean", "ko"),
+    ("nederlands", "nl"),
+    ("norwegian", "no"),
+    ("polish", "pl"),
+    ("polski", "pl"),
+    ("portuguese", "pt"),
+    ("português", "pt"),
+    ("russian", "ru"),
+    ("spanish", "es"),
+    ("swedish", "sv"),
+    ("turkish", "tr"),
+];
 
 /// Languages that are preferred where the item does not say its own.
 const PREFERRED: &[&str] = &["en", "default", "x-default"];
@@ -51,7 +86,10 @@ pub(super) fn text<'v>(
 ) -> std::borrow::Cow<'v, RawValue> {
     use std::borrow::Cow;
     let found = match value {
-        RawValue::Other(json) => object(json, locale, TEXT_KEYS, repairs).map(|found| first_of(found, repairs)),
+        RawValue::Other(json) => {
+            object(json, locale, TEXT_KEYS, repairs).and_then(|found| first_of(found, locale, repairs))
+        }
+        RawValue::Text(text) => in_text(text, locale, repairs),
         RawValue::List(elements) => by_language(elements, locale, repairs)
             .or_else(|| elements.iter().find_map(|element| plain_or_in(element, locale, TEXT_KEYS, repairs))),
         _ => None,
@@ -94,18 +132,39 @@ pub(super) fn texts<'v>(
     }
 }
 
-/// The first text of a list, of which the languages are known by numbers alone: it is that of the shop.
-fn first_of(value: RawValue, repairs: &mut Repairs) -> RawValue {
-    match value {
-        RawValue::List(elements) => {
-            repairs.note(Repair::LanguageChosen);
-            elements.into_iter().find(|element| !element.is_missing()).unwrap_or_default()
-        }
-        one => one,
-    }
+/// The one text of a list: that of the item's language, or the first where only numbers tell the languages apart, which is
+/// that of the shop.
+fn first_of(value: RawValue, locale: Option<&str>, repairs: &mut Repairs) -> Option<RawValue> {
+    let RawValue::List(elements) = value else { return Some(value) };
+    by_language(&elements, locale, repairs).or_else(|| {
+        repairs.note(Repair::LanguageChosen);
+        elements.iter().find_map(|element| plain_or_in(element, locale, TEXT_KEYS, repairs))
+    })
 }
 
-fn plain_or_in(element: &RawValue, locale: Option<&str>, keys: &[&str], repairs: &mut Repairs) -> Option<RawValue> {
+/// Several languages written as one text: `{"en": "Mug", "de": "Tasse"}` as JSON in a text, or `[:en]Mug[:de]Tasse[:]` as
+/// plug-ins of WordPress write it. `None` for any other text.
+fn in_text(text: &str, locale: Option<&str>, repairs: &mut Repairs) -> Option<RawValue> {
+    let text = text.trim();
+    if text.starts_with('{') && text.ends_with('}') {
+        let pairs = pairs(text)?;
+        let are_languages = !pairs.is_empty() && pairs.iter().all(|(name, _)| is_language(name));
+        return are_languages.then(|| object(text, locale, TEXT_KEYS, repairs)).flatten();
+    }
+    let parts: Vec<(&str, &str)> =
+        text.strip_prefix("[:")?.split("[:").filter_map(|part| part.split_once(']')).collect();
+    let said: Vec<_> = parts.into_iter().filter(|(name, text)| is_language(name) && !text.trim().is_empty()).collect();
+    let chosen = choose(said.iter().map(|(name, _)| *name), locale)?;
+    repairs.note(Repair::LanguageChosen);
+    Some(RawValue::text(said[chosen].1.trim()))
+}
+
+pub(super) fn plain_or_in(
+    element: &RawValue,
+    locale: Option<&str>,
+    keys: &[&str],
+    repairs: &mut Repairs,
+) -> Option<RawValue> {
     match element {
         RawValue::Other(json) => object(json, locale, keys, repairs),
         RawValue::Text(_) | RawValue::Int(_) if !element.is_missing() => Some(element.clone()),
@@ -116,13 +175,27 @@ fn plain_or_in(element: &RawValue, locale: Option<&str>, keys: &[&str], repairs:
 /// The text of an object: that of its language, or that under one of the keys.
 fn object(json: &str, locale: Option<&str>, keys: &[&str], repairs: &mut Repairs) -> Option<RawValue> {
     let pairs = pairs(json)?;
-    let languages: Vec<_> = pairs.iter().filter(|(name, value)| is_language(name) && is_text(value)).collect();
-    // Every key is a language, so `{"id": 7, "name": "Mug"}`, whose `id` is Indonesian too, is not by language.
-    if !languages.is_empty() && languages.len() == pairs.iter().filter(|(_, value)| *value != RawValue::Null).count() {
-        repairs.note(Repair::LanguageChosen);
-        let names = languages.iter().map(|(name, _)| &**name);
-        let chosen = choose(names, locale)?;
-        return Some(languages[chosen].1.clone());
+    let said: Vec<_> = pairs.iter().filter(|(_, value)| *value != RawValue::Null).collect();
+    let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    let are = |is: &dyn Fn(&str) -> bool| {
+        !said.is_empty() && said.iter().all(|(name, value)| is(name) && (is_text(value) || is_nested(value)))
+    };
+    // Every key is a language, so `{"id": 7, "name": "Mug"}`, whose `id` is Indonesian too, is not by language. Some shop
+    // systems number the languages; the first is that of the shop.
+    let chosen = match () {
+        () if are(&is_language) => Some(choose(said.iter().map(|(name, _)| &**name), locale)?),
+        () if are(&is_number) => Some(0),
+        () => None,
+    };
+    if let Some(chosen) = chosen {
+        let found = match &said[chosen].1 {
+            RawValue::Other(inner) => object(inner, locale, keys, &mut Repairs::default()),
+            value => Some(value.clone()),
+        };
+        if found.is_some() {
+            repairs.note(Repair::LanguageChosen);
+            return found;
+        }
     }
     let key =
         |wanted: &str| pairs.iter().find(|(name, value)| name.eq_ignore_ascii_case(wanted) && *value != RawValue::Null);
@@ -160,9 +233,12 @@ fn by_language(elements: &[RawValue], locale: Option<&str>, repairs: &mut Repair
 }
 
 /// The place of the language to use: the item's own, else English, else the first.
-fn choose<'n>(names: impl Iterator<Item = &'n str> + Clone, locale: Option<&str>) -> Option<usize> {
+pub(super) fn choose<'n>(names: impl Iterator<Item = &'n str> + Clone, locale: Option<&str>) -> Option<usize> {
     let same = |name: &str, wanted: &str| name.replace('_', "-").eq_ignore_ascii_case(&wanted.replace('_', "-"));
-    let primary = |name: &str| name.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    let primary = |name: &str| {
+        let name = name.split(['-', '_']).next().unwrap_or_default().to_lowercase();
+        code_of(&name).map_or(name, str::to_owned)
+    };
     let whole = |wanted: &str| names.clone().position(|name| same(name, wanted));
     let part = |wanted: &str| names.clone().position(|name| primary(name) == primary(wanted));
     locale
@@ -173,7 +249,7 @@ fn choose<'n>(names: impl Iterator<Item = &'n str> + Clone, locale: Option<&str>
 
 /// Whether a key is a language tag: `de`, `pt-BR`, `zh_Hans`, `deu`, `default`.
 fn is_language(name: &str) -> bool {
-    if PREFERRED.contains(&name) {
+    if PREFERRED.contains(&name) || (name.len() <= 16 && code_of(&name.to_lowercase()).is_some()) {
         return true;
     }
     let mut parts = name.split(['-', '_']);
@@ -187,8 +263,17 @@ fn is_language(name: &str) -> bool {
         && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
+/// The code of a language that is named in lower case.
+fn code_of(name: &str) -> Option<&'static str> {
+    LANGUAGE_NAMES.iter().find(|(known, _)| *known == name).map(|(_, code)| *code)
+}
+
 fn is_text(value: &RawValue) -> bool {
     matches!(value, RawValue::Text(_) | RawValue::List(_))
+}
+
+fn is_nested(value: &RawValue) -> bool {
+    matches!(value, RawValue::Other(_))
 }
 
 /// What the offers of a product say, in the form of schema.org.
@@ -235,7 +320,7 @@ pub(super) fn offer(value: &RawValue) -> Option<Offer> {
 }
 
 /// The pairs of a nested object.
-fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
+pub(super) fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
     match serde_json::from_str(json).ok()? {
         Node::Map(pairs) => Some(pairs),
         Node::Value(_) => None,
@@ -274,6 +359,23 @@ mod tests {
         );
         assert_eq!(text_of(r#"{"language":"Umbrella","language@id":"1"}"#, None).unwrap(), "Umbrella");
         assert_eq!(text_of(r#"{"x":{"y":1}}"#, None), None);
+        for (json, expected) in [
+            (r#"{"en-GB":{"value":"Rug"},"de-DE":{"value":"Teppich"}}"#, "Rug"),
+            (r#"{"en":{"title":"Cup"}}"#, "Cup"),
+            (r#"{"translations":[{"locale":"de","name":"Brett"},{"locale":"en","name":"Board"}]}"#, "Board"),
+            (r#"{"1":"Mug","2":"Becher"}"#, "Mug"),
+            (r#"{"german":"Becher","english":"Mug"}"#, "Mug"),
+            (r#"{"$t":"Mug"}"#, "Mug"),
+            (r#"{"string_value":"Mug"}"#, "Mug"),
+            (r#"{"language":[{"@attributes":{"id":"1"},"value":"Mug"}]}"#, "Mug"),
+            (r#""{\"de\":\"Becher\",\"en\":\"Mug\"}""#, "Mug"),
+            (r#""[:de]Becher[:en]Mug[:]""#, "Mug"),
+            (r#""{not JSON}""#, "{not JSON}"),
+            (r#""[:] with a colon""#, "[:] with a colon"),
+        ] {
+            assert_eq!(text_of(json, None).as_deref(), Some(expected), "{json}");
+        }
+        assert_eq!(text_of(r#"{"german":"Becher","english":"Mug"}"#, Some("de")).unwrap(), "Becher");
     }
 
     #[test]

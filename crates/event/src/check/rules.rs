@@ -159,6 +159,8 @@ pub fn is_placeholder(id: &str) -> bool {
         "#name?",
         "#null!",
         "\\n",
+        "infinity",
+        "data deleted",
         "-",
         "--",
         "?",
@@ -166,7 +168,7 @@ pub fn is_placeholder(id: &str) -> bool {
         "system.object",
     ];
     const TEMPLATES: &[(&str, &str)] =
-        &[("{{", "}}"), ("${", "}"), ("<%", "%>"), ("{%", "%}"), ("%%", "%%"), ("[[", "]]"), ("#{", "}")];
+        &[("{{", "}}"), ("${", "}"), ("<%", "%>"), ("{%", "%}"), ("%%", "%%"), ("[[", "]]"), ("#{", "}"), ("*|", "|*")];
     if id.len() > 128 {
         return false;
     }
@@ -184,6 +186,15 @@ pub fn is_placeholder(id: &str) -> bool {
     }
     // `NA` alone may be an article's id.
     if WORDS.iter().any(|word| inner.eq_ignore_ascii_case(word)) && (is_bracketed || !inner.eq_ignore_ascii_case("na"))
+    {
+        return true;
+    }
+    // A first and a last name that are not known, or two ids: `undefined undefined`, `null,null`, `undefined@undefined`.
+    const REPEATED: &[&str] = &["undefined", "null", "none", "nan"];
+    let mut parts = inner.split([' ', ',', '@', '_', '-', '.', ':', '/', '|', ';']).filter(|part| !part.is_empty());
+    if inner.len() <= 64
+        && parts.clone().nth(1).is_some()
+        && parts.all(|part| REPEATED.iter().any(|word| part.eq_ignore_ascii_case(word)))
     {
         return true;
     }

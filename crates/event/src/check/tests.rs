@@ -494,20 +494,101 @@ fn what_decides_what_is_shown_is_read_or_refused_in_descriptions_and_in_changes(
     let before = Item { stock: Some(3), price: Price::new(9.5), ..Item::bare("mug".into()) };
     let cases: &[(&str, &[&str], Reason)] = &[
         ("price", &["-1", r#""abc""#, r#""1,234""#, "true", "[1]", "1e300"], Reason::BadPrice),
+        ("title", &[r#"{"x":{"y":1}}"#, r#"[{"x":1}]"#, "[[1]]"], Reason::BadTitle),
         ("stock", &[r#""abc""#, r#""?""#, r#""perhaps""#, "[1]", r#"{"n":1}"#], Reason::BadStock),
+        ("stock", &[r#""1,000""#, r#""1.234""#, r#""1,234 pcs""#], Reason::BadStock),
         ("available", &[r#""perhaps""#, r#""ask us""#, "[]", r#"{"a":1}"#], Reason::BadAvailability),
         ("availability", &[r#""in two weeks""#, "[1]"], Reason::BadAvailability),
         ("published_at", &[r#""soon""#, r#""31/12/2026""#, "true", "[1]"], Reason::BadTime),
     ];
     for (field, values, reason) in cases {
         for value in *values {
-            let json = format!(r#"{{"id":"mug","title":"Red mug","{field}":{value}}}"#);
+            let title = if *field == "title" { "" } else { r#""title":"Red mug","# };
+            let json = format!(r#"{{"id":"mug",{title}"{field}":{value}}}"#);
             let whole = check.judge_item(&serde_json::from_str(&json).unwrap()).unwrap_err();
             let change = check.judge_patch(&serde_json::from_str(&json).unwrap(), &before).unwrap_err();
             assert_eq!((&whole.reason, &whole), (reason, &change), "{json}");
             assert!(whole.detail.starts_with(&format!("{field}: ")), "{whole}");
         }
     }
+}
+
+#[test]
+fn a_product_that_is_not_sold_is_hidden_whatever_the_shop_calls_it() {
+    let check = check_by("");
+    let is_available = |fields: &str| {
+        let json = format!(r#"{{"id":"mug","title":"Red mug",{fields}}}"#);
+        check.judge_item(&serde_json::from_str(&json).unwrap()).unwrap().0.can_be_shown()
+    };
+    for fields in [
+        r#""available_for_sale":false"#,
+        r#""purchasable":"no""#,
+        r#""is_salable":0"#,
+        r#""disabled":true"#,
+        r#""online":false"#,
+        r#""publish":false"#,
+        r#""expired":"yes""#,
+        r#""state":"inactive""#,
+        r#""lifecycle":"discontinued""#,
+        r#""status":0"#,
+        r#""Stock":0"#,
+        r#""AVAILABLE":false"#,
+        r#""In_Stock":"no""#,
+    ] {
+        assert!(!is_available(fields), "{fields}");
+    }
+    for fields in [r#""status":1"#, r#""state":"Bavaria""#, r#""online":true"#, r#""Stock":5"#, r#""expired":false"#] {
+        assert!(is_available(fields), "{fields}");
+    }
+}
+
+#[test]
+fn fields_are_found_whatever_their_case_and_by_language() {
+    let check = check_by("");
+    let judge = |fields: &str| {
+        check.judge_item(&serde_json::from_str(&format!(r#"{{"id":"mug",{fields}}}"#)).unwrap()).unwrap().0
+    };
+    let item = judge(r#""Title":"Red mug","PRICE":"9,99 €","publishedAt":"2099-01-01","Tags":["a"]"#);
+    assert_eq!(
+        (item.title.as_deref(), item.price, item.currency.as_deref()),
+        (Some("Red mug"), Price::new(9.99), Some("EUR"))
+    );
+    assert!(item.published_at.is_some() && item.tags.len() == 1 && item.attributes.is_empty());
+    assert!(judge(r#""title":"Mug","available_from":"2099-01-01""#).published_at.is_some());
+    let film = judge(r#""title":"Mug","release_date":1999"#);
+    assert!(film.published_at.is_none() && film.attributes.len() == 1);
+    let titles = r#""title_de":"Becher","title_en":"Mug""#;
+    assert_eq!(judge(titles).title.as_deref(), Some("Mug"));
+    assert_eq!(judge(&format!(r#""locale":"de",{titles}"#)).title.as_deref(), Some("Becher"));
+    assert_eq!(judge(r#""title_tag":"Mugs at Acme""#).title, None);
+}
+
+#[test]
+fn what_programs_write_for_none_is_no_brand_title_or_category() {
+    let check = check_by("");
+    for none in ["NULL", "undefined", "#N/A", "n/a", r"\\N"] {
+        let json =
+            format!(r#"{{"id":"a","title":"{none}","brand":"{none}","categories":["{none}","Mugs"],"tags":"{none}"}}"#);
+        let (item, repairs) = check.judge_item(&serde_json::from_str(&json).unwrap()).unwrap();
+        assert_eq!((item.title, item.brand, item.tags.len()), (None, None, 0), "{none}");
+        assert_eq!(item.categories, ["Mugs".into()]);
+        assert!(repairs.contains(&Repair::FieldDropped));
+    }
+    let (item, _) =
+        check.judge_item(&serde_json::from_str(r#"{"id":"a","title":"None","brand":"Na"}"#).unwrap()).unwrap();
+    assert_eq!((item.title.as_deref(), item.brand.as_deref()), (Some("None"), Some("Na")), "they may be names");
+    for nobody in [
+        "undefined undefined",
+        "null,null",
+        "None None",
+        "undefined@undefined",
+        "*|EMAIL|*",
+        "Infinity",
+        "(data deleted)",
+    ] {
+        assert!(super::is_placeholder(nobody), "{nobody}");
+    }
+    assert!(!super::is_placeholder("none-such") && !super::is_placeholder("null-island"));
 }
 
 #[test]

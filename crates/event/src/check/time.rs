@@ -91,6 +91,14 @@ pub(crate) const OTHER_NAMES: &[&str] = &[
     "visitdate",
     "viewtime",
     "clicktime",
+    "时间",
+    "时间戳",
+    "下单时间",
+    "订单时间",
+    "付款时间",
+    "支付时间",
+    "创建时间",
+    "日期",
     "date",
     "when",
     "datecreated",
@@ -110,77 +118,94 @@ pub(super) fn other_name(properties: &[(Box<str>, RawValue)]) -> Option<usize> {
     OTHER_NAMES.iter().find_map(|wanted| place(wanted))
 }
 
+/// Words in the names of times of other things than the event.
+const OF_OTHERS: &[&str] = &[
+    "deliver",
+    "ship",
+    "expir",
+    "publish",
+    "birth",
+    "releas",
+    "due",
+    "valid",
+    "start",
+    "end",
+    "update",
+    "modif",
+    "expect",
+    "estimat",
+    "signup",
+    "register",
+    "member",
+    "since",
+    "until",
+    "last",
+    "first",
+    "next",
+    "available",
+    "launch",
+    "arrival",
+    "departure",
+    "check",
+    "dwell",
+    "duration",
+    "watch",
+    "load",
+    "time_on",
+    "timezone",
+    "read",
+    "prep",
+    "cook",
+    "lead",
+    "response",
+    "item",
+    "product",
+    "user",
+    "customer",
+    "account",
+    "warranty",
+    "best",
+    "liefer",
+    "versand",
+    "geburt",
+    "erschein",
+    "ablauf",
+    "gültig",
+    "änderung",
+    "lauf",
+    "warte",
+    "öffnung",
+    "entrega",
+    "livraison",
+    "naissance",
+    "nacimiento",
+];
+
 /// Refuses an event without a time that has a time in a property whose name does not say whose time it is: the time of
 /// its arrival may be years off, and the sender would not notice.
 pub(super) fn no_time_beside(properties: &[(Box<str>, RawValue)]) -> Result<(), Rejection> {
-    // Times of other things than the event.
-    const OF_OTHERS: &[&str] = &[
-        "deliver",
-        "ship",
-        "expir",
-        "publish",
-        "birth",
-        "releas",
-        "due",
-        "valid",
-        "start",
-        "end",
-        "update",
-        "modif",
-        "expect",
-        "estimat",
-        "signup",
-        "register",
-        "member",
-        "since",
-        "until",
-        "last",
-        "first",
-        "next",
-        "available",
-        "launch",
-        "arrival",
-        "departure",
-        "check",
-        "dwell",
-        "duration",
-        "watch",
-        "load",
-        "time_on",
-        "timezone",
-        "read",
-        "prep",
-        "cook",
-        "lead",
-        "response",
-        "item",
-        "product",
-        "user",
-        "customer",
-        "account",
-        "warranty",
-        "best",
-        "liefer",
-        "versand",
-        "geburt",
-        "erschein",
-        "ablauf",
-        "gültig",
-        "änderung",
-        "lauf",
-        "warte",
-        "öffnung",
-        "entrega",
-        "livraison",
-        "naissance",
-        "nacimiento",
-    ];
     let beside = properties.iter().find(|(name, value)| {
         let name = name.to_lowercase();
         let named = ["time", "timestamp", "tstamp", "date", "_at"].iter().any(|end| name.ends_with(end))
             || name.starts_with("time")
             || name.starts_with("date")
-            || ["datum", "zeit", "uhrzeit", "fecha", "dato", "tidspunkt"].contains(&&*name);
+            || [
+                "datum",
+                "zeit",
+                "uhrzeit",
+                "fecha",
+                "dato",
+                "tidspunkt",
+                "tijd",
+                "tijdstip",
+                "data",
+                "ora",
+                "heure",
+                "t",
+                "时间",
+                "日期",
+            ]
+            .contains(&&*name);
         named && !OF_OTHERS.iter().any(|other| name.contains(other)) && looks_like_a_time(value)
     });
     match beside {
@@ -190,6 +215,31 @@ pub(super) fn no_time_beside(properties: &[(Box<str>, RawValue)]) -> Result<(), 
             Err(Rejection::new(Reason::BadTime, format!("at: missing, but {name} has a time; send it as `at`")))
         }
     }
+}
+
+/// The property of an event without `at` that may have its time, whatever its name is: one with a date that is not the date
+/// of something else. It is too little to refuse the event, and enough to tell its sender.
+pub(super) fn date_beside(properties: &[(Box<str>, RawValue)]) -> Option<&str> {
+    let is_date = |value: &RawValue| match value {
+        RawValue::Text(text) => {
+            text.trim().parse::<f64>().is_err() && (read_time(value).is_some() || is_day_first(text))
+        }
+        _ => false,
+    };
+    let is_of_another = |name: &str| {
+        let name = name.to_lowercase();
+        OF_OTHERS.iter().any(|other| name.contains(other))
+    };
+    let beside = properties.iter().find(|(name, value)| is_date(value) && !is_of_another(name));
+    beside.map(|(name, _)| &**name)
+}
+
+/// Whether a text begins as `28.11.2026` or `11/28/2026` does, which are not read without a mapping.
+fn is_day_first(text: &str) -> bool {
+    let day = text.trim().split([' ', 'T', ',']).next().unwrap_or_default();
+    let parts: Vec<&str> = day.split(['.', '/', '-']).collect();
+    let is_number = |part: &&str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit());
+    parts.len() == 3 && parts.iter().all(is_number) && parts[2].len() == 4 && parts[0].len() <= 2 && parts[1].len() <= 2
 }
 
 /// Whether a value is a date in words or a number since the epoch from 2001 on, in any unit.

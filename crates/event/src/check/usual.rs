@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::nested;
 use super::repairs::Repairs;
+use super::time::read_time;
 use super::verdict::Repair;
 use crate::raw::{RawEvent, RawItem};
 use crate::{Item, RawValue};
@@ -12,15 +13,32 @@ use crate::{Item, RawValue};
 /// Names that mean the field and nothing else, in lower case and without separators, the more certain ones first. A mapping
 /// knows more of them; here no person sees what was taken for what.
 const NAMES: &[(&str, &[&str])] = &[
-    ("title", &["name", "productname", "producttitle", "itemname", "itemtitle"]),
-    ("description", &["bodyhtml", "descriptionhtml"]),
-    ("brand", &["vendor", "manufacturer", "brandname"]),
-    ("categories", &["category", "producttype", "productcategory"]),
-    ("image", &["imagelink", "imageurl", "imagesrc", "images"]),
-    ("parent", &["itemgroupid", "parentid"]),
+    ("title", &["title", "name", "productname", "producttitle", "itemname", "itemtitle", "displayname"]),
+    ("description", &["description", "bodyhtml", "descriptionhtml"]),
+    ("brand", &["brand", "vendor", "manufacturer", "brandname"]),
+    ("categories", &["categories", "category", "producttype", "productcategory"]),
+    ("tags", &["tags"]),
+    ("currency", &["currency"]),
+    ("image", &["image", "imagelink", "imageurl", "imagesrc", "images"]),
+    ("parent", &["parent", "itemgroupid", "parentid"]),
+    (
+        "published_at",
+        &[
+            "publishedat",
+            "publishdate",
+            "publicationdate",
+            "availablefrom",
+            "availableat",
+            "availablesince",
+            "dateavailable",
+            "availabilitydate",
+            "releasedate",
+        ],
+    ),
     (
         "price",
         &[
+            "price",
             "variantprice",
             "currentprice",
             "finalprice",
@@ -35,6 +53,7 @@ const NAMES: &[(&str, &[&str])] = &[
     (
         "stock",
         &[
+            "stock",
             "stockquantity",
             "stocklevel",
             "stockqty",
@@ -74,6 +93,11 @@ fn can_be(field: &str, name: &str, value: &RawValue) -> bool {
             !matches!(name, "quantity" | "qty") || text.trim().parse::<f64>().is_ok()
         }
         ("price" | "stock" | "quantity", value) => matches!(value, RawValue::Int(_) | RawValue::Float(_)),
+        ("published_at", _) if name == "publishedat" => true,
+        // A year of release, or a word for one, stays an attribute.
+        ("published_at", RawValue::Text(_)) => read_time(value).is_some(),
+        ("published_at", RawValue::Int(number)) => *number > 100_000_000 && read_time(value).is_some(),
+        ("published_at", _) => false,
         _ => true,
     }
 }
@@ -132,8 +156,44 @@ pub(super) fn named<'r>(raw: &'r RawItem, before: Option<&Item>, repairs: &mut R
             repairs.note(Repair::FieldAlias);
         }
     }
+    with_title_by_language(&mut named, before, repairs);
     with_offers(&mut named, repairs);
     named
+}
+
+/// The languages of shops, as names of fields end with them. Not all codes: `title_id` is no title in Indonesian.
+const LANGUAGES: &str = "ar bg ca cs da de el en es et fa fi fr he hi hr hu it ja ko lt lv ms nb nl no pl pt ro ru sk sl sv th \
+    tr uk vi zh";
+
+/// Takes the title of one that is sent in a field for each language: `title_de`, `name:en`.
+fn with_title_by_language(named: &mut Cow<'_, RawItem>, before: Option<&Item>, repairs: &mut Repairs) {
+    if !named.title.is_missing() || before.is_some_and(|before| before.title.is_some()) {
+        return;
+    }
+    let language = |name: &str| {
+        let (field, language) = name.rsplit_once(['_', '.', ':', '-']).or_else(|| name.rsplit_once('@'))?;
+        let is_title = ["title", "name", "product_title", "product_name", "productname"];
+        let is_known = LANGUAGES.split(' ').any(|known| known.eq_ignore_ascii_case(language));
+        (is_known && is_title.iter().any(|title| title.eq_ignore_ascii_case(field))).then(|| language.to_owned())
+    };
+    let said: Vec<(usize, String)> = named
+        .attributes
+        .iter()
+        .enumerate()
+        .filter(|(_, (name, value))| name.len() <= 32 && matches!(value, RawValue::Text(_)) && !value.is_missing())
+        .filter_map(|(place, (name, _))| Some((place, language(name)?)))
+        .collect();
+    let locale = match &named.locale {
+        RawValue::Text(locale) => Some(locale.to_string()),
+        _ => None,
+    };
+    let chosen = nested::choose(said.iter().map(|(_, language)| &**language), locale.as_deref());
+    if let Some(chosen) = chosen {
+        let item = named.to_mut();
+        item.title = item.attributes.remove(said[chosen].0).1;
+        repairs.note(Repair::FieldAlias);
+        repairs.note(Repair::LanguageChosen);
+    }
 }
 
 /// Takes price, currency and availability from the offers of a product in the form of schema.org.
@@ -169,6 +229,9 @@ fn has(item: &Item, field: &str) -> bool {
         "categories" => !item.categories.is_empty(),
         "image" => item.image.is_some(),
         "parent" => item.parent.is_some(),
+        "tags" => !item.tags.is_empty(),
+        "currency" => item.currency.is_some(),
+        "published_at" => item.published_at.is_some(),
         "price" => item.price.is_some(),
         "stock" => item.stock.is_some(),
         _ => false,

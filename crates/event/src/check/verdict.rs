@@ -200,6 +200,8 @@ codes! {
         BadPrice => "bad_price",
         /// The price is far outside those seen before.
         PriceOutlier => "price_outlier",
+        /// A title was sent, and no text was found in it.
+        BadTitle => "bad_title",
         /// The stock of an item is neither a number nor a word that says whether there are pieces.
         BadStock => "bad_stock",
         /// The word of an item's availability is not known.

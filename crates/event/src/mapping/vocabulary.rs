@@ -3,7 +3,8 @@
 //! A field that a mapping does not name, and that a file does not have under its own name, is taken from the first of
 //! these names that the file has. Names are compared without case and separators: `Product ID`, `product_id` and `productId` are
 //! one name. They are those of Shopify, WooCommerce, Magento, PrestaShop, Google Merchant, Meta, GA4, Segment, Snowplow, Gorse,
-//! Meilisearch, Algolia and of public data sets. Names with several meanings (`value`, `product`, `status`) are left out.
+//! Meilisearch, Algolia and of public data sets, in English, German, French, Spanish and Chinese as far as shop systems write
+//! them. Names with several meanings (`value`, `product`, `status`) are left out.
 
 use crate::RecordKind;
 use crate::near::{folded, singular};
@@ -85,6 +86,11 @@ fn of_events(field: &str) -> &'static [&'static str] {
             "interaction",
             "metricname",
             "metricid",
+            "行为",
+            "行为类型",
+            "事件",
+            "事件类型",
+            "用户行为",
         ],
         "user" => &[
             "userid",
@@ -102,6 +108,15 @@ fn of_events(field: &str) -> &'static [&'static str] {
             "kundennummer",
             "kundennr",
             "kundenid",
+            "用户",
+            "用户id",
+            "用户编号",
+            "会员id",
+            "会员号",
+            "会员编号",
+            "买家id",
+            "客户id",
+            "客户编号",
         ],
         "session" => &[
             "sessionid",
@@ -117,6 +132,8 @@ fn of_events(field: &str) -> &'static [&'static str] {
             "domainsessionid",
             "domainuserid",
             "cartid",
+            "会话id",
+            "访客id",
         ],
         "item" => &[
             "itemid",
@@ -138,11 +155,40 @@ fn of_events(field: &str) -> &'static [&'static str] {
             "artikelnummer",
             "artikelnr",
             "productviewsku",
+            "商品编号",
+            "商品编码",
+            "商品id",
+            "商品編號",
+            "货号",
+            "商品货号",
         ],
         // The check knows the names of times; here are those that it must know before `time_format` and `time_zone` apply.
         "at" => crate::check::OTHER_NAMES_OF_TIME,
-        "quantity" => &["qty", "units", "itemquantity", "lineitemquantity", "qtyordered", "menge", "anzahl"],
-        "price" => &["unitprice", "itemprice", "productprice", "lineitemprice", "preis", "einzelpreis"],
+        "quantity" => &[
+            "qty",
+            "units",
+            "itemquantity",
+            "lineitemquantity",
+            "qtyordered",
+            "menge",
+            "anzahl",
+            "数量",
+            "购买数量",
+            "商品数量",
+            "數量",
+        ],
+        "price" => &[
+            "unitprice",
+            "itemprice",
+            "productprice",
+            "lineitemprice",
+            "preis",
+            "einzelpreis",
+            "单价",
+            "商品单价",
+            "成交价",
+            "單價",
+        ],
         "query" => {
             &["searchterm", "searchquery", "searchstring", "searchphrase", "searchtext", "searchkeywords", "userquery"]
         }
@@ -186,6 +232,13 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "ugs",
             "asin",
             "handle",
+            "商品编号",
+            "商品编码",
+            "商品id",
+            "商品編號",
+            "货号",
+            "商品货号",
+            "产品编号",
         ],
         "parent" => &[
             "parent",
@@ -199,6 +252,9 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "masterid",
             "masterproductid",
             "handle",
+            "vaterartikel",
+            "hauptartikel",
+            "vaterartikelnummer",
         ],
         "title" => &[
             "title",
@@ -224,6 +280,13 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "titolo",
             "nazwa",
             "label",
+            "商品名称",
+            "商品标题",
+            "产品名称",
+            "品名",
+            "名称",
+            "标题",
+            "商品名稱",
         ],
         "description" => &[
             "description",
@@ -242,6 +305,11 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "descrizione",
             "omschrijving",
             "opis",
+            "商品描述",
+            "商品详情",
+            "描述",
+            "详情",
+            "简介",
         ],
         "brand" => &[
             "brand",
@@ -255,6 +323,9 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "marca",
             "merk",
             "marka",
+            "品牌",
+            "品牌名称",
+            "商品品牌",
         ],
         "categories" => &[
             "categories",
@@ -275,8 +346,18 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "categoria",
             "collections",
             "googleproductcategory",
+            "分类",
+            "类目",
+            "商品分类",
+            "商品类目",
+            "品类",
+            "类别",
+            "分類",
+            "warengruppe",
+            "artikelgruppe",
+            "produktgruppe",
         ],
-        "tags" => &["tags", "tag", "labels", "keywords", "schlagworte", "etiquetas"],
+        "tags" => &["tags", "tag", "labels", "keywords", "schlagworte", "etiquetas", "标签", "商品标签"],
         "price" => &[
             "price",
             "variantprice",
@@ -313,10 +394,30 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "regulärerpreis",
             "precionormal",
             "pris",
+            "价格",
+            "售价",
+            "销售价",
+            "商品价格",
+            "单价",
+            "價格",
+            "vkbrutto",
+            "vkpreis",
+            "vkpreisbrutto",
+            "preisbrutto",
+            "vk",
         ],
-        "currency" => {
-            &["currency", "currencycode", "pricecurrency", "währung", "waehrung", "devise", "moneda", "valuta"]
-        }
+        "currency" => &[
+            "currency",
+            "currencycode",
+            "pricecurrency",
+            "währung",
+            "waehrung",
+            "devise",
+            "moneda",
+            "valuta",
+            "币种",
+            "货币",
+        ],
         "locale" => &["locale", "language", "lang", "sprache"],
         "image" => &[
             "image",
@@ -348,6 +449,13 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "immagine",
             "immagini",
             "afbeelding",
+            "图片",
+            "主图",
+            "商品图片",
+            "商品主图",
+            "图片链接",
+            "图片地址",
+            "圖片",
         ],
         "available" => &[
             "available",
@@ -387,6 +495,10 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "inventario",
             "magazzino",
             "voorraad",
+            "库存",
+            "库存数量",
+            "商品库存",
+            "庫存",
         ],
         "published_at" => &[
             "publishedat",
@@ -400,6 +512,9 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "addedat",
             "launchdate",
             "productcreationdate",
+            "上架时间",
+            "上架日期",
+            "发布时间",
         ],
         _ => &[],
     }
@@ -408,6 +523,16 @@ fn of_items(field: &str) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chinese_header_is_known() {
+        let columns = ["商品编号", "商品名称", "品牌", "分类", "价格", "库存", "图片"];
+        let fields = ["id", "title", "brand", "categories", "price", "stock", "image"];
+        assert_eq!(fields.map(|field| usual_column(RecordKind::Items, field, &columns)), columns.map(Some));
+        let columns = ["用户ID", "商品ID", "行为类型", "下单时间", "数量"];
+        let fields = ["user", "item", "type", "at", "quantity"];
+        assert_eq!(fields.map(|field| usual_column(RecordKind::Events, field, &columns)), columns.map(Some));
+    }
 
     #[test]
     fn names_are_compact_and_belong_to_one_field() {

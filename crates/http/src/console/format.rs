@@ -1,6 +1,6 @@
 //! Figures as people read them.
 
-use accrue_event::Timestamp;
+use accrue_event::{Price, Timestamp};
 use maud::{Markup, html};
 
 /// A count with its digits in groups of three.
@@ -24,6 +24,22 @@ pub(super) fn ratio(share: f64) -> String {
 /// A share in per cent, to one digit.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
+}
+
+/// Currencies without minor units.
+const WHOLE: [&str; 6] = ["JPY", "KRW", "VND", "CLP", "ISK", "XAF"];
+
+/// A price with its currency: with two digits behind the point, or more where the price has more.
+pub(super) fn price(price: Price, currency: Option<&str>) -> String {
+    let mut text = price.to_string();
+    if !currency.is_some_and(|currency| WHOLE.contains(&currency)) {
+        let n_digits = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+        if n_digits == 0 {
+            text.push('.');
+        }
+        text.extend(std::iter::repeat_n('0', 2_usize.saturating_sub(n_digits)));
+    }
+    format!("{text} {}", currency.unwrap_or_default()).trim_end().to_owned()
 }
 
 /// A rate, to one digit where it is small.
@@ -86,6 +102,9 @@ mod tests {
         assert_eq!([3.04, 99.96, 1_234.4].map(rate), ["3.0", "100.0", "1,234"]);
         assert_eq!([-0.0123, 0.05, 0.0001].map(difference), ["−0.012", "+0.050", "0.000"]);
         assert_eq!([5.0, 600.0, 7_200.0, 1e6].map(seconds), ["5 s", "10 min", "2.0 h", "12 d"]);
+        let priced = |value: f64, currency: Option<&str>| price(Price::new(value).unwrap(), currency);
+        assert_eq!([priced(8.0, Some("EUR")), priced(33.9, None)], ["8.00 EUR", "33.90"]);
+        assert_eq!([priced(0.125, Some("USD")), priced(980.0, Some("JPY"))], ["0.125 USD", "980 JPY"]);
         assert!(time(Timestamp(1_760_000_000_123)).into_string().contains("2025-10-09 08:53:20 UTC"));
         assert_eq!((clipped("cups", 4), clipped("cups and", 5)), ("cups".into(), "cups…".into()));
         assert_eq!(filled("{} of {} {}", &["1", "{}"]), "1 of {} …");

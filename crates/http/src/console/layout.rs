@@ -44,7 +44,7 @@ pub(super) fn document(frame: &Frame<'_>, body: Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) " · Accrue" }
+                title { (without_directions(title)) " · Accrue" }
                 link rel="icon" href=(ICON.address());
                 link rel="stylesheet" href=(STYLE.address());
                 script defer src=(SCRIPT.address()) data-stale=(texts.stale) {}
@@ -53,8 +53,8 @@ pub(super) fn document(frame: &Frame<'_>, body: Markup) -> Markup {
                 a .skip href="#main" { (texts.skip) }
                 @if let Some(view) = frame.menu { (menu(view, frame.current)) }
                 main #main tabindex="-1" {
-                    @if frame.menu.is_none() { p .brand { (mark()) "Accrue" } }
-                    h1 { (title) }
+                    @if frame.menu.is_none() { p .brand { (mark()) "Accrue" } (languages(*look, ROOT)) }
+                    h1 { bdi dir="auto" { (title) } }
                     (body)
                 }
             }
@@ -81,12 +81,7 @@ fn menu(view: &View, current: Option<&str>) -> Markup {
                 }
             }
             div .looks {
-                div .pair role="group" aria-label=(texts.language) {
-                    @for language in texts::ALL {
-                        a lang=(language.tag) href={ "/console/look?language=" (language.tag) "&back=" (back) }
-                            aria-current=[(texts.tag == language.tag).then_some("true")] { (language.own_name) }
-                    }
-                }
+                (languages(view.look, &back))
                 div .pair role="group" aria-label=(texts.colours) {
                     @for (theme, name) in [("light", texts.light), ("dark", texts.dark), ("auto", texts.auto)] {
                         a href={ "/console/look?theme=" (theme) "&back=" (back) }
@@ -102,6 +97,27 @@ fn menu(view: &View, current: Option<&str>) -> Markup {
                 } @else {
                     p .soft { (texts.open_server) }
                 }
+            }
+        }
+    }
+}
+
+/// A text without the characters that change the direction of what follows. A title is plain text, which has no other way
+/// to keep them inside.
+fn without_directions(text: &str) -> String {
+    text.chars()
+        .filter(|c| !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+        .collect()
+}
+
+/// The languages to choose from; `back` is where to go on, as a part of an address.
+fn languages(look: Look, back: &str) -> Markup {
+    let texts = look.texts;
+    html! {
+        div .pair role="group" aria-label=(texts.language) {
+            @for language in texts::ALL {
+                a lang=(language.tag) href={ "/console/look?language=" (language.tag) "&back=" (back) }
+                    aria-current=[(texts.tag == language.tag).then_some("true")] { (language.own_name) }
             }
         }
     }
@@ -127,4 +143,18 @@ pub(super) fn respond(status: StatusCode, document: Markup) -> Response {
         (header::VARY, "cookie, accept-language"),
     ];
     (status, headers, document.into_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::texts::EN;
+
+    #[test]
+    fn a_title_of_the_shop_changes_the_direction_of_nothing_behind_it() {
+        let look = Look { texts: &EN, theme: None };
+        let page = document(&Frame::bare(look, "mug \u{202e}der \u{2066}כוס"), html! {}).into_string();
+        assert!(page.contains("<title>mug der כוס · Accrue</title>"), "{page}");
+        assert!(page.contains("<h1><bdi dir=\"auto\">mug \u{202e}der \u{2066}כוס</bdi></h1>"), "{page}");
+    }
 }

@@ -8,9 +8,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
+use super::super::connection::Connection;
 use super::super::problem::{Code, Problem};
 use super::super::server::Server;
 use super::form::{TOKEN, unproven};
+use super::forwarded;
 use super::layout::{self, Frame};
 use super::look::is_own_page;
 use super::view::View;
@@ -20,8 +22,6 @@ use super::{Look, ROOT};
 pub(super) const PATH: &str = "/console/login";
 /// Where a session is ended.
 pub(super) const LOGOUT: &str = "/console/logout";
-/// The header by which a proxy says how it was reached.
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// The form.
 pub(super) async fn page(view: View) -> Response {
@@ -33,18 +33,24 @@ pub(super) async fn page(view: View) -> Response {
 
 /// Begins a session with the key of the form.
 pub(super) async fn enter(State(server): State<Arc<Server>>, request: Request) -> Result<Response, Problem> {
-    let look = Look::of(request.headers());
-    let proto = request.headers().get(FORWARDED_PROTO).map(HeaderValue::as_bytes);
-    let is_over_tls = proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
+    let (look, now) = (Look::of(request.headers()), Instant::now());
+    let connected = request.extensions().get::<Arc<Connection>>().map(|connection| connection.address);
+    let address = server.access.client_address(connected, request.headers());
+    server.access.logins.permit(address, now)?;
+    let is_over_tls = forwarded::is_over_tls(request.headers());
     let fields = unproven(request).await?;
     let next = fields.get("next").filter(|next| is_own_page(next));
+    let from = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     match server.access.key_for_console(fields.get("key").unwrap_or_default()) {
-        Ok(key) => {
-            let cookie = server.access.sessions.begin(key, is_over_tls, Instant::now());
+        Ok((number, name)) => {
+            tracing::info!(key = name, %from, "logged in to the console");
+            let cookie = server.access.sessions.begin(number, is_over_tls, now);
             Ok(to(next.unwrap_or(ROOT), Some(cookie)))
         }
         Err(problem) => {
+            server.access.logins.failed(address, now);
             let (texts, code) = (look.texts, problem.code());
+            tracing::warn!(%from, reason = code.name(), "a login to the console failed");
             let why = if code == Code::MissingScope { texts.login_scope } else { texts.login_unknown };
             Ok(form(look, next, Some(why), code.status()))
         }

@@ -84,7 +84,7 @@ pub(super) async fn choose(Query(Choice { language, theme, back }): Query<Choice
 /// Whether an address that a request names leads to the console and nowhere else.
 pub(super) fn is_own_page(address: &str) -> bool {
     let path = address.split(['?', '#']).next().unwrap_or_default();
-    owns(path) && !address.contains(['\\', '\r', '\n']) && !path.contains("..")
+    owns(path) && !address.contains(['\\', '\r', '\n']) && !path.contains("..") && !path.contains('%')
 }
 
 #[cfg(test)]
@@ -107,8 +107,15 @@ mod tests {
     #[test]
     fn a_redirect_stays_in_the_console() {
         assert!(is_own_page("/console/quality?x=1"));
-        for foreign in ["//evil.example", "https://evil.example/console", "/", "/console/../v1", "/console\\\\evil", ""]
-        {
+        for foreign in [
+            "//evil.example",
+            "https://evil.example/console",
+            "/",
+            "/console/../v1",
+            "/console/%2e%2E/x",
+            "/console\\\\evil",
+            "",
+        ] {
             assert!(!is_own_page(foreign), "{foreign}");
         }
     }

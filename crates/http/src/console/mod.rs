@@ -10,6 +10,7 @@
 mod assets;
 mod form;
 mod format;
+mod forwarded;
 mod icons;
 mod layout;
 mod login;

@@ -16,8 +16,8 @@ const COOKIE: &str = "accrue_console";
 const LASTS: Duration = Duration::from_secs(12 * 3600);
 /// How long it lasts without a request.
 const LASTS_IDLE: Duration = Duration::from_secs(2 * 3600);
-/// Sessions at a time; a further login ends the one that was used least recently.
-const MAX_SESSIONS: usize = 1_000;
+/// Sessions of a key at a time; a further login ends the one of the same key that was used least recently.
+const MAX_SESSIONS: usize = 100;
 
 /// The sessions of a server.
 pub(in super::super) struct Sessions {
@@ -51,8 +51,9 @@ impl Sessions {
         let token = random_token();
         let mut by_token = self.by_token.lock();
         by_token.retain(|_, session| !session.is_over(now));
-        if by_token.len() >= MAX_SESSIONS {
-            let oldest = by_token.iter().min_by_key(|(_, session)| session.used).map(|(token, _)| token.clone());
+        let of_key = || by_token.iter().filter(|(_, session)| session.key == key);
+        if of_key().count() >= MAX_SESSIONS {
+            let oldest = of_key().min_by_key(|(_, session)| session.used).map(|(token, _)| token.clone());
             oldest.iter().for_each(|token| drop(by_token.remove(token)));
         }
         let session = Session { key, form_token: random_token(), began: now, used: now };
@@ -138,15 +139,17 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_bounded() {
+    fn a_key_ends_only_sessions_of_its_own_by_logging_in() {
         let (sessions, now) = (Sessions::new(), Instant::now());
-        let first = with_cookie(&sessions.begin(0, false, now));
-        let second = with_cookie(&sessions.begin(1, false, now + Duration::from_secs(1)));
-        for n in 0..MAX_SESSIONS as u64 - 1 {
+        let of_another = with_cookie(&sessions.begin(0, false, now));
+        let first = with_cookie(&sessions.begin(2, false, now));
+        let second = with_cookie(&sessions.begin(2, false, now + Duration::from_secs(1)));
+        for n in 0..10 * MAX_SESSIONS as u64 {
             sessions.begin(2, false, now + Duration::from_secs(2 + n % 2));
+            assert!(n > 0 || sessions.key(&second, now + Duration::from_secs(1)).is_some());
         }
         let now = now + Duration::from_secs(4);
-        assert_eq!((sessions.key(&first, now), sessions.key(&second, now)), (None, Some(1)));
-        assert_eq!(sessions.by_token.lock().len(), MAX_SESSIONS);
+        assert_eq!([of_another, first, second].map(|headers| sessions.key(&headers, now)), [Some(0), None, None]);
+        assert_eq!(sessions.by_token.lock().len(), MAX_SESSIONS + 1);
     }
 }

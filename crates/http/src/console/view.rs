@@ -84,9 +84,14 @@ impl View {
 
     /// The page at `path`, with the menu around it.
     pub fn page(&self, path: &str, title: &str, body: Markup) -> Response {
+        self.page_with(StatusCode::OK, path, title, body)
+    }
+
+    /// The same with another status.
+    pub fn page_with(&self, status: StatusCode, path: &str, title: &str, body: Markup) -> Response {
         let page = PAGES.iter().find(|page| page.path == path);
         let document = layout::document(&Frame::of(self, page, title), body);
-        layout::respond(StatusCode::OK, document)
+        layout::respond(status, document)
     }
 
     /// The hidden field by which a form proves that it is of this session.

@@ -108,15 +108,18 @@
       make("a", { href: `#/item/${encodeURIComponent(item.id)}`, onclick: open }, picture(item), make("span", { class: "title" }, item.title ?? item.id)),
       make("span", { class: "price" }, price(item)),
       item.sponsored && make("b", { class: "reason" }, "Sponsored"),
-      item.reasons?.[0] && make("span", { class: "reason" }, strongest(item).text),
+      strongest(item) && make("span", { class: "reason" }, strongest(item).text),
     );
     return made;
   }
-  // What the visitor did says more than what all visitors do.
-  const strongest = ({ reasons }) => {
-    const own = reasons.filter((reason) => reason.item && reason.share > 0);
-    return (own.length ? own : reasons).reduce((best, reason) => (reason.share > best.share ? reason : best));
+  // What the visitor did says more than what all visitors do, and what no event explains says nothing.
+  const strongest = ({ reasons = [] }) => {
+    const telling = reasons.filter((reason) => reason.share > 0 && !["rest_of_history", "no_history"].includes(reason.code));
+    const own = telling.filter((reason) => reason.item);
+    return (own.length ? own : telling).reduce((best, reason) => (best && best.share >= reason.share ? best : reason), null);
   };
+  // The panel is about the first item that is shown, or about nothing.
+  const explainFirst = (items) => (items[0] ? explain(items[0]) : why.replaceChildren(make("p", { class: "soft" }, "Nothing is shown.")));
   const tiles = (answer, list, more) => make("ul", { class: "tiles" }, ...list.map((item, place) => tile(item, place, answer, more)));
   const fail = (error) => content.prepend(make("p", { role: "alert" }, error.message));
   const recommend = (scene, items, n) =>
@@ -132,7 +135,7 @@
     const n_new = shown.filter((id) => before.size && !before.has(id)).length;
     const said = n_new ? `${n_new} of ${shown.length} are new here since what you did last.` : "Ordered for you; what you do changes it at once.";
     content.replaceChildren(make("h1", {}, "For you"), make("p", { class: "soft" }, said), list, make("h2", {}, "New in the shop"), tiles(fresh, fresh.items));
-    if (answer.items[0]) explain(answer.items[0]);
+    explainFirst(answer.items);
   }
 
   async function product(id) {
@@ -155,8 +158,8 @@
       make("p", {}, item.description ?? ""),
       make("p", { class: "row" }, make("button", { class: "primary", id: "add", onclick: add }, "Into the basket"), make("button", { onclick: like }, "Like"), make("button", { onclick: dislike }, "Not for me")),
     );
-    content.replaceChildren(make("div", { class: "hero" }, picture(item), about), make("h2", {}, "Goes with it"), tiles(answer, answer.items));
-    if (answer.items[0]) explain(answer.items[0]);
+    content.replaceChildren(make("div", { class: "hero" }, picture(item), about), make("h2", {}, "More like it"), tiles(answer, answer.items));
+    explainFirst(answer.items);
   }
 
   async function basketPage() {
@@ -176,7 +179,7 @@
     const sum = basket.reduce((sum, item) => sum + (item.price ?? 0), 0);
     const filled = [make("ul", { class: "basket" }, ...basket.map(line)), make("p", { class: "row" }, make("b", { class: "price" }, price({ price: sum, currency: basket[0]?.currency })), make("button", { class: "primary", id: "buy", onclick: buy }, "Buy"))];
     content.replaceChildren(make("h1", {}, "Basket"), ...(basket.length ? filled : [make("p", { class: "soft" }, "Nothing is in it yet.")]), make("h2", {}, basket.length ? "Goes with your basket" : "You may like"), tiles(answer, answer.items));
-    if (answer.items[0]) explain(answer.items[0]);
+    explainFirst(answer.items);
   }
 
   // The facets are counted by the server; what is chosen is a filter of the next request.
@@ -228,7 +231,7 @@
       make("div", { class: "row" }, make("span", { class: "soft" }, said.join(" · ")), sort, clear),
       make("div", { class: "results" }, make("div", { class: "facets" }, facet("category", "Category"), facet("brand", "Brand"), prices), hits),
     );
-    if (answer.hits[0]) explain(answer.hits[0]);
+    explainFirst(answer.hits);
   }
 
   async function show() {

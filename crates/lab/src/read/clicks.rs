@@ -1,6 +1,7 @@
 //! Labelled rows of features: `label feature feature …` a line, as libFM, LIBSVM and libFFM write them.
 //!
-//! In: files, plain or compressed with zstd. Out: rows of numbered features. The label is 1, or 0 or −1. A feature is
+//! In: files, plain or compressed with zstd; also tables with a header (`click_table.rs`). Out: rows of numbered
+//! features. The label is 1, or 0 or −1. A feature is
 //!
 //! ```text
 //! name                a category                    451   city=London
@@ -14,6 +15,7 @@
 //! another column is another feature. A measured value is standardised; what is missing or absent is the mean. Features
 //! that no training line has are left out and counted.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
@@ -21,6 +23,7 @@ use std::path::Path;
 use accrue_model::ranker::{ClickRows, ClickShape, Feature, Moments};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::click_table::ClickTable;
 use super::lines::{LineFault, ReadError, for_each_line, number, shown};
 
 const EXPECTED: &str = "`label feature feature …` per line; the label is 1, 0 or -1, a feature `name` or `name:number`";
@@ -61,6 +64,8 @@ type Numbers = HashMap<u64, u32, BuildHasherDefault<Same>>;
 #[derive(Clone, Debug)]
 pub struct ClickReader {
     by: FieldsBy,
+    /// The columns, if the files have headers.
+    table: Option<ClickTable>,
     fields: Numbers,
     features: Numbers,
     /// Of each feature the values so far, if it is measured.
@@ -86,8 +91,13 @@ impl ClickReader {
     /// # Errors
     /// [`ReadError`] if it cannot be read.
     pub fn of(path: &Path) -> Result<Self, ReadError> {
+        let table = ClickTable::of(path)?;
         Ok(Self {
-            by: fields_of(path)?,
+            by: match &table {
+                Some(table) => FieldsBy::Column(table.n_columns()),
+                None => fields_of(path)?,
+            },
+            table,
             fields: Numbers::default(),
             features: Numbers::default(),
             moments: Vec::new(),
@@ -122,8 +132,17 @@ impl ClickReader {
     pub fn read(&mut self, path: &Path, purpose: ReadFor) -> Result<ClickRows, ReadError> {
         let mut rows = ClickRows::default();
         let mut features: Vec<Feature> = Vec::new();
+        let (table, mut places) = (self.table.clone(), None);
         for_each_line(path, EXPECTED, |_, line| {
-            let mut words = line.split_ascii_whitespace();
+            let row = match (&table, &places) {
+                (None, _) => Cow::Borrowed(line),
+                (Some(table), Some(places)) => table.line(line, places)?.into(),
+                (Some(table), None) => {
+                    places = Some(table.places(line)?);
+                    return Ok(());
+                }
+            };
+            let mut words = row.split_ascii_whitespace();
             let label = label(words.next().unwrap_or_default())?;
             features.clear();
             let mut n_words = 0;
@@ -327,6 +346,20 @@ mod tests {
         let (_, rows) = read(text, ReadFor::Stream);
         assert_eq!((rows.features(0)[1].value, rows.features(1)[1].value), (0.0, 0.0));
         assert!(rows.features(2)[1].value > 2.0);
+    }
+
+    #[test]
+    fn a_table_with_a_header_is_read_as_the_same_rows_without_one() {
+        let plain = read("1 7 home price:10.5\n0 8 cart price:\n", ReadFor::Training);
+        let table = read("clicked,user,page,price\n1,7,home,10.5\n0,8,cart,\n", ReadFor::Training);
+        assert_eq!((table.0.by(), table.0.shape()), (plain.0.by(), plain.0.shape()));
+        for row in 0..2 {
+            assert_eq!(table.1.features(row), plain.1.features(row));
+        }
+        assert_eq!(table.1.labels(), plain.1.labels());
+        let mut reader = table.0;
+        let test = file("price,user,clicked,page\n10.5,7,1,home\n");
+        assert_eq!(reader.read(test.path(), ReadFor::Test).expect("rows").features(0), plain.1.features(0));
     }
 
     #[test]

@@ -106,6 +106,9 @@ pub enum LineFault {
     /// The header lacks a column.
     #[error("a header without `{0}`")]
     NoColumn(&'static str),
+    /// The header lacks a column that another file has.
+    #[error("a header without `{0}`, which the training file has")]
+    NoNamedColumn(String),
     /// A propensity that is not above 0 and at most 1.
     #[error("a propensity of {0}")]
     Propensity(f64),

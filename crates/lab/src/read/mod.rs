@@ -5,6 +5,7 @@
 //! guess.
 
 mod bandit;
+mod click_table;
 mod clicks;
 mod histories;
 mod lines;

@@ -6,8 +6,9 @@
 use accrue_store::{CheckpointWriter, SectionSource, StoreError};
 
 use super::Ensemble;
+use crate::blend::Blend;
 use crate::catalogue::Catalogue;
-use crate::members::{Member, Settings, Visitor};
+use crate::members::{Member, NOT_FINITE, Settings, Visitor};
 
 /// Version of the sections of the blend and of the catalogue.
 const VERSION: u32 = 1;
@@ -45,8 +46,12 @@ impl Ensemble {
     ) -> Result<Self, StoreError> {
         let mut ensemble = Self::new(settings, seed);
         ensemble.members.load(source, prefix)?;
-        if let Some(blend) = source.value(&format!("{prefix}/blend"), VERSION)? {
-            ensemble.blend = blend;
+        let section = format!("{prefix}/blend");
+        if let Some(blend) = source.value::<Blend>(&section, VERSION)? {
+            match blend.is_finite() {
+                true => ensemble.blend = blend,
+                false => source.reject(&section, NOT_FINITE.into()),
+            }
         }
         let items = source.value(&format!("{prefix}/catalogue"), VERSION)?.unwrap_or_default();
         let vectors = format!("{prefix}/vectors");

@@ -304,7 +304,8 @@ macro_rules! members {
                 $(if let Some(member) = &self.$name { visitor.visit(stringify!($name), member); })+
             }
 
-            /// Replaces each model by what a checkpoint keeps of it; one whose section this build cannot use stays as it is.
+            /// Replaces each model by what a checkpoint keeps of it; one whose section this build cannot use stays as it is,
+            /// and so does one with a number that is not finite, which learning would never mend.
             ///
             /// # Errors
             /// If a section is damaged.
@@ -316,7 +317,10 @@ macro_rules! members {
                         if size_of::<$member>() == 0 {
                             source.pass(&section);
                         } else if let Some(kept) = <$member as Member>::load(&section, source)? {
-                            *member = kept;
+                            match kept.is_finite() {
+                                true => *member = kept,
+                                false => source.reject(&section, super::NOT_FINITE.into()),
+                            }
                         }
                     }
                 )+

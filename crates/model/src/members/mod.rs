@@ -50,6 +50,9 @@ use crate::catalogue::Catalogue;
 pub use crate::column::{Axis, Column, ReasonKind};
 use crate::{Context, Step};
 
+/// Why a section of a checkpoint is not taken: learning would carry the number on for ever.
+pub(crate) const NOT_FINITE: &str = "a learned number is not finite";
+
 /// A model that learns from every event.
 ///
 /// The contract, which `crates/train/tests/it/contract.rs` checks for every model of the registry: scoring changes

@@ -142,7 +142,8 @@ impl Member for Preference {
 }
 
 /// The cosines of an item's description with two others, whose descriptors' products are in `compared` and whose
-/// lengths are `norms`; zero where one has none.
+/// lengths are `norms`; zero where one has no length. Rarities are newer than lengths until the catalogue is weighed again,
+/// so descriptions can share rare words while the length of one of them is still that of common words, or zero.
 fn cosines(catalogue: &Catalogue, item: ItemIdx, compared: &Accumulator<2>, norms: [f32; 2]) -> [f32; 2] {
     let (descriptors, norm) = catalogue.description(item);
     let mut shared = [0.0; 2];
@@ -151,7 +152,10 @@ fn cosines(catalogue: &Catalogue, item: ItemIdx, compared: &Accumulator<2>, norm
         shared[0] += added[0];
         shared[1] += added[1];
     }
-    std::array::from_fn(|side| if shared[side] > 0.0 { shared[side] / (norm * norms[side]) } else { 0.0 })
+    std::array::from_fn(|side| {
+        let length = norm * norms[side];
+        if shared[side] > 0.0 && length > 0.0 { (shared[side] / length).min(1.0) } else { 0.0 }
+    })
 }
 
 impl Preference {

@@ -108,7 +108,7 @@ pub(super) struct Found {
     pub learned: f32,
     /// What boosts by rules of the shop add.
     ruled: f32,
-    /// Whether a rule puts it behind all others.
+    /// Whether it is behind all others: by a rule, or at price 0.
     is_buried: bool,
     /// How much of a score of 1 is added.
     pull: f32,
@@ -154,11 +154,11 @@ impl Shop<'_> {
         let sells = pull * SELLS * self.standing(item).powi(2);
         let chosen = pull * CHOSEN * known.chosen(item).map_or(0.0, |chosen| chosen.strength);
         let rules = &known.rules;
-        let (mut ruled, mut is_buried) = (0.0, false);
+        let (mut ruled, mut is_buried) = (0.0, self.comes_last_in_searches(item));
         if rules.reorders() {
             // Of a query without words, an item that never sold has a score of 0, and a boost must move it too.
             ruled = (rules.boost(self, item) - 1.0) * (lexical + similar + sells + chosen).max(pull * BOOSTED);
-            is_buried = rules.buries(self, item).is_some();
+            is_buried |= rules.buries(self, item).is_some();
         }
         Found {
             item,

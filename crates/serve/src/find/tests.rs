@@ -395,10 +395,12 @@ fn a_search_without_words_lists_a_category_without_incomplete_items() {
     let own = answer.facets[0].values.iter().find(|value| &*value.value == "category1").unwrap();
     assert_eq!(own.count, answer.total);
 
-    let free = mug(1, |item| item.price = Price::new(0.0));
-    let catalogue = Catalogue::new(&[mug(0, |item| item.price = Price::new(5.0)), free]);
+    let free = mug(0, |item| item.price = Price::new(0.0));
+    let catalogue = Catalogue::new(&[free, mug(1, |item| item.price = Price::new(5.0))]);
     assert_eq!(catalogue.search("", None, &[], "").total, 1);
-    assert_eq!(catalogue.search("mug", None, &[], "").total, 2);
+    let found = catalogue.search("mug", None, &[], "");
+    assert_eq!(found.total, 2);
+    assert_eq!(found.hits[0].id.as_str(), "m1", "what costs nothing is found, and behind all others: {found:?}");
 }
 
 #[test]

@@ -101,14 +101,12 @@ fn cited(situation: &Situation<'_>, item: ItemIdx, mut shares: Vec<(usize, f32)>
 /// What the shopper did with another item.
 fn cite_other(shop: &Shop<'_>, event: &PastEvent, share: f32) -> Reason {
     let (event_type, verb) = type_and_verb(shop, event);
-    reason(
-        shop,
-        event,
-        event_type,
-        ReasonCode::BecauseOfEvent,
-        format!("because you {verb} {}", shop.title(event.item)),
-        share,
-    )
+    let title = shop.title(event.item);
+    let text = match shop.facts.type_of(event.type_code) {
+        Some(EventType::Cart) => format!("because you put {title} into your cart"),
+        _ => format!("because you {verb} {title}"),
+    };
+    reason(shop, event, event_type, ReasonCode::BecauseOfEvent, text, share)
 }
 
 /// What the shopper did with the item itself, or with another variant of it: how often, and when last.

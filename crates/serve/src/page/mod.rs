@@ -167,6 +167,9 @@ fn make_after(
     })
 }
 
+/// Candidates, best first, of which only those are ordered and looked at that the page needs.
+type Ranked<'a> = Box<dyn Iterator<Item = Candidate> + 'a>;
+
 /// The list up to the last of `places`, without pinned items, and the best candidates by score or value where campaigns
 /// may find items among them.
 fn list(
@@ -185,23 +188,29 @@ fn list(
     {
         let of_tier = slots::behind(places, list.len());
         let n_ranked = tier.len();
-        let ranked: Vec<Candidate> = work.time(Stage::Rank, || match std::mem::replace(&mut is_first, false) {
-            true => by_value(situation, rank(situation, tier)),
-            false => rank(situation, tier).collect(),
+        let value = scene.value.as_ref().filter(|_| std::mem::replace(&mut is_first, false));
+        let mut ranked = work.time(Stage::Rank, || -> Ranked<'_> {
+            let ranked = rank(situation, tier);
+            match value {
+                Some(value) => Box::new(by_value(situation, value, ranked).into_iter()),
+                None => Box::new(ranked),
+            }
         });
         work.pass(Stage::Rank, n_ranked, n_ranked);
-        best.extend(ranked.iter().take(n_best - best.len()).map(|candidate| candidate.item));
+        if best.len() < n_best {
+            let all: Vec<Candidate> = ranked.collect();
+            best.extend(all.iter().take(n_best - best.len()).map(|candidate| candidate.item));
+            ranked = Box::new(all.into_iter());
+        }
         let n_before = list.len();
         work.time(Stage::Rerank, || {
-            let ranked = ranked.into_iter().filter(|candidate| pinned.is_free(situation, candidate.item));
-            let ranked = match &scene.fatigue {
-                Some(fatigue) => {
-                    let lowered = lower_shown_often(situation, fatigue, ranked);
-                    reorder(situation, lowered.into_iter(), &mut buried)
-                }
-                None => reorder(situation, ranked, &mut buried),
-            };
-            let ranked = ranked.into_iter();
+            ranked = Box::new(ranked.filter(|candidate| pinned.is_free(situation, candidate.item)));
+            if let Some(fatigue) = &scene.fatigue {
+                ranked = Box::new(lower_shown_often(situation, fatigue, ranked).into_iter());
+            }
+            if situation.rules.reorders() {
+                ranked = Box::new(reorder(situation, ranked, &mut buried).into_iter());
+            }
             let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
             let placed = kept.fill(situation, distinct, diversify::reach(situation, &of_tier));
             list.extend(diversify(situation, placed, of_tier));

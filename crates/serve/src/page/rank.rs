@@ -21,7 +21,7 @@ pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item 
         let shares = if retrieved.binary_search(&item).is_ok() { Vec::new() } else { vec![SCANNED] };
         Candidate { item, score, shares }
     };
-    order.into_sorted().into_iter().map(candidate)
+    order.into_descending().map(candidate)
 }
 
 impl Shop<'_> {

@@ -1,11 +1,12 @@
 //! Retrieval: which items compete for the page, in tiers that are opened one after the other.
 //!
-//! The first tier holds what the scene's [sources](super::sources) find, less what the request excludes. On most scenes,
+//! Where a scene says whose candidates stand first, those are a tier of their own. The next tier holds what the scene's
+//! [sources](super::sources) find, less what the request excludes. On most scenes,
 //! where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them, in the same tier, so that a
 //! narrow filter ranks all items that pass it. Otherwise the rest of the catalogue is a second tier, for pages that reach
 //! beyond the first. What the shopper sent back follows as the last tier. Which of the two happens does not depend on the
-//! offset or length of the page. On a scene without the rest of the shop (`again`: what the shopper bought and kept) the
-//! first tier is the only one.
+//! offset or length of the page. A scene without the rest of the shop (`again`: what the shopper bought and kept) has no
+//! tier behind what its sources find.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -50,14 +51,23 @@ pub(super) struct Retrieval<'a> {
     situation: &'a Situation<'a>,
     accept: Accept<'a>,
     /// What the sources find, once they were asked.
-    found: OnceCell<Vec<ItemIdx>>,
+    found: OnceCell<Found>,
     /// The tiers that are left.
     next: Next,
+}
+
+/// What the sources find and the request accepts, each item once, in the order of the items.
+struct Found {
+    all: Vec<ItemIdx>,
+    /// What stands before all others.
+    first: Vec<ItemIdx>,
 }
 
 /// The tier that is opened next.
 enum Next {
     First,
+    /// What the sources find, without what stands before all others.
+    Found,
     /// The rest of the catalogue, with the candidates of the first tier, sorted.
     Rest(Vec<ItemIdx>),
     /// What the shopper sent back.
@@ -73,15 +83,21 @@ impl<'a> Retrieval<'a> {
     /// Opens the next tier; `None` after the last.
     pub fn next_tier(&mut self) -> Option<Tier> {
         match std::mem::replace(&mut self.next, Next::None) {
-            Next::First => {
-                let retrieved = self.found().to_vec();
+            Next::First if !self.found().first.is_empty() => {
+                self.next = Next::Found;
+                Some(Tier { retrieved: self.found().first.clone(), scanned: Vec::new() })
+            }
+            Next::First | Next::Found => {
+                let Found { all, first } = self.found();
+                let retrieved: Vec<ItemIdx> =
+                    all.iter().copied().filter(|item| first.binary_search(item).is_err()).collect();
                 let is_small = match self.situation.scene.rest {
-                    Rest::Compete => retrieved.len() < ENOUGH,
+                    Rest::Compete => all.len() < ENOUGH,
                     Rest::Behind => false,
                     Rest::Never => return Some(Tier { retrieved, scanned: Vec::new() }),
                 };
-                let scanned = if is_small { self.by_scan(&retrieved) } else { Vec::new() };
-                self.next = if is_small { Next::SentBack } else { Next::Rest(retrieved.clone()) };
+                let scanned = if is_small { self.by_scan(all) } else { Vec::new() };
+                self.next = if is_small { Next::SentBack } else { Next::Rest(all.clone()) };
                 Some(Tier { retrieved, scanned })
             }
             Next::Rest(retrieved) => {
@@ -102,26 +118,30 @@ impl<'a> Retrieval<'a> {
     pub fn total(&self, n_on_sale: usize) -> usize {
         let Situation { shop, request, .. } = self.situation;
         if self.situation.scene.rest == Rest::Never {
-            let found = self.found().iter();
+            let found = self.found().all.iter();
             return found.map(|&item| shop.counted(item, request.grouping)).collect::<BTreeSet<_>>().len();
         }
         n_on_sale.saturating_sub(self.accept.kept_off.n_left_out(shop, self.accept.filter))
     }
 
-    /// What the scene's sources find and the request accepts, each item once, in the order of the items.
-    fn found(&self) -> &[ItemIdx] {
+    /// What the scene's sources find and the request accepts.
+    fn found(&self) -> &Found {
         self.found.get_or_init(|| self.by_sources())
     }
 
-    fn by_sources(&self) -> Vec<ItemIdx> {
+    fn by_sources(&self) -> Found {
         let Situation { scene, work, .. } = self.situation;
-        let mut found = Vec::new();
+        let (mut found, mut first) = (Vec::new(), Vec::new());
         work.time(Stage::Sources, || {
             let accepts = |item: ItemIdx| self.accept.item(item);
             for &(source, limit) in &scene.sources {
                 let asked = Asked { situation: self.situation, limit, accepts: &accepts };
-                if !source.find(&asked, &mut found) {
+                let n_before = found.len();
+                if !source.find(&asked, &mut found) && !scene.has_own_sources {
                     work.fall_back(Stage::Sources, Degraded::SourceUnavailable);
+                }
+                if scene.first.contains(&source.name) {
+                    first.extend_from_slice(&found[n_before..]);
                 }
                 if found.len() > scene.max_candidates {
                     found.truncate(scene.max_candidates);
@@ -129,15 +149,19 @@ impl<'a> Retrieval<'a> {
                     break;
                 }
             }
-            found.sort_unstable();
-            found.dedup();
+            for items in [&mut found, &mut first] {
+                items.sort_unstable();
+                items.dedup();
+            }
         });
         work.look_at(found.len());
         work.pass(Stage::Sources, 0, found.len());
         let n_found = found.len();
         work.time(Stage::Filter, || found.retain(|&item| self.accept.item(item)));
         work.pass(Stage::Filter, n_found, found.len());
-        found
+        // Sources beyond the limit are cut out of both.
+        first.retain(|item| found.binary_search(item).is_ok());
+        Found { all: found, first }
     }
 
     /// The acceptable items of the catalogue that are not in `retrieved`, newest first, at most [`MAX_SCANNED`].

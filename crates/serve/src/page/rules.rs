@@ -29,10 +29,6 @@ pub(super) fn reorder(
 ) -> Vec<Candidate> {
     let Situation { shop, rules, .. } = situation;
     let mut free: Vec<Candidate> = Vec::new();
-    if !rules.reorders() {
-        free.extend(ranked);
-        return free;
-    }
     for mut candidate in ranked {
         let item = candidate.item;
         if let Some(rule) = rules.buries(shop, item) {

@@ -58,8 +58,14 @@ enum Said {
 impl KeptOff {
     pub fn new(situation: &Situation<'_>) -> Self {
         let Situation { shop, request, about, context, .. } = situation;
-        let excluded = request.exclude.iter().filter_map(|item| shop.facts.items.get(item.as_str()));
-        let mut left_out: Vec<ItemIdx> = about.iter().copied().chain(excluded).collect();
+        let mut left_out: Vec<ItemIdx> = about.to_vec();
+        for id in &request.exclude {
+            match shop.facts.items.get(id.as_str()) {
+                Some(item) => left_out.push(item),
+                // The id of a product of which only the variants were described.
+                None => left_out.extend(shop.facts.products.variants_of(id.as_str())),
+            }
+        }
         match situation.scene.seen(&request.seen) {
             Seen::AsScene | Seen::Keep => {}
             Seen::Drop => left_out.extend(context.past.iter().map(|past| past.item)),
@@ -114,27 +120,43 @@ pub(super) fn bought(shop: &Shop<'_>, past: &[PastEvent]) -> Vec<ItemIdx> {
     with_types(shop, past, &[EventType::Purchase])
 }
 
-/// The items of the past with an event of one of `types`, by index; a return cancels a purchase.
+/// The items of the past with an event of one of `types`, by index. A return cancels a purchase, and a purchase takes the
+/// item out of the cart.
 fn with_types(shop: &Shop<'_>, past: &[PastEvent], types: &[EventType]) -> Vec<ItemIdx> {
     let code = |event_type: &EventType| shop.facts.type_code(event_type);
-    let (purchase, sent_back) = (code(&EventType::Purchase), code(&EventType::Return));
+    let [purchase, sent_back, cart] = [EventType::Purchase, EventType::Return, EventType::Cart].map(|kind| code(&kind));
     let types: Vec<u8> = types.iter().filter_map(code).collect();
-    let mut counts: BTreeMap<ItemIdx, (bool, u32)> = BTreeMap::new();
+    let mut counts: BTreeMap<ItemIdx, Counted> = BTreeMap::new();
     for event in past {
-        let (has_other, n_bought) = counts.entry(event.item).or_default();
+        let counted = counts.entry(event.item).or_default();
         let code = Some(event.type_code);
         if code == sent_back {
-            *n_bought = n_bought.saturating_sub(1);
+            counted.n_bought = counted.n_bought.saturating_sub(1);
         }
         if code == purchase {
-            *n_bought += 1;
+            counted.n_bought += 1;
+            counted.is_in_cart = false;
+        } else if code == cart {
+            counted.is_in_cart = true;
         } else if types.contains(&event.type_code) {
-            *has_other = true;
+            counted.has_other = true;
         }
     }
-    let drops_bought = purchase.is_some_and(|purchase| types.contains(&purchase));
-    let is_seen = |(has_other, n_bought): (bool, u32)| has_other || (drops_bought && n_bought > 0);
+    let drops = |code: Option<u8>| code.is_some_and(|code| types.contains(&code));
+    let (drops_bought, drops_cart) = (drops(purchase), drops(cart));
+    let is_seen = |counted: Counted| {
+        counted.has_other || (drops_bought && counted.n_bought > 0) || (drops_cart && counted.is_in_cart)
+    };
     counts.into_iter().filter(|&(_, counted)| is_seen(counted)).map(|(item, _)| item).collect()
+}
+
+/// What a past has of one item.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    n_bought: u32,
+    is_in_cart: bool,
+    /// An event of another type that is asked about.
+    has_other: bool,
 }
 
 /// The latest statement about each item of the past, by index.
@@ -217,6 +239,9 @@ mod tests {
         assert_eq!((place(&past, vec![View, Cart], 3), place(&past, vec![View, Cart], 8)), (None, None));
         assert!(place(&[(Purchase, 3), (Return, 3)], vec![Purchase], 3).is_some());
         assert_eq!(place(&[(Purchase, 3), (Purchase, 3), (Return, 3)], vec![Purchase], 3), None);
+        assert!(place(&[(Cart, 3), (Purchase, 3)], vec![Cart], 3).is_some(), "it is no longer in the cart");
+        assert_eq!(place(&[(Cart, 3), (Purchase, 3)], vec![Cart, Purchase], 3), None);
+        assert_eq!(place(&[(Purchase, 3), (Cart, 3)], vec![Cart], 3), None);
     }
 
     #[test]

@@ -385,6 +385,7 @@ fn scenes() -> Scenes {
                 [front]\nlike = 'home'\nsources = ['models', 'new', 'trending', 'similar']\nrest = 'compete'\n\
                 diversity = { strength = 0.4 }\n\
                 [capped]\ncaps = { brand = 2, category = 4 }\n\
+                [ahead]\nsources = ['models', 'new', 'trending', 'similar']\nfirst = ['trending', 'similar']\nrest = 'compete'\n\
                 [dpp]\nlike = 'capped'\n\
                 diversity = { strength = 0.5, kind = 'dpp', by = ['vectors', 'brands', 'categories'], places = 37 }\n\
                 [tired]\nfatigue = { after = 2 }\ndiversity = { strength = 0.2, by = ['descriptions', 'brands'] }";
@@ -397,7 +398,9 @@ proptest! {
     #[test]
     fn pages_of_any_scene_are_cut_from_one_list(
         request in requests(),
-        scene in proptest::sample::select(&["few", "only", "cut", "front", "again", "capped", "dpp", "tired"][..]),
+        scene in proptest::sample::select(
+            &["few", "only", "cut", "front", "again", "capped", "dpp", "tired", "ahead", "product", "basket", "email"][..]
+        ),
         n in 1..60_usize,
         at in 0..300_usize,
     ) {
@@ -453,6 +456,38 @@ fn a_stage_that_does_less_than_its_scene_asks_for_says_so() {
         let misspelt = ask("hmoe").0;
         assert!(misspelt.degraded.contains(&"unknown_scene"), "{:?}", misspelt.degraded);
         assert!(ask("our own page").0.degraded.is_empty());
+    });
+}
+
+#[test]
+fn what_stands_first_is_what_the_named_sources_find() {
+    with_shop(|fixture| {
+        let about = fixture.facts.items.get("i3").unwrap();
+        let request = |scene: Option<&str>, n| RecommendRequest {
+            visitor: user(1),
+            scene: scene.map(Into::into),
+            items: vec!["i3".into()],
+            grouping: Grouping::Item,
+            n,
+            ..RecommendRequest::default()
+        };
+        let likeness = |scene: Option<&str>, n| {
+            let page = fixture.shop().recommend(&request(scene, n));
+            let cosine = |item: &Recommended| {
+                fixture.version.ensemble.catalogue.cosine(about, fixture.facts.items.get(item.id.as_str()).unwrap())
+            };
+            page.items.iter().map(cosine).collect::<Vec<f32>>()
+        };
+        let product = likeness(Some("product"), 60);
+        let behind = product[20..].iter().copied().fold(0.0, f32::max);
+        assert!(
+            product[..20].iter().all(|first| *first >= behind),
+            "the 20 that are most alike stand first: {product:?}"
+        );
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        assert!(mean(&product[..10]) > 1.5 * mean(&likeness(None, 10)));
+        let (whole, rest) = (likeness(Some("product"), 1000).len(), likeness(None, 1000).len());
+        assert_eq!(whole, rest, "nothing is lost or doubled");
     });
 }
 

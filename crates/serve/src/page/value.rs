@@ -32,9 +32,12 @@ const AMONG: usize = 300;
 const LEAST: f64 = 1e-6;
 
 /// The candidates of the first tier, given best first, with the best of them in the order of their value.
-pub(super) fn by_value(situation: &Situation<'_>, ranked: impl Iterator<Item = Candidate>) -> Vec<Candidate> {
+pub(super) fn by_value(
+    situation: &Situation<'_>,
+    value: &Value,
+    ranked: impl Iterator<Item = Candidate>,
+) -> Vec<Candidate> {
     let mut ranked: Vec<Candidate> = ranked.collect();
-    let Some(value) = &situation.scene.value else { return ranked };
     match situation.shop.version.clicks.as_ref().filter(|heads| heads.n_learned() > 0) {
         None => situation.work.fall_back(Stage::Rank, Degraded::NoImpressions),
         Some(heads) if !has_learned_enough(heads) => situation.work.fall_back(Stage::Rank, Degraded::FewImpressions),

@@ -28,6 +28,10 @@ pub(crate) const MAX_CANDIDATES: usize = 100_000;
 pub(crate) const MAX_PLACES: usize = 10_000;
 /// The part of the expected first purchases for which the scene `home` keeps places.
 const HOME_ROOM: f32 = 0.5;
+/// How many items like the page's stand first on the scene `product`, at most.
+const SIMILAR_FIRST: usize = 20;
+/// Items of one category among ten places of the scene `email`.
+const EMAIL_PER_CATEGORY: usize = 3;
 
 /// What becomes of the items that no source found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +118,10 @@ pub(crate) struct Value {
 pub(crate) struct Scene {
     /// Where candidates come from, each with the most that it may give; `None` is as many as it gives by itself.
     pub sources: Vec<(&'static Source, Option<usize>)>,
+    /// The names of the sources whose candidates stand before all others.
+    pub first: Vec<&'static str>,
+    /// Whether the sources are those of the server, which are passed over where their models do not learn.
+    pub has_own_sources: bool,
     pub max_candidates: usize,
     pub rest: Rest,
     pub seen: Seen,
@@ -133,6 +141,8 @@ impl Scene {
     fn plain() -> Self {
         Self {
             sources: [sources::MODELS, sources::NEW].map(|name| (sources::built_in(name), None)).to_vec(),
+            first: Vec::new(),
+            has_own_sources: true,
             max_candidates: MAX_CANDIDATES,
             rest: Rest::Compete,
             seen: Seen::Keep,
@@ -149,6 +159,14 @@ impl Scene {
             value: None,
             sponsored: Vec::new(),
         }
+    }
+
+    /// The plain page with the candidates of these sources before all others.
+    fn with_first<const N: usize>(first: [(&'static str, Option<usize>); N]) -> Self {
+        let mut scene = Self::plain();
+        scene.first = first.map(|(name, _)| name).to_vec();
+        scene.sources.splice(0..0, first.map(|(name, limit)| (sources::built_in(name), limit)));
+        scene
     }
 
     /// Whether the page has nothing but what the shopper bought.
@@ -174,6 +192,7 @@ impl Scene {
             like: None,
             sources: Some(self.sources.iter().map(|(source, _)| source.name.into()).collect()),
             limit: Some(limited.collect()),
+            first: Some(self.first.iter().map(|name| (*name).into()).collect()),
             max_candidates: Some(self.max_candidates),
             rest: Some(self.rest),
             seen: Some(seen.into()),
@@ -223,16 +242,34 @@ pub struct Scenes {
 const BUILT_IN: [&str; 7] = ["home", "product", "basket", "category", "search", "again", "email"];
 
 fn built_in(name: &str) -> Scene {
-    let mut scene = Scene::plain();
+    let drop = |event_type: EventType| Seen::DropTypes(vec![event_type]);
+    let (neighbours, bought_together) = (Part::Neighbours.name(), Part::BoughtTogether.name());
     match name {
-        "home" => scene.room_for_new = HOME_ROOM,
-        "again" => {
-            scene.sources = vec![(sources::built_in(sources::BOUGHT), None)];
-            scene.rest = Rest::Never;
+        "home" => Scene { room_for_new: HOME_ROOM, ..Scene::plain() },
+        // What could be taken instead of the item.
+        "product" => Scene::with_first([(sources::SIMILAR, Some(SIMILAR_FIRST))]),
+        // What goes with what is in the basket.
+        "basket" => {
+            Scene { seen: drop(EventType::Cart), ..Scene::with_first([(bought_together, None), (neighbours, None)]) }
         }
-        _ => {}
+        // The best sellers of a category may be unknown to models of this shopper.
+        "category" => {
+            let mut scene = Scene::plain();
+            scene.sources.push((sources::built_in(sources::TRENDING), None));
+            scene
+        }
+        "search" => Scene::with_first([(sources::AFTER_SEARCH, None)]),
+        "again" => {
+            Scene { sources: vec![(sources::built_in(sources::BOUGHT), None)], rest: Rest::Never, ..Scene::plain() }
+        }
+        // A mailing that offers what its reader has is not read.
+        "email" => Scene {
+            seen: drop(EventType::Purchase),
+            caps: Some(Caps { category: Some(EMAIL_PER_CATEGORY), brand: None, per: settings::PER }),
+            ..Scene::plain()
+        },
+        _ => Scene::plain(),
     }
-    scene
 }
 
 static DEFAULT: LazyLock<Scenes> = LazyLock::new(|| Scenes {
@@ -266,7 +303,8 @@ impl Scenes {
     /// The first fault; its key begins with the name of the scene.
     pub fn check_models(&self, models: &accrue_model::Settings) -> Result<(), SettingFault> {
         for (name, scene) in &self.by_name {
-            for (place, (source, _)) in scene.sources.iter().enumerate() {
+            let sources = scene.sources.iter().enumerate().filter(|_| !scene.has_own_sources);
+            for (place, (source, _)) in sources {
                 if let Some(off) = source.needs().and_then(|part: Part| models.switched_off(part)) {
                     let expected = format!("a source that is on; this one needs `{}` to be {}", off.key, off.expected);
                     return Err(SettingFault::new(format!("{name}.sources[{place}]"), source.name, expected));
@@ -304,7 +342,7 @@ impl Scenes {
     /// Whether there is no scene of this name and it is probably a misspelt one. Other names are the shop's own, which
     /// only its models know.
     pub(crate) fn is_misspelt(&self, name: &str) -> bool {
-        !self.by_name.contains_key(name) && nearest(name, self.by_name.keys().map(|known| &**known)).is_some()
+        self.near(name).is_some()
     }
 
     /// Whether a page of this scene has nothing but what the shopper bought.
@@ -312,13 +350,18 @@ impl Scenes {
         self.of(Some(name)).has_only_bought()
     }
 
+    /// The scene that a name of none is probably a misspelling of.
+    pub fn near(&self, name: &str) -> Option<&str> {
+        if self.has(name) { None } else { nearest(name, self.by_name.keys().map(|known| &**known)) }
+    }
+
     /// Whether there is a scene of this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 
     /// The names of all scenes.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(|name| &**name)
     }
 

@@ -30,6 +30,9 @@ pub struct SceneSettings {
     /// Candidates of a source, at most, by its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<BTreeMap<Box<str>, usize>>,
+    /// Of the sources, those whose candidates stand before all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<Vec<Box<str>>>,
     /// Candidates of all sources together, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_candidates: Option<usize>,
@@ -179,6 +182,8 @@ impl SceneSettings {
             }
             // A source that the shop chose would have no effect if the whole shop competed with it.
             scene.rest = Rest::Behind;
+            scene.has_own_sources = false;
+            scene.first.clear();
         }
         for (name, &limit) in self.limit.iter().flatten() {
             let key = format!("limit.{name}");
@@ -189,6 +194,17 @@ impl SceneSettings {
             match scene.sources.iter_mut().find(|(source, _)| source.name == &**name) {
                 Some((_, of_source)) => *of_source = Some(limit),
                 None => return Err(SettingFault::new(key, limit, "left out: the scene does not ask this source")),
+            }
+        }
+        if let Some(names) = &self.first {
+            scene.first.clear();
+            for (place, name) in names.iter().enumerate() {
+                let key = format!("first[{place}]");
+                let source = sources::named(name).ok_or_else(|| unknown_source(&key, name))?;
+                if !scene.sources.iter().any(|(known, _)| known.name == source.name) {
+                    return Err(SettingFault::new(key, name, "one of the scene's sources"));
+                }
+                scene.first.push(source.name);
             }
         }
         if let Some(most) = self.max_candidates {
@@ -223,7 +239,7 @@ impl SceneSettings {
     fn apply_seen(&self, scene: &mut Scene) -> Result<(), SettingFault> {
         if let Some(text) = &self.seen {
             let expected = "keep, drop, or drop: with types of events such as drop:purchase";
-            scene.seen = read_seen(text).ok_or_else(|| SettingFault::new("seen", text, expected))?;
+            scene.seen = read_seen(text).ok_or_else(|| SettingFault::new("seen", short(text), expected))?;
         }
         scene.seen_pinned = self.seen_pinned.unwrap_or(scene.seen_pinned);
         let drops_bought = match &scene.seen {
@@ -263,7 +279,7 @@ impl DiversitySettings {
 }
 
 /// Places that caps count together where the scene does not say it.
-const PER: usize = 10;
+pub(super) const PER: usize = 10;
 /// What an impression lowers a score by where the scene does not say it: its probability by a third.
 const DEFAULT_STRENGTH: f32 = 0.4;
 

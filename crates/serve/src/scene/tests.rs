@@ -39,6 +39,8 @@ fn faults_name_the_setting_and_what_was_probably_meant() {
         ("[home]\nlimit = { trending = 5 }", &["home.limit.trending", "does not ask"]),
         ("[home]\nlimit = { new = 0 }", &["home.limit.new", "1 to"]),
         ("[home]\nlimit = { trendig = 5 }", &["home.limit.trendig", "did you mean `trending`"]),
+        ("[home]\nfirst = ['trending']", &["home.first[0]", "one of the scene's sources"]),
+        ("[product]\nfirst = ['simlar']", &["product.first[0]", "did you mean `similar`"]),
         ("[home]\nroom_for_new = 1.5", &["home.room_for_new", "0 to 1"]),
         ("[home]\nroom_for_new = nan", &["home.room_for_new"]),
         ("[home]\nmax_candidates = 0", &["home.max_candidates"]),
@@ -74,6 +76,18 @@ fn scenes_are_written_as_they_are_read() {
         read("[a]\nsources = ['bought', 'trending']\nlimit = { trending = 7 }\nseen = 'drop:cart,view'").unwrap();
     let again = Scenes::read(&scenes.written()).unwrap();
     assert_eq!(again.written(), scenes.written());
+}
+
+#[test]
+fn sources_of_a_shop_replace_those_that_stand_first() {
+    let scenes =
+        read("[product]\nlimit = { similar = 5 }\n[basket]\nsources = ['neighbours']\n[front]\nlike = 'product'")
+            .unwrap();
+    let first = |name: &str| scenes.of(Some(name)).first.clone();
+    assert_eq!((first("product"), first("basket"), first("front")), (vec!["similar"], vec![], vec!["similar"]));
+    assert_eq!(scenes.of(Some("product")).sources[0].1, Some(5));
+    let own = read("[front]\nsources = ['models', 'trending']\nfirst = ['trending']").unwrap();
+    assert_eq!(own.of(Some("front")).first, ["trending"]);
 }
 
 #[test]

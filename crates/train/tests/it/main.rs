@@ -15,4 +15,5 @@ mod impressions;
 mod sections;
 mod sequence;
 mod shop;
+mod small_shop;
 mod two_tower;

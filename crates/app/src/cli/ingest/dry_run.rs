@@ -190,6 +190,7 @@ impl Sink for DryRun {
                 }
             }
         }
+        ingested.dropped = misspelt.take_dropped();
         ingested.misspelt = misspelt.into_vec();
         Ok(ingested)
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested, Refused};
-use accrue_event::{Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, Undo, clean_id};
+use accrue_event::{
+    Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, RecordKind, Undo, clean_id,
+};
 use accrue_ingest::{Entry, Sample, taken_back};
 use accrue_store::SourcePosition;
 
@@ -16,6 +18,8 @@ pub(super) struct Feed {
     engine: Engine,
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
+    /// Which fields each variant has from its product, where lines of events name it.
+    inherited: HashMap<Box<str>, u32>,
     /// The titles that lines of events have.
     titles: Titles,
     lacking: Described,
@@ -48,6 +52,7 @@ impl Feed {
         Self {
             engine,
             described: HashMap::new(),
+            inherited: HashMap::new(),
             titles: Titles::default(),
             lacking: Described::default(),
             variants: Vec::new(),
@@ -117,6 +122,29 @@ impl Feed {
         (of_column >= 0.5 && of_column > own).then(|| {
             format!("{file}: the ids of the catalogue are in `{column}`; write it as `item` into a mapping, which --guess prints")
         })
+    }
+
+    /// How many items pages can show, and how many of them have no title.
+    pub fn untitled(&self) -> (u64, u64) {
+        self.engine.with_shop(|shop| shop.count_untitled())
+    }
+
+    /// The fields that an item has from its product, a bit each, as in [`present`].
+    fn inherited(&mut self, id: &ItemId) -> u32 {
+        if let Some(known) = self.inherited.get(id.as_str()) {
+            return *known;
+        }
+        let product = self.engine.item(id).and_then(|item| item.parent).map(|product| ItemId::from(&*product));
+        let product = product.filter(|product| product != id).and_then(|product| self.engine.item(&product));
+        let fields = product.as_ref().and_then(as_raw).map_or(0, |mut product| {
+            // Stock and availability are those of each variant.
+            for name in ["id", "parent", "available", "stock", "published_at"] {
+                product.field_mut(name).into_iter().for_each(|field| *field = RawValue::Null);
+            }
+            present(&product)
+        });
+        self.inherited.insert(id.as_str().into(), fields);
+        fields
     }
 
     /// Whether the catalogue has products from a source that describes products.
@@ -196,6 +224,16 @@ impl Feed {
             told.price = RawValue::Null;
         }
         let id = item_id(&told)?;
+        // What a variant has from its product is not lacking, and an old order must not say otherwise.
+        let inherited = self.inherited(&id);
+        let names: Vec<&'static str> = told.fields().map(|(name, _)| name).collect();
+        for (place, name) in names.into_iter().enumerate() {
+            if inherited & (1 << place) != 0
+                && let Some(field) = told.field_mut(name)
+            {
+                *field = RawValue::Null;
+            }
+        }
         let fields = present(&told);
         let known = self.described.get(id.as_str()).copied().unwrap_or(0);
         let is_renamed = match &told.title {
@@ -265,7 +303,8 @@ impl Sink for Feed {
                     },
                     // A rule of the mapping refuses what is no product.
                     Entry::Unreadable(refusal) => {
-                        listed.n_nameless += u64::from(refusal.rejection.reason == Reason::Malformed);
+                        let is_product = refusal.kind == RecordKind::Items;
+                        listed.n_nameless += u64::from(is_product && refusal.rejection.reason == Reason::Malformed);
                     }
                     Entry::Event(..)
                     | Entry::Undone(..)
@@ -323,6 +362,7 @@ impl Sink for Feed {
                 }
             }
             self.has_products = None;
+            self.count_listed(&taken);
             add(&mut ingested, taken, &items.places);
         }
         if !patches.entries.is_empty() {
@@ -342,7 +382,6 @@ impl Sink for Feed {
             let taken = self.engine.ingest(returns.entries)?;
             add(&mut ingested, taken, &returns.places);
         }
-        self.count_listed(&ingested);
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)
@@ -412,6 +451,7 @@ fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
     total.quarantined.extend(part.quarantined.into_iter().map(moved));
     total.refused_again.extend(part.refused_again.into_iter().map(moved));
     total.add_notes(part.repairs, part.misspelt);
+    total.add_warnings(part.dropped, part.leap);
     total.offset = total.offset.max(part.offset);
 }
 

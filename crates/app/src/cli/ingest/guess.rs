@@ -172,8 +172,15 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     text.push_str(&constants);
     if kind == RecordKind::Events {
         let has_item = found.iter().any(|(known, _)| *known == "item");
-        let described = ["title", "brand", "categories", "price"]
-            .map(|field| (field, usual_column(RecordKind::Items, field, &columns)));
+        let is_name =
+            |column: &str| ["name", "nom", "nombre", "nome", "naam", "label"].contains(&&*column.to_lowercase());
+        let described = ["title", "brand", "categories", "price"].map(|field| match field {
+            "title" => {
+                let usual = usual_column(RecordKind::Items, field, &columns).filter(|column| !is_name(column));
+                (field, title_of_items(&columns).or(usual))
+            }
+            _ => (field, usual_column(RecordKind::Items, field, &columns)),
+        });
         let is_found = |field: &str| described.iter().any(|(known, column)| *known == field && column.is_some());
         if has_item && is_found("title") {
             text.push_str("\n[item]    # what the rows say of the items\n");
@@ -221,18 +228,36 @@ fn rules_for_metrics(sample: &Sample, column: &str) -> String {
 /// The columns of a table of events that describe its items, for a reading without a mapping: the title under a name that is
 /// that of an item and of nothing else, and price, brand and categories beside it.
 pub(super) fn item_columns(sample: &Sample) -> Vec<(&'static str, String)> {
-    const TITLES: [&str; 7] =
-        ["itemname", "itemtitle", "productname", "producttitle", "artikelname", "artikelbezeichnung", "produktname"];
     let columns: Vec<&str> =
         sample.columns.iter().map(String::as_str).filter(|column| !column.contains(['.', '['])).collect();
-    let compact =
-        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
     let has = |field| usual_column(RecordKind::Events, field, &columns).is_some();
-    let title = columns.iter().find(|column| TITLES.contains(&&*compact(column)));
+    let title = title_of_items(&columns);
     let Some(title) = title.filter(|_| has("item") && (has("user") || has("session"))) else { return Vec::new() };
     let others = ["price", "brand", "categories"].into_iter();
     let others = others.filter_map(|field| Some((field, usual_column(RecordKind::Items, field, &columns)?.to_owned())));
-    std::iter::once(("title", (*title).to_owned())).chain(others).collect()
+    std::iter::once(("title", title.to_owned())).chain(others).collect()
+}
+
+/// The column of events that is a title of the item. A bare `name` may be that of the customer, whom nobody else is to see.
+fn title_of_items<'c>(columns: &[&'c str]) -> Option<&'c str> {
+    const TITLES: [&str; 11] = [
+        "itemname",
+        "itemtitle",
+        "productname",
+        "producttitle",
+        "artikelname",
+        "artikelbezeichnung",
+        "produktname",
+        "bezeichnung",
+        "商品名称",
+        "商品标题",
+        "产品名称",
+    ];
+    let compact =
+        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    // Of a path such as `properties.item_name` the last name counts.
+    let last = |column: &str| compact(column.rsplit('.').next().unwrap_or(column));
+    TITLES.iter().find_map(|title| columns.iter().copied().find(|column| last(column) == *title))
 }
 
 /// Whether a file has products and nothing that events need.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use accrue_engine::Ingested;
+use accrue_engine::{Ingested, TimeLeap};
 use accrue_event::MisspeltField;
 use serde::Serialize;
 
@@ -49,9 +49,18 @@ pub(super) struct Summary {
     /// What the items lack, if there were any.
     #[serde(skip_serializing_if = "Described::is_empty")]
     items: Described,
+    /// Of the items that pages can show, how many have no title, where events came and no products.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untitled: Option<Untitled>,
     /// Names that were kept as attributes or properties, and are near the name of a field that the record lacks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     misspelt: Vec<MisspeltField>,
+    /// Attributes and properties that were left out, with the number of records.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dropped: BTreeMap<Box<str>, u64>,
+    /// An event that is much newer than all before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leap: Option<TimeLeap>,
     /// `null` if nothing was written.
     offset: Option<u64>,
     seconds: f64,
@@ -63,6 +72,9 @@ pub(super) struct Summary {
     refused_again: u64,
     #[serde(skip)]
     examples: BTreeMap<String, Vec<String>>,
+    /// Of each file, how many records were read, and how many of them are in the log as facts.
+    #[serde(skip)]
+    files: BTreeMap<String, (u64, u64)>,
     #[serde(skip)]
     is_dry: bool,
     /// Refused patches are not kept.
@@ -83,14 +95,22 @@ impl Summary {
         self.accepted += ingested.accepted;
         self.repaired += ingested.repaired;
         self.duplicates += ingested.duplicates;
-        self.refused_again += ingested.refused_again.len() as u64;
+        let refused_again = ingested.refused_again.len() as u64;
+        self.refused_again += refused_again;
+        let (read, taken) = self.files.entry(file.to_owned()).or_default();
+        *read += n;
+        *taken += ingested.accepted + ingested.repaired + ingested.duplicates - refused_again;
         let mut notes = Ingested {
             repairs: std::mem::take(&mut self.repairs),
             misspelt: std::mem::take(&mut self.misspelt),
+            dropped: std::mem::take(&mut self.dropped),
+            leap: self.leap,
             ..Ingested::default()
         };
         notes.add_notes(ingested.repairs.clone(), ingested.misspelt.clone());
+        notes.add_warnings(ingested.dropped.clone(), ingested.leap);
         (self.repairs, self.misspelt) = (notes.repairs, notes.misspelt);
+        (self.dropped, self.leap) = (notes.dropped, notes.leap);
         if !self.is_dry {
             self.offset = Some(ingested.offset);
         }
@@ -140,6 +160,21 @@ impl Summary {
     /// Whether there were records, and not one of them is in the log as a fact.
     pub fn all_refused(&self) -> bool {
         self.read > 0 && self.accepted + self.repaired + self.duplicates == self.refused_again
+    }
+
+    /// The files with records of which not one is in the log as a fact.
+    pub fn files_refused(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter(|(_, (read, taken))| *read > 0 && *taken == 0).map(|(file, _)| &**file)
+    }
+
+    /// Whether events were taken and no products came with them.
+    pub fn is_of_events_alone(&self) -> bool {
+        self.items.is_empty() && self.accepted + self.repaired > 0
+    }
+
+    /// Sets how many of the items that pages can show have no title.
+    pub fn tell_untitled(&mut self, (items, without_title): (u64, u64)) {
+        self.untitled = (without_title > 0).then_some(Untitled { items, without_title });
     }
 
     /// Whether enough records were refused, with none accepted, that the rest is expected to be refused too; each
@@ -192,6 +227,14 @@ impl Summary {
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
         let mut text = columns(&rows);
         text.push_str(&self.items.text());
+        if let Some(Untitled { items, without_title }) = self.untitled {
+            text.push_str(&format!(
+                "\n{} of {} items have no title: pages show their ids, and search does not find them. Ingest the products, or \
+                 name a column of the events as `[item] title` in a mapping, which --guess prints\n",
+                count(without_title),
+                count(items)
+            ));
+        }
         if self.read == 0 && self.skipped > 0 {
             text.push_str(
                 "\nnothing was taken: rules of the mapping (`skip`) leave out every record, or none has an item where the \
@@ -205,8 +248,19 @@ impl Summary {
                 count(*records)
             ));
         }
-        if !self.misspelt.is_empty() {
+        for (name, records) in &self.dropped {
+            let what = if *records == 1 { "record" } else { "records" };
+            text.push_str(&format!(
+                "\n`{name}` is left out ({} {what}): its value is an object; a path such as `{name}.name` in a mapping reads a \
+                 part of it",
+                count(*records)
+            ));
+        }
+        if !self.misspelt.is_empty() || !self.dropped.is_empty() {
             text.push('\n');
+        }
+        if let Some(leap) = &self.leap {
+            text.push_str(&format!("\nwarning: {leap}\n"));
         }
         for (reason, examples) in &self.examples {
             text.push_str(&format!("\n{reason}\n"));
@@ -246,6 +300,13 @@ impl Places<'_> {
     }
 }
 
+/// Items that pages can show.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Untitled {
+    items: u64,
+    without_title: u64,
+}
+
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -272,6 +333,11 @@ mod tests {
         assert_eq!(summary.examples["no_item"].len(), EXAMPLES);
         assert!(summary.table().contains("a.csv:3: item: a view needs one"));
         assert!(summary.any_refused() && !summary.all_refused());
+        assert_eq!(summary.files_refused().count(), 0);
+        let all_refused =
+            Ingested { quarantined: vec![refused(0, "item: a view needs one")], offset: 7, ..Ingested::default() };
+        summary.add("b.csv", 1, Places { lines: &[2], n_before: 0 }, &all_refused);
+        assert_eq!((summary.files_refused().collect::<Vec<_>>(), summary.all_refused()), (vec!["b.csv"], false));
         let places = Places { lines: &[1, 1, 2], n_before: 10 };
         assert_eq!([0, 1, 2].map(|index| places.text(index)), ["1, record 11", "1, record 12", "2"]);
     }

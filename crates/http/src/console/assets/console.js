@@ -41,7 +41,7 @@
     const plot = chart.querySelector(".plot");
     // A figure over few cases says little: where entries have weights, a point is the mean of the last ten entries.
     const mean = (field, place) => {
-      const latest = entries.slice(Math.max(place - 9, 0), place + 1);
+      const latest = entries.slice(Math.max(place - 9, 0), place + 1).filter((entry) => Number.isFinite(entry[field]));
       const sum = latest.reduce((sum, entry) => sum + entry[weight] * entry[field], 0);
       return sum / latest.reduce((sum, entry) => sum + entry[weight], 0);
     };

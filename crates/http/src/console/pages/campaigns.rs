@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use accrue_engine::{CampaignAccount, CampaignList};
 use accrue_event::{Campaign, CampaignDocument, ItemId};
-use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::form::{Fields, fault};
+use super::super::form::{Entered, Fields, fault};
 use super::super::format::{clipped, count, filled, percent, time};
 use super::super::part::{Done, badge, empty, heading, outcome, said};
 use super::super::texts::Texts;
@@ -32,9 +32,16 @@ pub(in super::super) fn routes() -> MethodRouter<Arc<Server>> {
 }
 
 async fn page(view: View) -> Response {
-    let (texts, list) = (view.texts(), view.server.engine.campaigns());
-    let CampaignList { document, accounts, .. } = &list;
-    let edited = view.param("edit").and_then(|id| document.campaigns.iter().find(|campaign| &*campaign.id == id));
+    let list = view.server.engine.campaigns();
+    let edited = view.param("edit").and_then(|id| list.document.campaigns.iter().find(|campaign| &*campaign.id == id));
+    let entered = edited.map(entered).unwrap_or_default();
+    render(&view, &list, &entered, edited.is_some(), StatusCode::OK)
+}
+
+/// The page with this in its form. A campaign that is edited keeps its name.
+fn render(view: &View, list: &CampaignList, entered: &Entered, is_edited: bool, status: StatusCode) -> Response {
+    let texts = view.texts();
+    let CampaignList { document, accounts, .. } = list;
     let accounts: BTreeMap<&str, &CampaignAccount> = accounts.iter().map(|(id, account)| (&**id, account)).collect();
     let scenes: Vec<(Box<str>, Vec<usize>)> = view
         .server
@@ -48,7 +55,7 @@ async fn page(view: View) -> Response {
         })
         .collect();
     let body = html! {
-        (outcome(&view))
+        (outcome(view))
         p .lead { (texts.campaigns_lead) }
         section .card {
             (heading(texts.sponsored_places, Some("/v1/scenes")))
@@ -60,17 +67,17 @@ async fn page(view: View) -> Response {
         section .card {
             (heading(texts.campaigns, Some(CAMPAIGNS)))
             @if document.campaigns.is_empty() { (empty(texts.no_campaigns, texts.no_campaigns_hint)) }
-            @else { (table(&view, document, &accounts)) }
+            @else { (table(view, document, &accounts)) }
             p .soft { (texts.minor_units) " " @if let Some(currency) = &document.currency { (currency) } }
         }
         @if view.permits(Scope::Write) {
             section .card #edit {
-                (heading(if edited.is_some() { texts.edit_campaign } else { texts.new_campaign }, None))
-                (form(&view, edited))
+                (heading(if is_edited { texts.edit_campaign } else { texts.new_campaign }, None))
+                (form(view, entered, is_edited))
             }
         } @else { p .soft { (texts.needs_write_campaigns) } }
     };
-    view.page(PATH, texts.campaigns, body)
+    view.page_with(status, PATH, texts.campaigns, body)
 }
 
 fn listed_places(places: &[usize]) -> String {
@@ -192,43 +199,74 @@ fn lines<T: AsRef<str>>(texts: &[T]) -> String {
     texts.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")
 }
 
-fn form(view: &View, campaign: Option<&Campaign>) -> Markup {
+/// A campaign as its form shows it.
+fn entered(campaign: &Campaign) -> Entered {
+    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    Entered::of([
+        ("id", Some(campaign.id.to_string())),
+        ("bid", Some(campaign.bid.to_string())),
+        ("daily_budget", Some(campaign.daily_budget.to_string())),
+        ("filter", text(&campaign.filter)),
+        ("shoppers", text(&campaign.shoppers)),
+        ("per_shopper", campaign.per_shopper.map(|most| most.to_string())),
+        ("quality_floor", campaign.quality_floor.map(|floor| floor.to_string())),
+        ("from", campaign.from.map(|from| from.to_string())),
+        ("until", campaign.until.map(|until| until.to_string())),
+        ("items", Some(lines(&campaign.items.iter().map(ItemId::as_str).collect::<Vec<_>>()))),
+        ("scenes", Some(lines(&campaign.scenes))),
+        ("categories", Some(lines(&campaign.categories))),
+        ("queries", Some(lines(&campaign.queries))),
+    ])
+}
+
+/// The fields of the form, by which faults are told.
+const FIELDS: [&str; 13] = [
+    "id",
+    "bid",
+    "daily_budget",
+    "filter",
+    "shoppers",
+    "per_shopper",
+    "quality_floor",
+    "from",
+    "until",
+    "items",
+    "scenes",
+    "categories",
+    "queries",
+];
+
+fn form(view: &View, entered: &Entered, is_edited: bool) -> Markup {
     let texts = view.texts();
-    let given = |read: fn(&Campaign) -> Option<String>| campaign.and_then(read);
-    let text = |label: &str, field: &str, value: Option<String>, hint: &str| {
-        html! { label { (label) input name=(field) value=[value] placeholder=(hint); } }
-    };
-    let area = |label: &str, field: &str, value: String| {
-        html! { label .block { (label) textarea name=(field) placeholder=(texts.one_a_line) { (value) } } }
-    };
     html! {
         form method="post" action=(PATH) .rule {
             (view.form_token())
+            @if is_edited { input type="hidden" name="edited" value="1"; }
+            @if let Some(fault) = entered.fault_of_none(&FIELDS) { p .notice.bad role="alert" { (fault) } }
             div .row {
                 label {
                     (texts.name)
-                    input name="id" required maxlength="200" value=[campaign.map(|campaign| &campaign.id)]
-                        readonly[campaign.is_some()];
+                    input name="id" required maxlength="200" value=[entered.get("id")] readonly[is_edited];
+                    (entered.told("id"))
                 }
-                (text(texts.bid, "bid", given(|campaign| Some(campaign.bid.to_string())), "45"))
-                (text(texts.daily_budget, "daily_budget", given(|campaign| Some(campaign.daily_budget.to_string())), "5000"))
-                (text(texts.filter, "filter", given(|campaign| campaign.filter.as_deref().map(str::to_owned)), "brand:Acme"))
+                (entered.line(texts.bid, "bid", "45"))
+                (entered.line(texts.daily_budget, "daily_budget", "5000"))
+                (entered.line(texts.filter, "filter", "brand:Acme"))
             }
             div .row {
-                (text(texts.shoppers_filter, "shoppers", given(|campaign| campaign.shoppers.as_deref().map(str::to_owned)),
-                    "attributes.segment:vip"))
-                (text(texts.most_per_shopper, "per_shopper", given(|campaign| Some(campaign.per_shopper?.to_string())), "3"))
-                (text(texts.quality_floor, "quality_floor", given(|campaign| Some(campaign.quality_floor?.to_string())), "0.01"))
-                (text(texts.from, "from", given(|campaign| Some(campaign.from?.to_string())), "2026-11-27T00:00:00Z"))
-                (text(texts.until, "until", given(|campaign| Some(campaign.until?.to_string())), "2026-12-01T00:00:00Z"))
+                (entered.line(texts.shoppers_filter, "shoppers", "attributes.segment:vip"))
+                (entered.line(texts.most_per_shopper, "per_shopper", "3"))
+                (entered.line(texts.quality_floor, "quality_floor", "0.01"))
+                (entered.line(texts.from, "from", "2026-11-27T00:00:00Z"))
+                (entered.line(texts.until, "until", "2026-12-01T00:00:00Z"))
             }
-            (area(texts.item_ids, "items", campaign.map(|of| lines(&of.items.iter().map(ItemId::as_str).collect::<Vec<_>>())).unwrap_or_default()))
-            (area(texts.scenes, "scenes", campaign.map(|of| lines(&of.scenes)).unwrap_or_default()))
-            (area(texts.category, "categories", campaign.map(|of| lines(&of.categories)).unwrap_or_default()))
-            (area(texts.search_for, "queries", campaign.map(|of| lines(&of.queries)).unwrap_or_default()))
+            (entered.area(texts.item_ids, "items", texts.one_a_line))
+            (entered.area(texts.scenes, "scenes", texts.one_a_line))
+            (entered.area(texts.category, "categories", texts.one_a_line))
+            (entered.area(texts.search_for, "queries", texts.one_a_line))
             div .row {
                 button .primary name="action" value="save" { (texts.save_campaign) }
-                @if campaign.is_some() { a .button href=(PATH) { (texts.cancel) } }
+                @if is_edited { a .button href=(PATH) { (texts.cancel) } }
             }
             p .soft { (texts.campaign_note) }
         }
@@ -258,25 +296,39 @@ fn campaign_of(fields: &Fields) -> Result<Campaign, Problem> {
     })
 }
 
-async fn act(State(server): State<Arc<Server>>, fields: Fields) -> Result<Response, Problem> {
-    let mut document = server.engine.campaigns().document;
+async fn act(view: View, fields: Fields) -> Result<Response, Problem> {
+    let engine = &view.server.engine;
+    let mut document = engine.campaigns().document;
     let campaigns = &mut document.campaigns;
-    let done = match fields.get("action") {
+    match fields.get("action") {
         Some("save") => {
-            let campaign = campaign_of(&fields)?;
-            match campaigns.iter_mut().find(|known| known.id == campaign.id) {
-                Some(known) => *known = campaign,
-                None => campaigns.push(campaign),
+            let saved = match campaign_of(&fields) {
+                Ok(campaign) => {
+                    match campaigns.iter_mut().find(|known| known.id == campaign.id) {
+                        Some(known) => *known = campaign,
+                        None => campaigns.push(campaign),
+                    }
+                    engine.set_campaigns(document).await.map_err(Problem::from)
+                }
+                Err(problem) => Err(problem),
+            };
+            match saved {
+                Ok(_) => Ok(Done::Saved.redirect(PATH)),
+                // What was typed stays, with what is wrong beside its field.
+                Err(problem) if problem.code() == Code::InvalidValue => {
+                    let (is_edited, status) = (fields.get("edited").is_some(), problem.code().status());
+                    let entered = Entered::refused(fields, &problem);
+                    Ok(render(&view, &engine.campaigns(), &entered, is_edited, status))
+                }
+                Err(problem) => Err(problem),
             }
-            Done::Saved
         }
         Some("remove") => {
             let id = clipped(fields.get("id").unwrap_or_default(), 1_000);
             campaigns.retain(|campaign| *campaign.id != *id);
-            Done::Removed
+            engine.set_campaigns(document).await?;
+            Ok(Done::Removed.redirect(PATH))
         }
-        other => return Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
-    };
-    server.engine.set_campaigns(document).await?;
-    Ok(done.redirect(PATH))
+        other => Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
+    }
 }

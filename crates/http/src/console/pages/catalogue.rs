@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::format::{count, filled, time};
+use super::super::format::{count, filled, price, time};
 use super::super::part::{Figure, badge, call, empty, figure, item, said, title_of};
 use super::super::texts::Texts;
 use super::super::view::{View, encoded};
@@ -121,7 +121,7 @@ pub(super) fn row(shop: &Shop<'_>, item: ItemIdx) -> Option<Row> {
     let (facts, popularity) = (shop.facts, shop.version.ensemble.popularity());
     let entry = facts.entry(item)?;
     let described = facts.described(item)?;
-    let price = |price: Price| format!("{price} {}", described.currency().unwrap_or_default()).trim_end().to_owned();
+    let price = |of_item: Price| price(of_item, described.currency());
     Some(Row {
         id: entry.item.id.to_string(),
         title: title_of(facts, item),

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::format::{clipped, count, filled, percent, time};
+use super::super::format::{clipped, count, filled, percent, price, time};
 use super::super::part::{empty, heading, item, said};
 use super::super::texts::Texts;
 use super::super::view::{View, encoded};
@@ -156,7 +156,7 @@ fn fields(texts: &Texts, item: &Item) -> Markup {
     let list = |texts: &[Box<str>]| texts.join(", ");
     let long = |text: &str| clipped(text, MAX_CHARS);
     let of = |text: &Option<Box<str>>| text.as_deref().map(long).unwrap_or_default();
-    let price = item.price.map(|price| format!("{price} {}", item.currency.as_deref().unwrap_or_default()));
+    let price = item.price.map(|of_item| price(of_item, item.currency.as_deref()));
     let lines: [(&str, String); 9] = [
         ("id", item.id.to_string()),
         ("title", of(&item.title)),

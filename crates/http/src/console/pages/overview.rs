@@ -90,6 +90,10 @@ fn figures(view: &View, status: &Status) -> Markup {
     let (quality, lag) = (&status.quality, status.log_end.saturating_sub(status.learned));
     let of_items = filled(texts.of_n_choices, &[&count(quality.all.samples)]);
     let records_per_s = view.server.history.latest_rate();
+    // Without a prediction there is no mean, and no call that would give one.
+    let has_predictions = quality.all.samples > 0;
+    let mean = |value: String| if has_predictions { value } else { "–".to_owned() };
+    let field = |field: &'static str| if has_predictions { field } else { "" };
     html! {
         dl .figures {
             (figure(Figure {
@@ -102,12 +106,13 @@ fn figures(view: &View, status: &Status) -> Markup {
                 note: html! { (if lag == 0 { texts.fresh } else { texts.catching_up }) },
             }))
             (figure(Figure {
-                label: texts.ndcg, value: ratio(quality.recent_ndcg), unit: "", api: QUALITY, field: "recent_ndcg",
+                label: texts.ndcg, value: mean(ratio(quality.recent_ndcg)), unit: "", api: QUALITY,
+                field: field("recent_ndcg"),
                 form: "ratio", note: html! { (texts.over_latest) },
             }))
             (figure(Figure {
-                label: texts.hit_rate, value: percent(quality.recent_hit_rate), unit: "", api: QUALITY,
-                field: "recent_hit_rate", form: "percent", note: html! { (of_items) },
+                label: texts.hit_rate, value: mean(percent(quality.recent_hit_rate)), unit: "", api: QUALITY,
+                field: field("recent_hit_rate"), form: "percent", note: html! { (of_items) },
             }))
             (figure(Figure {
                 label: texts.items, value: count(status.n_items), unit: "", api: "/metrics", field: "", form: "count",

@@ -37,7 +37,7 @@ async fn page(view: View) -> Response {
         (outcome(&view))
         p .lead { (texts.people_lead) }
         form .card .row method="get" action=(PATH) role="search" {
-            label .wide { (texts.user) input name="user" value=[sought] placeholder=(texts.a_user) data-search; }
+            label .wide { (texts.user) input name="user" dir="auto" value=[sought] placeholder=(texts.a_user) data-search; }
             button .primary { (texts.look_up) }
         }
         @if let Some(id) = sought { section .card { (known(&view, id)) } }
@@ -49,7 +49,7 @@ async fn page(view: View) -> Response {
                     (view.form_token())
                     label .block {
                         (texts.user_ids)
-                        textarea name="users" required placeholder=(texts.one_a_line) { (sought.unwrap_or_default()) }
+                        textarea name="users" dir="auto" required placeholder=(texts.one_a_line) { (sought.unwrap_or_default()) }
                     }
                     p .soft { (texts.forget_note) }
                     button .danger { (texts.forget_them) }

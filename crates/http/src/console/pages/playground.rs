@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::format::{count, filled, time};
+use super::super::format::{count, filled, price, time};
 use super::super::part::{badge, call, empty, heading, item, said, title_of};
 use super::super::texts::Texts;
 use super::super::view::{View, encoded};
@@ -99,7 +99,7 @@ impl<'v> Asked<'v> {
 /// One of the two pages.
 struct Answer {
     items: Vec<Recommended>,
-    titles: HashMap<ItemId, (Option<String>, Option<String>)>,
+    titles: Titles,
     degraded: Vec<&'static str>,
     total: Option<usize>,
     corrected: Option<String>,
@@ -182,19 +182,19 @@ async fn answer(view: &View, asked: &Asked<'_>, side: &Side<'_>) -> Result<Answe
     })
 }
 
-/// The title and the price of each item.
-fn titles(engine: &Engine, items: &[Recommended]) -> HashMap<ItemId, (Option<String>, Option<String>)> {
+/// Titles and prices by item.
+type Titles = HashMap<ItemId, (Option<String>, Option<String>)>;
+
+/// The title and the price of each item, and of those that the reasons cite.
+fn titles(engine: &Engine, items: &[Recommended]) -> Titles {
     engine.with_shop(|shop| {
-        let of = |listed: &Recommended| {
-            let item = shop.facts.items.get(listed.id.as_str())?;
-            let described = shop.facts.described(item)?;
-            let price = described
-                .own()
-                .price
-                .map(|price| format!("{price} {}", described.currency().unwrap_or_default()).trim_end().to_owned());
-            Some((listed.id.clone(), (described.title().map(str::to_owned), price)))
+        let of = |id: &ItemId| {
+            let described = shop.facts.described(shop.facts.items.get(id.as_str())?)?;
+            let price = described.price().map(|of_item| price(of_item, described.currency()));
+            Some((id.clone(), (described.title().map(str::to_owned), price)))
         };
-        items.iter().filter_map(of).collect()
+        let cited = items.iter().flat_map(|listed| listed.reasons.iter().filter_map(|reason| reason.item.as_ref()));
+        items.iter().map(|listed| &listed.id).chain(cited).filter_map(of).collect()
     })
 }
 
@@ -372,7 +372,9 @@ fn about(texts: &Texts, answer: &Answer) -> Markup {
             (format!("{:.1} ms", answer.took_ms))
             @if let Some(corrected) = &answer.corrected { " · " (texts.corrected) " " (said(corrected)) }
         }
-        @for word in &answer.degraded { p .notice.warn { (texts.degraded) " " code { (word) } } }
+        @for word in &answer.degraded {
+            p .notice.warn { (texts.degraded) " " (texts.degraded_sentence(word)) " " code .soft { (word) } }
+        }
     }
 }
 
@@ -396,7 +398,7 @@ fn place_of(texts: &Texts, answer: &Answer, place: usize, listed: &Recommended, 
                     " · " (format!("{:.3}", listed.score))
                 }
             }
-            (reasons(texts, &listed.reasons))
+            (reasons(texts, &listed.reasons, &answer.titles))
         }
     }
 }
@@ -408,17 +410,22 @@ fn telling(reasons: &[Reason]) -> Option<&Reason> {
     reasons.iter().filter(cites).max_by(strongest).or_else(|| reasons.iter().max_by(strongest))
 }
 
-fn reasons(texts: &Texts, reasons: &[Reason]) -> Markup {
+fn reasons(texts: &Texts, reasons: &[Reason], titles: &Titles) -> Markup {
+    let sentence = |reason: &Reason| {
+        let cited = reason.item.as_ref();
+        let title = cited.map(|item| titles.get(item).and_then(|(title, _)| title.as_deref()).unwrap_or(item.as_str()));
+        texts.reason_sentence(reason, title)
+    };
     let most = reasons.iter().map(|reason| reason.share.abs()).fold(f32::MIN_POSITIVE, f32::max);
     html! {
         @if let Some(strongest) = telling(reasons) {
             details .reasons {
-                summary { (said(&strongest.text)) }
+                summary { (said(&sentence(strongest))) }
                 table .plain {
                     tbody {
                         @for reason in reasons {
                             tr {
-                                td { (said(&reason.text)) @if let Some(event) = &reason.event { " " span .soft { (time(event.at)) } } }
+                                td { (said(&sentence(reason))) @if let Some(event) = &reason.event { " " span .soft { (time(event.at)) } } }
                                 td { code { (reason.code) } }
                                 td .number { (format!("{:+.3}", reason.share).replace('-', "−")) }
                                 td {

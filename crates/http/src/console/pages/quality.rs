@@ -42,7 +42,8 @@ async fn page(view: View) -> Response {
         (slices(texts, &status))
         section .charts {
             (chart(&Chart {
-                title: texts.ndcg_by_slice, api: HISTORY, list: "samples", x: "at", weight: None, form: "ratio", empty: texts.chart_begins,
+                title: texts.ndcg_by_slice, api: HISTORY, list: "samples", x: "at", weight: Some("predictions"), form: "ratio",
+                empty: texts.chart_begins,
                 series: &[("ndcg", texts.all), ("ndcg_first_time", texts.first_time), ("ndcg_repeat", texts.repeat)],
             }))
             (chart(&Chart {

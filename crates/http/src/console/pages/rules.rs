@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use accrue_engine::RuleChange;
 use accrue_event::{ItemId, RuleAction, ShopRule};
-use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::form::{Fields, fault};
+use super::super::form::{Entered, Fields, fault};
 use super::super::format::{clipped, time};
 use super::super::part::{Done, badge, empty, heading, item, outcome, said, title_of};
 use super::super::texts::Texts;
@@ -31,24 +31,34 @@ pub(in super::super) fn routes() -> MethodRouter<Arc<Server>> {
 }
 
 async fn page(view: View) -> Response {
-    let (texts, (_, rules)) = (view.texts(), view.server.engine.rules());
+    let (_, rules) = view.server.engine.rules();
     let edited = view.param("edit").and_then(|name| rules.iter().find(|rule| &*rule.name == name));
+    let entered = match edited {
+        Some(rule) => entered(rule),
+        None => Entered::of([("query", view.param("query").map(str::to_owned))]),
+    };
+    render(&view, &rules, &entered, edited.is_some(), StatusCode::OK)
+}
+
+/// The page with this in its form. A rule that is edited keeps its name.
+fn render(view: &View, rules: &[ShopRule], entered: &Entered, is_edited: bool, status: StatusCode) -> Response {
+    let texts = view.texts();
     let body = html! {
-        (outcome(&view))
+        (outcome(view))
         p .lead { (texts.rules_lead) }
         section .card {
             (heading(texts.rules, Some(RULES)))
             @if rules.is_empty() { (empty(texts.no_rules, texts.no_rules_hint)) }
-            @else { (table(&view, &rules)) }
+            @else { (table(view, rules)) }
         }
         @if view.permits(Scope::Write) {
             section .card #edit {
-                (heading(if edited.is_some() { texts.edit_rule } else { texts.new_rule }, None))
-                (form(&view, edited))
+                (heading(if is_edited { texts.edit_rule } else { texts.new_rule }, None))
+                (form(view, entered, is_edited))
             }
         } @else { p .soft { (texts.needs_write) } }
     };
-    view.page(PATH, texts.rules, body)
+    view.page_with(status, PATH, texts.rules, body)
 }
 
 fn word(texts: &Texts, action: RuleAction) -> &'static str {
@@ -155,51 +165,83 @@ fn period(texts: &Texts, rule: &ShopRule) -> Markup {
     }
 }
 
-fn form(view: &View, rule: Option<&ShopRule>) -> Markup {
+/// A rule as its form shows it.
+fn entered(rule: &ShopRule) -> Entered {
+    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    Entered::of([
+        ("name", Some(rule.name.to_string())),
+        ("what", Some(name(rule.action).to_owned())),
+        ("query", text(&rule.query)),
+        ("category", text(&rule.category)),
+        ("filter", text(&rule.filter)),
+        ("position", rule.position.map(|position| position.to_string())),
+        ("factor", rule.factor.map(|factor| factor.to_string())),
+        ("attribute", text(&rule.attribute)),
+        ("full_at", rule.full_at.map(|full_at| full_at.to_string())),
+        ("from", rule.from.map(|from| from.to_string())),
+        ("until", rule.until.map(|until| until.to_string())),
+        ("items", Some(rule.items.iter().map(ItemId::as_str).collect::<Vec<_>>().join("\n"))),
+    ])
+}
+
+/// The fields of the form, by which faults are told.
+const FIELDS: [&str; 12] = [
+    "name",
+    "action",
+    "query",
+    "category",
+    "filter",
+    "position",
+    "factor",
+    "attribute",
+    "full_at",
+    "from",
+    "until",
+    "items",
+];
+
+fn form(view: &View, entered: &Entered, is_edited: bool) -> Markup {
     let texts = view.texts();
-    let given = |read: fn(&ShopRule) -> Option<String>| rule.and_then(read);
-    let text = |label: &str, field: &str, value: Option<String>, hint: &str| {
-        html! { label { (label) input name=(field) value=[value] placeholder=(hint); } }
-    };
-    let query = given(|rule| rule.query.as_deref().map(str::to_owned)).or(view.param("query").map(str::to_owned));
-    let items =
-        rule.map(|rule| rule.items.iter().map(ItemId::as_str).collect::<Vec<_>>().join("\n")).unwrap_or_default();
     html! {
         form method="post" action=(PATH) .rule {
             (view.form_token())
+            @if is_edited { input type="hidden" name="edited" value="1"; }
+            @if let Some(fault) = entered.fault_of_none(&FIELDS) { p .notice.bad role="alert" { (fault) } }
             div .row {
                 label {
                     (texts.name)
-                    input name="name" required maxlength="200" value=[rule.map(|rule| &rule.name)] readonly[rule.is_some()];
+                    input name="name" required maxlength="200" value=[entered.get("name")] readonly[is_edited];
+                    (entered.told("name"))
                 }
                 label {
                     (texts.action)
                     select name="what" {
                         @for action in ACTIONS {
-                            option value=(name(action)) selected[rule.is_some_and(|rule| rule.action == action)] {
+                            option value=(name(action)) selected[entered.get("what") == Some(name(action))] {
                                 (word(texts, action))
                             }
                         }
                     }
+                    (entered.told("action"))
                 }
-                (text(texts.search_for, "query", query, texts.any_search))
-                (text(texts.category, "category", given(|rule| rule.category.as_deref().map(str::to_owned)), texts.any_category))
+                (entered.line(texts.search_for, "query", texts.any_search))
+                (entered.line(texts.category, "category", texts.any_category))
             }
             div .row {
-                (text(texts.filter, "filter", given(|rule| rule.filter.as_deref().map(str::to_owned)), "brand:Acme AND price:..20"))
-                (text(texts.first_place, "position", given(|rule| Some(rule.position?.to_string())), texts.for_pins))
-                (text(texts.factor, "factor", given(|rule| Some(rule.factor?.to_string())), texts.for_boosts))
-                (text(texts.from, "from", given(|rule| Some(rule.from?.to_string())), "2026-11-27T00:00:00Z"))
-                (text(texts.until, "until", given(|rule| Some(rule.until?.to_string())), "2026-12-01T00:00:00Z"))
+                (entered.line(texts.filter, "filter", "brand:Acme AND price:..20"))
+                (entered.line(texts.first_place, "position", texts.for_pins))
+                (entered.line(texts.factor, "factor", texts.for_boosts))
+                (entered.line(texts.from, "from", "2026-11-27T00:00:00Z"))
+                (entered.line(texts.until, "until", "2026-12-01T00:00:00Z"))
             }
             div .row {
-                (text(texts.attribute, "attribute", given(|rule| rule.attribute.as_deref().map(str::to_owned)), texts.for_boosts))
-                (text(texts.full_at, "full_at", given(|rule| Some(rule.full_at?.to_string())), texts.for_boosts))
+                (entered.line(texts.attribute, "attribute", texts.for_boosts))
+                (entered.line(texts.full_at, "full_at", texts.for_boosts))
             }
-            label .block { (texts.item_ids) textarea name="items" placeholder=(texts.one_a_line) { (items) } }
+            (entered.area(texts.item_ids, "items", texts.one_a_line))
             div .row {
                 button .primary name="action" value="save" { (texts.save_rule) }
-                @if rule.is_some() { a .button href=(PATH) { (texts.cancel) } }
+                @if is_edited { a .button href=(PATH) { (texts.cancel) } }
             }
             p .soft { (texts.rule_note) }
         }
@@ -225,14 +267,30 @@ fn rule_of(fields: &Fields) -> Result<ShopRule, Problem> {
     })
 }
 
-async fn act(State(server): State<Arc<Server>>, fields: Fields) -> Result<Response, Problem> {
-    let (change, done) = match fields.get("action") {
-        Some("save") => (RuleChange::Put(Box::new(rule_of(&fields)?)), Done::Saved),
-        Some("remove") => {
-            (RuleChange::Remove(clipped(fields.get("name").unwrap_or_default(), 1_000).into()), Done::Removed)
+async fn act(view: View, fields: Fields) -> Result<Response, Problem> {
+    let engine = &view.server.engine;
+    match fields.get("action") {
+        Some("save") => {
+            let saved = match rule_of(&fields) {
+                Ok(rule) => engine.change_rules(RuleChange::Put(Box::new(rule))).await.map_err(Problem::from),
+                Err(problem) => Err(problem),
+            };
+            match saved {
+                Ok(()) => Ok(Done::Saved.redirect(PATH)),
+                // What was typed stays, with what is wrong beside its field.
+                Err(problem) if problem.code() == Code::InvalidValue => {
+                    let (is_edited, status) = (fields.get("edited").is_some(), problem.code().status());
+                    let entered = Entered::refused(fields, &problem);
+                    Ok(render(&view, &engine.rules().1, &entered, is_edited, status))
+                }
+                Err(problem) => Err(problem),
+            }
         }
-        other => return Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
-    };
-    server.engine.change_rules(change).await?;
-    Ok(done.redirect(PATH))
+        Some("remove") => {
+            let name = clipped(fields.get("name").unwrap_or_default(), 1_000);
+            engine.change_rules(RuleChange::Remove(name.into())).await?;
+            Ok(Done::Removed.redirect(PATH))
+        }
+        other => Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),
+    }
 }

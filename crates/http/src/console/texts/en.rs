@@ -15,7 +15,8 @@ table! {
     log_out: "Log out",
     key: "Key",
     login_lead: "The console is behind the keys of this server.",
-    login_note: "A key with the scope read shows everything, one with admin also acts. The key is not kept in the \
+    login_note: "A key with the scope read shows what the shop does, read and write also edits rules and campaigns, and admin \
+          shows and does everything: quarantine, people, settings. The key is not kept in the \
           browser; the login ends after 12 hours, or after 2 hours without use.",
     login_unknown: "This key is not among those of the server.",
     login_scope: "This key may not look at the shop: the console needs one with the scope read or admin.",

@@ -23,6 +23,7 @@ macro_rules! table {
 }
 
 mod en;
+mod words;
 mod zh;
 
 pub(super) use en::{EN, Texts};

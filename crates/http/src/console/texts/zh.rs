@@ -20,7 +20,8 @@ pub static ZH: Texts = Texts {
     log_out: "退出",
     key: "密钥",
     login_lead: "控制台由本服务器的密钥保护。",
-    login_note: "具有 read 权限的密钥可以查看全部内容，具有 admin 权限的密钥还可以操作。浏览器不保存密钥；登录在 12 小\
+    login_note: "具有 read 权限的密钥可以查看商店情况，具有 read 和 write 权限的密钥还可以编辑规则和广告，具有 admin 权限的密钥可以查看\
+          和操作全部内容：隔离区、用户、设置。浏览器不保存密钥；登录在 12 小\
           时后结束，若 2 小时未使用则提前结束。",
     login_unknown: "服务器没有这个密钥。",
     login_scope: "这个密钥不能查看商店：控制台需要具有 read 或 admin 权限的密钥。",

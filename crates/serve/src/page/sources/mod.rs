@@ -5,6 +5,7 @@
 //! left out. A source that cannot answer, because its model does not learn, says so, and the page is made from the
 //! others.
 
+mod after_search;
 mod bought;
 mod models;
 mod new_items;
@@ -23,6 +24,12 @@ use super::Situation;
 pub(crate) const MAX_LIMIT: usize = 10_000;
 /// The source of what the shopper bought.
 pub(crate) const BOUGHT: &str = "bought";
+/// What is like the items of the page.
+pub(crate) const SIMILAR: &str = "similar";
+/// What is chosen most this week.
+pub(crate) const TRENDING: &str = "trending";
+/// What was chosen after the search that the page stands beside.
+pub(crate) const AFTER_SEARCH: &str = "after_search";
 /// The sources of a page of which nothing is said.
 pub(crate) const MODELS: &str = "models";
 pub(crate) const NEW: &str = "new";
@@ -89,8 +96,14 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
     let mut sources = vec![
         Source::by(MODELS, "The candidates of every model that learns.", models::find, None),
         Source::by(NEW, "Items that the models have not met, and those published lately.", new_items::find, None),
-        Source::by("trending", "What is chosen most this week, in the categories of the page.", trending::find, None),
-        Source::by("similar", "What is like the items of the page, or the latest choices.", similar::find, None),
+        Source::by(TRENDING, "What is chosen most this week, in the categories of the page.", trending::find, None),
+        Source::by(SIMILAR, "What is like the items of the page, or the latest choices.", similar::find, None),
+        Source::by(
+            AFTER_SEARCH,
+            "What shoppers chose after the search that the page stands beside.",
+            after_search::find,
+            None,
+        ),
         Source::by(BOUGHT, "What the shopper bought and kept.", bought::find, None),
         Source::by(
             "replenishment",
@@ -109,7 +122,7 @@ pub(crate) fn all() -> &'static [Source] {
     &SOURCES
 }
 
-/// One of the sources that scenes have by themselves: [`MODELS`], [`NEW`] or [`BOUGHT`].
+/// One of the sources that scenes have by themselves.
 pub(crate) fn built_in(name: &'static str) -> &'static Source {
     named(name).expect("a source of the registry, which a test of each scene reaches")
 }

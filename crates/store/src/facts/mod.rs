@@ -4,49 +4,38 @@
 //! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log.
 //! They check nothing: the log has the outcome of each check.
 
+mod fact;
+mod sections;
+mod shopper_names;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
-    Event, EventType, Item, ItemId, ItemPatch, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, Shopper,
-    Timestamp, User, UserId,
+    EventType, Item, ItemId, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, Shopper, Timestamp, User,
+    UserId,
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::fact::{Fact, Names};
+use self::shopper_names::{guest_name, user_name};
+pub use self::shopper_names::{session_hash, shopper_name};
 use crate::columns::Columns;
-use crate::search_ranking::FirstSearchRanking;
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
-    Histories, Interaction, ItemIdx, ItemVector, Ledger, Offset, Overview, PagedMap, PagedVec, Products,
-    PublishedCounts, PublishedRecord, Record, SearchProposal, SearchRanking, Searches, SectionSource,
-    SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
+    Body, CheckedEvent, Column, ColumnField, Described, Descriptor, Encoded, Histories, ItemIdx, Ledger, Offset,
+    Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SearchProposal, SearchRanking,
+    Searches, SharedDescriptors, ShopperIdx, Shown, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
 const MAX_CUSTOM_TYPES: usize = 54;
-/// Items, users and refused records in a page of a checkpoint.
+/// Items, users, refused records and items with a vector in a page of a checkpoint.
 const ENTRIES: usize = 16;
 const USERS: usize = 64;
 const REASONS: usize = 4_096;
-/// The section of the shop's rules.
-const SHOP_RULES: &str = "facts/shop_rules";
-/// The section of the shop's scenes.
-const SCENES: &str = "facts/scenes";
-/// The section of the shop's synonyms.
-const SYNONYMS: &str = "facts/synonyms";
-/// The section of impressions without a choice.
-const SHOWN: &str = "facts/shown";
-/// The section of choices after searches.
-const SEARCHES: &str = "facts/searches";
-/// The section of campaigns.
-const LEDGER: &str = "facts/campaigns";
-/// The section of learned weights of searches.
-const SEARCH_RANKING: &str = "facts/search_ranking";
-/// The section of decisions about proposals of search.
-const SEARCH_PROPOSALS: &str = "facts/search_proposals";
 const ENCODED: usize = 256;
-/// The section of the positions in sources.
-const SOURCES: &str = "facts/sources";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,82 +67,6 @@ pub struct RuleTexts {
     pub json: Box<str>,
     /// The offset after the latest change.
     pub since: Offset,
-}
-
-/// The names in an event, which an [`Interaction`] has only as numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Names<'a> {
-    /// Its type, if it is a custom one.
-    pub own_type: Option<&'a EventType>,
-    /// The page, app or feed that sent it.
-    pub source: Option<&'a str>,
-    /// [`shopper_hash`] of the visitor whom the event names.
-    pub shopper: u64,
-    /// Whether the event came with a published key.
-    pub is_published: bool,
-    /// Where and how the shopper looked.
-    pub circumstances: Circumstances<'a>,
-}
-
-/// The meaning of a record, with names resolved to indices.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fact<'a> {
-    /// Nothing is learned from it.
-    Nothing,
-    /// A shopper did something with an item.
-    Interaction(Interaction, Names<'a>),
-    /// A shopper was shown an item. An impression creates no index. The facts may be ahead of the learner, so it skips
-    /// shoppers and items that it has not met.
-    Shown(Interaction, Names<'a>),
-    /// An item got a new description.
-    Described(ItemIdx, &'a Item),
-    /// Some fields of an item changed.
-    Patched(ItemIdx, &'a ItemPatch),
-    /// An encoder computed a vector for an item.
-    Encoded(ItemIdx, &'a ItemVector),
-    /// A user got a new description.
-    UserDescribed(ShopperIdx, &'a User),
-    /// The description of a user was removed.
-    UserRemoved(ShopperIdx),
-    /// A guest's history became a user's.
-    Merged {
-        /// The guest.
-        guest: ShopperIdx,
-        /// The same session as events of published keys name it. A follower that has not met it passes over it.
-        published: Option<ShopperIdx>,
-        /// The user.
-        user: ShopperIdx,
-    },
-    /// Other settings are in force from here on.
-    Settings(&'a str),
-    /// An operator chose a version to go on from.
-    Chosen {
-        /// Its number.
-        version: u64,
-        /// The reason, for the operator.
-        why: &'a str,
-    },
-    /// A challenger replaces the current model.
-    Promoted {
-        /// The description of the challenger, as TOML.
-        challenge: &'a str,
-        /// The reason, for the operator.
-        why: &'a str,
-    },
-    /// Suspect records were released and are learned.
-    WindowReleased {
-        /// The first record.
-        from: Offset,
-        /// The record after the last.
-        to: Offset,
-    },
-    /// A challenger was refused.
-    ChallengeRefused {
-        /// The description of the challenger, as TOML.
-        challenge: &'a str,
-        /// The reason, for the operator.
-        why: &'a str,
-    },
 }
 
 /// The facts up to an offset.
@@ -270,56 +183,6 @@ impl Facts {
         }
     }
 
-    /// Writes the facts into a checkpoint, a section for each part.
-    ///
-    /// # Errors
-    /// If the checkpoint cannot be written.
-    pub fn save(&self, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
-        writer.value("facts/items", 1, &self.items)?;
-        writer.value("facts/shoppers", 1, &self.shoppers)?;
-        writer.value("facts/types", 1, &self.types)?;
-        writer.value("facts/catalogue", 1, &self.catalogue)?;
-        writer.value("facts/users", 1, &self.users)?;
-        writer.value("facts/histories", 1, &self.histories)?;
-        writer.value("facts/quarantine", 1, &self.quarantine)?;
-        writer.value("facts/rules", 2, &(&self.statistics, &self.counters, self.duplicates))?;
-        if let Some(published) = self.published() {
-            writer.value("facts/published", 1, &published)?;
-        }
-        if let Some(encoded) = self.encoded_items() {
-            writer.value("facts/encoded", 1, encoded)?;
-        }
-        writer.value("facts/settings", 1, &self.settings)?;
-        if let Some(rules) = self.rule_texts() {
-            writer.value(SHOP_RULES, 1, rules)?;
-        }
-        if let Some(scenes) = self.scene_texts() {
-            writer.value(SCENES, 1, scenes)?;
-        }
-        if !self.synonyms.is_empty() {
-            writer.value(SYNONYMS, 1, &self.synonyms)?;
-        }
-        if self.searches != Searches::default() {
-            writer.value(SEARCHES, 1, &self.searches)?;
-        }
-        if !self.shown.is_empty() {
-            writer.value(SHOWN, 1, &self.shown)?;
-        }
-        if self.search_ranking != SearchRanking::default() {
-            writer.value(SEARCH_RANKING, 2, &self.search_ranking)?;
-        }
-        if !self.ledger.is_untouched() {
-            writer.value(LEDGER, 1, &self.ledger)?;
-        }
-        if !self.search_proposals.is_empty() {
-            writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
-        }
-        if !self.sources.is_empty() {
-            writer.value(SOURCES, 1, &self.sources)?;
-        }
-        writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
-    }
-
     /// The counts of published keys, with the statistics of their events; `None` if they sent no event that was
     /// accepted or refused.
     pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
@@ -350,109 +213,6 @@ impl Facts {
     /// How many items have a vector of a space.
     pub fn n_encoded(&self, space: u64) -> u64 {
         self.encoded.iter().filter(|encoded| encoded.space == space).count() as u64
-    }
-
-    /// Reads the facts from a checkpoint; `None` if this build cannot use a part, because every part is needed.
-    ///
-    /// # Errors
-    /// If a section is damaged.
-    pub fn load(source: &mut SectionSource<'_>) -> Result<Option<Self>, StoreError> {
-        let (items, shoppers) = (source.value("facts/items", 1)?, source.value("facts/shoppers", 1)?);
-        let (types, catalogue) = (source.value("facts/types", 1)?, source.value("facts/catalogue", 1)?);
-        let (users, histories) = (source.value("facts/users", 1)?, source.value("facts/histories", 1)?);
-        let (quarantine, rules) = (source.value("facts/quarantine", 1)?, source.value_since("facts/rules", 1..=2)?);
-        let (settings, position) = (source.value("facts/settings", 1)?, source.value("facts/position", 1)?);
-        let published: Option<(PublishedCounts, PublishedStatistics)> =
-            match source.checkpoint().section_version("facts/published") {
-                // No key was published, or the build before this one knew of none.
-                None => Some(Default::default()),
-                Some(_) => source.value("facts/published", 1)?,
-            };
-        let shop_rules: Option<RuleTexts> = match source.checkpoint().section_version(SHOP_RULES) {
-            None => Some(RuleTexts::default()),
-            Some(_) => source.value(SHOP_RULES, 1)?,
-        };
-        let scenes: Option<RuleTexts> = match source.checkpoint().section_version(SCENES) {
-            None => Some(RuleTexts::default()),
-            Some(_) => source.value(SCENES, 1)?,
-        };
-        let synonyms: Option<Box<str>> = match source.checkpoint().section_version(SYNONYMS) {
-            None => Some(Box::default()),
-            Some(_) => source.value(SYNONYMS, 1)?,
-        };
-        let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
-            None => Some(Searches::default()),
-            Some(_) => source.value(SEARCHES, 1)?,
-        };
-        let shown: Option<Shown> = match source.checkpoint().section_version(SHOWN) {
-            None => Some(Shown::default()),
-            Some(_) => source.value(SHOWN, 1)?,
-        };
-        let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
-            None => Some(SearchRanking::default()),
-            Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
-            Some(_) => source.value(SEARCH_RANKING, 2)?,
-        };
-        let ledger: Option<Ledger> = match source.checkpoint().section_version(LEDGER) {
-            None => Some(Ledger::default()),
-            Some(_) => source.value(LEDGER, 1)?,
-        };
-        let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> =
-            match source.checkpoint().section_version(SEARCH_PROPOSALS) {
-                None => Some(BTreeMap::new()),
-                Some(_) => source.value(SEARCH_PROPOSALS, 1)?,
-            };
-        let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
-            None => Some(BTreeMap::new()),
-            Some(_) => source.value(SOURCES, 1)?,
-        };
-        let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
-            // No item had a vector.
-            None => Some(PagedVec::default()),
-            Some(_) => source.value("facts/encoded", 1)?,
-        };
-        let assemble = || {
-            let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
-            let (published, published_statistics) = published?;
-            statistics.set_published(published_statistics);
-            let (stream_time, catalogue_changed, end) = position?;
-            let (items, catalogue): (Vocabulary, PagedVec<Arc<CatalogueEntry>, ENTRIES>) = (items?, catalogue?);
-            let users: PagedMap<ShopperIdx, User, USERS> = users?;
-            let mut shared_descriptors = SharedDescriptors::default();
-            users.values().for_each(|user| shared_descriptors.add(&shopper_descriptors(&user.attributes)));
-            Some(Self {
-                products: Products::of_catalogue(&items, &catalogue),
-                columns: Columns::default(),
-                items,
-                shoppers: shoppers?,
-                types: types?,
-                overview: Overview::of(&catalogue),
-                catalogue,
-                users,
-                shared_descriptors,
-                histories: histories?,
-                quarantine: quarantine?,
-                statistics,
-                counters,
-                duplicates,
-                published,
-                encoded: encoded?,
-                settings: settings?,
-                shop_rules: shop_rules?,
-                scenes: scenes?,
-                synonyms: synonyms?,
-                searches: searches?,
-                shown: shown?,
-                search_ranking: search_ranking?,
-                ledger: ledger?,
-                search_proposals: search_proposals?,
-                sources: sources?,
-                stream_time,
-                catalogue_changed,
-                end,
-            })
-        };
-        Ok(assemble())
     }
 
     /// Applies the next record.
@@ -627,80 +387,6 @@ impl Facts {
         self.catalogue_changed = offset.next();
     }
 
-    /// The meaning of a record that was applied. It does not depend on how far the facts are ahead of it.
-    pub fn resolve<'a>(&self, record: &'a Record) -> Fact<'a> {
-        let item = |id: &ItemId| self.items.get(id.as_str());
-        let shopper = |user: &UserId| self.shoppers.get(&user_name(user));
-        match &record.body {
-            Body::Event(checked) => self.happened(&checked.event),
-            Body::Released { event, .. } => self.happened(&event.event),
-            Body::Item(description) => {
-                item(&description.id).map_or(Fact::Nothing, |index| Fact::Described(index, description))
-            }
-            Body::ItemPatched { id, patch } => item(id).map_or(Fact::Nothing, |index| Fact::Patched(index, patch)),
-            Body::User(user) => shopper(&user.id).map_or(Fact::Nothing, |shopper| Fact::UserDescribed(shopper, user)),
-            Body::UserRemoved(user) => shopper(user).map_or(Fact::Nothing, Fact::UserRemoved),
-            Body::Encoded(vector) => item(&vector.item).map_or(Fact::Nothing, |index| Fact::Encoded(index, vector)),
-            Body::Merged { session, user } => {
-                let guest = self.shoppers.get(&guest_name(session.as_str()));
-                let published = self.shopper(&Shopper::PublishedGuest(session.clone()));
-                guest.zip(shopper(user)).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, published, user })
-            }
-            Body::Settings(settings) => Fact::Settings(settings),
-            Body::Chosen { version, why } => Fact::Chosen { version: *version, why },
-            Body::Promoted { challenge, why } => Fact::Promoted { challenge, why },
-            Body::WindowReleased { from, to } => Fact::WindowReleased { from: *from, to: *to },
-            Body::ChallengeRefused { challenge, why } => Fact::ChallengeRefused { challenge, why },
-            Body::Tombstone
-            | Body::Quarantined { .. }
-            | Body::Dropped { .. }
-            | Body::ItemRetired(_)
-            | Body::Duplicates { .. }
-            | Body::Served(_)
-            | Body::Rules(_)
-            | Body::Scenes(_)
-            | Body::Synonyms(_)
-            | Body::SearchChoice(_)
-            | Body::SearchProposal(_)
-            | Body::SourceRead(_)
-            | Body::Campaigns(_)
-            | Body::Published(_) => Fact::Nothing,
-        }
-    }
-
-    /// The event with its names resolved; `None` for one that is not an interaction (an impression, a search without an
-    /// item) or that has a name that was never applied.
-    pub fn interaction(&self, event: &Event) -> Option<Interaction> {
-        let is_choice = event.event_type != EventType::Impression;
-        is_choice.then(|| self.numbered(event, &event.shopper())).flatten()
-    }
-
-    fn happened<'a>(&self, event: &'a Event) -> Fact<'a> {
-        let shopper = event.shopper();
-        let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
-        let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
-        let (shopper_hash, is_published) = (shopper_hash(&event.visitor()), event.id.is_published());
-        let names = Names { own_type, source, shopper: shopper_hash, is_published, circumstances };
-        match self.numbered(event, &shopper) {
-            None => Fact::Nothing,
-            Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),
-            Some(interaction) => Fact::Interaction(interaction, names),
-        }
-    }
-
-    /// The event with indices in the place of names.
-    fn numbered(&self, event: &Event, shopper: &Shopper) -> Option<Interaction> {
-        Some(Interaction {
-            shopper: self.shopper(shopper)?,
-            item: self.items.get(event.item.as_ref()?.as_str())?,
-            type_code: self.type_code(&event.event_type)?,
-            at_ms: event.at.0,
-            session: event.session.as_ref().map(|session| session_hash(session.as_str())),
-            value: event.value,
-            quantity: event.quantity,
-        })
-    }
-
     /// The code of an event type: the built-in types in their order, then custom ones in the order of their appearance.
     pub fn type_code(&self, event_type: &EventType) -> Option<u8> {
         let built_in = EventType::BUILT_IN.iter().position(|known| known == event_type);
@@ -823,116 +509,4 @@ impl Facts {
 fn known_item<'a>(items: &Vocabulary, catalogue: &'a [Arc<CatalogueEntry>], id: &ItemId) -> Option<KnownItem<'a>> {
     let entry = catalogue.get(items.get(id.as_str())? as usize)?;
     Some(KnownItem { price: entry.item.price, category: entry.item.categories.first().map(|category| &**category) })
-}
-
-/// A shopper's name in the vocabulary. A user and a guest may have the same name, so the first letter distinguishes
-/// them.
-pub fn shopper_name(shopper: &Shopper) -> String {
-    match shopper {
-        Shopper::User(user) => user_name(user),
-        Shopper::Guest(session) => guest_name(session.as_str()),
-        Shopper::PublishedGuest(session) => format!("p{session}"),
-        Shopper::PublishedUser(user) => format!("q{user}"),
-    }
-}
-
-fn user_name(user: &UserId) -> String {
-    format!("u{user}")
-}
-
-fn guest_name(session: &str) -> String {
-    format!("g{session}")
-}
-
-/// The hash of a session's name, which histories keep.
-pub fn session_hash(session: &str) -> u32 {
-    xxhash_rust::xxh3::xxh3_64(session.as_bytes()) as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(id: &str, user: &str, item: &str, at_s: i64) -> Body {
-        Body::Event(CheckedEvent {
-            event: Event {
-                id: id.into(),
-                event_type: EventType::View,
-                user: Some(user.into()),
-                session: None,
-                item: Some(item.into()),
-                at: Timestamp(at_s * 1000),
-                value: 1.0,
-                quantity: 1,
-                price: None,
-                query: None,
-                source: None,
-                recommendation_id: None,
-                position: None,
-                properties: Default::default(),
-            },
-            repairs: vec![],
-            raw: None,
-        })
-    }
-
-    fn fold(bodies: Vec<Body>) -> Facts {
-        let mut facts = Facts::new(10);
-        for (place, body) in bodies.into_iter().enumerate() {
-            facts.apply(&Record { offset: Offset(place as u64), received_at: Timestamp(0), body });
-        }
-        facts
-    }
-
-    #[test]
-    fn names_get_indices_in_order_of_appearance() {
-        let facts = fold(vec![event("1", "ann", "mug", 1), event("2", "bob", "cup", 2), event("3", "ann", "cup", 3)]);
-        assert_eq!((facts.items.get("mug"), facts.items.get("cup")), (Some(0), Some(1)));
-        assert_eq!(facts.user_names().collect::<Vec<_>>(), ["ann", "bob"]);
-        assert_eq!(facts.histories.get(0).past().len(), 2);
-        assert_eq!(facts.stream_time, Timestamp(3000));
-    }
-
-    #[test]
-    fn a_tombstone_changes_nothing_but_the_end() {
-        let before = fold(vec![event("1", "ann", "mug", 1)]);
-        let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Tombstone]);
-        assert_eq!(after.end, Offset(2));
-        after.end = before.end;
-        assert!(after == before);
-    }
-
-    #[test]
-    fn a_served_answer_changes_nothing_but_the_end() {
-        let served = crate::Served {
-            recommendation_id: "r1".into(),
-            page: crate::Page::Recommend,
-            user: Some("bob".into()),
-            session: None,
-            version: 3,
-            learned: Offset(1),
-            first_position: 0,
-            items: vec!["cup".into()],
-            propensities: Vec::new(),
-            arm: None,
-            ranks: Vec::new(),
-            asked: Box::default(),
-            sponsored: Vec::new(),
-        };
-        assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
-        let before = fold(vec![event("1", "ann", "mug", 1)]);
-        let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Served(Box::new(served))]);
-        after.end = before.end;
-        assert!(after == before, "an impression creates neither a shopper nor an item");
-    }
-
-    #[test]
-    fn a_retired_item_is_hidden_until_it_is_described_again() {
-        let item = Item { title: Some("Red mug".into()), ..Item::bare("mug".into()) };
-        let describe = || Body::Item(Box::new(item.clone()));
-        let retired = fold(vec![describe(), Body::ItemRetired("mug".into())]);
-        assert!(!retired.find(&"mug".into()).unwrap().can_be_shown());
-        let back = fold(vec![describe(), Body::ItemRetired("mug".into()), describe()]);
-        assert!(back.find(&"mug".into()).unwrap().can_be_shown());
-    }
 }

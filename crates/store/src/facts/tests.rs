@@ -1,0 +1,86 @@
+use accrue_event::Event;
+
+use super::*;
+
+fn event(id: &str, user: &str, item: &str, at_s: i64) -> Body {
+    Body::Event(CheckedEvent {
+        event: Event {
+            id: id.into(),
+            event_type: EventType::View,
+            user: Some(user.into()),
+            session: None,
+            item: Some(item.into()),
+            at: Timestamp(at_s * 1000),
+            value: 1.0,
+            quantity: 1,
+            price: None,
+            query: None,
+            source: None,
+            recommendation_id: None,
+            position: None,
+            properties: Default::default(),
+        },
+        repairs: vec![],
+        raw: None,
+    })
+}
+
+fn fold(bodies: Vec<Body>) -> Facts {
+    let mut facts = Facts::new(10);
+    for (place, body) in bodies.into_iter().enumerate() {
+        facts.apply(&Record { offset: Offset(place as u64), received_at: Timestamp(0), body });
+    }
+    facts
+}
+
+#[test]
+fn names_get_indices_in_order_of_appearance() {
+    let facts = fold(vec![event("1", "ann", "mug", 1), event("2", "bob", "cup", 2), event("3", "ann", "cup", 3)]);
+    assert_eq!((facts.items.get("mug"), facts.items.get("cup")), (Some(0), Some(1)));
+    assert_eq!(facts.user_names().collect::<Vec<_>>(), ["ann", "bob"]);
+    assert_eq!(facts.histories.get(0).past().len(), 2);
+    assert_eq!(facts.stream_time, Timestamp(3000));
+}
+
+#[test]
+fn a_tombstone_changes_nothing_but_the_end() {
+    let before = fold(vec![event("1", "ann", "mug", 1)]);
+    let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Tombstone]);
+    assert_eq!(after.end, Offset(2));
+    after.end = before.end;
+    assert!(after == before);
+}
+
+#[test]
+fn a_served_answer_changes_nothing_but_the_end() {
+    let served = crate::Served {
+        recommendation_id: "r1".into(),
+        page: crate::Page::Recommend,
+        user: Some("bob".into()),
+        session: None,
+        version: 3,
+        learned: Offset(1),
+        first_position: 0,
+        items: vec!["cup".into()],
+        propensities: Vec::new(),
+        arm: None,
+        ranks: Vec::new(),
+        asked: Box::default(),
+        sponsored: Vec::new(),
+    };
+    assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
+    let before = fold(vec![event("1", "ann", "mug", 1)]);
+    let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Served(Box::new(served))]);
+    after.end = before.end;
+    assert!(after == before, "an impression creates neither a shopper nor an item");
+}
+
+#[test]
+fn a_retired_item_is_hidden_until_it_is_described_again() {
+    let item = Item { title: Some("Red mug".into()), ..Item::bare("mug".into()) };
+    let describe = || Body::Item(Box::new(item.clone()));
+    let retired = fold(vec![describe(), Body::ItemRetired("mug".into())]);
+    assert!(!retired.find(&"mug".into()).unwrap().can_be_shown());
+    let back = fold(vec![describe(), Body::ItemRetired("mug".into()), describe()]);
+    assert!(back.find(&"mug".into()).unwrap().can_be_shown());
+}
