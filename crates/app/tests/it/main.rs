@@ -42,5 +42,6 @@ mod search_words;
 mod server;
 mod sources;
 mod transfer;
+mod tune_encoder;
 mod versions;
 mod what_if;
