@@ -15,6 +15,9 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::EncodeError;
 use crate::atomic::replace_with;
 
+/// A tensor of a file: its name without a prefix, its shape, its numbers in the order of rows.
+pub(crate) type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
 /// Largest header that is read: a model of a thousand layers has less.
 const HEADER_BYTES: u64 = 64 << 20;
 /// Bytes hashed at once.
@@ -80,7 +83,7 @@ impl WeightFile {
 
     /// Writes another file with the same tensors, some of which have other numbers, in 32 bits. The others keep their
     /// bytes. `changed`: names without the prefix, shapes, numbers.
-    pub fn write_with(&mut self, to: &Path, changed: &[(String, Vec<usize>, Vec<f32>)]) -> Result<(), EncodeError> {
+    pub fn write_with(&mut self, to: &Path, changed: &[NamedTensor]) -> Result<(), EncodeError> {
         let changed: BTreeMap<String, &[f32]> = changed
             .iter()
             .map(|(name, _, numbers)| (self.full_name(name).unwrap_or_else(|| name.clone()), &**numbers))

@@ -10,7 +10,7 @@ use super::Tuner;
 use super::parameters::{Tensor, tensors, transposed};
 use crate::EncodeError;
 use crate::atomic::{copy, replace};
-use crate::weights::WeightFile;
+use crate::weights::{NamedTensor, WeightFile};
 
 /// Files that are copied where they are there.
 const FILES: [&str; 11] = [
@@ -50,7 +50,7 @@ impl Tuner {
     }
 
     /// The tensors that were trained, with their names without a prefix.
-    fn changed(&self, from: &Path) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, EncodeError> {
+    fn changed(&self, from: &Path) -> Result<Vec<NamedTensor>, EncodeError> {
         let of = &self.parameters;
         let begin = if of.first_layer == 0 { 0 } else { of.sizes.layer_begin(of.first_layer) };
         let mut changed = Vec::new();
