@@ -43,6 +43,7 @@ mod scenes;
 mod shared;
 mod status;
 mod synonyms;
+mod text_file;
 mod totals;
 pub mod traffic;
 mod transfer;
@@ -78,6 +79,7 @@ pub use scenes::{SceneList, WrittenScenes};
 pub use status::{
     CheckpointStatus, ClickStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status,
 };
+pub use text_file::read_text;
 pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
 pub use tuning::{
     Change as TuneChange, Comparison, Figures, PairKind, PairSettings, TextPair, TextPairs, TuneEnd, TuneError,
