@@ -1,10 +1,14 @@
-//! Piecewise-linear curves with knots at equal distances: where values lie along them, and a step that learns the
-//! knots.
+//! Piecewise-linear curves with knots at equal distances: where values lie along them, what the curves are there, and a
+//! step that learns the knots.
 //!
 //! In: values, and how they are laid out along a curve. Out: for each value the knot below it and the share of the next
-//! one. The loops have no branches, so that they vectorise; each element has the same bits on every instruction set.
+//! one; sums of curves; gradients. The loops have no branches, so that they vectorise; each element has the same bits on every instruction set.
 
 use crate::instruction_set::{Supported, compiled_for_each_set};
+use crate::lanes::{Lanes, N_LANES};
+
+/// Knots of the curves of [`add_on_curve`] and [`curve_gradient`]: a table that fits the lanes.
+const TABLE: usize = N_LANES;
 
 /// How values are laid out along a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +54,36 @@ pub fn locate(layout: Layout, n_knots: usize, values: &[f32], knots: &mut [u32],
     }
 }
 
+/// Adds to each of `scores` `[n]` the value of a curve at the place that [`locate`] found:
+/// `curve[knot] · (1 - share) + curve[knot + 1] · share`, the first product rounded before the second is added to it.
+/// `knots: [n], shares: [n]`; each knot is below 15.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add_on_curve(curve: &[f32; TABLE], knots: &[u32], shares: &[f32], scores: &mut [f32]) {
+    assert!(knots.len() == scores.len() && shares.len() == scores.len(), "add_on_curve: lengths differ");
+    add_on_curve_on(Supported::best(), curve, knots, shares, scores);
+}
+
+/// Adds to the gradient of a curve's knots that of values whose errors are `errors` `[n]`, at the places that
+/// [`locate`] found. `knots: [n], shares: [n]`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn curve_gradient(errors: &[f32], knots: &[u32], shares: &[f32], gradient: &mut [f32; TABLE]) {
+    assert!(knots.len() == errors.len() && shares.len() == errors.len(), "curve_gradient: lengths differ");
+    // Many values have the same knots. Four sums in turn, so that an addition need not wait for the one before it.
+    let mut parts = [[0.0; TABLE]; 4];
+    for (n, ((error, &knot), share)) in errors.iter().zip(knots).zip(shares).enumerate() {
+        let (part, knot) = (&mut parts[n % 4], knot as usize);
+        part[knot % TABLE] += error * (1.0 - share);
+        part[(knot + 1) % TABLE] += error * share;
+    }
+    for (k, sum) in gradient.iter_mut().enumerate() {
+        *sum += (parts[0][k] + parts[1][k]) + (parts[2][k] + parts[3][k]);
+    }
+}
+
 /// A step of Adagrad whose sums forget: where `g` is not 0, `s = s + (g² - forget · s)`,
 /// `x = x - rate · g / (√s + ε)`. `g, x, s: [n]`. Duchi, Hazan and Singer, *Adaptive subgradient methods* (2011).
 ///
@@ -80,6 +114,10 @@ compiled_for_each_set! {
         = adagrad_forgetting_elements
 }
 compiled_for_each_set! { fn move_towards_on(share: f32, x: &[f32], y: &mut [f32]) = move_towards_elements }
+compiled_for_each_set! {
+    fn add_on_curve_on(curve: &[f32; TABLE], knots: &[u32], shares: &[f32], scores: &mut [f32])
+        = add_on_curve_lanes<Lanes>
+}
 
 #[inline(always)]
 fn locate_log(low: f32, step: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
@@ -111,6 +149,33 @@ fn split(place: f32, last: f32) -> (u32, f32) {
     // Signed, because vectors convert to signed integers; a place is between 0 and the last knot.
     let knot = below as i32;
     (knot as u32, place - knot as f32)
+}
+
+#[inline(always)]
+fn add_on_curve_lanes<L: Lanes>(curve: &[f32; TABLE], knots: &[u32], shares: &[f32], scores: &mut [f32]) {
+    let table = L::load(curve);
+    let whole = scores.len() / N_LANES * N_LANES;
+    let (chunks, rest) = scores.as_chunks_mut::<N_LANES>();
+    let located = knots.as_chunks::<N_LANES>().0.iter().zip(shares.as_chunks::<N_LANES>().0);
+    for (scores, (knots, shares)) in chunks.iter_mut().zip(located) {
+        add_chunk(table, knots, L::load(shares), scores);
+    }
+    if !rest.is_empty() {
+        let (mut padded, mut knots_of_rest) = ([0.0; N_LANES], [0; N_LANES]);
+        padded[..rest.len()].copy_from_slice(rest);
+        knots_of_rest[..rest.len()].copy_from_slice(&knots[whole..]);
+        add_chunk(table, &knots_of_rest, L::load_tail(&shares[whole..]), &mut padded);
+        rest.copy_from_slice(&padded[..rest.len()]);
+    }
+}
+
+#[inline(always)]
+fn add_chunk<L: Lanes>(table: L, knots: &[u32; N_LANES], shares: L, scores: &mut [f32; N_LANES]) {
+    let one = L::splat(1.0);
+    let left = one.multiply_add(L::splat(-1.0), shares);
+    let low = L::zero().multiply_add(table.look_up(knots), left);
+    let value = low.multiply_add(table.look_up(&knots.map(|knot| knot + 1)), shares);
+    L::load(scores).multiply_add(one, value).store(scores);
 }
 
 #[inline(always)]
@@ -206,6 +271,43 @@ mod tests {
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
             assert_eq!(run(set), expected, "{}", set.name());
         }
+    }
+
+    #[test]
+    fn curves_have_the_same_bits_on_every_set() {
+        let mut draws = Draws::new(2, 0, 0);
+        let curve: [f32; N_KNOTS] = std::array::from_fn(|_| draws.normal());
+        for n in [0, 1, 15, 16, 17, 100] {
+            let knots: Vec<u32> = (0..n).map(|_| draws.below(N_KNOTS as u64 - 1) as u32).collect();
+            let shares: Vec<f32> = (0..n).map(|_| draws.uniform()).collect();
+            let scores: Vec<f32> = (0..n).map(|_| draws.normal()).collect();
+            let value = |(&knot, &share): (&u32, &f32)| {
+                let (low, high) = (curve[knot as usize], curve[knot as usize + 1]);
+                high.mul_add(share, low * (1.0 - share))
+            };
+            let values = knots.iter().zip(&shares).map(value);
+            let expected: Vec<u32> =
+                scores.iter().zip(values).map(|(score, value)| (score + value).to_bits()).collect();
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let mut found = scores.clone();
+                add_on_curve_on(Supported::check(set), &curve, &knots, &shares, &mut found);
+                assert_eq!(found.into_iter().map(f32::to_bits).collect::<Vec<_>>(), expected, "{} n={n}", set.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_a_curve_is_that_of_its_two_knots() {
+        let mut gradient = [1.0; N_KNOTS];
+        let errors = [1.0, -2.0, 4.0, 8.0, 16.0];
+        curve_gradient(&errors, &[0, 14, 0, 3, 0], &[0.0, 0.5, 0.25, 1.0, 0.0], &mut gradient);
+        let mut expected = [1.0; N_KNOTS];
+        expected[0] += 1.0 + 3.0 + 16.0;
+        expected[1] += 1.0;
+        expected[4] += 8.0;
+        expected[14] -= 1.0;
+        expected[15] -= 1.0;
+        assert_eq!(gradient, expected);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) trait Lanes: Copy {
     fn store(self, chunk: &mut [f32; N_LANES]);
     /// `self + x · y`, rounded once.
     fn multiply_add(self, x: Self, y: Self) -> Self;
+    /// Lane `l` is lane `places[l]` of `self`, a table of 16 numbers. Each place is below 16.
+    fn look_up(self, places: &[u32; N_LANES]) -> Self;
     /// The sum of the lanes of each of four: lane `l` takes lane `l + 8`, then `l + 4`, `l + 2`, `l + 1`.
     fn sum_four(four: [Self; 4]) -> [f32; 4];
 
@@ -71,6 +73,11 @@ impl Lanes for [f32; N_LANES] {
     #[inline(always)]
     fn multiply_add(self, x: Self, y: Self) -> Self {
         std::array::from_fn(|l| x[l].mul_add(y[l], self[l]))
+    }
+
+    #[inline(always)]
+    fn look_up(self, places: &[u32; N_LANES]) -> Self {
+        places.map(|place| self[place as usize % N_LANES])
     }
 
     #[inline(always)]
@@ -151,6 +158,21 @@ impl Lanes for Lanes256 {
     }
 
     #[inline(always)]
+    fn look_up(self, places: &[u32; N_LANES]) -> Self {
+        // SAFETY: reads the 16 places.
+        unsafe {
+            // Each half of the table is looked up by the low three bits of a place; the fourth chooses the half.
+            let half = |places: __m256i| {
+                let (low, high) = (_mm256_permutevar8x32_ps(self.0, places), _mm256_permutevar8x32_ps(self.1, places));
+                let is_high = _mm256_castsi256_ps(_mm256_cmpgt_epi32(places, _mm256_set1_epi32(7)));
+                _mm256_blendv_ps(low, high, is_high)
+            };
+            let places = places.as_ptr().cast::<__m256i>();
+            Self(half(_mm256_loadu_si256(places)), half(_mm256_loadu_si256(places.add(1))))
+        }
+    }
+
+    #[inline(always)]
     fn sum_four([a, b, c, d]: [Self; 4]) -> [f32; 4] {
         let mut sums = [0.0; 4];
         // SAFETY: touches registers only, except for the store of 4 floats.
@@ -213,6 +235,12 @@ impl Lanes for Lanes512 {
     fn multiply_add(self, x: Self, y: Self) -> Self {
         // SAFETY: touches registers only.
         unsafe { Self(_mm512_fmadd_ps(x.0, y.0, self.0)) }
+    }
+
+    #[inline(always)]
+    fn look_up(self, places: &[u32; N_LANES]) -> Self {
+        // SAFETY: reads the 16 places.
+        unsafe { Self(_mm512_permutexvar_ps(_mm512_loadu_si512(places.as_ptr().cast()), self.0)) }
     }
 
     #[inline(always)]

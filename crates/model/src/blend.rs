@@ -52,6 +52,8 @@ pub struct Sample {
     knots: Vec<u32>,
     /// `[columns, candidates]`: the share of the next knot.
     shares: Vec<f32>,
+    /// Probabilities less 1 for the chosen one.
+    errors: Vec<f32>,
     /// `[groups, columns, knots]`; groups without a candidate are not written.
     gradient: Vec<f32>,
 }
@@ -65,7 +67,8 @@ impl Sample {
         &mut self.values
     }
 
-    /// Adds a candidate, in the order of the values. It represents `exp(log_represented)` items: a retrieved one
+    /// Adds a candidate, in the order of the values. Learning is fastest if candidates of one group are adjacent. It
+    /// represents `exp(log_represented)` items: a retrieved one
     /// itself, one drawn at random its part of the catalogue.
     pub fn push(&mut self, group: u32, log_represented: f32) {
         self.groups.push(group);
@@ -187,51 +190,78 @@ impl Blend {
 
     /// Adds to `scores` `[n]` the scores of candidates of `groups` `[n]` with the values `columns` `[columns, n]`.
     pub fn score_all(&self, groups: &[u32], columns: &[f32], scores: &mut [f32]) {
+        let mut sample = Sample::default();
+        self.add_scores(&self.averaged, groups, columns, scores, &mut sample.knots, &mut sample.shares);
+    }
+
+    /// Adds the scores by `curves`, and leaves the place of each value on its curve in `knots` and `shares`
+    /// `[columns, n]`.
+    fn add_scores(
+        &self,
+        curves: &[f32],
+        groups: &[u32],
+        values: &[f32],
+        scores: &mut [f32],
+        knots: &mut Vec<u32>,
+        shares: &mut Vec<f32>,
+    ) {
         let n = groups.len().max(1);
-        let (averaged, _) = self.averaged.as_chunks::<N_KNOTS>();
-        let (mut knots, mut shares) = (vec![0; groups.len()], vec![0.0; groups.len()]);
-        for ((column, axis), values) in self.axes.iter().enumerate().zip(columns.chunks_exact(n)) {
-            axis.locate(values, &mut knots, &mut shares);
-            for (((score, &group), &knot), &next) in scores.iter_mut().zip(groups).zip(&knots).zip(&shares) {
-                *score += on_curve(&averaged[group as usize * self.axes.len() + column], knot, next);
+        knots.resize(values.len(), 0);
+        shares.resize(values.len(), 0.0);
+        let located = knots.chunks_exact_mut(n).zip(shares.chunks_exact_mut(n));
+        for ((axis, values), (knots, shares)) in self.axes.iter().zip(values.chunks_exact(n)).zip(located) {
+            axis.locate(values, knots, shares);
+        }
+        let (curves, _) = curves.as_chunks::<N_KNOTS>();
+        let add = |group: usize, scores: &mut [f32]| {
+            let curves = &curves[group * self.axes.len()..][..self.axes.len()];
+            for (curve, (knots, shares)) in curves.iter().zip(knots.chunks_exact(n).zip(shares.chunks_exact(n))) {
+                accrue_kernel::add_on_curve(curve, knots, shares, scores);
+            }
+        };
+        // There are few groups in one batch, so each adds to the scores of all candidates, and each candidate takes
+        // those of its own.
+        let Some(&first) = groups.first() else { return };
+        if groups.iter().all(|&group| group == first) {
+            return add(first as usize, scores);
+        }
+        let mut by_group = Vec::new();
+        let mut of_all = scores.to_vec();
+        for group in (0..self.n_groups).filter(|&group| groups.contains(&(group as u32))) {
+            by_group.clear();
+            by_group.extend_from_slice(scores);
+            add(group, &mut by_group);
+            for ((all, &score), &of) in of_all.iter_mut().zip(&by_group).zip(groups) {
+                *all = if of as usize == group { score } else { *all };
             }
         }
+        scores.copy_from_slice(&of_all);
     }
 
     /// Learns that candidate `chosen` was chosen among those of the sample, and leaves their probabilities before the step.
     pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32) {
-        let Sample { groups, values, scores, knots, shares, gradient } = sample;
+        let Sample { groups, values, scores, knots, shares, errors, gradient } = sample;
         let n = groups.len().max(1);
-        knots.resize(values.len(), 0);
-        shares.resize(values.len(), 0.0);
-        gradient.resize(self.curves.len(), 0.0);
-        let (curves, _) = self.curves.as_chunks::<N_KNOTS>();
-        // The position of each value on its curve is computed once, for the scores and for the gradient.
-        let located = knots.chunks_exact_mut(n).zip(shares.chunks_exact_mut(n));
-        for ((column, axis), (values, (knots, shares))) in
-            self.axes.iter().enumerate().zip(values.chunks_exact(n).zip(located))
-        {
-            axis.locate(values, knots, shares);
-            for (((score, &group), &knot), &next) in scores.iter_mut().zip(&*groups).zip(&*knots).zip(&*shares) {
-                *score += on_curve(&curves[group as usize * self.axes.len() + column], knot, next);
-            }
-        }
+        self.add_scores(&self.curves, groups, values, scores, knots, shares);
         accrue_kernel::softmax_in_place(scores);
+        errors.clear();
+        errors.extend_from_slice(scores);
+        errors[chosen] -= 1.0;
         // The candidates of one step are of two groups at most; the curves of the others stay as they are.
         let touched = |group: &usize| groups.contains(&(*group as u32));
+        gradient.resize(self.curves.len(), 0.0);
         for group in (0..self.n_groups).filter(touched) {
             gradient[self.curves_of(group)].fill(0.0);
         }
-        let (of_curve, _) = gradient.as_chunks_mut::<N_KNOTS>();
-        for (column, (knots, shares)) in knots.chunks_exact(n).zip(shares.chunks_exact(n)).enumerate() {
-            let candidates = groups.iter().zip(scores.iter()).zip(knots).zip(shares).enumerate();
-            for (candidate, (((&group, &probability), &knot), &next)) in candidates {
-                let error = probability - f32::from(candidate == chosen);
-                let curve = &mut of_curve[group as usize * self.axes.len() + column];
-                let knot = knot as usize;
-                curve[knot] += error * (1.0 - next);
-                curve[knot + 1] += error * next;
+        let mut first = 0;
+        for run in groups.chunk_by(|a, b| a == b) {
+            let places = first..first + run.len();
+            let (of_curves, _) = gradient[self.curves_of(run[0] as usize)].as_chunks_mut::<N_KNOTS>();
+            let columns = knots.chunks_exact(n).zip(shares.chunks_exact(n));
+            for (of_curve, (knots, shares)) in of_curves.iter_mut().zip(columns) {
+                add_gradient(&errors[places.clone()], &knots[places.clone()], &shares[places.clone()], of_curve);
             }
+            first = places.end;
         }
         let BlendSettings { rate, forget, average } = self.settings;
         for group in (0..self.n_groups).filter(touched) {
@@ -263,9 +293,22 @@ impl Blend {
     }
 }
 
-/// The value of a curve `[knots]` between a knot and the next one, of which it has the share `next`.
+/// Adds the gradient of one curve. A column that is 0 for all candidates, as evidence of a visit is before the visit, is
+/// at the first knot, and needs no more than the sum of the errors.
+fn add_gradient(errors: &[f32], knots: &[u32], shares: &[f32], gradient: &mut [f32; N_KNOTS]) {
+    let places = knots.iter().zip(shares);
+    if places.fold(0, |bits, (knot, share)| bits | knot | share.to_bits()) == 0 {
+        gradient[0] += errors.iter().sum::<f32>();
+    } else {
+        accrue_kernel::curve_gradient(errors, knots, shares, gradient);
+    }
+}
+
+/// The value of a curve `[knots]` between a knot and the next one, of which it has the share `next`: what
+/// [`accrue_kernel::add_on_curve`] adds.
 #[inline]
 fn on_curve(curve: &[f32; N_KNOTS], knot: u32, next: f32) -> f32 {
-    let knot = knot as usize;
-    curve[knot] * (1.0 - next) + curve[knot + 1] * next
+    let mut value = [0.0];
+    accrue_kernel::add_on_curve(curve, &[knot], &[next], &mut value);
+    value[0]
 }

@@ -3,8 +3,7 @@
 //! Publishing a model clones it; with this array a clone costs a pointer a node (some thousands of elements), and a write
 //! after it copies one chunk. Readers of a snapshot never wait and never see a write.
 
-use std::sync::Arc;
-
+use accrue_kernel::Shared;
 use accrue_store::{PAGES, PageMarks, serialize_pages};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,7 +12,7 @@ const NODE: usize = PAGES;
 /// The largest size of a page of a checkpoint, in bytes, if chunks are smaller.
 const PAGE_BYTES: usize = 1 << 12;
 
-type Chunk<T> = Arc<[T]>;
+type Chunk<T> = Shared<[T]>;
 
 /// Consecutive chunks, and which of their pages changed since they were last written to a checkpoint. The references to the chunks are part
 /// of the node's own allocation, so that an element is three dependent reads away.
@@ -26,7 +25,7 @@ struct Node<T> {
 /// An array of rows of `T`, each as wide as the others, in shared chunks.
 #[derive(Clone, Debug)]
 pub struct CowVec<T> {
-    nodes: Vec<Arc<Node<T>>>,
+    nodes: Vec<Shared<Node<T>>>,
     n_rows: usize,
     /// Elements of a row.
     width: usize,
@@ -96,8 +95,7 @@ impl<T: Clone> CowVec<T> {
         if row < self.n_rows {
             let chunk = self.chunk_of(row);
             accrue_kernel::prefetch(&chunk[self.start(row)..][..self.width]);
-            // An `Arc` holds its counts before its elements.
-            accrue_kernel::prefetch_first(chunk.as_ptr().cast::<u8>().wrapping_sub(2 * size_of::<usize>()));
+            chunk.prefetch_count();
         }
     }
 
@@ -126,15 +124,13 @@ impl<T: Clone> CowVec<T> {
             self.grow(row + 1);
         }
         let (chunk, start) = (row >> self.chunk_bits, self.start(row));
-        let node = Arc::make_mut(&mut self.nodes[chunk / NODE]);
+        let node = self.nodes[chunk / NODE].make_mut();
         node.marks.touch((chunk % NODE) >> self.page_bits);
         let shared = &mut node.chunks[chunk % NODE];
-        let before = Arc::as_ptr(shared).cast::<T>();
-        let own = Arc::make_mut(shared);
-        if !std::ptr::eq(before, own.as_ptr()) && !std::ptr::eq(before, self.blank.as_ptr()) {
-            self.copied_bytes += size_of_val(own) as u64;
+        if shared.get_mut().is_none() && !shared.ptr_eq(&self.blank) {
+            self.copied_bytes += size_of_val::<[T]>(shared) as u64;
         }
-        &mut own[start..start + self.width]
+        &mut shared.make_mut()[start..start + self.width]
     }
 
     #[cold]
@@ -142,11 +138,11 @@ impl<T: Clone> CowVec<T> {
         let (n_chunks, n_before) = (n_rows.div_ceil(1 << self.chunk_bits), self.n_rows.div_ceil(1 << self.chunk_bits));
         while self.nodes.len() * NODE < n_chunks {
             let chunks = std::array::from_fn(|_| self.blank.clone());
-            self.nodes.push(Arc::new(Node { chunks, marks: PageMarks::default() }));
+            self.nodes.push(Shared::new(Node { chunks, marks: PageMarks::default() }));
         }
         // The rest of the last chunk now belongs to the array, and so do all chunks after it.
         for chunk in n_before.saturating_sub(1)..n_chunks {
-            Arc::make_mut(&mut self.nodes[chunk / NODE]).marks.touch((chunk % NODE) >> self.page_bits);
+            self.nodes[chunk / NODE].make_mut().marks.touch((chunk % NODE) >> self.page_bits);
         }
         self.n_rows = n_rows;
     }
@@ -160,16 +156,16 @@ impl<T: Clone> CowVec<T> {
             return;
         }
         for (node, theirs) in self.nodes.iter_mut().zip(&other.nodes) {
-            if Arc::ptr_eq(node, theirs) {
+            if node.ptr_eq(theirs) {
                 continue;
             }
             if node.chunks == theirs.chunks {
                 *node = theirs.clone();
                 continue;
             }
-            let node = Arc::make_mut(node);
+            let node = node.make_mut();
             for (place, (chunk, theirs)) in node.chunks.iter_mut().zip(&theirs.chunks).enumerate() {
-                if chunk == theirs && !Arc::ptr_eq(chunk, theirs) {
+                if chunk == theirs && !chunk.ptr_eq(theirs) {
                     *chunk = theirs.clone();
                     // Zeros of both signs are equal but differ in their bytes.
                     node.marks.touch(place >> self.page_bits);

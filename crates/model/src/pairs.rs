@@ -4,8 +4,9 @@
 //! Out: for an item, those that it was paired with. A row that is full examines a few of its items, a different few
 //! each time, and drops the weakest of them.
 
-use std::sync::Arc;
+use std::ops::Deref;
 
+use accrue_kernel::Shared;
 use accrue_store::ItemIdx;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -139,31 +140,68 @@ impl<'de, const N: usize> Deserialize<'de> for PairRow<N> {
     }
 }
 
+/// A row that versions share.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SharedRow<const N: usize>(Shared<PairRow<N>>);
+
+impl<const N: usize> Deref for SharedRow<N> {
+    type Target = PairRow<N>;
+
+    #[inline]
+    fn deref(&self) -> &PairRow<N> {
+        &self.0
+    }
+}
+
+impl<const N: usize> Serialize for SharedRow<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for SharedRow<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PairRow::deserialize(deserializer).map(|row| Self(Shared::new(row)))
+    }
+}
+
 /// Asks for the rows of `items` to be brought into the cache. A row is three reads away, each of which waits for the
 /// one before; going over the items once for each read has the waits of all items overlap.
-pub(crate) fn prefetch<const N: usize>(rows: &CowVec<Arc<PairRow<N>>>, items: impl Iterator<Item = ItemIdx> + Clone) {
-    items.clone().for_each(|item| rows.prefetch(item as usize));
-    items.clone().for_each(|item| accrue_kernel::prefetch_first(Arc::as_ptr(rows.get(item as usize))));
+pub(crate) fn prefetch<const N: usize>(rows: &CowVec<SharedRow<N>>, items: impl Iterator<Item = ItemIdx> + Clone) {
+    prefetch_items(rows, items.clone());
     for item in items {
-        let row = rows.get(item as usize);
-        accrue_kernel::prefetch(&row.items);
-        accrue_kernel::prefetch(&row.weights);
+        accrue_kernel::prefetch(&rows.get(item as usize).weights);
+    }
+}
+
+/// [`prefetch`] without the weights, for adding a pair to each row: few of the weights are read then.
+pub(crate) fn prefetch_items<const N: usize>(
+    rows: &CowVec<SharedRow<N>>,
+    items: impl Iterator<Item = ItemIdx> + Clone,
+) {
+    items.clone().for_each(|item| rows.prefetch(item as usize));
+    for item in items.clone() {
+        let row = &rows.get(item as usize).0;
+        row.prefetch_count();
+        accrue_kernel::prefetch(std::slice::from_ref(&**row));
+    }
+    for item in items {
+        accrue_kernel::prefetch(&rows.get(item as usize).items);
     }
 }
 
 /// A row for writing. One that a snapshot still holds is copied first, which adds to `copied_bytes`.
+#[inline]
 pub(crate) fn row_mut<'a, const N: usize>(
-    rows: &'a mut CowVec<Arc<PairRow<N>>>,
+    rows: &'a mut CowVec<SharedRow<N>>,
     item: ItemIdx,
     copied_bytes: &mut u64,
 ) -> &'a mut PairRow<N> {
-    let shared = rows.get_mut(item as usize);
-    let before = Arc::as_ptr(shared);
-    let row = Arc::make_mut(shared);
-    if !std::ptr::eq(before, row) {
+    let SharedRow(row) = rows.get_mut(item as usize);
+    if row.get_mut().is_none() {
         *copied_bytes += (row.items.len() * size_of::<(ItemIdx, [f32; N])>()) as u64;
     }
-    row
+    row.make_mut()
 }
 
 #[cfg(test)]

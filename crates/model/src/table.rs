@@ -16,6 +16,8 @@ use crate::gaussian::RowBelief;
 pub const CHUNK_ROWS: usize = 4;
 /// Rows in a chunk of images. A scan reads them all, and memory is read at full speed only in long runs.
 pub const IMAGE_ROWS: usize = 256;
+/// Rows that are given to a kernel at once.
+const ROWS_AT_ONCE: usize = u32::BITS as usize;
 
 /// How rows are initialised and updated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,8 +46,8 @@ pub struct EmbeddingTable {
     /// `[dim]` numbers, then the row's *mass*: 1 plus the sum of its mean squared gradients; 0 for a row that does not
     /// exist yet.
     rows: CowVec<f32>,
-    /// Rows whose image is out of date, in the order of their first touch since the last [`EmbeddingTable::refresh`].
-    stale: Vec<u32>,
+    /// A bit for each row, 1 if its image is out of date; rows beyond the end have current ones.
+    stale: Vec<u64>,
     images: CowVec<i8>,
     scales: CowVec<f32>,
 }
@@ -72,7 +74,11 @@ impl From<Stored> for EmbeddingTable {
         let mut table = Self::new(stored.settings, stored.seed, stored.stream);
         table.rows = stored.rows;
         if table.settings.scanned {
-            table.stale = (0..table.len() as u32).filter(|&row| table.is_learned(row)).collect();
+            for row in 0..table.len() as u32 {
+                if table.is_learned(row) {
+                    table.mark_stale(row);
+                }
+            }
         }
         table
     }
@@ -154,20 +160,31 @@ impl EmbeddingTable {
     #[inline]
     pub fn touch(&mut self, row: u32) {
         if !self.is_learned(row) {
-            self.begin(row);
+            self.learned_mut(row);
+            self.mark_stale(row);
         }
     }
 
-    #[cold]
-    fn begin(&mut self, row: u32) {
-        let mut draws = accrue_kernel::Draws::new(self.seed, self.stream, u64::from(row));
+    /// The mass and the numbers of a row for writing; it begins if it is new.
+    #[inline]
+    fn learned_mut(&mut self, row: u32) -> (&mut f32, &mut [f32]) {
         let (mass, numbers) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
-        for number in numbers {
-            *number = self.settings.init * draws.normal();
+        if *mass == 0.0 {
+            begin(self.settings.init, accrue_kernel::Draws::new(self.seed, self.stream, u64::from(row)), numbers);
+            *mass = 1.0;
         }
-        *mass = 1.0;
+        (mass, numbers)
+    }
+
+    /// Notes that the image of a row is out of date.
+    #[inline]
+    fn mark_stale(&mut self, row: u32) {
         if self.settings.scanned {
-            self.stale.push(row);
+            let word = row as usize / 64;
+            if word >= self.stale.len() {
+                self.stale.resize(word + 1, 0);
+            }
+            self.stale[word] |= 1 << (row % 64);
         }
     }
 
@@ -175,9 +192,7 @@ impl EmbeddingTable {
     pub(crate) fn copy_row(&mut self, from: &Self, row: u32) {
         if let Some(own) = from.rows.row(row as usize).filter(|_| from.is_learned(row)) {
             self.rows.row_mut(row as usize).copy_from_slice(own);
-            if self.settings.scanned {
-                self.stale.push(row);
-            }
+            self.mark_stale(row);
         }
     }
 
@@ -186,43 +201,75 @@ impl EmbeddingTable {
         let (mass, own) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
         own.copy_from_slice(numbers);
         *mass = mass.max(1.0);
-        if self.settings.scanned {
-            self.stale.push(row);
-        }
+        self.mark_stale(row);
     }
 
     /// Moves a row by a share of its distance to `numbers` `[dim]`.
     pub(crate) fn approach(&mut self, row: u32, share: f32, numbers: &[f32]) {
         let (_, own) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
         accrue_kernel::axpby(share, numbers, 1.0 - share, own);
-        if self.settings.scanned {
-            self.stale.push(row);
-        }
+        self.mark_stale(row);
     }
 
     /// Moves the row against `gradient` `[dim]`, times `scale`. The caller passes the gradient's `squared_norm`, which
     /// it computes once for all rows that share the gradient.
     pub fn descend(&mut self, row: u32, gradient: &[f32], squared_norm: f32, scale: f32) {
-        self.touch(row);
-        let TableSettings { dim, rate, rate_floor, l2, scanned, .. } = self.settings;
-        let (mass, numbers) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
+        let TableSettings { dim, rate, rate_floor, l2, .. } = self.settings;
+        let (mass, numbers) = self.learned_mut(row);
         *mass += scale * scale * squared_norm / dim as f32;
         let step = rate * (1.0 / mass.sqrt()).max(rate_floor);
         accrue_kernel::axpby(-step * scale, gradient, 1.0 - step * l2, numbers);
-        if scanned {
-            self.stale.push(row);
-        }
+        self.mark_stale(row);
     }
 
     /// Brings the int8 images of the touched rows up to date; call before publishing.
     pub fn refresh(&mut self) {
-        let mut stale = std::mem::take(&mut self.stale);
-        stale.sort_unstable();
-        stale.dedup();
-        for row in stale {
-            let row = row as usize;
-            let numbers = &self.rows.row(row).expect("a touched row exists")[..self.settings.dim];
-            *self.scales.get_mut(row) = accrue_kernel::quantise(numbers, self.images.row_mut(row));
+        for (word, mut bits) in std::mem::take(&mut self.stale).into_iter().enumerate() {
+            while bits != 0 {
+                let row = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let numbers = &self.rows.row(row).expect("a touched row exists")[..self.settings.dim];
+                *self.scales.get_mut(row) = accrue_kernel::quantise(numbers, self.images.row_mut(row));
+            }
+        }
+    }
+
+    /// Adds to `out` `[dim]` the rows of `terms`, each times its weight, in their order; `added` is told the weight of
+    /// each row that exists. Others add nothing.
+    pub(crate) fn add_rows(
+        &self,
+        terms: impl Iterator<Item = (u32, f32)>,
+        out: &mut [f32],
+        mut added: impl FnMut(f32),
+    ) {
+        let mut batch: [(f32, &[f32]); ROWS_AT_ONCE] = [(0.0, &[]); ROWS_AT_ONCE];
+        let mut n = 0;
+        for (row, weight) in terms {
+            let Some(numbers) = self.row(row) else { continue };
+            added(weight);
+            batch[n] = (weight, numbers);
+            n += 1;
+            if n == ROWS_AT_ONCE {
+                accrue_kernel::add_rows(&batch, out);
+                n = 0;
+            }
+        }
+        accrue_kernel::add_rows(&batch[..n], out);
+    }
+
+    /// The dot product of `query` `[dim]` with each of `rows`: `out: [rows]`. 0 for a row that does not exist.
+    pub(crate) fn dot_each(&self, query: &[f32], rows: &[u32], out: &mut [f32]) {
+        for (rows, out) in rows.chunks(ROWS_AT_ONCE).zip(out.chunks_mut(ROWS_AT_ONCE)) {
+            let mut batch: [&[f32]; ROWS_AT_ONCE] = [&[]; ROWS_AT_ONCE];
+            let mut missing = 0_u32;
+            for (place, (numbers, &row)) in batch.iter_mut().zip(rows).enumerate() {
+                *numbers = self.row(row).unwrap_or_else(|| {
+                    missing |= 1 << place;
+                    query
+                });
+            }
+            accrue_kernel::dot_each(query, &batch[..rows.len()], out);
+            out.iter_mut().enumerate().filter(|(place, _)| missing >> place & 1 == 1).for_each(|(_, out)| *out = 0.0);
         }
     }
 
@@ -269,5 +316,14 @@ impl EmbeddingTable {
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
         self.rows.copied_bytes() + self.images.copied_bytes() + self.scales.copied_bytes()
+    }
+}
+
+/// Draws the numbers of a fresh row.
+#[cold]
+#[inline(never)]
+fn begin(deviation: f32, mut draws: accrue_kernel::Draws, numbers: &mut [f32]) {
+    for number in numbers {
+        *number = deviation * draws.normal();
     }
 }

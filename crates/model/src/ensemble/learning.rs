@@ -3,6 +3,8 @@
 use accrue_store::ItemIdx;
 
 use super::{Ensemble, Prepared};
+use crate::accumulator::Accumulator;
+use crate::blend::Sample;
 use crate::members::Part;
 use crate::{Context, Step};
 
@@ -10,6 +12,18 @@ use crate::{Context, Step};
 const YOUTH: u64 = 16_384;
 /// Stream of the blend's random numbers.
 const STREAM: u64 = 0x424c_4e44;
+
+/// Candidates that the blend learns from. Keep one and refill it, so that its memory is reused.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Examples {
+    retrieved: Vec<ItemIdx>,
+    /// Marks each item at its first occurrence.
+    met: Accumulator<0>,
+    items: Vec<ItemIdx>,
+    /// For each of the items, whether a model retrieved it; otherwise it was drawn at random.
+    is_retrieved: Vec<bool>,
+    sample: Sample,
+}
 
 impl Ensemble {
     /// Learns from one event: the blend first, from what the members predicted before it, then each member. `reference`
@@ -44,33 +58,54 @@ impl Ensemble {
 
     fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {
         self.prepare(&context, prepared);
-        let limit = self.settings.retrieval.learn_candidates;
-        let retrieved = self.cheap_candidates(&context, prepared, limit);
-        let mut candidates = retrieved.clone();
-        let mut draws = accrue_kernel::Draws::new(step.seed, STREAM + 1, step.offset);
-        candidates.extend((0..limit).map(|_| draws.below(u64::from(step.n_items.max(1))) as ItemIdx));
-        candidates.push(step.event.item);
-        candidates.sort_unstable();
-        candidates.dedup();
-        let chosen = candidates.binary_search(&step.event.item).expect("the chosen item was put in");
-        let is_retrieved: Vec<bool> = candidates.iter().map(|item| retrieved.binary_search(item).is_ok()).collect();
+        let mut examples = std::mem::take(&mut prepared.examples);
+        self.choose_candidates(step, &context, prepared, &mut examples);
+        let Examples { retrieved, items, is_retrieved, sample, .. } = &mut examples;
+        let n_retrieved = retrieved.len();
         // Sampled softmax: an item drawn at random represents all that could have been drawn (Bengio, Senécal 2008).
-        let n_drawn = (candidates.len() - retrieved.len()).max(1) as f32;
-        let log_represented = accrue_kernel::ln(((step.n_items as f32 - retrieved.len() as f32) / n_drawn).max(1.0));
-        let mut sample = std::mem::take(&mut prepared.sample);
-        let columns = sample.begin(candidates.len(), self.blend.n_columns());
-        self.members.fill(&self.catalogue, &prepared.situations, &candidates, Part::Blend, columns);
-        for (&item, &is_retrieved) in candidates.iter().zip(&is_retrieved) {
+        let n_drawn = (items.len() - n_retrieved).max(1) as f32;
+        let log_represented = accrue_kernel::ln(((step.n_items as f32 - n_retrieved as f32) / n_drawn).max(1.0));
+        let columns = sample.begin(items.len(), self.blend.n_columns());
+        self.members.fill(&self.catalogue, &prepared.situations, items, Part::Blend, columns);
+        for (&item, &is_retrieved) in items.iter().zip(&*is_retrieved) {
             sample.push(self.group(prepared, item), if is_retrieved { 0.0 } else { log_represented });
         }
-        self.blend.learn(&mut sample, chosen, step.weight * step.rate_multiplier);
+        let chosen = accrue_kernel::find(items, step.event.item).expect("the chosen item was put in");
+        self.blend.learn(sample, chosen, step.weight * step.rate_multiplier);
         // The probability of an item drawn at random is that of all items that it represents; here it is divided among
         // them.
         let for_itself = accrue_kernel::exp(-log_represented);
         let worth = |place: usize| sample.probability(place) * if is_retrieved[place] { 1.0 } else { for_itself };
         let least = worth(chosen);
-        let above = (0..candidates.len()).filter(|&place| place != chosen && worth(place) >= least);
+        let above = (0..items.len()).filter(|&place| place != chosen && worth(place) >= least);
         prepared.foreseen = Some(above.count());
-        prepared.sample = sample;
+        prepared.examples = examples;
+    }
+
+    /// What the models retrieve, as many items drawn at random, and the chosen one; each once. Items that the shopper
+    /// chose before come after the others, because the blend has other curves for them.
+    fn choose_candidates(&self, step: &Step<'_>, context: &Context<'_>, prepared: &Prepared, examples: &mut Examples) {
+        let Examples { retrieved, met, items, is_retrieved, .. } = examples;
+        let limit = self.settings.retrieval.learn_candidates;
+        retrieved.clear();
+        self.add_candidates(context, prepared, (limit, true), retrieved);
+        met.clear(self.n_items() as usize);
+        retrieved.iter().for_each(|&item| _ = met.entry(item));
+        retrieved.clear();
+        retrieved.extend_from_slice(met.touched());
+        let mut draws = accrue_kernel::Draws::new(step.seed, STREAM + 1, step.offset);
+        (0..limit).for_each(|_| _ = met.entry(draws.below(u64::from(step.n_items.max(1))) as ItemIdx));
+        met.entry(step.event.item);
+        items.clear();
+        is_retrieved.clear();
+        let own = &prepared.situations.repeat;
+        for is_own in [false, true] {
+            for (place, &item) in met.touched().iter().enumerate() {
+                if own.contains(item) == is_own {
+                    items.push(item);
+                    is_retrieved.push(place < retrieved.len());
+                }
+            }
+        }
     }
 }

@@ -14,8 +14,9 @@ use accrue_event::{Item, ItemPatch};
 use accrue_store::{ItemIdx, ItemVector};
 use serde::{Deserialize, Serialize};
 
+use self::learning::Examples;
 pub use self::retrieval::RetrievalSettings;
-use crate::blend::{Blend, Sample};
+use crate::blend::Blend;
 use crate::catalogue::Catalogue;
 use crate::gaussian::Gaussian;
 use crate::members::{
@@ -46,11 +47,13 @@ pub struct Ensemble {
 pub struct Prepared {
     situations: Situations,
     visit_len: usize,
-    sample: Sample,
+    examples: Examples,
     /// The place of the chosen item when the blend learned last; `None` if the last step taught it nothing.
     foreseen: Option<usize>,
     /// The part that scores instead of the one that the settings name.
     part: Option<Part>,
+    /// For another model in the same comparison.
+    second: Option<Box<Prepared>>,
 }
 
 impl Prepared {
@@ -58,6 +61,16 @@ impl Prepared {
     /// learned from them; `None` if the step was not one that the blend learns from.
     pub fn foreseen(&self) -> Option<usize> {
         self.foreseen
+    }
+
+    /// Another one, to compare two models without preparing either twice. Put it back with [`Prepared::keep_second`].
+    pub fn take_second(&mut self) -> Box<Prepared> {
+        self.second.take().unwrap_or_default()
+    }
+
+    /// Keeps it, so that its memory is reused.
+    pub fn keep_second(&mut self, second: Box<Prepared>) {
+        self.second = Some(second);
     }
 
     /// Lets another part score until the next [`Ensemble::prepare`]. A part that the settings leave unlearned scores every item 0.
@@ -325,11 +338,16 @@ impl Ensemble {
 
     fn retrieve(&self, context: &Context<'_>, prepared: &Prepared, cap: (usize, bool)) -> Vec<ItemIdx> {
         let mut items = Vec::new();
-        let (catalogue, situations) = (&self.catalogue, &prepared.situations);
-        self.members.retrieve(&self.settings, catalogue, context, situations, cap, &mut items);
+        self.add_candidates(context, prepared, cap, &mut items);
         items.sort_unstable();
         items.dedup();
         items
+    }
+
+    /// Adds the candidates of every model, at most `cap` from each, in any order; an item may occur more than once.
+    fn add_candidates(&self, context: &Context<'_>, prepared: &Prepared, cap: (usize, bool), items: &mut Vec<ItemIdx>) {
+        let (catalogue, situations) = (&self.catalogue, &prepared.situations);
+        self.members.retrieve(&self.settings, catalogue, context, situations, cap, items);
     }
 
     /// The best `limit` items of those that `accept` admits, best first.

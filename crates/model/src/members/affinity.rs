@@ -13,20 +13,18 @@
 //! counts more than one at its head, because few shoppers look so far (Joachims, Swaminathan, Schnabel, *Unbiased
 //! learning-to-rank with biased feedback*, WSDM 2017).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use accrue_event::SettingFault;
 use accrue_kernel::{Draws, ln, sigmoid};
 use accrue_store::{Descriptor, ItemIdx};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::{Column, Member, MemberSettings, ReasonKind};
 use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::{Decayed, HalfLife};
-use crate::pairs::{self, PairRow};
+use crate::pairs::{self, SharedRow};
 use crate::{Context, Step};
 
 /// Stream of random numbers.
@@ -90,7 +88,7 @@ pub struct Affinity {
     /// The value in each place of the table; 0 is none. The places of a value are [`WAYS`] in a row.
     values: CowVec<u64>,
     /// The choices under the value in each place.
-    rows: CowVec<Arc<PairRow<1>>>,
+    rows: CowVec<SharedRow<1>>,
     /// All choices, by item and in total.
     counts: CowVec<Decayed>,
     total: Decayed,
@@ -133,7 +131,7 @@ impl Member for Affinity {
             settings: settings.clone(),
             half_life: HalfLife::days(HALF_LIFE_DAYS),
             values: CowVec::new(64, 0),
-            rows: CowVec::new(16, Arc::default()),
+            rows: CowVec::new(16, SharedRow::default()),
             counts: CowVec::new(256, Decayed::default()),
             total: Decayed::default(),
             weights: BTreeMap::new(),
@@ -267,7 +265,7 @@ impl Affinity {
             }
         }
         *self.values.get_mut(weakest) = key(value);
-        *self.rows.get_mut(weakest) = Arc::default();
+        *self.rows.get_mut(weakest) = SharedRow::default();
         weakest as u32
     }
 

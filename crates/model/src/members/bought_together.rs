@@ -6,8 +6,6 @@
 //! market basket data*, SIGMOD 1997). Neighbours count what is seen together, of any type, and favour popular items. A
 //! lift does not, and so it finds items that are bought with few others.
 
-use std::sync::Arc;
-
 use accrue_event::{EventType, SettingFault};
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
@@ -17,7 +15,7 @@ use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::{Decayed, HalfLife};
-use crate::pairs::{self, PairRow};
+use crate::pairs::{self, SharedRow};
 use crate::{Context, Step};
 
 /// Half-life of a pair, in days.
@@ -62,7 +60,7 @@ impl MemberSettings for BoughtTogetherSettings {
 pub struct BoughtTogether {
     settings: BoughtTogetherSettings,
     half_life: HalfLife,
-    rows: CowVec<Arc<PairRow<1>>>,
+    rows: CowVec<SharedRow<1>>,
     counts: CowVec<Decayed>,
     total: Decayed,
     #[serde(skip)]
@@ -97,7 +95,7 @@ impl Member for BoughtTogether {
         settings.enabled.then(|| Self {
             settings: settings.clone(),
             half_life: HalfLife::days(HALF_LIFE_DAYS),
-            rows: CowVec::new(16, Arc::default()),
+            rows: CowVec::new(16, SharedRow::default()),
             counts: CowVec::new(256, Decayed::default()),
             total: Decayed::default(),
             copied_bytes: 0,

@@ -11,13 +11,12 @@
 use std::ops::Bound;
 
 use accrue_event::SettingFault;
-use accrue_kernel::{Draws, axpy, dot, sigmoid};
+use accrue_kernel::{Draws, dot};
 use accrue_store::{CheckpointWriter, ItemIdx, PastEvent, SectionSource, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::content_map::ContentMap;
 use super::{Column, Member, MemberSettings};
-use crate::accumulator::AHEAD;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::gaussian::{Gaussian, RowBelief};
@@ -65,7 +64,7 @@ impl MemberSettings for FactorizationSettings {
 
 impl Default for FactorizationSettings {
     fn default() -> Self {
-        Self { dim: 64, rate: 0.05, l2: 0.002, negatives: 8, reach: 30, replay: 1, candidates: 100, map: 0.0 }
+        Self { dim: 64, rate: 0.05, l2: 0.002, negatives: 8, reach: 20, replay: 1, candidates: 100, map: 0.0 }
     }
 }
 
@@ -73,6 +72,32 @@ impl Default for FactorizationSettings {
 #[derive(Clone, Debug, Default)]
 pub struct Folded {
     vector: Vec<f32>,
+    /// While learning.
+    examples: Examples,
+}
+
+/// Items that one shopper chose or did not choose.
+#[derive(Clone, Debug, Default)]
+struct Examples {
+    items: Vec<ItemIdx>,
+    /// 1 for a choice, 0 for a negative.
+    labels: Vec<f32>,
+    /// The probabilities that the model gives; then their errors, times the weight of the event.
+    errors: Vec<f32>,
+    /// The gradient of the shopper's vector.
+    pull: Vec<f32>,
+}
+
+impl Examples {
+    fn begin(&mut self) {
+        self.items.clear();
+        self.labels.clear();
+    }
+
+    fn push(&mut self, item: ItemIdx, label: f32) {
+        self.items.push(item);
+        self.labels.push(label);
+    }
 }
 
 /// Two rows and a bias an item.
@@ -127,7 +152,7 @@ impl Member for Factorization {
     }
 
     /// Learns the event, and a few earlier choices of the same shopper again.
-    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, _: &mut Folded) {
+    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, scratch: &mut Folded) {
         self.set_rate_multiplier(step.rate_multiplier);
         if step.weight != 0.0 {
             // From now on the item belongs to the shopper's past, and every item there has a row.
@@ -138,7 +163,7 @@ impl Member for Factorization {
         }
         let mut draws = Draws::new(step.seed, STREAM, step.offset);
         let past = step.context.past;
-        self.learn_pair(step, past, step.event.item, step.weight, &mut draws);
+        self.learn_pair(step, past, (step.event.item, step.weight), &mut draws, scratch);
         for _ in 0..self.settings.replay {
             if past.len() < 2 {
                 break;
@@ -146,7 +171,7 @@ impl Member for Factorization {
             let place = 1 + draws.below(past.len() as u64 - 1) as usize;
             let weight = step.context.weight(&past[place]);
             if weight > 0.0 {
-                self.learn_pair(step, &past[..place], past[place].item, weight, &mut draws);
+                self.learn_pair(step, &past[..place], (past[place].item, weight), &mut draws, scratch);
             }
         }
         self.follow_content(step.event.item, catalogue);
@@ -177,21 +202,22 @@ impl Member for Factorization {
 
     /// Learns the item as the one negative; no other item is drawn.
     fn learn_unchosen(&mut self, step: &Step<'_>) {
-        self.learn_examples(step, step.context.past, step.weight.abs(), std::iter::once((step.event.item, 0.0)));
+        let mut scratch = Folded::default();
+        scratch.examples.push(step.event.item, 0.0);
+        self.learn_examples(step, step.context.past, step.weight.abs(), &mut scratch);
     }
 
-    fn prepare(&self, _: &Catalogue, context: &Context<'_>, Folded { vector }: &mut Folded) {
+    fn prepare(&self, _: &Catalogue, context: &Context<'_>, Folded { vector, .. }: &mut Folded) {
         vector.resize(self.settings.dim, 0.0);
         self.fold_in(context, context.past, vector);
     }
 
-    fn columns(&self, _: &Catalogue, Folded { vector }: &Folded, items: &[ItemIdx], out: &mut [f32]) {
-        for (place, (out, &item)) in out.iter_mut().zip(items).enumerate() {
-            if let Some(&ahead) = items.get(place + AHEAD) {
-                self.offered.prefetch(ahead);
-                self.bias.prefetch(ahead as usize);
-            }
-            *out = self.score(vector, item);
+    fn columns(&self, _: &Catalogue, Folded { vector, .. }: &Folded, items: &[ItemIdx], out: &mut [f32]) {
+        items.iter().for_each(|&item| self.offered.prefetch(item));
+        self.offered.dot_each(vector, items, out);
+        for (out, &item) in out.iter_mut().zip(items) {
+            // A row that does not exist has no bias either.
+            *out = finite(*out + self.bias.get(item as usize));
         }
     }
 
@@ -199,14 +225,14 @@ impl Member for Factorization {
         &self,
         _: &Catalogue,
         _: &Context<'_>,
-        Folded { vector }: &Folded,
+        Folded { vector, .. }: &Folded,
         limit: usize,
         out: &mut Vec<ItemIdx>,
     ) {
         out.extend(self.nearest(vector, limit));
     }
 
-    fn deviations(&self, context: &Context<'_>, Folded { vector }: &Folded, items: &[ItemIdx]) -> Vec<f32> {
+    fn deviations(&self, context: &Context<'_>, Folded { vector, .. }: &Folded, items: &[ItemIdx]) -> Vec<f32> {
         let shopper = RowBelief { mean: vector, variance: self.shopper_variance(context) };
         items.iter().map(|&item| self.belief(shopper, item).deviation()).collect()
     }
@@ -338,74 +364,68 @@ impl Factorization {
         let mut mass = 0.0;
         let last = past.iter().rev().take(self.settings.reach);
         last.clone().for_each(|past| self.chosen.prefetch(past.item));
-        for past in last {
-            let weight = context.weight(past);
-            if let (Some(row), true) = (self.chosen.row(past.item), weight != 0.0) {
-                axpy(weight, row, vector);
-                mass += weight * weight;
-            }
-        }
+        let terms = last.map(|past| (past.item, context.weight(past))).filter(|&(_, weight)| weight != 0.0);
+        self.chosen.add_rows(terms, vector, |weight| mass += weight * weight);
         let factor = if mass > 0.0 { 1.0 / mass.sqrt() } else { 0.0 };
         accrue_kernel::scale(factor, vector);
         factor
     }
 
-    fn learn_pair(&mut self, step: &Step<'_>, past: &[PastEvent], item: ItemIdx, weight: f32, draws: &mut Draws) {
-        let others = (0..self.settings.negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx);
-        let others = others.filter(|&other| other != item).map(|other| (other, 0.0));
-        let mut examples: Vec<(ItemIdx, f32)> = Vec::with_capacity(1 + self.settings.negatives);
-        examples.push((item, 1.0));
-        examples.extend(others);
-        for &(item, _) in &examples {
-            self.offered.prefetch(item);
-            self.bias.prefetch(item as usize);
-        }
-        self.learn_examples(step, past, weight, examples.into_iter());
-    }
-
-    /// Learns items with their labels for the shopper with `past`.
-    fn learn_examples(
+    fn learn_pair(
         &mut self,
         step: &Step<'_>,
         past: &[PastEvent],
-        weight: f32,
-        examples: impl Iterator<Item = (ItemIdx, f32)>,
+        (item, weight): (ItemIdx, f32),
+        draws: &mut Draws,
+        scratch: &mut Folded,
     ) {
-        let dim = self.settings.dim;
-        let mut vector = vec![0.0; dim];
-        let mut pull = vec![0.0; dim];
-        let factor = self.fold_in(&step.context, past, &mut vector);
-        let squared_norm = accrue_kernel::squared_norm(&vector);
-        for (item, label) in examples {
-            self.offer(item, label, weight, (&vector, squared_norm), &mut pull);
+        let examples = &mut scratch.examples;
+        examples.begin();
+        examples.push(item, 1.0);
+        for _ in 0..self.settings.negatives {
+            let other = draws.below(u64::from(step.n_items)) as ItemIdx;
+            if other != item {
+                examples.push(other, 0.0);
+            }
+        }
+        for &item in &examples.items {
+            self.offered.prefetch(item);
+            self.bias.prefetch(item as usize);
+        }
+        self.learn_examples(step, past, weight, scratch);
+    }
+
+    /// Learns the examples in `scratch` for the shopper with `past`: one step of the logistic loss over all of them.
+    fn learn_examples(&mut self, step: &Step<'_>, past: &[PastEvent], weight: f32, scratch: &mut Folded) {
+        let Folded { vector, examples: Examples { items, labels, errors, pull } } = scratch;
+        vector.resize(self.settings.dim, 0.0);
+        let factor = self.fold_in(&step.context, past, vector);
+        errors.resize(items.len(), 0.0);
+        items.iter().for_each(|&item| self.offered.touch(item));
+        self.offered.dot_each(vector, items, errors);
+        for (logit, &item) in errors.iter_mut().zip(&*items) {
+            *logit = finite(*logit + self.bias.get(item as usize));
+        }
+        accrue_kernel::sigmoid_in_place(errors);
+        errors.iter_mut().zip(&*labels).for_each(|(error, label)| *error = weight * (*error - label));
+        // The gradient of the shopper's vector, before the rows move.
+        pull.clear();
+        pull.resize(self.settings.dim, 0.0);
+        self.offered.add_rows(items.iter().copied().zip(errors.iter().copied()), pull, |_| ());
+        let squared_norm = accrue_kernel::squared_norm(vector);
+        for (&item, &error) in items.iter().zip(&*errors) {
+            self.offered.descend(item, vector, squared_norm, error);
+            *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
         }
         if factor > 0.0 {
-            let squared_norm = accrue_kernel::squared_norm(&pull);
+            let squared_norm = accrue_kernel::squared_norm(pull);
             for past in past.iter().rev().take(self.settings.reach) {
                 let weight = step.context.weight(past);
                 if weight != 0.0 {
-                    self.chosen.descend(past.item, &pull, squared_norm, weight * factor);
+                    self.chosen.descend(past.item, pull, squared_norm, weight * factor);
                 }
             }
         }
-    }
-
-    /// One example of the logistic loss: moves the offered row, and adds the gradient of the shopper's vector (which comes
-    /// with its squared norm) to `pull`.
-    fn offer(
-        &mut self,
-        item: ItemIdx,
-        label: f32,
-        weight: f32,
-        (vector, squared_norm): (&[f32], f32),
-        pull: &mut [f32],
-    ) {
-        self.offered.touch(item);
-        let row = self.offered.row(item).expect("a touched row exists");
-        let error = weight * (sigmoid(finite(dot(vector, row) + self.bias.get(item as usize))) - label);
-        axpy(error, row, pull);
-        self.offered.descend(item, vector, squared_norm, error);
-        *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
     }
 
     /// Numbers in a row.

@@ -6,10 +6,8 @@
 //! normalised. Item-to-item collaborative filtering after Linden, Smith, York 2003; counts by forward decay. Rows are
 //! bounded: a full row drops its weakest neighbour.
 
-use std::sync::Arc;
-
 use accrue_event::SettingFault;
-use accrue_store::{ItemIdx, PastEvent};
+use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Member, MemberSettings};
@@ -17,7 +15,7 @@ use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::HalfLife;
-use crate::pairs::{self, PairRow};
+use crate::pairs::{self, SharedRow};
 use crate::{Context, Scored, Step};
 
 /// Sequence, together, across.
@@ -89,7 +87,7 @@ impl Default for NeighboursSettings {
 pub struct Neighbours {
     settings: NeighboursSettings,
     half_life: HalfLife,
-    rows: CowVec<Arc<PairRow<N_KINDS>>>,
+    rows: CowVec<SharedRow<N_KINDS>>,
     #[serde(skip)]
     copied_bytes: u64,
 }
@@ -104,6 +102,8 @@ impl PartialEq for Neighbours {
 #[derive(Clone, Debug, Default)]
 pub struct NeighbourSums {
     sums: Accumulator<N_KINDS>,
+    /// While learning: the items that an event is paired with, and what the pair adds to the item's row.
+    pairs: Vec<(ItemIdx, [f32; N_KINDS])>,
 }
 
 impl Member for Neighbours {
@@ -119,7 +119,7 @@ impl Member for Neighbours {
     fn new(settings: &NeighboursSettings, _: u64) -> Option<Self> {
         let half_life = HalfLife::days(settings.half_life_days);
         let settings = settings.clone();
-        Some(Self { settings, half_life, rows: CowVec::new(16, Arc::default()), copied_bytes: 0 })
+        Some(Self { settings, half_life, rows: CowVec::new(16, SharedRow::default()), copied_bytes: 0 })
     }
 
     /// With another half-life the pairs are counted from zero, because weights are in units of it.
@@ -130,7 +130,7 @@ impl Member for Neighbours {
     }
 
     /// Pairs the event's item with what its shopper chose before.
-    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut NeighbourSums) {
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, scratch: &mut NeighbourSums) {
         if step.weight <= 0.0 {
             return;
         }
@@ -140,39 +140,30 @@ impl Member for Neighbours {
         let unit = step.weight * unit;
         let capacity = self.settings.capacity_among(step.n_items);
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
-        let positive = |past: &PastEvent| (past.item, unit * context.weight(past));
-        let others = |&(other, weight): &(ItemIdx, f32)| other != item && weight > 0.0;
-        let visit = context.visit().iter().rev().take(visit_reach).map(positive);
-        let earlier = context.earlier().iter().rev().take(across_reach).map(positive);
-        let paired = visit.clone().chain(earlier.clone()).filter(others).map(|(other, _)| other);
-        pairs::prefetch(&self.rows, paired.chain(std::iter::once(item)));
-        for (back, (other, weight)) in visit.clone().enumerate().filter(|(_, pair)| others(pair)) {
+        let NeighbourSums { pairs, .. } = scratch;
+        pairs.clear();
+        for (back, past) in context.visit().iter().rev().take(visit_reach).enumerate() {
+            let weight = unit * context.weight(past);
             let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
-            pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(
-                item,
-                [sequence, weight, 0.0],
-                epoch,
-                capacity,
-            );
+            pairs.push((past.item, [sequence, weight, 0.0]));
         }
-        for (other, weight) in earlier.filter(others) {
-            pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(
-                item,
-                [0.0, 0.0, weight],
-                epoch,
-                capacity,
-            );
+        let earlier = context.earlier().iter().rev().take(across_reach);
+        pairs.extend(earlier.map(|past| (past.item, [0.0, 0.0, unit * context.weight(past)])));
+        pairs.retain(|&(other, [_, together, across])| other != item && together + across > 0.0);
+        pairs::prefetch_items(&self.rows, pairs.iter().map(|&(other, _)| other).chain(std::iter::once(item)));
+        for &(other, weights) in &*pairs {
+            pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(item, weights, epoch, capacity);
         }
-        let mut together = visit.filter(others).peekable();
-        if together.peek().is_some() {
+        let together = pairs.iter().filter(|(_, weights)| weights[TOGETHER] > 0.0);
+        if together.clone().next().is_some() {
             let row = pairs::row_mut(&mut self.rows, item, &mut self.copied_bytes);
-            together.for_each(|(other, weight)| row.add(other, [0.0, weight, 0.0], epoch, capacity));
+            together.for_each(|&(other, [_, weight, _])| row.add(other, [0.0, weight, 0.0], epoch, capacity));
         }
     }
 
     /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for
     /// `across`.
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, NeighbourSums { sums }: &mut NeighbourSums) {
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, NeighbourSums { sums, .. }: &mut NeighbourSums) {
         sums.clear(catalogue.n_items() as usize);
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
         let visit = context.visit().iter().rev().take(visit_reach);
@@ -200,8 +191,8 @@ impl Member for Neighbours {
     /// The items with the largest sums over all kinds.
     fn retrieve(&self, _: &Catalogue, _: &Context<'_>, prepared: &NeighbourSums, limit: usize, out: &mut Vec<ItemIdx>) {
         let mut best = accrue_kernel::TopK::new(limit);
-        for &item in prepared.sums.touched() {
-            best.push(prepared.sums.get(item).iter().sum(), item);
+        for (item, sums) in prepared.sums.sums() {
+            best.push(sums.iter().sum(), item);
         }
         out.extend(best.into_sorted().into_iter().map(|(_, item)| item));
     }

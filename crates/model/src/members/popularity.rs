@@ -89,6 +89,7 @@ impl Member for Popularity {
         }
         let item = step.event.item;
         let counts = self.counts.get_mut(item as usize);
+        let before = counts[WEEK].level();
         for (count, half_life) in counts.iter_mut().zip(&self.half_lives) {
             count.add(step.weight, half_life.position(step.event.at_ms));
         }
@@ -96,7 +97,7 @@ impl Member for Popularity {
         for (top, level) in self.top.iter_mut().zip(levels) {
             *top = top.max(level);
         }
-        self.place_leader(item, levels[WEEK]);
+        self.place_leader(item, before, levels[WEEK]);
     }
 
     fn prepare(&self, _: &Catalogue, _: &Context<'_>, (): &mut ()) {}
@@ -136,15 +137,28 @@ impl Member for Popularity {
 }
 
 impl Popularity {
-    fn place_leader(&mut self, item: ItemIdx, level: f32) {
-        if let Some(old) = self.leaders.iter().position(|&(_, leader)| leader == item) {
-            self.leaders.remove(old);
-        }
-        let ahead = |&(other, leader): &(f32, ItemIdx)| other > level || (other == level && leader < item);
-        let place = self.leaders.partition_point(ahead);
-        if place < N_LEADERS {
-            self.leaders.insert(place, (level, item));
-            self.leaders.truncate(N_LEADERS);
+    /// Puts an item whose level was `before` in its place.
+    fn place_leader(&mut self, item: ItemIdx, before: f32, level: f32) {
+        let place = |leaders: &[(f32, ItemIdx)], level: f32| {
+            leaders.partition_point(|&(other, leader)| other > level || (other == level && leader < item))
+        };
+        let (old, new) = (place(&self.leaders, before), place(&self.leaders, level));
+        match self.leaders.get(old) {
+            // Leaders in between move by one place; none of the others is touched.
+            Some(&(_, leader)) if leader == item => {
+                if new <= old {
+                    self.leaders[new..=old].rotate_right(1);
+                    self.leaders[new] = (level, item);
+                } else {
+                    self.leaders[old..new].rotate_left(1);
+                    self.leaders[new - 1] = (level, item);
+                }
+            }
+            _ if new < N_LEADERS => {
+                self.leaders.insert(new, (level, item));
+                self.leaders.truncate(N_LEADERS);
+            }
+            _ => {}
         }
     }
 

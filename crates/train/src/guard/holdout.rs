@@ -189,8 +189,9 @@ pub(crate) fn ranks_of(
     prepared: &mut Prepared,
 ) -> Ranks {
     let n_items = models[0].n_items().max(models[1].n_items()).max(2);
+    let mut second = prepared.take_second();
     let mut found: Vec<ItemIdx> = Vec::new();
-    for (model, context) in models.iter().zip(contexts) {
+    for ((model, context), prepared) in models.iter().zip(contexts).zip([&mut *prepared, &mut *second]) {
         model.prepare(context, prepared);
         found.extend(model.cheap_candidates(context, prepared, N_CANDIDATES));
     }
@@ -200,21 +201,21 @@ pub(crate) fn ranks_of(
     let mut drawn: Vec<ItemIdx> = (0..N_DRAWN).map(|_| draws.below(u64::from(n_items)) as ItemIdx).collect();
     drawn.retain(|other| *other != item && found.binary_search(other).is_err());
     let stands_for = (n_items as usize - found.len().min(n_items as usize - 1)) as f64 / drawn.len().max(1) as f64;
-    // The second model comes first, because `prepared` still holds what it prepared.
-    let mut of = [0.0; 2];
-    for (place, (model, context)) in models.iter().zip(contexts).enumerate().rev() {
-        if place == 0 {
-            model.prepare(context, prepared);
-        }
-        let score = model.score(prepared, item);
-        let above =
-            |others: &[ItemIdx]| model.score_all(prepared, others).into_iter().filter(|&other| other >= score).count();
+    let (n_found, mut items) = (found.len(), found);
+    items.extend(drawn);
+    items.push(item);
+    let of = [(models[0], &*prepared), (models[1], &*second)].map(|(model, prepared)| {
+        let scores = model.score_all(prepared, &items);
+        let (&score, others) = scores.split_last().expect("the chosen item is the last");
+        let (of_found, of_drawn) = others.split_at(n_found);
+        let above = |others: &[f32]| others.iter().filter(|&&other| other >= score).count() as f64;
         // NaN compares with nothing, so it would rank first; it gets the last rank.
-        of[place] = match score.is_finite() {
-            true => 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64,
+        match score.is_finite() {
+            true => 1.0 + above(of_found) + stands_for * above(of_drawn),
             false => f64::from(n_items),
-        };
-    }
+        }
+    });
+    prepared.keep_second(second);
     Ranks { of, n_items }
 }
 
