@@ -13,7 +13,7 @@ use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
     Shop, SponsoredBy, Visitor,
 };
-use accrue_store::{Assignment, Offset, Page, Served, SponsoredSlot};
+use accrue_store::{Assignment, Facts, Offset, Page, Served, SponsoredSlot};
 
 use crate::by_asker::Asker;
 use crate::content::queries::Encoding;
@@ -22,7 +22,7 @@ use crate::error::EngineError;
 use crate::running::Running;
 use crate::status::IndexState;
 use crate::traffic::Treatment;
-use crate::what_if;
+use crate::what_if::{self, AskedPage};
 
 /// An answer to a visitor.
 #[derive(Clone, Debug)]
@@ -92,6 +92,7 @@ impl Engine {
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
+            let asked = asked.map(|asked| AskedPage { known: Some(shop.facts.end), ..asked });
             let (answer, work) = shop.recommend_measured(&request);
             self.inner.pages.add(&work);
             Ok((answer, asked))
@@ -230,7 +231,10 @@ impl Engine {
         visitor: &Visitor,
         make: impl FnOnce(Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
     ) -> Result<Answered<T>, EngineError> {
-        let decide = |now_ms| self.inner.traffic.treatment(visitor, id, now_ms);
+        let explore = &self.inner.config.serve.explore;
+        let decide = |facts: &Facts| {
+            self.inner.traffic.treatment(visitor, id, facts.stream_time.0).within(explore, &facts.draws)
+        };
         running.with_shop_for(decide, |shop, treatment| {
             Ok(Answered { answer: make(shop, &treatment)?, arm: treatment.assignment })
         })

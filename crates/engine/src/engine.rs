@@ -25,7 +25,7 @@ use crate::forget::status::Erasure;
 use crate::page_work::PageCounters;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
-use crate::status::{ClickStatus, GuardStatus, PublishedStatus, Status};
+use crate::status::{ClickStatus, DrawStatus, GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::transfer::take_up_parts;
@@ -494,6 +494,8 @@ impl Engine {
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),
             clicks: ClickStatus::of(&version, learner.impressions),
+            satisfaction: [*facts.satisfaction.total(), facts.satisfaction.latest(7)],
+            draws: DrawStatus::of(&self.inner.config.serve.explore, &facts.draws),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),

@@ -46,6 +46,7 @@ mod synonyms;
 mod totals;
 pub mod traffic;
 mod transfer;
+mod tuning;
 mod versions;
 mod visits;
 mod what_if;
@@ -74,8 +75,14 @@ pub use repair::{ProposalList, proposals_of, search_fates};
 pub use retention::at_rest::{Compacted, compact};
 pub use rules::RuleChange;
 pub use scenes::{SceneList, WrittenScenes};
-pub use status::{CheckpointStatus, ClickStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
+pub use status::{
+    CheckpointStatus, ClickStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status,
+};
 pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
+pub use tuning::{
+    Change as TuneChange, Comparison, Figures, PairKind, PairSettings, TextPair, TextPairs, TuneEnd, TuneError,
+    TuneProgress, TuneReport, TuneRequest, text_pairs, tune_encoder,
+};
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
 pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender, TimeLeap};

@@ -10,9 +10,9 @@ use super::{CatalogueEntry, ENCODED, ENTRIES, Facts, RuleTexts, USERS};
 use crate::columns::Columns;
 use crate::search_ranking::FirstSearchRanking;
 use crate::{
-    CheckpointWriter, Encoded, Ledger, Overview, PagedMap, PagedVec, Products, PublishedCounts, SearchProposal,
-    SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary,
-    shopper_descriptors,
+    CheckpointWriter, DrawAccount, Encoded, Ledger, Overview, PagedMap, PagedVec, Products, PublishedCounts,
+    Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown,
+    StoreError, Vocabulary, shopper_descriptors,
 };
 
 /// The section of what published keys caused.
@@ -31,6 +31,10 @@ const SHOWN: &str = "facts/shown";
 const SEARCHES: &str = "facts/searches";
 /// The section of campaigns.
 const LEDGER: &str = "facts/campaigns";
+/// The section of the account of draws.
+const DRAWS: &str = "facts/draws";
+/// The section of how content shoppers are.
+const SATISFACTION: &str = "facts/satisfaction";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
 /// The section of decisions about proposals of search.
@@ -80,6 +84,12 @@ impl Facts {
         if !self.ledger.is_untouched() {
             writer.value(LEDGER, 1, &self.ledger)?;
         }
+        if !self.draws.is_untouched() {
+            writer.value(DRAWS, 1, &self.draws)?;
+        }
+        if !self.satisfaction.is_empty() {
+            writer.value(SATISFACTION, 1, &self.satisfaction)?;
+        }
         if !self.search_proposals.is_empty() {
             writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
         }
@@ -111,6 +121,8 @@ impl Facts {
             Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
         let ledger: Option<Ledger> = optional(source, LEDGER, 1)?;
+        let draws: Option<DrawAccount> = optional(source, DRAWS, 1)?;
+        let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = optional(source, SOURCES, 1)?;
         let encoded: Option<PagedVec<Encoded, ENCODED>> = optional(source, ENCODED_TEXTS, 1)?;
@@ -148,6 +160,8 @@ impl Facts {
                 shown: shown?,
                 search_ranking: search_ranking?,
                 ledger: ledger?,
+                draws: draws?,
+                satisfaction: satisfaction?,
                 search_proposals: search_proposals?,
                 sources: sources?,
                 stream_time,
