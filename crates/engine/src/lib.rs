@@ -57,7 +57,7 @@ pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
 pub use answers::{Answered, StartedSearch};
 pub use by_asker::Asker;
-pub use campaigns::{CampaignAccount, CampaignList};
+pub use campaigns::{CampaignAccount, CampaignChange, CampaignList, campaign_mark};
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};
