@@ -43,6 +43,7 @@ mod scenes;
 mod shared;
 mod status;
 mod synonyms;
+mod text_file;
 mod totals;
 pub mod traffic;
 mod transfer;
@@ -56,7 +57,7 @@ pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
 pub use answers::{Answered, StartedSearch};
 pub use by_asker::Asker;
-pub use campaigns::{CampaignAccount, CampaignList};
+pub use campaigns::{CampaignAccount, CampaignChange, CampaignList, campaign_mark};
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};
@@ -78,6 +79,7 @@ pub use scenes::{SceneList, WrittenScenes};
 pub use status::{
     CheckpointStatus, ClickStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status,
 };
+pub use text_file::read_text;
 pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
 pub use tuning::{
     Change as TuneChange, Comparison, Figures, PairKind, PairSettings, TextPair, TextPairs, TuneEnd, TuneError,

@@ -6,7 +6,7 @@ use accrue_event::Timestamp;
 use accrue_model::ranker::{HEADS, HeadFigures};
 use accrue_model::{DrawCost, MemberReport, Version};
 use accrue_serve::search::SearchError;
-use accrue_store::{Clicked, DrawAccount, InertReason, PublishedCounts, SatisfactionCounts};
+use accrue_store::{Clicked, DrawAccount, DroppedOfLedger, InertReason, PublishedCounts, SatisfactionCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
@@ -63,6 +63,8 @@ pub struct Status {
     pub duplicates: u64,
     /// What came with published keys.
     pub published: PublishedStatus,
+    /// What was forgotten of campaigns because there was too much of it.
+    pub campaigns_dropped: DroppedOfLedger,
     /// Pages of recommendations made since the start.
     pub pages: u64,
     /// What each stage did for them.

@@ -446,6 +446,7 @@ mod tests {
                 ranks: Vec::new(),
                 asked: Box::default(),
                 sponsored: Vec::new(),
+                published: false,
             };
             account.serve(&served, accrue_event::Timestamp(n));
         }

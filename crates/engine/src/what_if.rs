@@ -184,6 +184,7 @@ pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
         explain: _,
         // What was sponsored is left out on both sides.
         lately_sponsored: _,
+        may_be_sponsored: _,
     } = request;
     // An inline history is not recorded.
     events.is_none().then(|| AskedPage {
@@ -466,6 +467,7 @@ mod tests {
             arm: None,
             ranks: Vec::new(),
             sponsored: Vec::new(),
+            published: false,
             asked,
         }
     }

@@ -271,6 +271,22 @@ fn render_counts(page: &mut Page, status: &Status) {
     }
     let help = "Refused records of published keys that were counted and not put into quarantine.";
     page.one("accrue_published_refusals_counted_total", "counter", help, published.refusals_counted);
+    for (name, help, [own, published]) in [
+        (
+            "accrue_campaign_answers_dropped_total",
+            "Answers with sponsored items that can no longer be charged for because too many followed, by who asked.",
+            status.campaigns_dropped.answers,
+        ),
+        (
+            "accrue_campaign_shown_dropped_total",
+            "Pairs of a shopper and a campaign with a cap whose count began again because there were too many, by who asked.",
+            status.campaigns_dropped.shown,
+        ),
+    ] {
+        page.head(name, "counter", help);
+        page.sample(name, "asked_by=\"shop\"", own);
+        page.sample(name, "asked_by=\"published_key\"", published);
+    }
     page.one(
         "accrue_served_lost_total",
         "counter",

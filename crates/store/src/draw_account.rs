@@ -186,6 +186,7 @@ mod tests {
             ranks: Vec::new(),
             asked: Box::default(),
             sponsored: Vec::new(),
+            published: false,
         }
     }
 

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use accrue_engine::{Engine, EngineError, Ingested, TransferSource};
+use accrue_engine::{Engine, EngineError, Ingested, TransferSource, read_text};
 use accrue_event::{Mapping, RecordKind, listed};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -32,7 +32,6 @@ use super::output::{Output, count};
 use super::problem::{Hint as _, Problem};
 use super::signals::Stop;
 use super::{Context, Exit};
-use crate::text_file::read_text;
 use described::Described;
 use dry_run::DryRun;
 use feed::Feed;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use accrue_engine::{AskedAgain, MadeAgain, Proposal, make_again};
+use accrue_engine::{AskedAgain, MadeAgain, Proposal, make_again, read_text};
 use accrue_event::{Event, EventType, ItemId};
 use accrue_lab::Interval;
 use accrue_lab::off_policy::OffPolicySettings;
@@ -18,7 +18,6 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::output::{columns, count};
 use super::problem::Expected;
 use super::{Context, Exit, evaluate};
-use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -240,10 +240,10 @@ impl Facts {
                 let visitor = || served.user.clone().map(Shopper::User);
                 let guest = || served.session.clone().map(Shopper::Guest);
                 let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
-                self.ledger.serve(served, shopper, record.received_at, self.stream_time);
+                self.ledger.serve(served, shopper, record.received_at);
                 self.draws.serve(served, record.received_at);
             }
-            Body::Campaigns(json) => self.ledger.take(json, record.offset.next()),
+            Body::Campaigns(json) => self.ledger.take(json, record.offset.next(), record.received_at, self.stream_time),
             Body::Event(checked) => self.apply_event(record, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
@@ -299,7 +299,7 @@ impl Facts {
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
             Body::SearchChoice(choice) => {
-                let propensity = self.searches.propensity(choice.position as usize);
+                let propensity = self.searches.propensity(choice.position as usize, choice.is_published);
                 self.search_ranking.observe(choice, propensity);
             }
             Body::SearchProposal(decided) => {
@@ -347,7 +347,7 @@ impl Facts {
             self.counters.count_repaired(repairs.iter().map(|code| &**code));
         }
         self.stream_time = self.stream_time.max(event.at);
-        self.ledger.pass(self.stream_time);
+        self.ledger.pass(event, record.received_at);
         self.draws.observe(event, record.received_at);
         let n_shoppers = self.shoppers.len();
         let shopper = self.shoppers.intern(&shopper_name(&event.shopper()));

@@ -355,6 +355,7 @@ table! {
     refused_for: "Refused for {}",
     all_reasons: "All reasons",
     next_page: "Next page",
+    previous_page: "Previous page",
     release_n: "Release all that are listed ({})",
     drop_n: "Delete all that are listed ({})",
     as_sent: "As it was sent",

@@ -349,6 +349,7 @@ pub static ZH: Texts = Texts {
     refused_for: "因 {} 被拒绝",
     all_reasons: "所有原因",
     next_page: "下一页",
+    previous_page: "上一页",
     release_n: "放行列出的全部（{}）",
     drop_n: "删除列出的全部（{}）",
     as_sent: "原始内容",
