@@ -9,8 +9,8 @@
 //!           d qkv                            d sum             d before           d last_sum
 //! ```
 //!
-//! The forward pass has the bits of the encoder that serves. There is no dropout: with few steps and the contrast of a
-//! whole batch it gained nothing measurable, and vectors in training are then those that are served.
+//! The forward pass has the bits of the encoder that serves. There is no dropout: a training is short, each pair is seen
+//! once or a few times, and the vectors in training are then those that are served.
 
 use accrue_kernel::{
     Activation, Packed, Start, View, ViewMut, axpy, dot, gelu_backward_in_place, gelu_in_place, layer_norm_above,

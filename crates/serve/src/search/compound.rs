@@ -13,6 +13,8 @@ use super::spelling::Guess;
 
 /// Shorter parts are no words.
 const MIN_PART_CHARS: usize = 3;
+/// Longer words of a query are not taken apart.
+const MAX_COMPOUND_CHARS: usize = 40;
 /// Compounds that a part is looked for at the end of.
 const MAX_ENDING: usize = 16;
 
@@ -170,6 +172,9 @@ impl Snapshot {
     /// The ways in which texts have the parts of a compound apart: the first as a word, the second as a word or at the end of
     /// another compound (`damenjacke` for `Winterjacke Damen`).
     pub(super) fn parts(&self, word: &str) -> Result<Option<Parts>, SearchError> {
+        if word.chars().nth(MAX_COMPOUND_CHARS).is_some() {
+            return Ok(None);
+        }
         let mut best: Option<Parts> = None;
         let places: Vec<usize> = word.char_indices().map(|(at, _)| at).collect();
         let inside = places.get(MIN_PART_CHARS..(places.len() + 1).saturating_sub(MIN_PART_CHARS)).unwrap_or_default();

@@ -86,6 +86,8 @@ const HAN_PARTICLES: [&str; 4] = ["的", "了", "吗", "呢"];
 const NOUNS_WITH_ZI: &str = "杯盒瓶箱袋桌椅柜架镜梳刷筷勺叉盘碟锅罐被毯垫帘席扇靴帽裤裙鞋袜袖领绳链坠珠钉锤钳锯梯笼凳篮盆桶管棍夹套罩盖剪铲\
                              兔鸭狮猴桃橘柿栗椰茄豆褂袄褥轮";
 
+/// In longer queries no two words are looked for as a compound with letters between.
+const MAX_LINKED: usize = 8;
 /// Shorter words are no parts of a compound.
 const MIN_PART_BYTES: usize = 3;
 
@@ -257,7 +259,7 @@ fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut
         }
         for analyzer in analyzers {
             let Some(term) = joined(analyzer, one, other) else { continue };
-            let linked = linked(analyzer, text, one, other);
+            let linked = if words.len() <= MAX_LINKED { linked(analyzer, text, one, other) } else { Vec::new() };
             for concept in &mut all[left..=left + 1] {
                 concept.add_joined(term.clone());
                 linked.iter().for_each(|term| concept.add_joined(term.clone()));
