@@ -325,11 +325,17 @@ fn events_of_the_past_are_no_traffic_of_the_hour_in_which_they_are_imported() {
     assert!((400..440).contains(&at_one(&ledger)), "{}", at_one(&ledger));
 }
 
+/// Impressions, clicks, spent.
+type OlderCounts = (u64, u64, u64);
+
+/// The counts of a campaign, and those of each day.
+type OlderAccount = (OlderCounts, Vec<(i64, OlderCounts)>);
+
 /// The form in which the first builds with campaigns saved a ledger.
 #[derive(Serialize)]
 struct Older {
     document: RuleTexts,
-    accounts: BTreeMap<Box<str>, ((u64, u64, u64), Vec<(i64, (u64, u64, u64))>)>,
+    accounts: BTreeMap<Box<str>, OlderAccount>,
     waiting: BTreeMap<u64, Answer>,
     order: Vec<u64>,
     day: i64,

@@ -35,6 +35,10 @@ fn degraded_in_both(word: Degraded) -> [&'static str; 2] {
         }
         Degraded::DiversityCut => ["the page reaches beyond the places that are diversified", "页面超出了多样化的位置"],
         Degraded::NoPrices => ["no candidate has the price that the scene weighs by", "没有候选商品具有场景所用的价格"],
+        Degraded::SponsoredWithheld => [
+            "one address asked for so many pages that this one has no sponsored items",
+            "同一地址请求的页面过多，因此本页没有赞助商品",
+        ],
         Degraded::CapsUnmet => {
             ["nothing that the caps of the scene allow was left for a place", "某个位置已没有符合场景上限的商品"]
         }
