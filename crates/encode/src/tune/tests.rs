@@ -61,8 +61,21 @@ fn batch(step: u64) -> Batch {
     pairs().batch(3, step, 3, 1)
 }
 
+/// How far parameters are moved, and how far differences may be from the gradient: a share of its norm, and what the rounding
+/// of the loss makes of it.
+#[derive(Clone, Copy)]
+struct Precision {
+    step: f64,
+    share: f64,
+    floor: f64,
+}
+
+const SMOOTH: Precision = Precision { step: 4e-3, share: 0.01, floor: 3e-4 };
+/// A rectifier has no slope at 0, and some of its inputs cross 0 within a step.
+const RECTIFIED: Precision = Precision { step: 2e-3, share: 0.02, floor: 1e-3 };
+
 /// Moves a part of the trained parameters along a direction and compares the change of the loss with the gradient.
-fn check(tuner: &mut Tuner, what: &str, range: std::ops::Range<usize>, is_row: bool) {
+fn check(tuner: &mut Tuner, what: &str, range: std::ops::Range<usize>, is_row: bool, precision: Precision) {
     fn slice(tuner: &mut Tuner, is_row: bool) -> &mut [f32] {
         if is_row { &mut tuner.parameters.rows } else { trained_mut(&mut tuner.parameters) }
     }
@@ -79,7 +92,7 @@ fn check(tuner: &mut Tuner, what: &str, range: std::ops::Range<usize>, is_row: b
         .map(|(&g, &x)| f64::from(g) / norm.max(1e-12) + 0.5 * f64::from(x) / of_random)
         .collect();
     let expected: f64 = mixed.iter().zip(&gradient).map(|(u, &g)| u * f64::from(g)).sum();
-    let step = 4e-3;
+    let Precision { step, share, floor } = precision;
     let before = slice(tuner, is_row)[range.clone()].to_vec();
     let mut at = |sign: f64| {
         let moved = slice(tuner, is_row)[range.clone()].iter_mut().zip(&mixed).zip(&before);
@@ -90,23 +103,24 @@ fn check(tuner: &mut Tuner, what: &str, range: std::ops::Range<usize>, is_row: b
     let found = (at(1.0) - at(-1.0)) / (2.0 * step);
     at(0.0);
     let error = (found - expected).abs();
-    assert!(error < 0.01 * norm + 3e-4, "{what}: {found} by differences, {expected} by the gradient, norm {norm}");
+    assert!(error < share * norm + floor, "{what}: {found} by differences, {expected} by the gradient, norm {norm}");
 }
 
 fn check_all(shape: &Shape) {
+    let precision = if shape.activation == "relu" { RECTIFIED } else { SMOOTH };
     let dir = folder(shape);
     let mut whole = tuner(dir.path(), Trained::Whole, 2);
     let mut at = 0;
     for Tensor { name, shape, .. } in tensors(&whole.parameters.sizes) {
         let n = shape.iter().product::<usize>();
-        check(&mut whole, &name, at..at + n, false);
+        check(&mut whole, &name, at..at + n, false, precision);
         at += n;
     }
     let n_rows = whole.parameters.rows.len();
-    check(&mut whole, "words", 0..n_rows, true);
+    check(&mut whole, "words", 0..n_rows, true, precision);
     let mut last = tuner(dir.path(), Trained::LastLayers(1), 1);
     let n = trained(&last.parameters).len();
-    check(&mut last, "last layer", 0..n, false);
+    check(&mut last, "last layer", 0..n, false, precision);
     let mut adapters = tuner(dir.path(), Trained::Adapters { rank: 3 }, 1);
     // Beyond the start, where L is 0 and R has no gradient.
     let mut draws = Draws::new(1, 2, 3);
@@ -116,7 +130,7 @@ fn check_all(shape: &Shape) {
     let mut at = 0;
     for layer in 0..2 {
         for (part, n) in lengths.into_iter().enumerate() {
-            check(&mut adapters, &format!("adapter {layer} {part}"), at..at + n, false);
+            check(&mut adapters, &format!("adapter {layer} {part}"), at..at + n, false, precision);
             at += n;
         }
     }
@@ -130,6 +144,11 @@ fn gradients_are_those_of_finite_differences() {
 #[test]
 fn gradients_of_another_family_with_the_first_token_and_a_rectifier_are_right_too() {
     check_all(&Shape { model_type: "xlm-roberta", activation: "relu", pooling: "cls", ..Shape::SMALL });
+}
+
+#[test]
+fn gradients_of_another_family_with_the_first_token_are_right_too() {
+    check_all(&Shape { model_type: "xlm-roberta", pooling: "cls", ..Shape::SMALL });
 }
 
 #[test]
