@@ -10,7 +10,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::text_file::read_text;
+use accrue_engine::read_text;
 use accrue_engine::traffic::ServeConfig;
 use accrue_engine::{
     Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, WrittenScenes, moved_to,

@@ -6,4 +6,3 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod evaluation;
-mod text_file;

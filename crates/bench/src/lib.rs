@@ -30,6 +30,7 @@ mod search_pages;
 mod search_words;
 mod serving;
 mod shop;
+mod what_if;
 
 pub use bench::Bench;
 pub use measure::{Measure, Size};

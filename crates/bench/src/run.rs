@@ -11,7 +11,7 @@ use super::bench::Bench;
 use super::measure::{Measure, Size, measured};
 use super::{
     checkpoint, connections, freshness, guard, ingest, learning, machine, memory, published, recovery, reset, search,
-    search_pages, search_words, serving,
+    search_pages, search_words, serving, what_if,
 };
 
 /// What to measure.
@@ -42,6 +42,7 @@ const BENCHES: &[&[Bench]] = &[
     recovery::BENCHES,
     reset::BENCHES,
     checkpoint::BENCHES,
+    what_if::BENCHES,
     memory::BENCHES,
 ];
 

@@ -1,7 +1,7 @@
 //! How long pages take: inside the server on one core, over HTTP, and the scan that finds items by their vectors.
 //!
-//! Corpus: 100,000 items × 64 numbers, 20,000 customers, 1,000,000 events, seed 7, trained; over HTTP the retail-like shop
-//! (4,000 items, 4,000 customers, 350,000 events), where Gorse answers 445 requests/s with a p99 of 74 ms.
+//! Corpus: 100,000 items × 64 numbers, 20,000 customers, 1,000,000 events, seed 7, trained; over HTTP the retail-like
+//! shop (4,000 items, 4,000 customers, 350,000 events), where Gorse answers 445 requests/s with a p99 of 74 ms.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -42,6 +42,12 @@ pub(super) const BENCHES: &[Bench] = &[
         value,
     ),
     bench(
+        "page",
+        "the same with all that a scene may ask for: 300 candidates by value, diversity, caps, reasons: how long?",
+        &[row("page_p50_ms", "ms", Target::AtMost(2.0)), row("page_p99_ms", "ms", Target::AtMost(6.0))],
+        page,
+    ),
+    bench(
         "int8_scan",
         "the 100 best of 100,000 x 64 by int8: how many queries a second, over one array and over the model's chunks?",
         &[
@@ -57,20 +63,46 @@ const STREAM: u64 = 0x5345_5256;
 fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_requests = bed.size.pick(50, 5_000, 20_000);
     let Trained { facts, version, corpus } = bed.trained()?;
+    pages((facts, version, *corpus), Scenes::built_in(), &RecommendRequest::default(), n_requests)
+}
+
+/// What the scene of the bench `page` asks for.
+const SCENE: &str = r#"{"shelf":{"value":{"click":1,"cart":3,"purchase":10},"diversity":{"strength":0.2,"kind":"dpp"},
+    "caps":{"brand":3},"room_for_new":0.5,"fatigue":{"after":3,"strength":0.4}}}"#;
+
+/// The whole pipeline: what is retrieved is ranked, the 300 best are ordered by value, the list is diversified and
+/// explained.
+fn page(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let (n_requests, n_impressions) = (bed.size.pick(20, 3_000, 10_000), bed.size.pick(2_000, 50_000, 200_000));
+    let Trained { facts, version, corpus } = bed.trained()?;
+    let mut version = version.clone();
+    version.clicks = Some(heads_after(facts, &version, *corpus, n_impressions));
+    let scenes = Scenes::read(&serde_json::from_str(SCENE)?)?;
+    let asked = RecommendRequest { scene: Some("shelf".into()), explain: true, ..RecommendRequest::default() };
+    pages((facts, &version, *corpus), &scenes, &asked, n_requests)
+}
+
+/// Times pages of random customers.
+fn pages(
+    (facts, version, corpus): (&Facts, &Version, Corpus),
+    scenes: &Scenes,
+    asked: &RecommendRequest,
+    n_requests: usize,
+) -> anyhow::Result<Vec<Figure>> {
     let shop = Shop {
         facts,
         version,
         now_ms: facts.stream_time.0,
         catalogue: CatalogueSettings::DEFAULT,
         rules: Rules::NONE,
-        scenes: Scenes::built_in(),
+        scenes,
         campaigns: Campaigns::NONE,
     };
     let mut draws = Draws::new(corpus.seed, STREAM, 0);
     let mut took = Vec::with_capacity(n_requests);
     for request in 0..n_requests + n_requests / 10 {
         let user = Some(user_name(draws.below(corpus.n_users) as u32).as_str().into());
-        let asked = RecommendRequest { visitor: Visitor { user, session: None }, ..RecommendRequest::default() };
+        let asked = RecommendRequest { visitor: Visitor { user, session: None }, ..asked.clone() };
         let started = Instant::now();
         let answer = black_box(shop.recommend(&asked));
         // The first tenth warms up caches.

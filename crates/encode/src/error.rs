@@ -110,6 +110,18 @@ pub enum EncodeError {
         /// The text's tokens.
         tokens: usize,
     },
+    /// The numbers of a training are no longer finite.
+    #[error("step {step} of the training has numbers that are not finite; a smaller rate may help")]
+    NotFiniteStep {
+        /// The step, from 1.
+        step: u64,
+    },
+    /// The state of a training is of another one.
+    #[error("{}: the state of a training with another encoder, other pairs or other settings", path.display())]
+    OtherPlan {
+        /// The file.
+        path: PathBuf,
+    },
     /// The tokenizer failed on a text.
     #[error("a text cannot be divided into tokens: {0}")]
     Text(String),

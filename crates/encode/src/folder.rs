@@ -4,7 +4,7 @@
 //! Out: a [`Plan`] whose numbers are within bounds. A key that would change the vectors in a way that this build cannot
 //! follow is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -188,6 +188,22 @@ fn family(path: &Path, model_type: Option<&str>) -> Result<Family, EncodeError> 
     }
 }
 
+/// The file of the pooling's settings, in the folder.
+fn pooling_file(modules: &[Module]) -> PathBuf {
+    let of_module = modules.iter().find(|module| module.kind.rsplit('.').next() == Some("Pooling"));
+    Path::new(of_module.map_or("1_Pooling", |module| &module.path)).join("config.json")
+}
+
+/// The file of the pooling's settings, for a copy of the folder.
+pub(crate) fn pooling_path(folder: &Path) -> Result<PathBuf, EncodeError> {
+    let path = folder.join("modules.json");
+    let file = pooling_file(&read_if_there::<Vec<Module>>(&path)?);
+    match file.components().all(|part| matches!(part, Component::Normal(_))) {
+        true => Ok(file),
+        false => Err(unsupported(&path, "path", file.display(), "a path within the folder")),
+    }
+}
+
 /// How sentence-transformers pools; the mean where a folder does not say.
 fn pooling(folder: &Path) -> Result<Pooling, EncodeError> {
     let path = folder.join("modules.json");
@@ -198,8 +214,7 @@ fn pooling(folder: &Path) -> Result<Pooling, EncodeError> {
     {
         return Err(unsupported(&path, "type", &module.kind, "only modules Transformer, Pooling and Normalize"));
     }
-    let of_module = modules.iter().find(|module| name(module) == "Pooling").map(|module| folder.join(&module.path));
-    let path: PathBuf = of_module.unwrap_or_else(|| folder.join("1_Pooling")).join("config.json");
+    let path = folder.join(pooling_file(&modules));
     let settings: Value = read_if_there(&path)?;
     let is_on = |mode: &str| settings.get(format!("pooling_mode_{mode}")).and_then(Value::as_bool).unwrap_or(false);
     let others = ["max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken"];

@@ -13,8 +13,10 @@
 //! Pictures have encoders of their own ([`ImageEncoder`]: EfficientNet-Lite), and an item one vector of both
 //! ([`ItemEncoder`]). Tan and Le, *EfficientNet: rethinking model scaling for convolutional neural networks* (2019).
 //!
-//! This crate trains nothing but the projection of pictures ([`fit_projection`]), stores nothing and downloads nothing.
+//! Encoders of texts are trained on pairs of texts that belong together ([`Tuner`]); of pictures only a projection is
+//! fitted ([`fit_projection`]). This crate reads no log and downloads nothing.
 
+mod atomic;
 mod bert;
 mod eight_bits;
 mod encoder;
@@ -26,6 +28,7 @@ mod item;
 mod item_encoder;
 mod space;
 mod text;
+mod tune;
 mod weights;
 
 pub use eight_bits::eight_bits;
@@ -40,3 +43,4 @@ pub use item::item_text;
 pub use item_encoder::{EncodedItem, ItemEncoder, ItemEncoderSettings, ItemInput};
 pub use space::{Space, text_hash};
 pub use text::TextEncoder;
+pub use tune::{Batch, MAX_TEXTS, Pairs, Trained, TuneSettings, Tuner, weights_hash};

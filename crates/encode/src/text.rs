@@ -82,12 +82,7 @@ impl TextEncoder {
     /// # Errors
     /// If the tokenizer fails.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, EncodeError> {
-        let text = beginning(text, self.plan.max_tokens * BYTES_PER_TOKEN);
-        let lower = self.plan.lower_case.then(|| text.to_lowercase());
-        let encoding = self.tokenizer.encode_fast(lower.as_deref().unwrap_or(text), true);
-        let ids = encoding.map_err(|error| EncodeError::Text(error.to_string()))?.get_ids().to_vec();
-        // A tokenizer without special tokens has none for an empty text.
-        Ok(if ids.is_empty() { vec![self.plan.padding] } else { ids })
+        token_ids(&self.tokenizer, &self.plan, text)
     }
 
     /// The share of a text's tokens that are not the one for unknown characters, 0 to 1.
@@ -152,6 +147,16 @@ impl TextEncoder {
     }
 }
 
+/// The token ids of a text, special tokens included, at most as many as the plan says.
+pub(crate) fn token_ids(tokenizer: &Tokenizer, plan: &Plan, text: &str) -> Result<Vec<u32>, EncodeError> {
+    let text = beginning(text, plan.max_tokens * BYTES_PER_TOKEN);
+    let lower = plan.lower_case.then(|| text.to_lowercase());
+    let encoding = tokenizer.encode_fast(lower.as_deref().unwrap_or(text), true);
+    let ids = encoding.map_err(|error| EncodeError::Text(error.to_string()))?.get_ids().to_vec();
+    // A tokenizer without special tokens has none for an empty text.
+    Ok(if ids.is_empty() { vec![plan.padding] } else { ids })
+}
+
 /// The token ids of a text without special tokens.
 fn plain_ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, EncodeError> {
     let encoding = tokenizer.encode_fast(text, false).map_err(|error| EncodeError::Text(error.to_string()))?;
@@ -205,7 +210,7 @@ fn read(path: &Path) -> Result<Vec<u8>, EncodeError> {
 }
 
 /// The tokenizer of a file, which cuts texts and pads none, and the file's hash.
-fn tokenizer(path: &Path, plan: &Plan) -> Result<(Tokenizer, u128), EncodeError> {
+pub(crate) fn tokenizer(path: &Path, plan: &Plan) -> Result<(Tokenizer, u128), EncodeError> {
     let bytes = read(path)?;
     let fault = |fault: String| EncodeError::Tokenizer { path: path.into(), fault };
     let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| fault(format!("not a tokenizer: {error}")))?;

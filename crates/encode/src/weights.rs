@@ -3,9 +3,9 @@
 //! In: a file of which at most one tensor is in memory at a time beside what was made of it, so that a large model needs
 //! its size once. Out: f32 numbers, or a table whose rows keep the type that they have in the file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
@@ -13,6 +13,10 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::EncodeError;
+use crate::atomic::replace_with;
+
+/// A tensor of a file: its name without a prefix, its shape, its numbers in the order of rows.
+pub(crate) type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
 /// Largest header that is read: a model of a thousand layers has less.
 const HEADER_BYTES: u64 = 64 << 20;
@@ -24,6 +28,8 @@ pub(crate) struct WeightFile {
     path: PathBuf,
     file: File,
     tensors: HashMap<String, TensorInfo>,
+    /// What the header says besides tensors.
+    said: BTreeMap<String, String>,
     /// Where the numbers begin, and how many bytes of them there are.
     begin: u64,
     n_bytes: u64,
@@ -57,7 +63,8 @@ impl WeightFile {
             metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
         let named = |prefix: &&&str| tensors.contains_key(&format!("{prefix}embeddings.word_embeddings.weight"));
         let prefix = PREFIXES.iter().find(named).copied().unwrap_or_default().to_owned();
-        Ok(Self { path: path.into(), file, tensors, begin: 8 + size, n_bytes: len - 8 - size, prefix })
+        let said = metadata.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { path: path.into(), file, tensors, said, begin: 8 + size, n_bytes: len - 8 - size, prefix })
     }
 
     /// Hash of the whole file.
@@ -74,10 +81,65 @@ impl WeightFile {
         }
     }
 
+    /// Writes another file with the same tensors, some of which have other numbers, in 32 bits. The others keep their
+    /// bytes. `changed`: names without the prefix, shapes, numbers.
+    pub fn write_with(&mut self, to: &Path, changed: &[NamedTensor]) -> Result<(), EncodeError> {
+        let changed: BTreeMap<String, &[f32]> = changed
+            .iter()
+            .map(|(name, _, numbers)| (self.full_name(name).unwrap_or_else(|| name.clone()), &**numbers))
+            .collect();
+        // Numbers of more bytes first, as the format has them, and then by name.
+        let mut tensors: Vec<(&String, &TensorInfo)> = self.tensors.iter().collect();
+        let n_bytes = |name: &String, info: &TensorInfo| match changed.get(name) {
+            Some(numbers) => (4, 4 * numbers.len()),
+            None => {
+                let n = info.data_offsets.1 - info.data_offsets.0;
+                (n / info.shape.iter().product::<usize>().max(1), n)
+            }
+        };
+        tensors.sort_by_key(|(name, info)| (std::cmp::Reverse(n_bytes(name, info).0), (*name).clone()));
+        let mut header = serde_json::Map::new();
+        if !self.said.is_empty() {
+            header.insert("__metadata__".into(), serde_json::json!(self.said));
+        }
+        let mut offset = 0;
+        for (name, info) in &tensors {
+            let n = n_bytes(name, info).1;
+            let dtype = if changed.contains_key(*name) { Dtype::F32 } else { info.dtype };
+            let entry = serde_json::json!({"dtype": dtype, "shape": info.shape, "data_offsets": [offset, offset + n]});
+            header.insert((*name).clone(), entry);
+            offset += n;
+        }
+        let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let (mut source, begin) = (&self.file, self.begin);
+        replace_with(to, |out| {
+            out.write_all(&(header.len() as u64).to_le_bytes())?;
+            out.write_all(&header)?;
+            for (name, info) in tensors {
+                if let Some(numbers) = changed.get(name) {
+                    numbers.iter().try_for_each(|x| out.write_all(&x.to_le_bytes()))?;
+                    continue;
+                }
+                let (from, to) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+                source.seek(SeekFrom::Start(begin + from))?;
+                if io::copy(&mut source.take(to - from), out)? != to - from {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The name that a tensor has in the file.
+    fn full_name(&self, name: &str) -> Option<String> {
+        [format!("{}{name}", self.prefix), self.old_name(name)].into_iter().find(|name| self.tensors.contains_key(name))
+    }
+
     /// The bytes of a tensor, and their type.
     fn bytes(&mut self, name: &str, shape: &[usize]) -> Result<(Vec<u8>, Dtype), EncodeError> {
-        let (full, old) = (format!("{}{name}", self.prefix), self.old_name(name));
-        let Some(info) = self.tensors.get(&full).or_else(|| self.tensors.get(&old)) else {
+        let full = self.full_name(name).unwrap_or_else(|| format!("{}{name}", self.prefix));
+        let Some(info) = self.tensors.get(&full) else {
             let mut found: Vec<String> = self.tensors.keys().cloned().collect();
             found.sort_unstable();
             return Err(EncodeError::Missing { path: self.path.clone(), name: full, found });

@@ -13,16 +13,18 @@ use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
     Shop, SponsoredBy, Visitor,
 };
-use accrue_store::{Assignment, Offset, Page, Served, SponsoredSlot};
+use accrue_store::{Assignment, Facts, Offset, Page, Served, SponsoredSlot};
 
 use crate::by_asker::Asker;
+use crate::clock::now;
 use crate::content::queries::Encoding;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::running::Running;
 use crate::status::IndexState;
 use crate::traffic::Treatment;
-use crate::what_if;
+use crate::what_if::{self, AskedPage};
+use crate::write::addresses::Counted;
 
 /// An answer to a visitor.
 #[derive(Clone, Debug)]
@@ -72,6 +74,20 @@ impl Engine {
     /// # Errors
     /// None at present; requests are checked where they are read.
     pub fn recommend(&self, id: &str, request: RecommendRequest) -> Result<Answered<Recommendation>, EngineError> {
+        self.recommend_to(Asker::Shop, id, request)
+    }
+
+    /// The same for whoever asks. What a key in a page asks for can be asked for by anyone, in the name of invented
+    /// sessions: it is bounded, and recorded as such.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn recommend_to(
+        &self,
+        asker: Asker,
+        id: &str,
+        request: RecommendRequest,
+    ) -> Result<Answered<Recommendation>, EngineError> {
         let visitor = self.unless_hidden(request.visitor.clone());
         let first_position = request.offset;
         let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
@@ -80,6 +96,7 @@ impl Engine {
             request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
         }
         request.lately_sponsored = self.lately_sponsored(&visitor);
+        request.may_be_sponsored = self.has_room_for_sponsored(asker);
         let asked = what_if::asked(&request);
         let answered = self.answer(&self.running(), id, &visitor, |shop, treatment| {
             // What an arm changes about a page is no part of the request, so such a page cannot be made again.
@@ -92,6 +109,7 @@ impl Engine {
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
+            let asked = asked.map(|asked| AskedPage { known: Some(shop.facts.end), ..asked });
             let (answer, work) = shop.recommend_measured(&request);
             self.inner.pages.add(&work);
             Ok((answer, asked))
@@ -103,8 +121,12 @@ impl Engine {
             self.inner.visits.show(visit, scene, first_position, items);
         }
         let sponsored = sponsored(&answer.items);
+        if !sponsored.is_empty() {
+            self.count_sponsored(asker);
+        }
         self.record(id, !sponsored.is_empty(), || Served {
             sponsored,
+            published: asker != Asker::Shop,
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
             asked: asked.map(|asked| asked.to_record()).unwrap_or_default(),
@@ -186,7 +208,10 @@ impl Engine {
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         self.record(id, false, || {
             let page = Page::Search { query: query.into() };
-            served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
+            Served {
+                published: asker != Asker::Shop,
+                ..served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
+            }
         });
         Ok(answered)
     }
@@ -230,7 +255,10 @@ impl Engine {
         visitor: &Visitor,
         make: impl FnOnce(Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
     ) -> Result<Answered<T>, EngineError> {
-        let decide = |now_ms| self.inner.traffic.treatment(visitor, id, now_ms);
+        let explore = &self.inner.config.serve.explore;
+        let decide = |facts: &Facts| {
+            self.inner.traffic.treatment(visitor, id, facts.stream_time.0).within(explore, &facts.draws)
+        };
         running.with_shop_for(decide, |shop, treatment| {
             Ok(Answered { answer: make(shop, &treatment)?, arm: treatment.assignment })
         })
@@ -250,6 +278,24 @@ impl Engine {
             return Vec::new();
         }
         running.shared.served.sponsored_to(visitor.user.as_ref(), visitor.session.as_ref())
+    }
+
+    /// Whether a page may have sponsored items: anyone can ask for pages with a published key, so an address gets as many
+    /// with sponsored items within an hour as `check.published` says. Otherwise a few addresses would decide which answers
+    /// can still be charged for.
+    fn has_room_for_sponsored(&self, asker: Asker) -> bool {
+        let Asker::Page(Some(address)) = asker else { return true };
+        let most = self.inner.config.check.published.sponsored_pages_per_address;
+        let mut pages = self.inner.sponsored_pages.lock();
+        pages.would_admit(Counted::SponsoredPages, address, now(), most)
+    }
+
+    /// Counts a page with sponsored items.
+    fn count_sponsored(&self, asker: Asker) {
+        let Asker::Page(Some(address)) = asker else { return };
+        let most = self.inner.config.check.published.sponsored_pages_per_address;
+        let mut pages = self.inner.sponsored_pages.lock();
+        pages.admit_times(Counted::SponsoredPages, address, now(), most);
     }
 
     /// Has an answer written into the log with the next group, if it must be, because clicks on it are charged, or if it
@@ -308,5 +354,6 @@ fn served(
         ranks: Vec::new(),
         asked: Box::default(),
         sponsored: Vec::new(),
+        published: false,
     }
 }

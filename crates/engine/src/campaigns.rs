@@ -5,16 +5,67 @@
 
 use std::sync::Arc;
 
-use accrue_event::{CampaignDocument, CampaignRecord, DAY_MS, Timestamp};
+use accrue_event::{Campaign, CampaignDocument, CampaignRecord, DAY_MS, Timestamp};
 use accrue_serve::{CampaignFault, Campaigns};
 use accrue_store::{Account, Body, Facts, Offset, Spend, day_of};
 use arc_swap::ArcSwap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 
 /// Campaigns of a shop over all time, at most: each has an account for good.
 const MAX_ACCOUNTS: usize = 10_000;
+
+/// A change of the campaigns. It is made on those that are in force when it is written, so that changes at the same
+/// moment do not undo each other.
+#[derive(Clone, Debug)]
+pub enum CampaignChange {
+    /// These campaigns replace all others.
+    Replace(CampaignDocument),
+    /// The campaign is added, or replaces the one of its id.
+    Put {
+        /// The campaign.
+        campaign: Box<Campaign>,
+        /// The [`campaign_mark`] of the one that it replaces; `None` if there is none to be. Another one was changed
+        /// meanwhile, and is not replaced.
+        instead_of: Option<Box<str>>,
+    },
+    /// The campaign of this id is removed.
+    Remove(Box<str>),
+}
+
+/// A short text that two campaigns have in common only if they are equal.
+pub fn campaign_mark(campaign: &Campaign) -> Box<str> {
+    format!("{:016x}", xxh3_64(serde_json::to_string(campaign).unwrap_or_default().as_bytes())).into()
+}
+
+impl CampaignChange {
+    fn of(self, mut known: CampaignDocument) -> Result<CampaignDocument, EngineError> {
+        match self {
+            Self::Replace(document) => return Ok(document),
+            Self::Put { campaign, instead_of } => {
+                let place = known.campaigns.iter().position(|known| known.id == campaign.id);
+                let now = place.map(|place| campaign_mark(&known.campaigns[place]));
+                if now != instead_of {
+                    let id = &campaign.id;
+                    let message = match (now, instead_of) {
+                        (Some(_), None) => format!("there is a campaign {id:?} already; edit that one"),
+                        (None, _) => format!("the campaign {id:?} was removed meanwhile"),
+                        _ => format!("the campaign {id:?} was changed meanwhile; open it again and repeat your change"),
+                    };
+                    return Err(EngineError::Conflict { message });
+                }
+                match place {
+                    Some(place) => known.campaigns[place] = *campaign,
+                    None => known.campaigns.push(*campaign),
+                }
+            }
+            Self::Remove(id) => known.campaigns.retain(|campaign| campaign.id != id),
+        }
+        Ok(known)
+    }
+}
 
 /// The campaigns of a shop and what they spent.
 #[derive(Clone, Debug)]
@@ -42,7 +93,7 @@ pub struct CampaignAccount {
 
 impl CampaignAccount {
     fn of(facts: &Facts, account: Option<&Account>, budget: Option<u64>) -> Self {
-        let at_ms = facts.stream_time.0;
+        let at_ms = facts.ledger.time().0;
         let begins = |day: i64| Timestamp(day.saturating_mul(DAY_MS));
         Self {
             today: account.map(|account| account.of_day(day_of(at_ms))).unwrap_or_default(),
@@ -73,16 +124,25 @@ impl Engine {
         })
     }
 
-    /// Replaces the campaigns of the shop. They hold from the next answer on.
+    /// Changes the campaigns of the shop. They hold from the next answer on.
     ///
     /// # Errors
-    /// [`EngineError::Campaigns`], and those of [`Engine::ingest_async`].
-    pub async fn set_campaigns(&self, document: CampaignDocument) -> Result<(), EngineError> {
-        Campaigns::read(&document)?;
-        self.with_shop(|shop| shop.check_campaigns(&document, &written(shop.facts)))?;
+    /// [`EngineError::Campaigns`], [`EngineError::Conflict`] if the campaign was changed meanwhile, and those of
+    /// [`Engine::ingest_async`].
+    pub async fn change_campaigns(&self, change: CampaignChange) -> Result<(), EngineError> {
+        let asked = change.clone();
+        self.with_shop(|shop| {
+            let known = written(shop.facts);
+            let document = asked.of(known.clone())?;
+            Campaigns::read(&document)?;
+            Ok::<_, EngineError>(shop.check_campaigns(&document, &known)?)
+        })?;
         self.edit(move |facts, _| {
+            let known = written(facts);
+            let document = change.of(known.clone())?;
+            Campaigns::read(&document)?;
             check_accounts(facts, &document)?;
-            if written(facts) == document {
+            if known == document {
                 return Ok(Vec::new());
             }
             Ok(vec![body(CampaignRecord::Document(document))?])

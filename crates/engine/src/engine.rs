@@ -15,6 +15,7 @@ use accrue_serve::{ListRequest, Recommendation, Shop, SuggestRequest, Suggestion
 use accrue_store::{Body, Facts, Offset, PendingErasure, SourcePosition};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::challenger::status::{ChallengerState, ChallengerStatus};
 use crate::clock::now;
@@ -25,11 +26,12 @@ use crate::forget::status::Erasure;
 use crate::page_work::PageCounters;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
-use crate::status::{ClickStatus, GuardStatus, PublishedStatus, Status};
+use crate::status::{ClickStatus, DrawStatus, GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::transfer::take_up_parts;
 use crate::visits::Visits;
+use crate::write::addresses::AddressCounts;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 use crate::write::patch::patch_record;
@@ -58,6 +60,8 @@ pub(crate) struct Inner {
     pub totals: Totals,
     pub pages: PageCounters,
     pub visits: Visits,
+    /// Pages with sponsored items that each address asked for with a published key.
+    pub sponsored_pages: Mutex<AddressCounts>,
     pub erasure: Erasure,
 }
 
@@ -104,6 +108,7 @@ impl Engine {
             totals: Totals::default(),
             pages: PageCounters::default(),
             visits: Visits::default(),
+            sponsored_pages: Mutex::default(),
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -263,14 +268,16 @@ impl Engine {
         self.item(&sought).ok_or_else(|| unknown_item(&sought))
     }
 
-    /// Takes an item out of the shop.
+    /// Takes an item out of the shop, a product with its variants.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
     pub async fn retire_item(&self, id: ItemId) -> Result<(), EngineError> {
         self.edit(move |facts, _| {
             known_item(facts, &id)?;
-            Ok(vec![Body::ItemRetired(id)])
+            let mut bodies = vec![Body::ItemRetired(id.clone())];
+            bodies.extend(variants_on_sale(facts, &id).into_iter().map(Body::ItemRetired));
+            Ok(bodies)
         })
         .await
     }
@@ -488,12 +495,15 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             published: PublishedStatus::of(&facts.published),
+            campaigns_dropped: facts.ledger.dropped(),
             pages,
             stages,
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),
             clicks: ClickStatus::of(&version, learner.impressions),
+            satisfaction: [*facts.satisfaction.total(), facts.satisfaction.latest(7)],
+            draws: DrawStatus::of(&self.inner.config.serve.explore, &facts.draws),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),
@@ -556,6 +566,13 @@ impl Engine {
 
 fn unknown_item(id: &ItemId) -> EngineError {
     EngineError::NotFound { what: Resource::Item, id: id.to_string() }
+}
+
+/// The variants of a product that are not retired, without the product itself.
+fn variants_on_sale(facts: &Facts, parent: &ItemId) -> Vec<ItemId> {
+    let entries = facts.products.variants_of(parent.as_str()).iter().filter_map(|&variant| facts.entry(variant));
+    let others = entries.filter(|entry| !entry.retired && entry.item.id != *parent);
+    others.map(|entry| entry.item.id.clone()).collect()
 }
 
 fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {

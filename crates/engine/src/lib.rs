@@ -43,9 +43,11 @@ mod scenes;
 mod shared;
 mod status;
 mod synonyms;
+mod text_file;
 mod totals;
 pub mod traffic;
 mod transfer;
+mod tuning;
 mod versions;
 mod visits;
 mod what_if;
@@ -55,7 +57,7 @@ pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
 pub use answers::{Answered, StartedSearch};
 pub use by_asker::Asker;
-pub use campaigns::{CampaignAccount, CampaignList};
+pub use campaigns::{CampaignAccount, CampaignChange, CampaignList, campaign_mark};
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};
@@ -74,8 +76,15 @@ pub use repair::{ProposalList, proposals_of, search_fates};
 pub use retention::at_rest::{Compacted, compact};
 pub use rules::RuleChange;
 pub use scenes::{SceneList, WrittenScenes};
-pub use status::{CheckpointStatus, ClickStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
+pub use status::{
+    CheckpointStatus, ClickStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status,
+};
+pub use text_file::read_text;
 pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
+pub use tuning::{
+    Change as TuneChange, Comparison, Figures, PairKind, PairSettings, TextPair, TextPairs, TuneEnd, TuneError,
+    TuneProgress, TuneReport, TuneRequest, text_pairs, tune_encoder,
+};
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
 pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender, TimeLeap};

@@ -61,7 +61,8 @@ pub fn replay(dir: &Path, config: &Config, to: Option<Offset>, verify: bool) -> 
     Ok(replay)
 }
 
-fn folded(
+/// Both folds at `at`, without the log's later records.
+pub(crate) fn folded(
     log: &mut LogReader,
     dir: &Path,
     config: &Config,

@@ -232,12 +232,12 @@ impl Running {
     /// it gets.
     pub fn with_shop_for<'t, T>(
         &self,
-        decide: impl FnOnce(i64) -> Treatment<'t>,
+        decide: impl FnOnce(&Facts) -> Treatment<'t>,
         read: impl FnOnce(Shop<'_>, Treatment<'t>) -> T,
     ) -> T {
         let (version, good) = (self.shared.version.load(), self.shared.good.load());
         let facts = self.shared.facts.read();
-        let treatment = decide(facts.stream_time.0);
+        let treatment = decide(&facts);
         let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
         let read_texts = self.texts(&facts);
         read(self.shop(&facts, version.of_shopper(treatment.shopper), &read_texts), treatment)

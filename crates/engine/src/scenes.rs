@@ -91,6 +91,8 @@ impl Engine {
             read.check_models(&config.models())
         });
         checked.map_err(EngineError::Scenes)?;
+        let named = self.with_shop(|shop| shop.check_scene_prices(&scenes, &written(shop.facts)));
+        named.map_err(EngineError::Scenes)?;
         let json = match scenes.is_empty() {
             true => String::new(),
             false => serde_json::to_string(&scenes)

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use accrue_event::Timestamp;
 use accrue_model::ranker::{HEADS, HeadFigures};
-use accrue_model::{MemberReport, Version};
+use accrue_model::{DrawCost, MemberReport, Version};
 use accrue_serve::search::SearchError;
-use accrue_store::{InertReason, PublishedCounts};
+use accrue_store::{Clicked, DrawAccount, DroppedOfLedger, InertReason, PublishedCounts, SatisfactionCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use accrue_store::RankingReport;
 
 use crate::content::ContentStatus;
 use crate::page_work::StageStatus;
+use crate::traffic::ExploreSettings;
 use crate::versions::Versions;
 
 /// The state of an engine.
@@ -62,6 +63,8 @@ pub struct Status {
     pub duplicates: u64,
     /// What came with published keys.
     pub published: PublishedStatus,
+    /// What was forgotten of campaigns because there was too much of it.
+    pub campaigns_dropped: DroppedOfLedger,
     /// Pages of recommendations made since the start.
     pub pages: u64,
     /// What each stage did for them.
@@ -74,6 +77,10 @@ pub struct Status {
     pub members: Vec<MemberReport>,
     /// The click heads, where they have learned.
     pub clicks: Option<ClickStatus>,
+    /// How content shoppers are with what they chose: since the log began, and in the latest week of the stream.
+    pub satisfaction: [SatisfactionCounts; 2],
+    /// What draws cost, where first places were drawn.
+    pub draws: Option<DrawStatus>,
     /// Bytes copied by publications, per event learned.
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.
@@ -107,6 +114,39 @@ impl ClickStatus {
         let each = HEADS.into_iter().zip(heads.n_followed()).zip(heads.quality());
         let each = each.map(|((name, n_followed), quality)| (name, n_followed, quality.figures()));
         Some(Self { n_learned: heads.n_learned(), n_waiting, n_left_out, heads: each.collect() })
+    }
+}
+
+/// Answers whose first places were drawn, those beside them that were not, and what the draws cost in clicks: of the
+/// current window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DrawStatus {
+    /// Answers that were drawn.
+    pub drawn: Clicked,
+    /// First pages that could have been drawn.
+    pub others: Clicked,
+    /// Clicks that the draws cost.
+    pub cost: DrawCost,
+    /// Clicks that they may cost.
+    pub budget: Option<f64>,
+    /// Whether nothing is drawn any more in this window.
+    pub is_spent: bool,
+}
+
+impl DrawStatus {
+    /// Of an account; `None` if nothing was ever drawn.
+    pub(crate) fn of(explore: &ExploreSettings, account: &DrawAccount) -> Option<Self> {
+        if account.is_untouched() {
+            return None;
+        }
+        let (mut drawn, mut others) = (Clicked::default(), Clicked::default());
+        for day in account.window(explore.budget_days.into()) {
+            drawn = drawn + day.drawn;
+            others = others + day.others;
+        }
+        let cost = DrawCost::of(account.window(explore.budget_days.into()));
+        let is_spent = explore.is_spent(cost);
+        Some(Self { drawn, others, cost, budget: explore.budget, is_spent })
     }
 }
 

@@ -9,6 +9,7 @@ use accrue_store::{Body, Facts};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::text_file::read_text;
 
 impl Engine {
     /// The synonyms that requests put into the log, a rule a line.
@@ -51,6 +52,17 @@ pub(crate) fn put_in_force(reader: &SearchReader, settings: &SearchSettings, fac
 
 fn read(path: &Path) -> Result<Synonyms, EngineError> {
     let fault = |message: String| EngineError::SynonymsFile { path: path.to_owned(), message };
-    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    let text = read_text(path).map_err(|error| fault(error.to_string()))?;
     Synonyms::parse(&text).map_err(|error: SynonymError| fault(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_synonyms_without_an_end_is_refused() {
+        let EngineError::SynonymsFile { message, .. } = read(Path::new("/dev/zero")).unwrap_err() else { panic!() };
+        assert!(message.contains("64 MiB"), "{message}");
+    }
 }

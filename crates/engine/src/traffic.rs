@@ -9,9 +9,9 @@
 use std::ops::Bound;
 
 use accrue_event::{DAY_MS, SettingFault, Shopper};
-use accrue_model::{Exploration, Part, Thompson};
+use accrue_model::{DrawCost, Exploration, Part, Thompson};
 use accrue_serve::{Explore, Visitor};
-use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
+use accrue_store::{Assignment, DrawAccount, Share, Split, shopper_hash, shopper_name};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -20,6 +20,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const WHETHER: u64 = 2;
 const WHAT: u64 = 3;
 const GOOD: u64 = 4;
+/// Largest share of answers that are drawn where a budget limits what draws cost.
+const MAX_SHARE: f64 = 0.5;
 /// Largest number of arms.
 const MAX_ARMS: usize = 16;
 
@@ -50,6 +52,10 @@ impl ServeConfig {
             return Err(SettingFault::new("record", recorded, "true, false, or a share from 0 to 1"));
         }
         self.explore.validate().map_err(|fault| fault.within("explore"))?;
+        if self.explore.budget.is_some() && recorded < 1.0 {
+            let expected = "true with `explore.budget`: what is not recorded is not counted";
+            return Err(SettingFault::new("record", recorded, expected));
+        }
         SettingFault::check("good_share", self.good_share, 0.0..=1.0)?;
         let Some(experiment) = &self.experiment else { return Ok(()) };
         experiment.validate(learned).map_err(|fault| fault.within("experiment"))?;
@@ -101,6 +107,11 @@ pub struct ExploreSettings {
     pub temperature: f32,
     /// The rule by which they are drawn.
     pub by: ExploreBy,
+    /// Clicks that draws may cost in a window of `budget_days`; no draw is made once they may have cost as many. `None`
+    /// sets no limit.
+    pub budget: Option<f64>,
+    /// Days of a window, 1 to 365.
+    pub budget_days: u16,
 }
 
 /// The rule by which the first places are drawn.
@@ -118,7 +129,7 @@ pub enum ExploreBy {
 impl Default for ExploreSettings {
     fn default() -> Self {
         let Exploration { places, among, temperature } = Exploration::default();
-        Self { share: 0.0, places, among, temperature, by: ExploreBy::Rank }
+        Self { share: 0.0, places, among, temperature, by: ExploreBy::Rank, budget: None, budget_days: 30 }
     }
 }
 
@@ -140,7 +151,21 @@ impl ExploreSettings {
     /// The first fault found; its key is relative to the table of these settings.
     pub fn validate(&self) -> Result<(), SettingFault> {
         SettingFault::check("share", self.share, 0.0..=1.0)?;
+        SettingFault::check("budget_days", self.budget_days, 1..=365)?;
+        if let Some(budget) = self.budget {
+            SettingFault::check("budget", budget, 1.0..=1e9)?;
+            if self.share > MAX_SHARE {
+                let expected =
+                    format!("at most {MAX_SHARE} with a `budget`: what draws cost is seen beside answers without");
+                return Err(SettingFault::new("share", self.share, expected));
+            }
+        }
         self.exploration().validate()
+    }
+
+    /// Whether draws of this cost may have reached the budget.
+    pub(crate) fn is_spent(&self, cost: DrawCost) -> bool {
+        self.budget.is_some_and(|budget| cost.at_most >= budget)
     }
 }
 
@@ -255,6 +280,16 @@ pub struct Treatment<'t> {
 }
 
 impl Treatment<'_> {
+    /// Without a draw, if that would be one that the budget `explore` of the server does not allow any more. An arm of
+    /// an experiment has a share of its own, which no budget limits.
+    pub fn within(self, explore: &ExploreSettings, account: &DrawAccount) -> Self {
+        let is_limited = explore.budget.is_some() && self.explore.is_some() && self.assignment.is_none();
+        if is_limited && explore.is_spent(DrawCost::of(account.window(explore.budget_days.into()))) {
+            return Self { explore: None, ..self };
+        }
+        self
+    }
+
     /// The part of the models that scores, if the arm names one.
     pub fn part(&self) -> Option<Part> {
         self.arm.and_then(|arm| arm.part)
@@ -392,5 +427,63 @@ mod tests {
         assert_eq!(unrecorded.validate(Part::Blend).unwrap_err().key, "record");
         assert!(ExploreSettings { share: 1.5, ..Default::default() }.validate().is_err());
         assert!(ExploreSettings { among: 1, ..Default::default() }.validate().is_err());
+    }
+    #[test]
+    fn draws_end_where_they_may_have_cost_their_budget() {
+        let mut account = DrawAccount::default();
+        for n in 0..200 {
+            let served = accrue_store::Served {
+                recommendation_id: format!("r{n}").into(),
+                page: accrue_store::Page::Recommend,
+                user: None,
+                session: None,
+                version: 1,
+                learned: accrue_store::Offset(0),
+                first_position: 0,
+                items: vec!["mug".into(), "cup".into()],
+                propensities: if n % 2 == 0 { vec![0.5, 1.0] } else { Vec::new() },
+                arm: None,
+                ranks: Vec::new(),
+                asked: Box::default(),
+                sponsored: Vec::new(),
+                published: false,
+            };
+            account.serve(&served, accrue_event::Timestamp(n));
+        }
+        let explore = |budget| ExploreSettings { share: 0.5, budget, ..ExploreSettings::default() };
+        let is_drawn = |explore: ExploreSettings, traffic: Traffic, n: u32| {
+            traffic.treatment(&user(n), &format!("x{n}"), 0).within(&explore, &account).explore.is_some()
+        };
+        let n_drawn = |budget| {
+            let traffic = || Traffic { explore: explore(budget), ..Traffic::default() };
+            (0..100).filter(|&n| is_drawn(explore(budget), traffic(), n)).count()
+        };
+        assert!((30..70).contains(&n_drawn(None)) && n_drawn(None) == n_drawn(Some(100.0)));
+        assert_eq!(n_drawn(Some(10.0)), 0, "a hundred draws may have cost as many clicks");
+        // The arm draws all of its answers, whatever the budget of the server is.
+        let in_arm = (0..100).filter(|&n| is_drawn(explore(Some(10.0)), traffic(TWO), n)).count();
+        assert!((5..40).contains(&in_arm), "{in_arm}");
+    }
+
+    #[test]
+    fn a_budget_needs_answers_without_draws_and_a_record_of_both() {
+        let explore = |share, budget, budget_days| ExploreSettings {
+            share,
+            budget: Some(budget),
+            budget_days,
+            ..ExploreSettings::default()
+        };
+        for (settings, key) in [
+            (explore(0.6, 100.0, 30), "share"),
+            (explore(0.1, 0.0, 30), "budget"),
+            (explore(0.1, f64::NAN, 30), "budget"),
+            (explore(0.1, 100.0, 0), "budget_days"),
+            (explore(0.1, 100.0, 366), "budget_days"),
+        ] {
+            assert_eq!(settings.validate().unwrap_err().key, key, "{settings:?}");
+        }
+        let unrecorded =
+            ServeConfig { record: RecordShare::Part(0.5), explore: explore(0.1, 100.0, 30), ..Default::default() };
+        assert_eq!(unrecorded.validate(Part::Blend).unwrap_err().key, "record");
     }
 }

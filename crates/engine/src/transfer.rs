@@ -9,8 +9,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use accrue_model::{Ensemble, Parts, transfer};
-use accrue_store::{LogReader, Offset, StoreError};
-use accrue_train::recover;
+use accrue_store::{Body, LogReader, Offset, StoreError};
+use accrue_train::{LearnSettings, recover};
 
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
@@ -50,17 +50,50 @@ fn parts_in(dir: &Path) -> PathBuf {
 /// changes nothing.
 ///
 /// # Errors
-/// If the file cannot be read, or is damaged.
+/// If the file cannot be read, is damaged, or is missing or another one than the log began with: what is learned from
+/// such a log without it would be something else.
 pub fn take_up_parts(dir: &Path, config: &mut Config) -> Result<(), EngineError> {
     let path = parts_in(dir);
+    let begun = begun_with(dir)?;
+    let unusable = |what: &str| EngineError::Conflict { message: format!("{}: {what}", path.display()) };
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return match begun {
+                None => Ok(()),
+                Some(_) => Err(unusable(
+                    "the file is missing, and the log began with what it holds of another shop's models; put it back, \
+                     for example from a backup of this folder",
+                )),
+            };
+        }
         Err(error) => return Err(StoreError::io(&path, "reading a file", error).into()),
     };
-    let unusable = |error| EngineError::Conflict { message: format!("{}: {error}", path.display()) };
-    config.model.init.parts = transfer::provide(&bytes).map_err(unusable)?;
+    let parts = transfer::provide(&bytes).map_err(|error| unusable(&error.to_string()))?;
+    if begun.is_some_and(|begun| begun != parts) {
+        return Err(unusable(
+            "another file than the one that the log began with, or a damaged one; put that back, for example from a \
+             backup of this folder",
+        ));
+    }
+    config.model.init.parts = parts;
     Ok(())
+}
+
+/// The hash of the parts that the log of this folder began with, as its first record says; `None` if it began with none,
+/// or the beginning is no longer there.
+fn begun_with(dir: &Path) -> Result<Option<String>, EngineError> {
+    if !dir.join("log").is_dir() {
+        return Ok(None);
+    }
+    let mut log = LogReader::open(dir)?;
+    if log.start() > Offset(0) || log.end() == Offset(0) {
+        return Ok(None);
+    }
+    let Some(Body::Settings(text)) = log.get(Offset(0))?.map(|record| record.body) else { return Ok(None) };
+    // What is wrong with a record that cannot be read is said where models are computed from it.
+    let parts = LearnSettings::from_record(&text).map(|read| read.settings.models.init.parts).unwrap_or_default();
+    Ok((!parts.is_empty()).then_some(parts))
 }
 
 /// Reads what the models of a shop can give to another one, beside a server that runs there.
@@ -68,13 +101,13 @@ pub fn take_up_parts(dir: &Path, config: &mut Config) -> Result<(), EngineError>
 /// # Errors
 /// If the folder holds no log, the version is not kept, or this build cannot read what the shop has learned.
 pub fn parts_of(source: &Source, config: &Config) -> Result<Parts, EngineError> {
-    let mut config = config.clone();
-    config.model.init = Default::default();
-    take_up_parts(&source.folder, &mut config)?;
     let name = source.folder.display();
     if !source.folder.join("log").is_dir() {
         return Err(EngineError::Invalid { field: "init", message: format!("{name} is no data folder of a shop") });
     }
+    let mut config = config.clone();
+    config.model.init = Default::default();
+    take_up_parts(&source.folder, &mut config)?;
     let mut log = LogReader::open(&source.folder)?;
     let end = log.end();
     let mut recovered = recover(&mut log, &checkpoints_in(&source.folder), &learn_settings(&config), end, true)?;
@@ -119,14 +152,18 @@ pub fn evaluate_from(source: &Source, config: &mut Config) -> Result<(), EngineE
 }
 
 /// Lets a new shop begin with what another one has learned: writes the parts into its folder and names them in the
-/// settings.
+/// settings. A shop that has begun so is left as it is, so that the command can be run again, as a service does.
 ///
 /// # Errors
-/// Those of [`parts_of`], and if the folder has records, or the models of the settings cannot begin with the parts.
+/// Those of [`parts_of`], and if the folder has records and began with no parts, or the models of the settings cannot begin with the parts.
 pub fn begin_from(source: &Source, dir: &Path, config: &mut Config) -> Result<(), EngineError> {
     if let Ok(log) = LogReader::open(dir)
         && log.end() > Offset(0)
     {
+        if begun_with(dir)?.is_some() {
+            tracing::info!(folder = %dir.display(), "the models have begun with another shop's parts before");
+            return take_up_parts(dir, config);
+        }
         let message = format!(
             "{} has records already, and models begin with another shop's parts before the first record only; \
              name a new folder with --data",

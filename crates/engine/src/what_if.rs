@@ -1,13 +1,13 @@
 //! Pages made again: what the current settings and proposed ones make of requests that were answered before.
 //!
-//! In: a data folder, recorded requests, a [`Proposal`]. Out: for each request the page of the current settings and that
-//! of the proposal, both from the facts that the answer's models had learned and from models that had learned no more.
-//! The log is read again from the newest checkpoint that helps: one thread learns and publishes, another folds the facts
-//! and makes pages. The folder is not changed, and a server may run on it.
+//! In: a data folder, recorded requests, a [`Proposal`]. Out: for each request the page of the current settings and
+//! that of the proposal, both from the facts that the answer had, which were ahead of its models, and from models that
+//! had learned no more than those. The log is read again from the newest checkpoint that helps: one thread learns and
+//! publishes, another folds the facts and makes pages. The folder is not changed, and a server may run on it.
 //!
 //! Models are published at most [`VERSIONS`] times over all requests, so a page may be made by models that are a little
-//! older than those that answered. What is learned differently (`[model]`, `[learn]`) cannot be judged here: that takes a
-//! challenger.
+//! older than those that answered. What is learned differently (`[model]`, `[learn]`) cannot be judged here: that takes
+//! a challenger.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -132,6 +132,9 @@ pub(crate) struct AskedPage {
     /// The part of the models that scored; `None` is the one that the settings name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// The facts had the records before this offset; `None` in the records of older builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<Offset>,
 }
 
 /// Items that may be named in the record of a request; with more, the page cannot be made again.
@@ -181,6 +184,7 @@ pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
         explain: _,
         // What was sponsored is left out on both sides.
         lately_sponsored: _,
+        may_be_sponsored: _,
     } = request;
     // An inline history is not recorded.
     events.is_none().then(|| AskedPage {
@@ -196,6 +200,7 @@ pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
         diversity: *diversity,
         incomplete: *incomplete,
         part: *part,
+        known: None,
     })
 }
 
@@ -208,6 +213,8 @@ pub struct AskedAgain {
     pub at_ms: i64,
     /// The models had learned the records before this offset.
     pub learned: Offset,
+    /// The facts had the records before this offset, which is no lower.
+    pub known: Offset,
     /// The request.
     pub request: RecommendRequest,
 }
@@ -229,6 +236,7 @@ impl AskedAgain {
             diversity,
             incomplete,
             part,
+            known,
         } = asked;
         let seen = match &seen {
             Some(text) => Seen::read(text)?,
@@ -250,7 +258,10 @@ impl AskedAgain {
             part,
             ..RecommendRequest::default()
         };
-        Some(Self { offset: record.offset, at_ms: record.received_at.0, learned: served.learned, request })
+        let learned = served.learned.min(record.offset);
+        // An answer is recorded behind the events that it is committed with, and those may have come of it.
+        let known = known.map_or(learned, |known| known.clamp(learned, record.offset));
+        Some(Self { offset: record.offset, at_ms: record.received_at.0, learned, known, request })
     }
 }
 
@@ -263,8 +274,8 @@ pub struct MadeAgain {
     pub proposed: Vec<ItemId>,
 }
 
-/// Makes the pages of recorded requests again, which are in the order of their offsets. `progress` is called with the
-/// share done.
+/// Makes the pages of recorded requests again, which are in the order of what their answers knew
+/// ([`AskedAgain::known`]). `progress` is called with the share done.
 ///
 /// # Errors
 /// If the log cannot be read, or the states before the first request cannot be computed from what is left of it;
@@ -278,13 +289,13 @@ pub fn make_again(
 ) -> Result<Vec<MadeAgain>, EngineError> {
     let mut log = LogReader::open(dir)?;
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
-    let end = asked.last().map_or(log.end(), |last| last.offset);
+    let end = asked.iter().map(|asked| asked.offset).max().unwrap_or(log.end());
     let mut ended = recover(&mut log, &checkpoints, &settings, end, true)?;
     proposal.check(config, &ended.facts)?;
     check_names(proposal, config, &mut ended)?;
     let ends = ended.facts;
     let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
-    let begins = first.learned.min(first.offset);
+    let begins = first.learned;
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
     recovered.catch_up(&mut log)?;
     let groups = groups(asked, last.offset.0.saturating_sub(begins.0));
@@ -313,8 +324,8 @@ pub fn make_again(
     })
 }
 
-/// Refuses rules that name fields which no item has, as requests that change the rules are refused: such a rule would hide
-/// or raise nothing, or everything.
+/// Refuses rules that name fields which no item has, as requests that change the rules are refused: such a rule would
+/// hide or raise nothing, or everything.
 fn check_names(proposal: &Proposal, config: &Config, ended: &mut Recovered) -> Result<(), EngineError> {
     let version = ended.learner.publish();
     let (facts, now_ms, catalogue) = (&ended.facts, ended.facts.stream_time.0, config.catalogue);
@@ -338,7 +349,7 @@ fn groups(asked: &[AskedAgain], n_records: u64) -> Vec<Group> {
     let span = n_records / VERSIONS + 1;
     let mut groups: Vec<Group> = Vec::new();
     for (place, asked) in asked.iter().enumerate() {
-        let learned = asked.learned.min(asked.offset);
+        let learned = asked.learned;
         match groups.last_mut() {
             Some(group) if learned.0 < group.learned.0.saturating_add(span) => group.end = place + 1,
             _ => groups.push(Group { learned, first: place, end: place + 1 }),
@@ -370,8 +381,8 @@ struct Pages<'a> {
     log: LogReader,
     config: &'a Config,
     proposal: &'a Proposal,
-    /// The scenes that were in force when the last page was answered. A proposal that names one is judged also on pages from
-    /// before there was that scene.
+    /// The scenes that were in force when the last page was answered. A proposal that names one is judged also on pages
+    /// from before there was that scene.
     later: WrittenScenes,
     /// In force.
     current_scenes: ReadScenes,
@@ -407,9 +418,7 @@ impl<'a> Pages<'a> {
 
     fn make(&mut self, asked: &AskedAgain, version: &Version) -> Result<MadeAgain, EngineError> {
         let before = self.facts.scenes.since;
-        // An answer is recorded behind the events that it is committed with, and those may have come of it. What the
-        // models had learned was there before.
-        let until = asked.learned.min(asked.offset);
+        let until = asked.known;
         while self.facts.end < until {
             let n = CHUNK.min(until.0 - self.facts.end.0) as usize;
             let (log, facts) = (&mut self.log, &mut self.facts);
@@ -444,7 +453,7 @@ mod tests {
 
     use super::*;
 
-    fn served(asked: Box<str>) -> Served {
+    fn served_with(asked: Box<str>) -> Served {
         Served {
             recommendation_id: "r1".into(),
             page: Page::Recommend,
@@ -458,13 +467,14 @@ mod tests {
             arm: None,
             ranks: Vec::new(),
             sponsored: Vec::new(),
+            published: false,
             asked,
         }
     }
 
     fn asked(learned: u64, offset: u64) -> AskedAgain {
         let request = RecommendRequest::default();
-        AskedAgain { offset: Offset(offset), at_ms: 0, learned: Offset(learned), request }
+        AskedAgain { offset: Offset(offset), at_ms: 0, learned: Offset(learned), known: Offset(learned), request }
     }
 
     #[test]
@@ -507,11 +517,18 @@ mod tests {
             part: Some(Part::Blend),
             ..RecommendRequest::default()
         };
-        let served = served(super::asked(&request).unwrap().to_record());
+        let served = served_with(super::asked(&request).unwrap().to_record());
         let body = Body::Served(Box::new(served.clone()));
         let record = Record { offset: Offset(9), received_at: Default::default(), body };
         let again = AskedAgain::of(&record, &served).unwrap().request;
         assert_eq!(super::asked(&again), super::asked(&request));
+        let known = |known: Option<u64>| {
+            let asked = AskedPage { known: known.map(Offset), ..super::asked(&request).unwrap() };
+            let served = Served { learned: Offset(4), ..served_with(asked.to_record()) };
+            AskedAgain::of(&record, &served).unwrap().known
+        };
+        assert_eq!(known(None), Offset(4), "an older build did not say how far ahead the facts were");
+        assert_eq!([Some(2), Some(7), Some(12)].map(known), [Offset(4), Offset(7), Offset(9)]);
         let inline = RecommendRequest { events: Some(Vec::new()), ..request };
         assert_eq!(super::asked(&inline), None);
     }

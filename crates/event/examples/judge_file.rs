@@ -56,7 +56,11 @@ fn map(
                 item
             }
             Mapped::Item(item) => Some(Box::new(item)),
-            Mapped::User(_) | Mapped::ItemRemoved(_) | Mapped::UserRemoved(_) | Mapped::Skipped => None,
+            Mapped::User(_)
+            | Mapped::ItemRemoved(_)
+            | Mapped::UserRemoved(_)
+            | Mapped::Skipped
+            | Mapped::WithoutItem => None,
             Mapped::Quarantined { rejection, .. } => {
                 counters.count_quarantined(rejection.reason.code());
                 None

@@ -78,6 +78,31 @@ pub struct Charge {
     pub day: i64,
 }
 
+/// A click on a sponsored item that is not charged, because the same visitor or address clicked before. It names no person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidClick {
+    /// The campaign.
+    pub campaign: Box<str>,
+    /// The `recommendation_id` of the answer that showed the item.
+    pub answer: Box<str>,
+    /// The item.
+    pub item: ItemId,
+    /// Why it is not charged.
+    pub why: InvalidReason,
+    /// The day of the stream, counted from 1970.
+    pub day: i64,
+}
+
+/// Why a click is not charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidReason {
+    /// A click of the visitor on the item was charged to the campaign within the hour before.
+    Repeated,
+    /// As many clicks of the address were charged to the campaign within the hour as `check.published` allows.
+    TooManyOfAddress,
+}
+
 /// A record of the log about campaigns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,4 +111,6 @@ pub enum CampaignRecord {
     Document(CampaignDocument),
     /// A click was charged.
     Charge(Charge),
+    /// A click was not charged.
+    Invalid(InvalidClick),
 }

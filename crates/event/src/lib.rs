@@ -33,7 +33,7 @@ mod tree;
 
 pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
-pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge};
+pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge, InvalidClick, InvalidReason};
 pub use check::{
     Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
     Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn,

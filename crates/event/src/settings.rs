@@ -131,6 +131,10 @@ pub struct PublishedSettings {
     pub sessions_per_query: u32,
     /// Impressions of one address that have an effect within an hour; 0 is no bound.
     pub impressions_per_address: u32,
+    /// Clicks of one address that are charged to one campaign within an hour; 0 is no bound.
+    pub charged_clicks_per_address: u32,
+    /// Pages with sponsored items that one address gets within an hour; further pages have none. 0 is no bound.
+    pub sponsored_pages_per_address: u32,
 }
 
 impl Default for CheckSettings {
@@ -184,6 +188,8 @@ impl Default for PublishedSettings {
             sessions_per_item: 30,
             sessions_per_query: 3,
             impressions_per_address: 2_000,
+            charged_clicks_per_address: 20,
+            sponsored_pages_per_address: 1_000,
         }
     }
 }

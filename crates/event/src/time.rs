@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::time_text::{of_go, of_javascript, with_plain_blanks, with_points};
+use crate::time_text::{of_go, of_javascript, with_plain_blanks, with_points, with_year_first};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Serialised as RFC 3339 in human-readable formats and as an integer in
 /// binary ones.
@@ -18,8 +18,9 @@ impl Timestamp {
     /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset, fractions), also with the name of a zone in brackets
     /// (RFC 9557) or behind a space (`2026-11-21 10:00 Europe/Berlin`), and the dates of mail (RFC 2822). A time
     /// without an offset or zone is read as UTC. White space of any kind is a blank. Further notations are those of
-    /// Go and JavaScript, and dates with points (`25.10.2026 08:02`). `None` for a zone that is not known, one that contradicts the offset,
-    /// and a local time that the zone leaves out or has twice.
+    /// Go and JavaScript, and dates with points (`25.10.2026 08:02`) or with the year first (`2026/10/25 8:02`). `None`
+    /// for a zone that is not known, one that contradicts the offset, and a local time that the zone leaves out or has
+    /// twice.
     pub fn parse(text: &str) -> Option<Self> {
         let text = &*with_plain_blanks(text);
         if text.contains('[') {
@@ -44,13 +45,19 @@ impl Timestamp {
         }
         let text = text.trim();
         let pointed = || with_points(text).and_then(|civil| in_zone(civil, jiff::tz::TimeZone::UTC));
-        of_go(text).or_else(|| of_javascript(text)).or_else(pointed)
+        let year_first = || with_year_first(text).and_then(|text| Self::parse(&text));
+        of_go(text).or_else(|| of_javascript(text)).or_else(pointed).or_else(year_first)
     }
 
     /// Reads a time without an offset as one of this zone; `None` if the text is none, or has an offset or zone of its
     /// own.
     pub(crate) fn parse_local(text: &str, zone: &jiff::tz::TimeZone) -> Option<Self> {
         local(text).and_then(|civil| Self::in_file_zone(civil, zone))
+    }
+
+    /// Whether a text is a time of the day without an offset, a zone or a unit of its own, which is read as UTC.
+    pub fn states_no_zone(text: &str) -> bool {
+        text.contains(':') && local(text.trim()).is_some()
     }
 
     /// Whether a text is a time without an offset that the change of the clocks leaves out in this zone.
@@ -85,7 +92,8 @@ fn local(text: &str) -> Option<jiff::civil::DateTime> {
     let text = &*with_plain_blanks(text);
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let has_offset = text.ends_with(['Z', 'z']) || text.parse::<jiff::Timestamp>().is_ok();
-    text.parse().ok().filter(|_| !is_number && !has_offset).or_else(|| with_points(text.trim()))
+    let year_first = || with_year_first(text).and_then(|text| local(&text));
+    text.parse().ok().filter(|_| !is_number && !has_offset).or_else(|| with_points(text.trim())).or_else(year_first)
 }
 
 impl From<jiff::Timestamp> for Timestamp {
@@ -232,6 +240,23 @@ mod tests {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
         assert!(Timestamp::parse("2026-10-25T02:30:00+01:00[Europe/Berlin]").is_some());
+    }
+
+    #[test]
+    fn a_time_of_the_day_without_a_zone_is_told_from_others() {
+        for text in ["2026-10-15 09:05", "2026-10-15T09:05:00.000", "15.10.2026 09:05", "2026/10/15 9:05"] {
+            assert!(Timestamp::states_no_zone(text), "{text}");
+        }
+        for text in [
+            "2026-10-15",
+            "2026-10-15T09:05:00Z",
+            "2026-10-15 09:05 +0200",
+            "1767225600",
+            "soon",
+            "2026-10-15 09:05 UTC",
+        ] {
+            assert!(!Timestamp::states_no_zone(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Notations of times that programs write beside RFC 3339: those of Go, of JavaScript, and dates with points.
+//! Notations of times that programs write beside RFC 3339: those of Go, of JavaScript, dates with points, and dates that begin
+//! with the year.
 
 use std::borrow::Cow;
 
@@ -65,6 +66,47 @@ pub(crate) fn with_points(text: &str) -> Option<DateTime> {
     format!("{year}-{month:0>2}-{day:0>2}T{time}").parse().ok().filter(|_| is_plain)
 }
 
+/// `2026/11/01 8:00`, `2026.11.1` and `2026年11月1日 8时05分`, as systems in China, Japan and Korea write times, as RFC 3339
+/// has them. What begins with a year has the month next. `None` for other texts, and for those that are in that form already.
+pub(crate) fn with_year_first(text: &str) -> Option<String> {
+    let digits = |text: &str, most: usize| -> Option<(usize, usize)> {
+        let n = text.bytes().take_while(u8::is_ascii_digit).count();
+        Some((text[..n].parse().ok()?, n)).filter(|_| n <= most)
+    };
+    let text = text.trim();
+    let (year, n) = digits(text, 4).filter(|(_, n)| *n == 4)?;
+    let mut rest = &text[n..];
+    let is_written_out = rest.starts_with('年');
+    let separator = rest.chars().next().filter(|c| matches!(c, '/' | '.' | '-' | '年'))?;
+    rest = rest[separator.len_utf8()..].trim_start();
+    let (month, n_month) = digits(rest, 2)?;
+    rest = rest[n_month..].strip_prefix(if is_written_out { '月' } else { separator })?.trim_start();
+    let (day, n_day) = digits(rest, 2)?;
+    rest = &rest[n_day..];
+    rest = if is_written_out { rest.strip_prefix(['日', '号'])? } else { rest };
+    let time = match rest.strip_prefix(['T', ' ']) {
+        None if rest.is_empty() || is_written_out => rest.trim(),
+        None => return None,
+        Some(time) => time.trim(),
+    };
+    let time: String = time.chars().map(|c| if matches!(c, '时' | '時' | '点' | '分') { ':' } else { c }).collect();
+    let time = time.trim_end_matches(['秒', ':']);
+    // The text would be read without end.
+    if separator == '-' && time.find(':') != Some(1) && n_month == 2 && n_day == 2 {
+        return None;
+    }
+    let two_digits = |part: &str| match digits(part, 1) {
+        Some((_, 1)) => format!("0{part}"),
+        _ => part.to_owned(),
+    };
+    let time = if time.is_empty() {
+        "00:00".to_owned()
+    } else {
+        time.split(':').map(two_digits).collect::<Vec<_>>().join(":")
+    };
+    Some(format!("{year:04}-{month:02}-{day:02}T{time}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +131,42 @@ mod tests {
             assert_eq!(Timestamp::parse(text), Some(at), "{text:?}");
         }
         assert_eq!(Timestamp::parse("1.2.2026"), Timestamp::parse("2026-02-01"));
+    }
+
+    #[test]
+    fn what_begins_with_the_year_has_the_month_next() {
+        let at = Timestamp::parse("2026-11-01T08:05:00Z").unwrap();
+        for text in [
+            "2026/11/01 08:05",
+            "2026/11/1 8:05:00",
+            "2026/11/01 08:05:00.000",
+            "2026.11.01 08:05",
+            "2026-11-1 8:05",
+            "2026/11/01T08:05:00Z",
+            "2026/11/01 16:05 Asia/Shanghai",
+            "2026/11/01 16:05:00 +08:00",
+            "2026年11月1日 08:05",
+            "2026年11月01日8时5分",
+            "2026年11月1日 8時05分00秒",
+        ] {
+            assert_eq!(Timestamp::parse(text), Some(at), "{text:?}");
+        }
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        assert_eq!(Timestamp::parse_local("2026/11/1 16:05", &zone), Some(at));
+        assert_eq!(Timestamp::parse_local("2026/11/01 16:05:00 +08:00", &zone), None, "it has its own");
+        assert_eq!(Timestamp::parse("2026/11/01"), Timestamp::parse("2026-11-01T00:00:00Z"));
+        for text in [
+            "2026/13/01",
+            "2026/02/30",
+            "2026/11",
+            "20261/1/1",
+            "2026/11/01 25:00",
+            "2026/11.01",
+            "2026/11/01x",
+            "11/01/2026",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text:?}");
+        }
     }
 
     #[test]

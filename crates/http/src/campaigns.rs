@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accrue_engine::{CampaignAccount, CampaignList};
+use accrue_engine::{CampaignAccount, CampaignChange, CampaignList};
 use accrue_event::{Campaign, CampaignDocument, Timestamp};
 use accrue_store::{Offset, Spend};
 use axum::Json;
@@ -90,6 +90,9 @@ pub(super) struct SpendBody {
     clicks: u64,
     /// What the clicks cost, in minor units.
     amount: u64,
+    /// Further clicks that are not charged: of a visitor who clicked on the item within the hour before, and of an
+    /// address beyond `check.published.charged_clicks_per_address`.
+    invalid: u64,
 }
 
 /// A day of a campaign.
@@ -104,8 +107,8 @@ pub(super) struct DayBody {
 }
 
 impl From<Spend> for SpendBody {
-    fn from(Spend { impressions, clicks, amount }: Spend) -> Self {
-        Self { impressions, clicks, amount }
+    fn from(Spend { impressions, clicks, amount, invalid }: Spend) -> Self {
+        Self { impressions, clicks, amount, invalid }
     }
 }
 
@@ -157,7 +160,8 @@ pub(super) async fn replace(
     body::Json(body): body::Json<NewCampaignsBody>,
 ) -> Result<Json<CampaignsBody>, Problem> {
     let NewCampaignsBody { currency, reserve, campaigns } = body;
-    server.engine.set_campaigns(CampaignDocument { currency, reserve, campaigns }).await?;
+    let document = CampaignDocument { currency, reserve, campaigns };
+    server.engine.change_campaigns(CampaignChange::Replace(document)).await?;
     Ok(server.campaigns())
 }
 

@@ -27,6 +27,8 @@ use super::turns::Usage;
 const HEAD_BYTES: usize = 64 << 10;
 /// How long a client may take nothing of an answer.
 const STALLED: Duration = Duration::from_secs(10);
+/// An idle connection is closed after a year in any case.
+const LONGEST_IDLE_S: u64 = 365 * 24 * 3_600;
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +80,8 @@ pub(super) struct Limits {
 impl Limits {
     pub(super) fn of(settings: &HttpSettings) -> Self {
         let answer = Duration::from_secs(settings.request_timeout_s);
-        let idle = Duration::from_secs(settings.idle_timeout_s);
+        // The moment at which a longer time is over may be none that the system can represent.
+        let idle = Duration::from_secs(settings.idle_timeout_s.min(LONGEST_IDLE_S));
         Self { head: Duration::from_secs(settings.header_timeout_s).min(answer), idle, answer }
     }
 }
@@ -287,5 +290,12 @@ mod tests {
         assert_eq!(parsed("2001:db8:1:2:3::4"), parsed("2001:db8:1:2:ffff::"));
         assert_ne!(parsed("2001:db8:1:2::"), parsed("2001:db8:1:3::"));
         assert_eq!(parsed("::ffff:10.0.0.1"), parsed("10.0.0.1"));
+    }
+
+    #[test]
+    fn the_longest_times_of_the_settings_are_moments_that_can_be_waited_for() {
+        let (idle_timeout_s, request_timeout_s, header_timeout_s) = (u64::MAX, 600, 600);
+        let settings = HttpSettings { idle_timeout_s, request_timeout_s, header_timeout_s, ..HttpSettings::default() };
+        assert!(Instant::now().checked_add(Limits::of(&settings).idle).is_some());
     }
 }

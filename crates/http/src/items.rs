@@ -337,7 +337,8 @@ pub(super) async fn patch_items(
 
 /// Retire an item
 ///
-/// It is no longer shown; its events stay. A new description makes it available again.
+/// It is no longer shown, and of a product neither are its variants; events stay. A new description makes each of them
+/// available again.
 #[utoipa::path(
     delete,
     path = "/v1/items/{id}",

@@ -8,7 +8,8 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use accrue_engine::{ChallengerState, ChallengerStatus, GuardStatus, IndexState, IndexStatus, Status};
+use accrue_engine::{ChallengerState, ChallengerStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, Status};
+use accrue_store::{STAYS_S, SatisfactionCounts};
 use accrue_train::Quality;
 use axum::http::Method;
 use parking_lot::RwLock;
@@ -270,12 +271,79 @@ fn render_counts(page: &mut Page, status: &Status) {
     }
     let help = "Refused records of published keys that were counted and not put into quarantine.";
     page.one("accrue_published_refusals_counted_total", "counter", help, published.refusals_counted);
+    for (name, help, [own, published]) in [
+        (
+            "accrue_campaign_answers_dropped_total",
+            "Answers with sponsored items that can no longer be charged for because too many followed, by who asked.",
+            status.campaigns_dropped.answers,
+        ),
+        (
+            "accrue_campaign_shown_dropped_total",
+            "Pairs of a shopper and a campaign with a cap whose count began again because there were too many, by who asked.",
+            status.campaigns_dropped.shown,
+        ),
+    ] {
+        page.head(name, "counter", help);
+        page.sample(name, "asked_by=\"shop\"", own);
+        page.sample(name, "asked_by=\"published_key\"", published);
+    }
     page.one(
         "accrue_served_lost_total",
         "counter",
         "Answers that were not recorded because too many waited to be written.",
         status.served_lost,
     );
+}
+
+/// How content shoppers are with what they chose.
+fn render_satisfaction(page: &mut Page, counts: &SatisfactionCounts) {
+    let help = "Clicks that name their answer.";
+    page.one("accrue_answer_clicks_total", "counter", help, counts.clicks);
+    let help = "Clicks after which the shopper went back to the same list within ten seconds.";
+    page.one("accrue_returns_to_list_total", "counter", help, counts.returns_to_list);
+    page.head("accrue_stay_seconds", "histogram", "How long shoppers stayed with what they had clicked.");
+    for (bound, n) in STAYS_S.iter().zip(counts.stays) {
+        page.sample("accrue_stay_seconds_bucket", &format!("le=\"{bound}\""), n);
+    }
+    page.sample("accrue_stay_seconds_bucket", "le=\"+Inf\"", counts.n_stays);
+    page.line(format_args!("accrue_stay_seconds_sum {}\n", counts.stayed_ms as f64 / 1e3));
+    page.line(format_args!("accrue_stay_seconds_count {}\n", counts.n_stays));
+    page.head("accrue_visitor_days_total", "counter", "Shoppers by day: new ones, and those who were there before.");
+    let first = counts.visitors.saturating_sub(counts.returning);
+    for (kind, n) in [("first", first), ("returning", counts.returning)] {
+        page.sample("accrue_visitor_days_total", &format!("kind=\"{kind}\""), n);
+    }
+    let help = "Favourites, ratings, dislikes and returns: whether the shopper is content with the item.";
+    page.head("accrue_feedback_total", "counter", help);
+    for (kind, n) in [("content", counts.content), ("discontent", counts.discontent)] {
+        page.sample("accrue_feedback_total", &format!("kind=\"{kind}\""), n);
+    }
+}
+
+/// Answers whose first places were drawn by chance, and what that cost.
+fn render_draws(page: &mut Page, draws: &DrawStatus) {
+    let kinds = [("drawn", draws.drawn), ("other", draws.others)];
+    page.head("accrue_draw_answers", "gauge", "First pages of the current window of the budget of draws, by kind.");
+    for (kind, of) in kinds {
+        page.sample("accrue_draw_answers", &format!("kind=\"{kind}\""), of.answers);
+    }
+    page.head("accrue_draw_clicks", "gauge", "Clicks on these pages.");
+    for (kind, of) in kinds {
+        page.sample("accrue_draw_clicks", &format!("kind=\"{kind}\""), of.clicks);
+    }
+    page.one(
+        "accrue_draw_cost_clicks",
+        "gauge",
+        "Clicks that draws cost in the window, estimated.",
+        draws.cost.estimate,
+    );
+    let help = "Clicks that draws cost in the window at most, with 95 % probability at all times together.";
+    page.one("accrue_draw_cost_clicks_at_most", "gauge", help, draws.cost.at_most);
+    if let Some(budget) = draws.budget {
+        page.one("accrue_draw_budget_clicks", "gauge", "Clicks that draws may cost in a window.", budget);
+    }
+    let help = "1 if nothing more is drawn in this window, because draws may have cost their budget.";
+    page.one("accrue_draw_budget_spent", "gauge", help, u8::from(draws.is_spent));
 }
 
 /// What the stages of pages did.
@@ -306,6 +374,10 @@ fn render_learning(page: &mut Page, status: &Status) {
         "Choices that were not learned because their shopper had made them too often that day.",
         status.repeats_passed,
     );
+    render_satisfaction(page, &status.satisfaction[0]);
+    if let Some(draws) = &status.draws {
+        render_draws(page, draws);
+    }
     if let Some(clicks) = &status.clicks {
         let help = "Impressions that the click heads learned from.";
         page.one("accrue_click_impressions_total", "counter", help, clicks.n_learned);

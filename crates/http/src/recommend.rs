@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use accrue_engine::{Answered, Engine, Refused};
+use accrue_engine::{Answered, Asker, Engine, Refused};
 use accrue_event::{EventType, RawEvent, RawValue};
 use accrue_serve::{IncompleteItems, RecommendRequest, Seen, Visitor};
 use axum::extract::State;
@@ -193,6 +193,7 @@ impl RecommendBody {
             part: None,
             n_on_sale: None,
             lately_sponsored: Vec::new(),
+            may_be_sponsored: true,
             explore: None,
             explain: self.explain,
             visitor,
@@ -229,10 +230,11 @@ fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
 
 impl Server {
     /// Answers a request.
-    fn recommend(&self, asked: Asked, started: Instant) -> Result<RecommendationBody, Problem> {
+    fn recommend(&self, asker: Asker, asked: Asked, started: Instant) -> Result<RecommendationBody, Problem> {
         let Asked { request, ignored, fields } = asked;
         let recommendation_id = self.ids.next();
-        let Answered { answer: mut recommendation, arm } = self.engine.recommend(&recommendation_id, request)?;
+        let Answered { answer: mut recommendation, arm } =
+            self.engine.recommend_to(asker, &recommendation_id, request)?;
         if !ignored.is_empty() {
             recommendation.degraded.push(EVENTS_IGNORED);
         }
@@ -266,7 +268,7 @@ pub(super) async fn recommend(
     let (body, is_changed) = body.without_persons(&caller);
     let asked = body.into_request(At(""), &server.engine)?;
     caller.charge_page(asked.request.n)?;
-    let mut answer = server.recommend(asked, started)?;
+    let mut answer = server.recommend(caller.asker(), asked, started)?;
     answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
     Ok(Json(answer))
 }
@@ -388,7 +390,7 @@ fn recommend_by_params(
         ..Default::default()
     };
     let asked = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(asked, started)?))
+    Ok(Json(server.recommend(Asker::Shop, asked, started)?))
 }
 
 /// Several requests at once.
@@ -432,7 +434,7 @@ pub(super) async fn recommend_batch(
         |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")), &server.engine);
     let requests = requests.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
     let answer = move || -> Result<Vec<RecommendationBody>, Problem> {
-        let answer_one = |asked| server.recommend(asked, Instant::now());
+        let answer_one = |asked| server.recommend(Asker::Shop, asked, Instant::now());
         requests.into_iter().map(answer_one).collect()
     };
     let recommendations = off_worker(answer).await?;

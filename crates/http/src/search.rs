@@ -322,9 +322,7 @@ impl Server {
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if let Some(query) = counted {
             self.searches.add(&query, visitor, total == 0, self.engine.n_erasures());
-        }
-        if total == 0 {
-            self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
+            self.metrics.searches_without_result.fetch_add(u64::from(total == 0), Ordering::Relaxed);
         }
         let experiment = arm.as_ref().map(ArmBody::from);
         let hits = fields.of(&self.engine, hits);

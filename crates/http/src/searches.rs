@@ -182,7 +182,7 @@ impl UnchosenBody {
 
     /// The `n` queries after which most often nothing was chosen, of those that are told.
     fn most(found: &Reformulations, n: usize) -> Vec<Self> {
-        let told = |fate: &QueryFate| if fate.searchers.len() >= VISITORS { fate.without_choice() } else { 0 };
+        let told = |fate: &QueryFate| if fate.n_searchers() >= VISITORS { fate.without_choice() } else { 0 };
         found.most(n, told).into_iter().map(|(query, fate)| Self::new(query, fate)).collect()
     }
 }

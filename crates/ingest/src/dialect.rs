@@ -20,12 +20,43 @@ pub(super) struct Dialect {
 /// Most lines that can stand before a header.
 const MAX_PREAMBLE: usize = 20;
 
-/// How many lines stand before the header: titles and dates of a report, which have no delimiter, and lines that begin with `#`.
+/// How many lines stand before the header: titles and dates of a report, which have no delimiter or are filled up with them to
+/// the width of the sheet, and lines that begin with `#`.
 pub(super) fn lines_before_header<'l>(lines: impl Iterator<Item = &'l [u8]>, given: Option<u8>) -> usize {
+    let lines: Vec<&[u8]> = lines.take(MAX_PREAMBLE + 1).collect();
+    let n_padded = padded_lines_before_header(&lines, given);
+    if n_padded > 0 { n_padded } else { plain_lines_before_header(&lines, given) }
+}
+
+/// The lines before the header of a sheet: blank ones, and titles in one or two cells of a row whose other cells are empty, above
+/// a row with many more cells, none of which is a number.
+fn padded_lines_before_header(lines: &[&[u8]], given: Option<u8>) -> usize {
+    let is_delimiter = |byte: &u8| match given {
+        Some(given) => *byte == given,
+        None => DELIMITERS.iter().any(|(known, _)| known == byte),
+    };
+    let Some(delimiter) = lines.iter().find_map(|line| line.last().copied().filter(is_delimiter)) else { return 0 };
+    let cells = |line: &[u8]| -> Vec<String> {
+        let cells = line.split(|byte| *byte == delimiter).map(|cell| String::from_utf8_lossy(cell).trim().to_owned());
+        cells.filter(|cell| !cell.is_empty()).collect()
+    };
+    let is_title = |line: &[u8]| {
+        let n = cells(line).len();
+        n == 0 || (n <= 2 && line.last() == Some(&delimiter)) || (n == 1 && !line.contains(&delimiter))
+    };
+    let n_before = lines.iter().take_while(|line| named_delimiter(line).is_none() && is_title(line)).count();
+    let Some(header) = lines.get(n_before) else { return 0 };
+    let names = cells(header);
+    let n_title = lines[..n_before].iter().map(|line| cells(line).len()).max().unwrap_or(0);
+    let is_much_wider = if n_title <= 1 { names.len() > n_title } else { names.len() >= 3 * n_title };
+    let has_names = names.iter().all(|name| name.parse::<f64>().is_err());
+    if n_title > 0 && is_much_wider && has_names { n_before } else { 0 }
+}
+
+fn plain_lines_before_header(lines: &[&[u8]], given: Option<u8>) -> usize {
     let delimiters = DELIMITERS.iter().map(|(byte, _)| *byte).filter(|byte| given.is_none_or(|given| *byte == given));
     let delimiters: Vec<u8> = delimiters.chain(given).collect();
     let count = |line: &[u8]| line.iter().filter(|byte| delimiters.contains(byte)).count();
-    let lines: Vec<&[u8]> = lines.take(MAX_PREAMBLE + 1).collect();
     // `#id,title` is a header; `# Required | …` is none.
     let is_remark = |line: &[u8]| line.starts_with(b"# ");
     let is_preamble = |line: &[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#") || count(line) == 0;
@@ -135,6 +166,14 @@ mod tests {
         check("\nid,title\n1,Mug\n", 1);
         check("sep=;\nid;title\n", 0);
         check("", 0);
+        // A spreadsheet fills every row up to the width of the sheet.
+        check("Stock of 29.11.2026;;;\n;;;\nid;title;price;stock\n1;Mug;9,99;3\n", 2);
+        check("Stock of;29.11.2026;;;;;\nid;title;price;stock;brand;colour;size\n1;Mug;9;3;A;;\n", 1);
+        check("Price list;\nid;title\n1;Mug\n", 1);
+        check("id;;\n1;Mug;9\n", 0);
+        check("id;title;;\n1;Mug;red;small\n", 0);
+        check("id,title,\n1,Mug,\n", 0);
+        check("id,title,\nA,Mug,red\n", 0);
     }
 
     #[test]

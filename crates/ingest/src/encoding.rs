@@ -89,8 +89,9 @@ pub(super) enum Guess {
 }
 
 /// What is to be done about a text that is in neither of the encodings that are recognised.
-pub(super) const NO_KNOWN_ENCODING: &str = "the texts are neither UTF-8 nor windows-1252; name their encoding in a mapping, \
-    such as `encoding = \"windows-1251\"` (Cyrillic), windows-1250 (Central Europe), windows-1253 (Greek), shift_jis or gbk";
+pub(super) const NO_KNOWN_ENCODING: &str = "the texts are neither UTF-8 nor windows-1252, and do not tell \
+    their encoding; name it: `--encoding windows-1251` (Cyrillic), windows-1250 (Central Europe), windows-1253 (Greek), shift_jis or \
+    gbk, or `encoding` in a mapping";
 
 impl Guess {
     /// The text of a row. `ahead` is the row and what is known of the file behind it, for the decision.

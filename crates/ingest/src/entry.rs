@@ -49,12 +49,14 @@ pub struct Batch {
     pub n_before: u64,
     /// Lines that the mapping leaves out, up to here since the batch before.
     pub n_skipped: u64,
+    /// Those among them that have no item where the mapping looks for it.
+    pub n_without_item: u64,
 }
 
 impl Batch {
     /// Capacity, in records.
     pub fn with_capacity(n: usize) -> Self {
-        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), n_before: 0, n_skipped: 0 }
+        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), ..Self::default() }
     }
 
     /// Appends a record of this line.
@@ -72,8 +74,9 @@ impl Batch {
             Mapped::User(user) => Entry::User(user),
             Mapped::ItemRemoved(id) => Entry::ItemRemoved(id),
             Mapped::UserRemoved(id) => Entry::UserRemoved(id),
-            Mapped::Skipped => {
+            Mapped::Skipped | Mapped::WithoutItem => {
                 self.n_skipped += 1;
+                self.n_without_item += u64::from(mapped == Mapped::WithoutItem);
                 return;
             }
             Mapped::Quarantined { rejection, raw } => refused(line, kind, rejection, raw),

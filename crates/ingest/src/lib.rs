@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod format;
 mod input;
+mod legacy;
 mod lines;
 mod objects;
 #[cfg(feature = "parquet")]

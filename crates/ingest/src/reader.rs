@@ -15,6 +15,7 @@ use super::entry::{Batch, Entry};
 use super::error::ReadError;
 use super::format::{Format, Quotes};
 use super::input::{Input, Progress, read_start};
+use super::legacy;
 use super::lines::Lines;
 use super::objects::{Objects, Parser};
 use super::quoted::Scan;
@@ -301,7 +302,8 @@ pub(super) fn decoded(
             ReadError::Format { name: name.into(), what }
         })?),
     };
-    let start = read_start(&mut bytes, 4).map_err(|source| ReadError::Broken { name: name.into(), line: 0, source })?;
+    let broken = |source| ReadError::Broken { name: name.into(), line: 0, source };
+    let start = read_start(&mut bytes, 4).map_err(broken)?;
     // A byte order mark is exact, so it wins over a name.
     let marked = encoding_rs::Encoding::for_bom(&start).map(|(encoding, _)| encoding);
     // Two ASCII characters of UTF-16 without a mark.
@@ -316,8 +318,22 @@ pub(super) fn decoded(
             let told = (marked.is_some() && given != marked).then(|| other.name().to_owned());
             Ok((Lines::new(Box::new(Transcoded::new(whole, other))), told))
         }
+        None => recognised(Lines::new(whole)).map_err(broken),
         _ => Ok((Lines::new(whole), None)),
     }
+}
+
+/// Lines in an encoding that is neither UTF-8 nor Windows-1252, as UTF-8, if their beginning tells which it is. A document of XML
+/// says it itself.
+fn recognised(mut lines: Lines<Bytes>) -> std::io::Result<(Lines<Bytes>, Option<String>)> {
+    let start = lines.start(LOOK_AHEAD_BYTES)?;
+    if start.trim_ascii_start().starts_with(b"<") || Guess::of(start) != Guess::Unknown {
+        return Ok((lines, None));
+    }
+    let Some(other) = legacy::recognised(start) else { return Ok((lines, None)) };
+    let (rest, input) = lines.into_parts();
+    let whole: Bytes = Box::new(Cursor::new(rest).chain(input));
+    Ok((Lines::new(Box::new(Transcoded::new(whole, other))), Some(other.name().to_owned())))
 }
 
 /// Refuses what would otherwise end up in quarantine line by line.
@@ -383,7 +399,11 @@ impl Table {
         };
         let is_form_recognised = known.is_some();
         let columns = settings.columns.clone().or(known);
-        let n_before = if columns.is_some() { 0 } else { lines_before_header(lines().filter(is_row), given) };
+        let n_before = match (mapping.skip_lines, &columns) {
+            (Some(n), _) => n,
+            (None, Some(_)) => 0,
+            (None, None) => lines_before_header(lines().filter(is_row), given),
+        };
         let first_line = lines().filter(is_row).nth(n_before).unwrap_or_default();
         let delimiter = given
             .or_else(|| named_delimiter(first_line))
@@ -473,10 +493,16 @@ fn has_backslash_escapes<'l>(lines: impl Iterator<Item = &'l [u8]>, strict: Dial
         && !marked.iter().any(|line| scan(line, escaped) == Scan::Broken)
 }
 
-/// Whether blanks stand between a delimiter and a quote, as in `A, "Mug, blue"`, and every cell that begins so ends with a quote.
+/// Whether blanks stand between a delimiter and a quote outside quotes, as in `A, "Mug, blue"`, and every cell that begins so ends with a quote.
 fn has_blanks_before_quotes<'l>(lines: impl Iterator<Item = &'l [u8]>, strict: Dialect) -> bool {
     let skipping = Dialect { skips_blanks: true, ..strict };
-    let is_marked = |line: &&[u8]| line.windows(3).any(|three| three == [strict.delimiter, b' ', b'"']);
+    let is_marked = |line: &&[u8]| {
+        let mut scan = Scan::default();
+        (0..line.len()).any(|place| {
+            scan = scan.over(&line[place..=place], strict);
+            scan == Scan::Begin && line[place + 1..].starts_with(b" \"")
+        })
+    };
     let mut marked = lines.filter(is_marked).peekable();
     strict.quotes == Quotes::On
         && strict.delimiter != b' '

@@ -249,13 +249,23 @@ fn names_of(line: &[u8], dialect: Dialect) -> io::Result<Vec<String>> {
 /// The cells of some rows from their beginning on, as far as they lie in `bytes` and have as many cells as the header.
 pub(super) fn sample(bytes: &[u8], line_end: u8, dialect: Dialect, n_columns: usize) -> Vec<Vec<String>> {
     let mut cells = Cells::default();
-    let is_whole = |line: &&[u8]| {
-        let scan = Scan::default().over(line, dialect);
-        scan != Scan::Broken && !scan.is_open()
-    };
-    let lines = bytes.split(|byte| *byte == line_end).map(trim_end).filter(is_whole);
+    let mut lines = Vec::new();
+    let (mut scan, mut begin, mut end) = (Scan::default(), 0, 0);
+    for line in bytes.split(|byte| *byte == line_end) {
+        end += line.len();
+        scan = scan.over(trim_end(line), dialect);
+        if scan.is_open() {
+            // The row goes on on the next line.
+            scan = scan.over(&[line_end], dialect);
+        } else {
+            lines.extend(Some(trim_end(&bytes[begin..end])).filter(|_| scan != Scan::Broken));
+            (scan, begin) = (Scan::default(), end + 1);
+        }
+        end += 1;
+    }
     let mut encoding = Guess::of(bytes);
-    let rows = lines.map(|line| encoding.text(line, bytes).unwrap_or_else(|| String::from_utf8_lossy(line)));
+    let rows =
+        lines.into_iter().map(|line| encoding.text(line, bytes).unwrap_or_else(|| String::from_utf8_lossy(line)));
     let rows = rows.map(|row| cells.split(&row, dialect).map(str::to_owned).collect::<Vec<_>>());
     rows.filter(|row| row.len() >= n_columns && row[n_columns..].iter().all(String::is_empty)).collect()
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
 
-use accrue_event::{Mapping, Object};
+use accrue_event::Object;
 
+use super::encoding::{Guess, NO_KNOWN_ENCODING};
 use super::error::ReadError;
 use super::format::Format;
 use super::input::{Input, Progress};
@@ -37,6 +38,8 @@ pub struct Sample {
     pub is_table: bool,
     /// What separates the cells, if it was recognised and is not the usual character.
     pub delimiter: Option<char>,
+    /// The encoding of a table, if it was recognised and its texts do not tell it at once.
+    pub encoding: Option<String>,
 }
 
 impl Sample {
@@ -50,14 +53,15 @@ impl Sample {
         }
         let Input { name, bytes } = Input::open(path, &Progress::default())?;
         let broken = |source| ReadError::Broken { name: name.clone(), line: 0, source };
-        let (mut lines, encoding) = decoded(&name, bytes, &Mapping::default())?;
+        let (mut lines, encoding) = decoded(&name, bytes, &settings.mapping)?;
         let start = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
         refuse_foreign(&name, start)?;
         let format = Format::of(settings.format, path, start);
         match format {
             Format::Parquet => Self::of_parquet(path),
             Format::Xml => {
-                let document = Document::new(lines, encoding.is_some()).map_err(broken)?;
+                let document =
+                    Document::new(lines, encoding.is_some() || settings.mapping.encoding.is_some()).map_err(broken)?;
                 let records = Records::find(&document.start, settings.mapping.element.as_deref());
                 let mut elements = Elements::new(Cursor::new(document.start.into_bytes()), records);
                 // What ends the document is told when it is read.
@@ -70,6 +74,9 @@ impl Sample {
                 Ok(Self::of_objects(objects(&start[n_before..])))
             }
             Format::Csv | Format::Tsv => {
+                if Guess::of(start) == Guess::Unknown {
+                    return Err(ReadError::Format { name, what: NO_KNOWN_ENCODING.into() });
+                }
                 let table = Table::recognise(&name, start, format, settings)?;
                 lines.end_lines_with(table.line_end);
                 let mut columns = match &table.columns {
@@ -82,7 +89,8 @@ impl Sample {
                 rows.truncate(MAX_RECORDS);
                 rows.iter_mut().for_each(|row| row.truncate(columns.len()));
                 let delimiter = table.is_delimiter_recognised.then(|| char::from(table.dialect.delimiter));
-                Ok(Self { columns, rows, is_table: true, delimiter })
+                let encoding = encoding.filter(|name| !name.starts_with("UTF"));
+                Ok(Self { columns, rows, is_table: true, delimiter, encoding })
             }
         }
     }

@@ -569,7 +569,7 @@ fn texts_of_an_encoding_that_is_not_recognised_are_refused() {
         let bytes = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(&text).0.into_owned();
         let (found, error) = read("a.csv", &bytes, &settings(None));
         let error = error.unwrap_or_else(|| panic!("{label}: {found:?}")).to_string();
-        assert!(error.contains("name their encoding in a mapping"), "{label}: {error}");
+        assert!(error.contains("do not tell their encoding; name it: `--encoding windows-1251`"), "{label}: {error}");
         let (found, _) = read("a.csv", &bytes, &settings(Some(label)));
         assert_eq!(found, [format!(r#"2: {{"id":"A","title":"{title}"}}"#)], "{label}");
     }

@@ -56,6 +56,14 @@ pub fn gelu_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     gelu_backward_on(Supported::best(), x, dy, dx);
 }
 
+/// `x = dy · gelu'(x)`: the backward pass where `x` is not needed any more. `dy, x: [n]`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn gelu_backward_in_place(dy: &[f32], x: &mut [f32]) {
+    gelu_backward_in_place_on(Supported::best(), dy, x);
+}
+
 /// `x = max(x, 0)`; `NaN` is kept.
 pub fn relu_in_place(x: &mut [f32]) {
     relu_in_place_on(Supported::best(), x);
@@ -78,6 +86,7 @@ pub fn tanh_in_place(x: &mut [f32]) {
 
 compiled_for_each_set! { fn gelu_in_place_on(x: &mut [f32]) = gelu_in_place_inlined }
 compiled_for_each_set! { fn gelu_backward_on(x: &[f32], dy: &[f32], dx: &mut [f32]) = gelu_backward_inlined }
+compiled_for_each_set! { fn gelu_backward_in_place_on(dy: &[f32], x: &mut [f32]) = gelu_backward_in_place_inlined }
 compiled_for_each_set! { fn relu_in_place_on(x: &mut [f32]) = relu_in_place_inlined }
 compiled_for_each_set! { fn relu6_in_place_on(x: &mut [f32]) = relu6_in_place_inlined }
 compiled_for_each_set! { fn sigmoid_in_place_on(x: &mut [f32]) = sigmoid_in_place_inlined }
@@ -95,6 +104,14 @@ fn gelu_backward_inlined(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     assert!(x.len() == dy.len() && x.len() == dx.len(), "gelu_backward: lengths differ");
     for ((&x, &dy), dx) in x.iter().zip(dy).zip(dx) {
         *dx += dy * gelu_slope(x);
+    }
+}
+
+#[inline(always)]
+fn gelu_backward_in_place_inlined(dy: &[f32], x: &mut [f32]) {
+    assert!(x.len() == dy.len(), "gelu_backward_in_place: lengths differ");
+    for (&dy, x) in dy.iter().zip(x) {
+        *x = dy * gelu_slope(*x);
     }
 }
 
@@ -197,5 +214,8 @@ mod tests {
         assert_eq!(dx[0], 2.0);
         assert_eq!(dx[1], 1.0);
         assert_eq!(dx[2], 1.0 + gelu_slope(-1.0));
+        let mut x = [0.0, 1.0, -1.0];
+        gelu_backward_in_place(&[2.0, 0.0, 1.0], &mut x);
+        assert_eq!(x, [1.0, 0.0, gelu_slope(-1.0)]);
     }
 }

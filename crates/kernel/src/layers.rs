@@ -26,7 +26,16 @@ const DRAWS_AT_ONCE: usize = 64;
 /// # Panics
 /// If the lengths do not match.
 pub fn layer_norm(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32]) {
-    layer_norm_on(Supported::best(), x, gain, shift, statistics, out);
+    layer_norm_on(Supported::best(), VARIANCE_FLOOR, x, gain, shift, statistics, out);
+}
+
+/// [`layer_norm`] with a floor of its own under the variance; the bits of [`normalise_rows`]. `x, out: [n, d], gain, shift:
+/// [d], statistics: [n, 2]`
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn layer_norm_above(floor: f32, x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32]) {
+    layer_norm_on(Supported::best(), floor, x, gain, shift, statistics, out);
 }
 
 /// Layer normalisation in place, without what a backward pass needs: `x = (x - mean) / √(variance + floor) · gain + shift`,
@@ -174,8 +183,9 @@ pub fn logistic_loss(x: &[f32], labels: &[f32], slope: &mut [f32]) -> f64 {
 }
 
 compiled_for_each_set! {
-    fn layer_norm_on(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32])
-        = layer_norm_rows
+    fn layer_norm_on(
+        floor: f32, x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32]
+    ) = layer_norm_rows
 }
 compiled_for_each_set! {
     fn normalise_rows_on(floor: f32, gain: &[f32], shift: &[f32], x: &mut [f32]) = normalise_rows_inlined
@@ -221,13 +231,13 @@ fn sum_in_lanes(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 #[inline(always)]
-fn layer_norm_rows(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32]) {
+fn layer_norm_rows(floor: f32, x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32]) {
     let d = gain.len();
     assert!(d > 0 && shift.len() == d && x.len() == out.len(), "layer_norm: lengths do not match");
     assert!(statistics.len() * d == x.len() * 2, "layer_norm: not two statistics per row");
     let rows = x.chunks_exact(d).zip(out.chunks_exact_mut(d)).zip(statistics.chunks_exact_mut(2));
     for ((x, out), statistics) in rows {
-        let (mean, inverse) = mean_and_inverse(x, VARIANCE_FLOOR);
+        let (mean, inverse) = mean_and_inverse(x, floor);
         statistics.copy_from_slice(&[mean, inverse]);
         for (((out, &x), &gain), &shift) in out.iter_mut().zip(x).zip(gain).zip(shift) {
             *out = (x - mean) * inverse * gain + shift;
@@ -422,7 +432,7 @@ mod tests {
             let mask: Vec<u8> = (0..3 * d).map(|i| u8::from(i % 3 != 0)).collect();
             let norm = |set| {
                 let (mut statistics, mut out) = (vec![0.0; 6], vec![0.0; 3 * d]);
-                layer_norm_on(set, &x, &gain, &shift, &mut statistics, &mut out);
+                layer_norm_on(set, VARIANCE_FLOOR, &x, &gain, &shift, &mut statistics, &mut out);
                 let (mut dx, mut d_gain, mut d_shift) = (dy.clone(), gain.clone(), shift.clone());
                 layer_norm_backward_on(set, &x, &gain, &statistics, &dy, &mut dx, &mut d_gain, &mut d_shift);
                 [out, statistics, dx, d_gain, d_shift].concat()
@@ -430,7 +440,7 @@ mod tests {
             same_on_all("layer_norm", norm);
             same_on_all("normalise_rows", |set| {
                 let (mut statistics, mut out, mut in_place) = (vec![0.0; 6], vec![0.0; 3 * d], x.clone());
-                layer_norm_on(set, &x, &gain, &shift, &mut statistics, &mut out);
+                layer_norm_on(set, VARIANCE_FLOOR, &x, &gain, &shift, &mut statistics, &mut out);
                 normalise_rows_on(set, VARIANCE_FLOOR, &gain, &shift, &mut in_place);
                 assert_eq!(in_place, out, "the same numbers as layer_norm");
                 in_place

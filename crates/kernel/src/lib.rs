@@ -31,8 +31,8 @@ mod top_k;
 mod update;
 
 pub use activation::{
-    gelu, gelu_backward, gelu_in_place, gelu_slope, relu_in_place, relu6_in_place, sigmoid_in_place, tanh,
-    tanh_in_place,
+    gelu, gelu_backward, gelu_backward_in_place, gelu_in_place, gelu_slope, relu_in_place, relu6_in_place,
+    sigmoid_in_place, tanh, tanh_in_place,
 };
 pub use curve::{Layout, adagrad_forgetting, add_on_curve, curve_gradient, locate, log2, move_towards};
 pub use dense::{
@@ -46,8 +46,9 @@ pub use gather::{gather_rows, gather_rows_with};
 pub use gram::{gram_product, gram_product_with, residual_sum, residual_sum_with};
 pub use instruction_set::InstructionSet;
 pub use layers::{
-    add_masked, add_product, add_row_sums, draw_mask, exp_minus, layer_norm, layer_norm_backward, logistic_loss,
-    mask_in_place, normalise_rows, relu_backward, sigmoid_backward, softmax_backward, softmax_row, tanh_backward,
+    add_masked, add_product, add_row_sums, draw_mask, exp_minus, layer_norm, layer_norm_above, layer_norm_backward,
+    logistic_loss, mask_in_place, normalise_rows, relu_backward, sigmoid_backward, softmax_backward, softmax_row,
+    tanh_backward,
 };
 pub use math::{exp, exp2, exp2_in_place, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;

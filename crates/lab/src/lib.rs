@@ -8,6 +8,8 @@ mod auto;
 mod calibration;
 mod click_protocol;
 mod cost;
+#[cfg(test)]
+mod draw_budget;
 mod error;
 mod evaluation;
 pub mod experiment;

@@ -79,13 +79,13 @@ impl<'a> Shop<'a> {
         is_plain || self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
     }
 
-    /// A variant has its product's date of publication if it has none of its own, and is withdrawn with it.
+    /// A variant is not published before its product, and is withdrawn with it.
     fn is_on_sale(&self, item: ItemIdx, entry: &CatalogueEntry) -> bool {
         if !entry.can_be_shown() || !(entry.described || self.shows_unknown()) {
             return false;
         }
         let product = entry.item.parent.as_ref().and_then(|_| self.facts.product_entry(item));
-        let published_at = entry.item.published_at.or_else(|| product?.item.published_at);
+        let published_at = entry.item.published_at.max(product.and_then(|product| product.item.published_at));
         let is_withdrawn =
             product.is_some_and(|product| !product.item.available && is_withdrawn(&product.item.attributes));
         published_at.is_none_or(|at| at.0 <= self.now_ms) && !is_withdrawn
@@ -207,13 +207,19 @@ mod tests {
         let case = Case::new(vec![
             described("later", |item| item.published_at = Some(Timestamp(NOW_MS + 1))),
             described("later-s", of("later")),
+            described("later-early-s", |item| {
+                (item.parent, item.published_at) = (Some("later".into()), Some(Timestamp(1)))
+            }),
             described("draft", state("draft")),
             described("draft-s", of("draft")),
             described("sold-out", state("sold out")),
             described("sold-out-s", of("sold-out")),
         ]);
         assert_eq!(case.shown(NOW_MS, CatalogueSettings::DEFAULT).0, ["sold-out-s"]);
-        assert_eq!(case.shown(NOW_MS + 1, CatalogueSettings::DEFAULT).0, ["later", "later-s", "sold-out-s"]);
+        assert_eq!(
+            case.shown(NOW_MS + 1, CatalogueSettings::DEFAULT).0,
+            ["later", "later-s", "later-early-s", "sold-out-s"]
+        );
     }
 
     #[test]

@@ -111,6 +111,8 @@ codes! {
         DiversityCut => "diversity_cut",
         /// No candidate has the price, or the attribute, by which the scene weighs purchases.
         NoPrices => "no_prices",
+        /// One address asked for so many pages that this one has no sponsored items.
+        SponsoredWithheld => "sponsored_withheld",
         /// No item that the scene's caps allow was left for a place.
         CapsUnmet => "caps_unmet",
         /// The search index could not be brought up to date.

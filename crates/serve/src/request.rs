@@ -104,6 +104,9 @@ pub struct RecommendRequest {
     /// The campaigns of sponsored items that the visitor was shown and that the facts do not have yet, each as often as
     /// it was shown. The engine knows them.
     pub lately_sponsored: Vec<Box<str>>,
+    /// Whether campaigns may stand on the page. The engine says that they may not where one address asks for very many
+    /// pages with a published key.
+    pub may_be_sponsored: bool,
     /// Draws the first places of a first page, with this number as the seed.
     pub explore: Option<(Explore, u64)>,
     /// Whether each item comes with its reasons.
@@ -131,6 +134,7 @@ impl Default for RecommendRequest {
             part: None,
             n_on_sale: None,
             lately_sponsored: Vec::new(),
+            may_be_sponsored: true,
             explore: None,
             explain: false,
         }

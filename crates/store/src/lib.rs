@@ -8,6 +8,7 @@ mod backup;
 mod checkpoint;
 mod circumstances;
 mod columns;
+mod draw_account;
 mod erasure;
 mod error;
 mod facts;
@@ -20,6 +21,7 @@ mod products;
 mod published;
 mod record;
 mod reformulations;
+mod satisfaction;
 mod search_proposal;
 mod search_ranking;
 mod searches;
@@ -37,11 +39,12 @@ pub use checkpoint::{
 };
 pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, item_descriptors, shopper_descriptors};
 pub use columns::{Column, ColumnField, MAX_COLUMNS};
+pub use draw_account::{Clicked, DrawAccount, DrawDay, MAX_CLICKS};
 pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
-pub use ledger::{Account, CLICK_WINDOW_MS, Ledger, Spend, day_of};
+pub use ledger::{Account, CLICK_WINDOW_MS, Chargeable, DroppedOfLedger, Ledger, Spend, day_of};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
@@ -49,6 +52,7 @@ pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
 pub use reformulations::{ChosenItem, QueryFate, Reformulations, SearchTotals, Searcher, Then};
+pub use satisfaction::{STAYS_S, Satisfaction, SatisfactionCounts};
 pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};
 pub use search_ranking::{
     HitFeature, MAX_FEATURE, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking,

@@ -8,17 +8,22 @@
 //! It is computed from the log whenever it is needed and is in no checkpoint, so erased records have no part in it. It
 //! is bounded: shoppers, queries, later queries of each, shoppers and items of each of those.
 //!
-//! **Who counts.** Different shoppers count, not searches. Choices that published keys report are kept apart, because any
-//! visitor of a page can send them without end; queries that only they know make room first.
+//! **Who counts.** Different shoppers count, not searches. What published keys report, and searches that are answered to
+//! them, is kept apart, because any visitor of a page can send it without end: their searchers and choices have lists of
+//! their own, take no place from those of own events, and queries that only they know make room first. A choice that an
+//! own event reports shows that its visitor is a shopper, so the searches of the visit that led to it count as own ones,
+//! also where a page asked for them. A choice that a published key reports counts for an own searcher of the same
+//! session, which only its visitor knows.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use accrue_event::{Attribute, Event, EventType, ItemId, Shopper, normalised};
 
 use crate::{Body, Page, Record, Served, is_search_choice, shopper_hash};
 
-/// Queries that are remembered. Beyond them those make room that no shopper of own events chose after, the oldest
-/// first.
+/// Queries that are remembered. Beyond them those make room that only published keys know, then those that no shopper of
+/// own events chose after, the oldest first.
 const MAX_QUERIES: usize = 20_000;
 /// Longest query, in bytes.
 const MAX_QUERY_BYTES: usize = 100;
@@ -42,7 +47,10 @@ const TYPED_ON_MS: i64 = 5_000;
 /// Searches and what came of them.
 #[derive(Clone, Debug, Default)]
 pub struct Reformulations {
-    visits: BTreeMap<u64, Visit>,
+    /// The latest searches that own events and answers tell of.
+    own: BTreeMap<u64, Visit>,
+    /// The same of published keys.
+    published: BTreeMap<u64, Visit>,
     queries: BTreeMap<Box<str>, QueryFate>,
     totals: SearchTotals,
 }
@@ -62,6 +70,8 @@ pub struct SearchTotals {
 #[derive(Clone, Debug)]
 struct Visit {
     shopper: u64,
+    /// Own records tell of it.
+    is_own: bool,
     query: Box<str>,
     at_ms: i64,
     found_nothing: bool,
@@ -79,14 +89,25 @@ pub struct QueryFate {
     pub without_result: u64,
     /// Those after which something was chosen.
     pub chosen: u64,
-    /// The latest different shoppers who searched for it.
+    /// The latest different shoppers who searched for it, of own events and answers.
     pub searchers: Vec<Searcher>,
+    /// The same of published keys.
+    pub published: Vec<Searcher>,
     /// What was chosen after it.
     pub items: Vec<ChosenItem>,
     /// The queries after which its shoppers chose something, having chosen nothing after this one.
     pub then: Vec<Then>,
     last_ms: i64,
-    has_own: bool,
+    known_by: KnownBy,
+}
+
+/// Who knows of a query; those that only published keys know make room first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum KnownBy {
+    #[default]
+    PublishedKeys,
+    OwnSearch,
+    OwnChoice,
 }
 
 /// A shopper who searched for a query.
@@ -121,6 +142,15 @@ pub struct ChosenItem {
     pub item: ItemId,
     /// Hashes of the shoppers; none if only published keys reported the choice.
     pub shoppers: Vec<u32>,
+}
+
+/// A search.
+struct Search {
+    shopper: u64,
+    is_own: bool,
+    query: Box<str>,
+    at_ms: i64,
+    found_nothing: bool,
 }
 
 /// A choice after a search.
@@ -173,28 +203,54 @@ impl Reformulations {
         };
         let found_nothing = served.items.is_empty() && served.first_position == 0;
         if let Some(query) = words(query) {
-            self.search(shopper_hash(&shopper), query, at_ms, found_nothing);
+            let (shopper, is_own) = (shopper_hash(&shopper), !served.published);
+            self.search(Search { shopper, is_own, query, at_ms, found_nothing });
         }
     }
 
     fn happened(&mut self, event: &Event) {
         let Some(query) = event.query.as_deref().and_then(words) else { return };
-        let (shopper, at_ms) = (shopper_hash(&event.visitor()), event.at.0);
+        let is_own = !event.id.is_published();
+        // Anyone can name a user in an event of a published key. Only its visitor knows a session.
+        let named = if is_own || event.user.is_none() { event.visitor() } else { event.shopper() };
+        let (shopper, at_ms) = (shopper_hash(&named), event.at.0);
         if event.event_type == EventType::Search {
             let found_nothing = matches!(event.properties.get("results"), Some(Attribute::Number(n)) if *n == 0.0);
-            self.search(shopper, query, at_ms, found_nothing);
+            self.search(Search { shopper, is_own, query, at_ms, found_nothing });
         } else if let Some(item) = event.item.as_ref().filter(|_| is_search_choice(&event.event_type)) {
-            let is_own = !event.id.is_published();
             self.choose(shopper, query, &Choice { shopper: shopper as u32, is_own, item, at_ms });
+        }
+    }
+
+    /// Takes the visit of a shopper out.
+    fn take_visit(&mut self, shopper: u64) -> Option<Visit> {
+        let of = |visits: &mut BTreeMap<u64, Visit>| {
+            let is_theirs = visits.get(&(shopper % SLOTS)).is_some_and(|visit| visit.shopper == shopper);
+            is_theirs.then(|| visits.remove(&(shopper % SLOTS))).flatten()
+        };
+        of(&mut self.own).or_else(|| of(&mut self.published))
+    }
+
+    /// Remembers a visit. One of which own records tell takes the place of another such one alone.
+    fn put_visit(&mut self, visit: Visit) -> &mut Visit {
+        let visits = if visit.is_own { &mut self.own } else { &mut self.published };
+        match visits.entry(visit.shopper % SLOTS) {
+            Entry::Occupied(mut slot) => {
+                slot.insert(visit);
+                slot.into_mut()
+            }
+            Entry::Vacant(slot) => slot.insert(visit),
         }
     }
 
     /// A search of a shopper. The same words again are no other search: a reload, a further page, or the answer to a
     /// search that an event reports too.
-    fn search(&mut self, shopper: u64, query: Box<str>, at_ms: i64, found_nothing: bool) {
-        let known = self.visits.remove(&(shopper % SLOTS)).filter(|visit| visit.shopper == shopper);
-        let mut before = Vec::new();
-        if let Some(mut visit) = known {
+    fn search(&mut self, search: Search) {
+        let Search { shopper, is_own, query, at_ms, found_nothing } = search;
+        let (mut before, mut is_own_visit) = (Vec::new(), is_own);
+        if let Some(mut visit) = self.take_visit(shopper) {
+            visit.is_own |= is_own;
+            is_own_visit = visit.is_own;
             let since = at_ms - visit.at_ms;
             if visit.query == query && since.abs() <= VISIT_MS {
                 if found_nothing && !visit.found_nothing {
@@ -203,7 +259,8 @@ impl Reformulations {
                     self.totals.without_result += 1;
                 }
                 visit.at_ms = visit.at_ms.max(at_ms);
-                self.visits.insert(shopper % SLOTS, visit);
+                self.count(&query, |fate| fate.searcher(shopper as u32, is_own));
+                self.put_visit(visit);
                 return;
             }
             if !visit.is_chosen && (0..=SOON_MS).contains(&since) {
@@ -224,25 +281,32 @@ impl Reformulations {
         fate.searches += 1;
         fate.without_result += u64::from(found_nothing);
         fate.last_ms = fate.last_ms.max(at_ms);
-        fate.search(shopper as u32);
-        let visit = Visit { shopper, query, at_ms, found_nothing, is_chosen: false, before };
-        self.visits.insert(shopper % SLOTS, visit);
+        fate.known_by = fate.known_by.max(if is_own { KnownBy::OwnSearch } else { KnownBy::PublishedKeys });
+        fate.searcher(shopper as u32, is_own);
+        self.put_visit(Visit { shopper, is_own: is_own_visit, query, at_ms, found_nothing, is_chosen: false, before });
     }
 
     /// A choice after a search for these words; it says that there was such a search, if that is not known.
     fn choose(&mut self, shopper: u64, query: Box<str>, choice: &Choice<'_>) {
-        let is_known = |visit: &&mut Visit| {
-            visit.shopper == shopper && visit.query == query && (choice.at_ms - visit.at_ms).abs() <= VISIT_MS
-        };
-        if self.visits.get_mut(&(shopper % SLOTS)).filter(is_known).is_none() {
-            self.search(shopper, query.clone(), choice.at_ms, false);
+        let is_of = |visit: &Visit| visit.query == query && (choice.at_ms - visit.at_ms).abs() <= VISIT_MS;
+        let known = self.take_visit(shopper);
+        let is_known = known.as_ref().is_some_and(is_of);
+        if let Some(visit) = known {
+            self.put_visit(visit);
         }
-        let Some(visit) = self.visits.get_mut(&(shopper % SLOTS)) else { return };
+        if !is_known {
+            let (is_own, query, at_ms) = (choice.is_own, query.clone(), choice.at_ms);
+            self.search(Search { shopper, is_own, query, at_ms, found_nothing: false });
+        }
+        let Some(mut visit) = self.take_visit(shopper) else { return };
+        visit.is_own |= choice.is_own;
+        let visit = self.put_visit(visit);
         let is_first = !std::mem::replace(&mut visit.is_chosen, true);
         let before = visit.before.clone();
         self.count(&query, |fate| {
             fate.chosen += u64::from(is_first);
-            fate.has_own |= choice.is_own;
+            let known_by = if choice.is_own { KnownBy::OwnChoice } else { KnownBy::PublishedKeys };
+            fate.known_by = fate.known_by.max(known_by);
             fate.choose(choice);
         });
         self.totals.chosen += u64::from(is_first);
@@ -256,7 +320,9 @@ impl Reformulations {
         let Some(fate) = self.queries.get_mut(&visit.query) else { return };
         fate.searches = fate.searches.saturating_sub(1);
         fate.without_result = fate.without_result.saturating_sub(u64::from(visit.found_nothing));
-        fate.searchers.retain(|searcher| searcher.shopper != visit.shopper as u32 || searcher.chose);
+        for searchers in [&mut fate.searchers, &mut fate.published] {
+            searchers.retain(|searcher| searcher.shopper != visit.shopper as u32 || searcher.chose);
+        }
         if fate.searches == 0 {
             self.queries.remove(&visit.query);
         }
@@ -274,8 +340,8 @@ impl Reformulations {
         if self.queries.len() < MAX_QUERIES {
             return;
         }
-        let mut oldest: Vec<(bool, i64, Box<str>)> =
-            self.queries.iter().map(|(query, fate)| (fate.has_own, fate.last_ms, query.clone())).collect();
+        let mut oldest: Vec<(KnownBy, i64, Box<str>)> =
+            self.queries.iter().map(|(query, fate)| (fate.known_by, fate.last_ms, query.clone())).collect();
         oldest.sort_unstable();
         for (_, _, query) in &oldest[..MAX_QUERIES / 16] {
             self.queries.remove(query);
@@ -289,30 +355,46 @@ impl QueryFate {
         self.searches.saturating_sub(self.chosen)
     }
 
-    fn search(&mut self, shopper: u32) {
-        if self.searchers.iter().all(|known| known.shopper != shopper) {
-            self.searchers.drain(..(self.searchers.len() + 1).saturating_sub(MAX_SHOPPERS));
-            self.searchers.push(Searcher { shopper, chose: false, moved_on: false });
+    /// The different shoppers who searched for it, those of published keys too, as far as they are remembered.
+    pub fn n_searchers(&self) -> usize {
+        let is_other = |searcher: &&Searcher| self.searchers.iter().all(|own| own.shopper != searcher.shopper);
+        self.searchers.len() + self.published.iter().filter(is_other).count()
+    }
+
+    /// A shopper who searched for it, remembered among the latest different ones.
+    fn searcher(&mut self, shopper: u32, is_own: bool) {
+        let searchers = if is_own { &mut self.searchers } else { &mut self.published };
+        if searchers.iter().all(|known| known.shopper != shopper) {
+            searchers.drain(..(searchers.len() + 1).saturating_sub(MAX_SHOPPERS));
+            searchers.push(Searcher { shopper, chose: false, moved_on: false });
         }
     }
 
     fn move_on(&mut self, shopper: u32) {
-        self.searchers.iter_mut().filter(|known| known.shopper == shopper).for_each(|known| known.moved_on = true);
+        let all = self.searchers.iter_mut().chain(&mut self.published);
+        all.filter(|known| known.shopper == shopper).for_each(|known| known.moved_on = true);
     }
 
     fn choose(&mut self, choice: &Choice<'_>) {
-        self.searchers.iter_mut().filter(|known| known.shopper == choice.shopper).for_each(|known| known.chose = true);
+        self.searcher(choice.shopper, choice.is_own);
+        let all = self.searchers.iter_mut().chain(&mut self.published);
+        all.filter(|known| known.shopper == choice.shopper).for_each(|known| known.chose = true);
         add_item(&mut self.items, choice);
     }
 
     fn then(&mut self, query: &str, choice: &Choice<'_>) {
+        self.searcher(choice.shopper, choice.is_own);
+        self.move_on(choice.shopper);
         if !self.then.iter().any(|then| &*then.query == query) {
             if self.then.len() >= MAX_THEN {
                 let weakest = (0..self.then.len()).min_by_key(|&place| {
                     let then = &self.then[place];
                     (then.own.len(), then.last_ms)
                 });
-                weakest.map(|place| self.then.remove(place));
+                let Some(place) = weakest.filter(|&place| choice.is_own || self.then[place].own.is_empty()) else {
+                    return;
+                };
+                self.then.remove(place);
             }
             self.then.push(Then { query: query.into(), ..Then::default() });
         }
@@ -331,12 +413,16 @@ fn add_shopper(shoppers: &mut Vec<u32>, shopper: u32) {
     }
 }
 
-/// Remembers what was chosen; the item that fewest own shoppers chose makes room.
+/// Remembers what was chosen; the item that fewest own shoppers chose makes room, but none of theirs for one of a
+/// published key.
 fn add_item(items: &mut Vec<ChosenItem>, choice: &Choice<'_>) {
     if !items.iter().any(|known| known.item == *choice.item) {
         if items.len() >= MAX_ITEMS {
             let weakest = (0..items.len()).min_by_key(|&place| items[place].shoppers.len());
-            weakest.map(|place| items.remove(place));
+            let Some(place) = weakest.filter(|&place| choice.is_own || items[place].shoppers.is_empty()) else {
+                return;
+            };
+            items.remove(place);
         }
         items.push(ChosenItem { item: choice.item.clone(), shoppers: Vec::new() });
     }
@@ -467,5 +553,93 @@ mod tests {
         assert!(found.queries.len() <= MAX_QUERIES && found.of("kept").is_some());
         search(&mut found, "bob", &"x".repeat(10_000), 0);
         assert!(found.queries().all(|(query, _)| query.len() <= MAX_QUERY_BYTES));
+    }
+
+    #[test]
+    fn published_keys_change_nothing_of_what_own_shoppers_did() {
+        let mut found = Reformulations::default();
+        for n in 0..30 {
+            let user = format!("ann{n}");
+            search(&mut found, &user, "gamp", 60 * n);
+            search(&mut found, &user, "umbrella", 60 * n + 20);
+            click(&mut found, &user, "umbrella", 60 * n + 30);
+        }
+        for n in 0..20 {
+            let choice = record(EventType::Click, &format!("bob{n}"), "gamp", Some(&format!("own{n}")), 5_000, false);
+            found.observe(&choice);
+        }
+        let before = found.of("gamp").unwrap().clone();
+        for n in 0..400_i64 {
+            let mut published = |kind, session: &str, query: &str, item: Option<&str>| {
+                let mut record = record(kind, session, query, item, 6_000 + n, true);
+                let Body::Event(checked) = &mut record.body else { unreachable!() };
+                checked.event.session = checked.event.user.take().map(|user| user.as_str().into());
+                found.observe(&record);
+            };
+            let session = format!("x{n}");
+            published(EventType::Search, &session, "gamp", None);
+            published(EventType::Click, &session, "gamp", Some(&format!("m{}", n % 22)));
+            published(EventType::Search, &format!("y{n}"), "gamp", None);
+            published(EventType::Click, &format!("y{n}"), &format!("other {n}"), Some("m1"));
+        }
+        let after = found.of("gamp").unwrap();
+        assert_eq!(after.searchers, before.searchers);
+        assert_eq!(after.published.len(), MAX_SHOPPERS);
+        let own = |fate: &QueryFate| {
+            let items: Vec<_> =
+                fate.items.iter().filter(|item| !item.shoppers.is_empty()).map(|item| &item.item).cloned().collect();
+            (items, fate.then.iter().map(|then| then.own.clone()).filter(|own| !own.is_empty()).collect::<Vec<_>>())
+        };
+        assert_eq!(own(after), own(&before));
+        assert!(after.n_searchers() > before.n_searchers());
+    }
+
+    #[test]
+    fn a_published_event_that_names_a_user_is_no_part_of_their_visit() {
+        let mut found = Reformulations::default();
+        for n in 0..10 {
+            let user = format!("ann{n}");
+            found.observe(&record(EventType::Search, &user, "mug", None, 0, true));
+            search(&mut found, &user, "umbrella", 10);
+            click(&mut found, &user, "umbrella", 20);
+        }
+        assert!(found.of("mug").unwrap().then.is_empty() && found.of("mug").unwrap().searchers.is_empty());
+    }
+
+    #[test]
+    fn searches_of_a_page_count_as_own_ones_once_an_own_choice_follows() {
+        let mut found = Reformulations::default();
+        let answered = |found: &mut Reformulations, query: &str, at_ms| {
+            let served = Served {
+                recommendation_id: "r".into(),
+                page: Page::Search { query: query.into() },
+                user: None,
+                session: Some("s1".into()),
+                version: 1,
+                learned: Offset(0),
+                first_position: 0,
+                items: vec!["i1".into()],
+                propensities: Vec::new(),
+                arm: None,
+                ranks: Vec::new(),
+                asked: Box::default(),
+                sponsored: Vec::new(),
+                published: true,
+            };
+            let body = Body::Served(Box::new(served));
+            found.observe(&Record { offset: Offset(0), received_at: Timestamp(at_ms), body });
+        };
+        answered(&mut found, "gamp", 0);
+        answered(&mut found, "umbrella", 10_000);
+        let searchers = |found: &Reformulations, query: &str| {
+            let fate = found.of(query).unwrap();
+            (fate.searchers.len(), fate.published.len(), fate.then.iter().map(|then| then.own.len()).sum::<usize>())
+        };
+        assert_eq!((searchers(&found, "gamp"), searchers(&found, "umbrella")), ((0, 1, 0), (0, 1, 0)));
+        let mut choice = record(EventType::Click, "", "umbrella", Some("i1"), 15, false);
+        let Body::Event(checked) = &mut choice.body else { unreachable!() };
+        (checked.event.user, checked.event.session) = (None, Some("s1".into()));
+        found.observe(&choice);
+        assert_eq!((searchers(&found, "gamp"), searchers(&found, "umbrella")), ((1, 1, 1), (1, 1, 0)));
     }
 }

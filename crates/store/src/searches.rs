@@ -10,7 +10,10 @@
 //! compared with the first, is estimated from impressions and choices that name a position: choices there, divided by
 //! what the items that stood there would have got anywhere (the position-based model as Wang et al., *Position bias
 //! estimation for unbiased learning to rank in personal search*, WSDM 2018, fit it, taken one event at a time). As long
-//! as a position has fewer than [`ENOUGH`] impressions, θ is `1/√(1 + position)`.
+//! as a position has fewer than [`ENOUGH`] impressions, θ is `1/√(1 + position)`. Events of the shop's own and those of
+//! published keys, which say of positions what their sender wants, are counted apart: θ is that of own events once the
+//! first position has [`ENOUGH`] of their impressions. Until then, choices of own events count by the prior, and those of
+//! published keys by the θ of their own kind.
 //!
 //! **Enough evidence.** An item counts once [`SHOPPERS`] different shoppers have chosen it after the query; events of
 //! published keys, which anybody may send, weigh [`PUBLISHED`] and need [`PUBLISHED_SHOPPERS`].
@@ -66,7 +69,10 @@ pub struct Searches {
     /// Queries after which enough shoppers of own events chose one item, so that their words are not the words of one
     /// person.
     common: BTreeMap<Box<str>, u64>,
+    /// By own events.
     positions: Positions,
+    /// By events of published keys.
+    published: Positions,
 }
 
 /// Choices after one query.
@@ -83,14 +89,21 @@ struct ItemChoices {
     item: ItemIdx,
     /// Choices, weighted by what they are worth and by their position, as of `at_ms`.
     chosen: f32,
-    /// The same unweighted.
-    n: f32,
-    /// Impressions, each weighted by how likely its position is looked at, as of `at_ms`.
-    seen: f32,
+    /// Choices and impressions of own events, and of events of published keys.
+    looks: [Looks; 2],
     at_ms: i64,
     /// Hashes of the different shoppers of own events, and of those of published keys.
     shoppers: Vec<u32>,
     published: Vec<u32>,
+}
+
+/// Choices of an item after a query, and how often it was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Looks {
+    /// Choices.
+    n: f32,
+    /// Impressions, each weighted by how likely its position is looked at.
+    seen: f32,
 }
 
 /// What is known of positions.
@@ -149,24 +162,25 @@ impl Searches {
         }
         let Some(key) = event.query.as_deref().and_then(key) else { return };
         let position = event.position.map(|position| position as usize);
-        let seen = position.map_or(1.0, |position| self.positions.propensity(position));
+        let is_published = event.id.is_published();
+        let seen = position.map_or(1.0, |position| self.positions_of(is_published).propensity(position));
         if is_impression {
             // Items without a choice are not remembered for their impressions; their rate is the usual one.
             let rate = match self.queries.remove(&key) {
                 None => RATE,
                 Some(mut query) => {
-                    let rate = query.see(item, seen, event.at.0);
+                    let rate = query.see(item, seen, is_published, event.at.0);
                     self.queries.insert(key, query);
                     rate
                 }
             };
-            self.positions.show(position, rate);
+            self.positions_by(is_published).show(position, rate);
             return;
         }
-        self.positions.choose(position);
+        self.positions_by(is_published).choose(position);
         let mut query = self.queries.remove(&key).unwrap_or_default();
         // The position of an event of a published key is what its sender says it is.
-        let most = if event.id.is_published() { MAX_PUBLISHED_WEIGHT } else { MAX_WEIGHT };
+        let most = if is_published { MAX_PUBLISHED_WEIGHT } else { MAX_WEIGHT };
         let weight = (1.0 / seen).min(most);
         query.choose(item, worth * weight, event);
         self.make_room();
@@ -228,9 +242,20 @@ impl Searches {
         self.queries.len()
     }
 
-    /// How likely a position is looked at, compared with the first.
-    pub fn propensity(&self, position: usize) -> f32 {
-        self.positions.propensity(position)
+    /// How likely a position is looked at, compared with the first, for a choice of an own or of a published event.
+    pub fn propensity(&self, position: usize, is_published: bool) -> f32 {
+        self.positions_of(is_published).propensity(position)
+    }
+
+    /// The positions by which a choice of an own or of a published event counts. Own events decide about both once they
+    /// are enough.
+    fn positions_of(&self, is_published: bool) -> &Positions {
+        if is_published && !self.positions.is_enough() { &self.published } else { &self.positions }
+    }
+
+    /// The positions that an event teaches.
+    fn positions_by(&mut self, is_published: bool) -> &mut Positions {
+        if is_published { &mut self.published } else { &mut self.positions }
     }
 
     /// Removes a sixteenth of the queries when there are too many: first those after which only events of published keys
@@ -255,11 +280,11 @@ impl Searches {
 
 impl QueryChoices {
     /// Takes in an impression of an item that was chosen before; its rate of choices per look.
-    fn see(&mut self, item: ItemIdx, seen: f32, at_ms: i64) -> f32 {
+    fn see(&mut self, item: ItemIdx, seen: f32, is_published: bool, at_ms: i64) -> f32 {
         let Some(known) = self.items.iter_mut().find(|known| known.item == item) else { return RATE };
-        let rate = known.rate();
+        let rate = known.looks[usize::from(is_published)].rate();
         known.decay(at_ms);
-        known.seen += seen;
+        known.looks[usize::from(is_published)].seen += seen;
         rate
     }
 
@@ -287,7 +312,7 @@ impl QueryChoices {
         let again = if is_known { AGAIN } else { 1.0 };
         let trust = if is_published { PUBLISHED } else { 1.0 };
         known.chosen += weight * again * trust;
-        known.n += 1.0;
+        known.looks[usize::from(is_published)].n += 1.0;
     }
 }
 
@@ -330,10 +355,15 @@ impl ItemChoices {
 
     fn decay(&mut self, at_ms: i64) {
         let left = self.left(at_ms);
-        (self.chosen, self.n, self.seen) = (self.chosen * left, self.n * left, self.seen * left);
+        self.chosen *= left;
+        for looks in &mut self.looks {
+            (looks.n, looks.seen) = (looks.n * left, looks.seen * left);
+        }
         self.at_ms = self.at_ms.max(at_ms);
     }
+}
 
+impl Looks {
     /// Choices for each look.
     fn rate(&self) -> f32 {
         ((self.n + RATE * RATE_WEIGHT) / (self.seen + RATE_WEIGHT)).min(1.0)
@@ -353,6 +383,11 @@ impl Positions {
             (Some(own), Some(first)) => (own / first).clamp(1.0 / MAX_WEIGHT, 1.0),
             _ => prior.max(1.0 / MAX_WEIGHT),
         }
+    }
+
+    /// Whether the first position, with which all others are compared, was shown often enough.
+    fn is_enough(&self) -> bool {
+        self.shown.first().is_some_and(|&shown| shown >= ENOUGH)
     }
 
     fn show(&mut self, position: Option<usize>, rate: f32) {
@@ -383,6 +418,61 @@ impl Positions {
             }
         }
         Some(place)
+    }
+}
+
+/// The same as earlier builds saved it (section version 1): events of both kinds in one.
+#[derive(Deserialize)]
+pub(crate) struct FirstSearches {
+    queries: BTreeMap<u64, FirstQueryChoices>,
+    common: BTreeMap<Box<str>, u64>,
+    positions: Positions,
+}
+
+#[derive(Deserialize)]
+struct FirstQueryChoices {
+    items: Vec<FirstItemChoices>,
+    is_common: bool,
+    last_ms: i64,
+}
+
+#[derive(Deserialize)]
+struct FirstItemChoices {
+    item: ItemIdx,
+    chosen: f32,
+    n: f32,
+    seen: f32,
+    at_ms: i64,
+    shoppers: Vec<u32>,
+    published: Vec<u32>,
+}
+
+impl From<FirstItemChoices> for ItemChoices {
+    fn from(first: FirstItemChoices) -> Self {
+        let FirstItemChoices { item, chosen, n, seen, at_ms, shoppers, published } = first;
+        // Nothing says which kind they were; those of a shop that reports choices itself are mostly its own.
+        let mut looks = [Looks::default(); 2];
+        looks[usize::from(shoppers.is_empty())] = Looks { n, seen };
+        Self { item, chosen, looks, at_ms, shoppers, published }
+    }
+}
+
+impl From<FirstSearches> for Searches {
+    fn from(first: FirstSearches) -> Self {
+        let of = |query: FirstQueryChoices| QueryChoices {
+            items: query.items.into_iter().map(ItemChoices::from).collect(),
+            is_common: query.is_common,
+            last_ms: query.last_ms,
+        };
+        let queries: BTreeMap<u64, QueryChoices> =
+            first.queries.into_iter().map(|(key, query)| (key, of(query))).collect();
+        // Counts that published keys may have made do not go on deciding how own choices count.
+        let has_published = queries.values().flat_map(|query| &query.items).any(|item| !item.published.is_empty());
+        let (positions, published) = match has_published {
+            true => (Positions::default(), first.positions),
+            false => (first.positions, Positions::default()),
+        };
+        Self { queries, common: first.common, positions, published }
     }
 }
 
@@ -522,10 +612,75 @@ mod tests {
             }
         }
         for (position, truth) in looked_at.iter().enumerate() {
-            let found = searches.propensity(position);
+            let found = searches.propensity(position, false);
             assert!((found - truth).abs() < 0.25 * truth + 0.05, "{position}: {found} instead of {truth}");
         }
         let (top, below) = (strength(&searches, "mug", 0), strength(&searches, "mug", 3));
         assert!(below > 0.7 * top && top > 0.7 * below, "{top} {below}");
+    }
+
+    #[test]
+    fn published_events_do_not_decide_how_own_choices_count() {
+        let published = |kind, n: usize, position| {
+            let mut event = event(kind, "x", &format!("query {n}"), Some(position));
+            (event.user, event.session, event.id) =
+                (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
+            event
+        };
+        let fill = |searches: &mut Searches| {
+            for n in 0..400 {
+                searches.observe(&published(EventType::Impression, n, 0), 1);
+                searches.observe(&published(EventType::Impression, n, 3), 2);
+            }
+            for n in 0..1_800 {
+                searches.observe(&published(EventType::Click, n, 0), 3);
+            }
+        };
+        let own = |searches: &mut Searches| {
+            for n in 0..16 {
+                let (item, position) = if n < 12 { (10, 0) } else { (20, 3) };
+                searches.observe(&event(EventType::Click, &format!("u{n}"), "mug", Some(position)), item);
+            }
+        };
+        let (mut flooded, mut plain) = (Searches::default(), Searches::default());
+        fill(&mut flooded);
+        own(&mut flooded);
+        own(&mut plain);
+        assert_eq!(flooded.chosen("mug", 1_000), plain.chosen("mug", 1_000));
+        assert_eq!(flooded.propensity(3, false), plain.propensity(3, false));
+        assert!(flooded.propensity(3, true) < plain.propensity(3, true), "those of published keys by what these say");
+        // What is known from own events holds for all.
+        for n in 0..400 {
+            flooded.observe(&event(EventType::Impression, &format!("v{n}"), "mug", Some(0)), 10);
+            flooded.observe(&event(EventType::Impression, &format!("v{n}"), "mug", Some(3)), 20);
+        }
+        assert_eq!(flooded.propensity(3, true), flooded.propensity(3, false));
+    }
+
+    /// The form of section version 1, item by item.
+    type Older = (
+        BTreeMap<u64, (Vec<(ItemIdx, f32, f32, f32, i64, Vec<u32>, Vec<u32>)>, bool, i64)>,
+        BTreeMap<Box<str>, u64>,
+        Positions,
+    );
+
+    #[test]
+    fn what_earlier_builds_saved_is_read() {
+        let positions = Positions { shown: vec![500.0], chosen: vec![20.0], expected: vec![30.0] };
+        let older = |published: Vec<u32>| -> Older {
+            let item = (7, 3.5, 3.0, 9.0, 1_000, vec![1, 2, 3], published);
+            ([(9, (vec![item], true, 1_000))].into(), [("mug".into(), 9)].into(), positions.clone())
+        };
+        let read = |older: Older| -> Searches {
+            Searches::from(postcard::from_bytes::<FirstSearches>(&postcard::to_stdvec(&older).unwrap()).unwrap())
+        };
+        let own = read(older(Vec::new()));
+        let looks = [Looks { n: 3.0, seen: 9.0 }, Looks::default()];
+        let item = &own.queries[&9].items[0];
+        assert_eq!((item.item, item.chosen, item.looks, item.shoppers.len()), (7, 3.5, looks, 3));
+        assert_eq!((&own.positions, &own.published), (&positions, &Positions::default()));
+        let mixed = read(older(vec![4]));
+        assert_eq!((&mixed.positions, &mixed.published), (&Positions::default(), &positions));
+        assert_eq!(postcard::from_bytes::<Searches>(&postcard::to_stdvec(&mixed).unwrap()).unwrap(), mixed);
     }
 }

@@ -41,6 +41,9 @@ pub struct Served {
     /// The items of campaigns that the answer shows.
     #[serde(deserialize_with = "or_end")]
     pub sponsored: Vec<SponsoredSlot>,
+    /// Whether it was asked for with a published key, so that anyone can have invented the session.
+    #[serde(deserialize_with = "or_end")]
+    pub published: bool,
 }
 
 /// A sponsored item of an answer.
@@ -114,6 +117,7 @@ mod tests {
             ranks: Vec::new(),
             asked: Box::default(),
             sponsored: Vec::new(),
+            published: false,
         };
         let older = Older(
             13, // the place of `Served` among the bodies
@@ -136,6 +140,7 @@ mod tests {
             arm: Some(Assignment { experiment: "x".into(), arm: "b".into() }),
             ranks: vec![0],
             sponsored: vec![slot],
+            published: true,
             ..served
         };
         let newer = Body::Served(Box::new(newer));

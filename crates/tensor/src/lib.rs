@@ -21,7 +21,7 @@ pub use clip::{finite_norm, scale_to_norm};
 pub use error::TensorError;
 pub use files::{read_weights, write_weights};
 pub use loss::{binary_cross_entropy, hinge, pairwise_logistic};
-pub use optimizer::{Optimizer, RowGradients, RowOptimizer, Rule};
+pub use optimizer::{Optimizer, RowGradients, RowOptimizer, Rule, adam_step};
 pub use schedule::Schedule;
 pub use softmax::{CandidateBlock, Candidates, FirstPass, PackedStates, SoftmaxScratch, Target};
 pub use tape::{Attention, Buffers, Mode, Tape, Var};

@@ -65,16 +65,7 @@ impl Rule {
                 adagrad(rate, epsilon, gradient, values, first);
             }
             Self::Adam { beta_1, beta_2, epsilon, weight_decay } => {
-                let correction_1 = 1.0 - power(beta_1, step);
-                let root_2 = (1.0 - power(beta_2, step)).sqrt();
-                let step = AdamStep {
-                    rate: rate * root_2 / correction_1,
-                    beta_1,
-                    beta_2,
-                    epsilon: epsilon * root_2,
-                    keep: 1.0 - rate * weight_decay,
-                    gradient_scale: scale,
-                };
+                let step = adam_step([beta_1, beta_2], epsilon, weight_decay, step, rate, scale);
                 adam(&step, gradient, values, first, second);
             }
         }
@@ -87,6 +78,21 @@ impl Rule {
             Self::Momentum { .. } | Self::Adagrad { .. } => 1,
             Self::Adam { .. } => 2,
         }
+    }
+}
+
+/// The numbers of one step of Adam, for a caller that updates its parameters itself. `step` counts from 1; `scale`
+/// multiplies the gradient first.
+pub fn adam_step(betas: [f32; 2], epsilon: f32, weight_decay: f32, step: u64, rate: f32, scale: f32) -> AdamStep {
+    let correction_1 = 1.0 - power(betas[0], step);
+    let root_2 = (1.0 - power(betas[1], step)).sqrt();
+    AdamStep {
+        rate: rate * root_2 / correction_1,
+        beta_1: betas[0],
+        beta_2: betas[1],
+        epsilon: epsilon * root_2,
+        keep: 1.0 - rate * weight_decay,
+        gradient_scale: scale,
     }
 }
 

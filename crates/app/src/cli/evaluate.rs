@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use accrue_engine::TransferSource;
+use accrue_engine::{TransferSource, read_text};
 use accrue_event::{Mapping, RecordKind, nearest, parse_duration};
 use accrue_lab::LabError;
 use accrue_lab::off_policy::OffPolicyError;
@@ -18,7 +18,6 @@ use super::output::Output;
 use super::problem::{Expected, Problem};
 use super::{Context, Exit};
 use crate::evaluation::{self, Request};
-use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:

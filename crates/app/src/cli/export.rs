@@ -4,7 +4,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use accrue_engine::EngineError;
+use accrue_engine::{EngineError, read_text};
 use accrue_event::{Event, EventType, ItemId, SessionId, Timestamp, UserId};
 use accrue_http::ItemFields;
 use accrue_serve::filter::Filter;
@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::signals::Stop;
 use super::{Context, Exit, inspect};
-use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:

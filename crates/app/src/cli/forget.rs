@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use accrue_engine::Forgotten;
+use accrue_engine::{Forgotten, read_text};
 use accrue_event::UserId;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::count;
 use super::{Context, Exit};
-use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:

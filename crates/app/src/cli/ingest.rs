@@ -11,7 +11,9 @@ mod feed;
 mod follow;
 mod followers;
 mod guess;
+mod item_columns;
 mod learn;
+mod money;
 mod remote;
 mod summary;
 mod systems;
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use accrue_engine::{Engine, EngineError, Ingested, TransferSource};
+use accrue_engine::{Engine, EngineError, Ingested, TransferSource, read_text};
 use accrue_event::{Mapping, RecordKind, listed};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,7 +32,6 @@ use super::output::{Output, count};
 use super::problem::{Hint as _, Problem};
 use super::signals::Stop;
 use super::{Context, Exit};
-use crate::text_file::read_text;
 use described::Described;
 use dry_run::DryRun;
 use feed::Feed;
@@ -96,6 +97,9 @@ pub(super) struct Arguments {
     /// Whether " encloses cells [default: on for csv, off for tsv]
     #[arg(long)]
     quotes: Option<Quotes>,
+    /// The encoding of files that are neither UTF-8 nor Windows-1252, such as gbk, shift_jis or windows-1251
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// The columns of files that have no header
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
@@ -112,7 +116,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     users: bool,
     /// Print a mapping to start from, and show the first records as they would go in; nothing is written
-    #[arg(long, conflicts_with_all = ["mapping", "map", "check"])]
+    #[arg(long, conflicts_with_all = ["map", "check"])]
     guess: bool,
     /// Events without a time are of now; otherwise they are refused
     #[arg(long)]
@@ -366,8 +370,9 @@ fn feed(
     moved: impl Fn(),
     bar: &ProgressBar,
 ) -> Result<bool, EngineError> {
-    for (file, Batch { entries, lines, n_before, n_skipped }) in receiver {
+    for (file, Batch { entries, lines, n_before, n_skipped, n_without_item }) in receiver {
         summary.skip(n_skipped);
+        summary.leave_without_item(n_without_item);
         let n = entries.len() as u64;
         if n == 0 {
             continue;
@@ -410,12 +415,21 @@ fn settings_for(
         match &arguments.mapping {
             Some(mapping) => translate(mapping, sample, &mut settings),
             None if arguments.map.is_none() => recognise(path, sample, arguments, &mut settings, output)?,
+            None if settings.mapping.kind == RecordKind::Events => {
+                describe_items(&named(path, arguments), sample, &mut settings.mapping, output);
+            }
             None => {}
         }
     }
     complete::complete(&mut settings.mapping, arguments.as_of.as_deref(), arguments.image_base.as_deref())?;
-    if let Some(note) = sample.and_then(|sample| complete::note_on_images(&settings.mapping, &sample)) {
-        output.note(&note);
+    settings.mapping.encoding = arguments.encoding.as_deref().map(Into::into).or(settings.mapping.encoding);
+    if let Some(sample) = sample {
+        let file = named(path, arguments);
+        let notes = [
+            complete::note_on_images(&settings.mapping, &sample),
+            complete::note_on_zone(&file, &settings.mapping, &sample),
+        ];
+        notes.into_iter().flatten().for_each(|note| output.note(&note));
     }
     Ok(settings)
 }
@@ -437,10 +451,7 @@ fn recognise(
     output: Output,
 ) -> Result<(), Problem> {
     let kind = kind_of(arguments);
-    let file = match &arguments.files[..] {
-        [_] => String::new(),
-        _ => format!("{}: ", path.display()),
-    };
+    let file = named(path, arguments);
     if let Some((system, mapping)) = System::recognise(sample, kind) {
         settings.mapping = mapping;
         let System { title, name, .. } = system;
@@ -448,6 +459,7 @@ fn recognise(
     } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
         output.note(&format!("{file}recognised products, as with --items: there is no column for a shopper"));
+        money::tell_price(&file, sample, output);
     } else if kind.is_none() && guess::names_nobody_and_nothing(sample) {
         let message = format!(
             "{}: neither events nor products: its records name neither a shopper nor an item, and have no title; they have {}",
@@ -458,16 +470,31 @@ fn recognise(
             message,
             "--guess prints a mapping to start from; --items, --users say what records are",
         ));
+    } else if kind == Some(RecordKind::Items) {
+        money::tell_price(&file, sample, output);
     } else if kind.is_none() {
-        let columns = guess::item_columns(sample);
-        for (field, column) in &columns {
-            settings.mapping.item.insert((*field).into(), [column.as_str()].into_iter().collect());
-        }
-        if let Some((_, title)) = columns.first() {
-            output.note(&format!("{file}recognised `{title}` as the title of the items"));
-        }
+        describe_items(&file, sample, &mut settings.mapping, output);
     }
     Ok(())
+}
+
+/// The beginning of what is said of a file, if there are several.
+fn named(path: &Path, arguments: &Arguments) -> String {
+    match &arguments.files[..] {
+        [_] => String::new(),
+        _ => format!("{}: ", path.display()),
+    }
+}
+
+/// Has the rows of events describe their items, if a column has their title.
+fn describe_items(file: &str, sample: &Sample, mapping: &mut Mapping, output: Output) {
+    let columns = item_columns::item_columns(sample, mapping);
+    for (field, column) in &columns {
+        mapping.item.insert((*field).into(), [column.as_str()].into_iter().collect());
+    }
+    if let Some((_, title)) = columns.first() {
+        output.note(&format!("{file}recognised `{title}` as the title of the items"));
+    }
 }
 
 /// The mapping of a known system's export of events, if the file is one.
@@ -481,11 +508,12 @@ pub(super) fn recognised_events(path: &Path, output: Output) -> Option<Mapping> 
 
 fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
     let kind = kind_of(arguments);
-    let mapping = match (&arguments.mapping, &arguments.map) {
+    let mut mapping = match (&arguments.mapping, &arguments.map) {
         (Some(path), _) => mapping_file(path, kind)?,
         (None, Some(argument)) => mapping_argument(argument, kind.unwrap_or_default())?,
         (None, None) => Mapping { kind: kind.unwrap_or_default(), ..Mapping::default() },
     };
+    mapping.encoding = arguments.encoding.as_deref().map(Into::into).or(mapping.encoding);
     Ok(ReadSettings {
         format: arguments.format,
         quotes: arguments.quotes,

@@ -70,12 +70,14 @@ fn table(Answer { why, .. }: &Answer) -> String {
     }
     for without in &why.without {
         let item = without.item.as_ref().map_or("an item", |item| item.as_str());
+        let found = match without.score {
+            Some(score) => format!("place {}, score {score:.4}", place(without.place)),
+            None => "not on the page".to_owned(),
+        };
         text += &format!(
-            "without the {} of {item} at {}: place {}, score {:.4}; {}\n",
+            "without the {} of {item} at {}: {found}; {}\n",
             without.event.event_type,
             without.event.at,
-            place(without.place),
-            without.score,
             if without.is_confirmed { "the share is confirmed" } else { "this is not the share that the reason has" },
         );
     }

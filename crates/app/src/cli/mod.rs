@@ -29,6 +29,7 @@ mod serve;
 mod settings;
 mod signals;
 mod train;
+mod tune_encoder;
 mod versions;
 mod what_if;
 
@@ -120,6 +121,8 @@ enum Verb {
     Evaluate(evaluate::Arguments),
     /// Turn texts into vectors, one per line
     Encode(encode::Arguments),
+    /// Train an encoder of texts on what shoppers searched, chose and bought
+    TuneEncoder(tune_encoder::Arguments),
     /// Show the results of an experiment's arms
     Experiment(experiment::Arguments),
     /// Judge settings on the log before they are switched on
@@ -243,6 +246,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Forget(arguments) => forget::run(context, arguments),
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),
         Verb::Encode(arguments) => encode::run(&context, &arguments),
+        Verb::TuneEncoder(arguments) => tune_encoder::run(&context, &arguments),
         Verb::Experiment(arguments) => experiment::run(context, arguments),
         Verb::WhatIf(arguments) => what_if::run(context, arguments),
         Verb::Report(arguments) => report::run(context, arguments),

@@ -72,7 +72,7 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
     let found = search_fates(&mut LogReader::open(&config.data)?)?;
     let settings = &config.engine.search;
     let of_file = match &settings.synonyms {
-        Some(path) => Synonyms::parse(&crate::text_file::read_text(path)?)?,
+        Some(path) => Synonyms::parse(&accrue_engine::read_text(path)?)?,
         None => Synonyms::default(),
     };
     let ProposalList { open, decided } = at_rest(&config.data, &config.engine, |shop| {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use accrue_engine::{AskedAgain, MadeAgain, Proposal, make_again};
+use accrue_engine::{AskedAgain, MadeAgain, Proposal, make_again, read_text};
 use accrue_event::{Event, EventType, ItemId};
 use accrue_lab::Interval;
 use accrue_lab::off_policy::OffPolicySettings;
@@ -18,7 +18,6 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::output::{columns, count};
 use super::problem::Expected;
 use super::{Context, Exit, evaluate};
-use crate::text_file::read_text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +37,7 @@ The file has scenes, rules or the part of the models that scores, as in accrue.t
 
 Each recorded answer is made again, by models that had learned no more than those that answered, once under the current
 settings and once under these. What would have been clicked and bought is estimated from the answers whose first places
-were drawn by chance (serve.explore.share). Exit code 1 if the log says too little.";
+were drawn by chance (serve.explore.share) and that the settings change. Exit code 1 if the log says too little.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -86,7 +85,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let n_answers = answers.sample.n_offered() + answers.n_unreadable;
     let n_recorded_otherwise = answers.n_unreadable;
     let mut kept: Vec<Kept> = answers.sample.into_elements().collect();
-    kept.sort_by_key(|kept| kept.asked.offset);
+    kept.sort_by_key(|kept| (kept.asked.known, kept.asked.offset));
     let asked: Vec<AskedAgain> = kept.iter().map(|kept| kept.asked.clone()).collect();
     let made = make_again(&config.data, &config.engine, &asked, &proposal, &|_| {});
     let made = made.with_context(|| arguments.settings.display().to_string())?;
@@ -277,16 +276,22 @@ fn table(report: &Report) -> String {
         vec!["  with places drawn by chance".into(), count(*drawn as u64)],
         vec!["made again as they were served".into(), percent(found.reproduced)],
         vec![format!("changed among the first {top}"), percent(found.changed)],
-        vec!["of those drawn, can be judged".into(), percent(found.judged)],
+        vec!["  of these drawn, can be judged".into(), percent(found.judged)],
     ];
     let mut text = columns(&rows);
+    if let (Judgement::Refused { refused, .. }, Judgement::Refused { refused: of_purchases, .. }) =
+        (&found.clicks, &found.purchases)
+        && refused == of_purchases
+    {
+        return text + &format!("refused: {refused}\n");
+    }
     for (name, judgement) in [("clicks", &found.clicks), ("purchases", &found.purchases)] {
         text += &match judgement {
             Judgement::Estimated { current, proposed, change, n_effective, .. } => {
                 let between = |Interval(low, high): Interval| format!("{low:.4} to {high:.4}");
                 format!(
-                    "{name} a page: {:.4} ({}) with these settings, {:.4} ({}) now; {:+.4} ({}); from {n_effective:.0} \
-                     effective answers\n",
+                    "{name} a changed page: {:.4} ({}) with these settings, {:.4} ({}) now; {:+.4} ({}); from \
+                     {n_effective:.0} effective answers\n",
                     proposed.value,
                     between(proposed.ci95),
                     current.value,
@@ -295,7 +300,7 @@ fn table(report: &Report) -> String {
                     between(change.ci95)
                 )
             }
-            Judgement::Refused { refused, .. } => format!("{name} a page: refused: {refused}\n"),
+            Judgement::Refused { refused, .. } => format!("{name} a changed page: refused: {refused}\n"),
         };
     }
     text

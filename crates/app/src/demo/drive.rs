@@ -83,10 +83,10 @@ impl Drive {
     pub fn wait_until_found(&mut self, query: &str, stop: &dyn Fn() -> bool) -> Result<(), ClientError> {
         let begun = Instant::now();
         while begun.elapsed() < INDEX_PATIENCE && !stop() {
-            // Suggestions come from the same index, and a search would be counted as one of a shopper's.
-            let path = format!("/v1/suggest?n=1&q={}", escaped(query));
-            let (suggested, _) = self.client.get::<Value>(&path)?;
-            if suggested["suggestions"].as_array().is_some_and(|some| !some.is_empty()) {
+            // The next page of a search is not counted as another search of a shopper's.
+            let second = json!({ "query": query, "n": 1, "offset": 1 });
+            let (found, _) = self.client.send::<Value>("POST", "/v1/search", &second)?;
+            if found["total"].as_u64().is_some_and(|total| total > 0) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -181,7 +181,7 @@ impl Learner {
                 scores,
                 rows,
             };
-            let propensity = place.map_or(1.0, |position| self.searches.propensity(position as usize));
+            let propensity = place.map_or(1.0, |position| self.searches.propensity(position as usize, false));
             self.ranking.observe(&choice, propensity);
         }
         self.searches.observe(&event, query.items[page[position]].item);

@@ -31,7 +31,10 @@ fn shop(config: &Config) -> Shop {
     let settings = HttpSettings { keys, ..Default::default() };
     let shop = Shop::open_with(settings, |dir| Engine::open(dir, config).unwrap());
     let items: Vec<Value> = (0..N_ITEMS)
-        .map(|n| json!({"id": format!("i{n}"), "title": format!("Mug {n}"), "brand": format!("brand{}", n % 4)}))
+        .map(|n| {
+            json!({"id": format!("i{n}"), "title": format!("Mug {n}"), "brand": format!("brand{}", n % 4),
+            "categories": ["mugs"]})
+        })
         .collect();
     assert_eq!(own(&shop, "POST", "/v1/items", &json!(items)).json()["accepted"], N_ITEMS);
     let described = own(&shop, "PUT", "/v1/users/u1", &json!({"attributes": {"segment": "vip"}}));
@@ -137,7 +140,7 @@ fn a_click_is_charged_once_at_the_second_price_and_a_replay_gives_the_same_cents
     let first = spend(&shop, "first");
     assert_eq!(
         first["today"],
-        json!({"impressions": 1, "clicks": 1, "amount": 30}),
+        json!({"impressions": 1, "clicks": 1, "amount": 30, "invalid": 0}),
         "at equal bids `first` goes before `second`"
     );
     assert_eq!((&first["total"], &spend(&shop, "second")["total"]["amount"]), (&first["today"], &json!(0)));
@@ -153,7 +156,7 @@ fn a_click_is_charged_once_at_the_second_price_and_a_replay_gives_the_same_cents
         })
         .collect();
     assert_eq!(own(&shop, "POST", "/v1/events", &json!(batch)).json()["accepted"], 2);
-    assert_eq!(spend(&shop, "first")["total"], json!({"impressions": 2, "clicks": 2, "amount": 60}));
+    assert_eq!(spend(&shop, "first")["total"], json!({"impressions": 2, "clicks": 2, "amount": 60, "invalid": 0}));
 
     // An answer from before a restart can still be clicked, and a replay of the log comes to the same.
     let (answer, found) = page(&shop, "u4");
@@ -229,7 +232,7 @@ fn events_of_a_page_are_charged_for_what_their_own_session_was_shown_and_no_floo
     assert_eq!(spend(&shop, "a")["total"]["clicks"], 0, "the id of an answer can be guessed");
     let own_clicks: Vec<Value> = (0..50).map(|n| click("s1", n)).collect();
     ask(&shop, WEB_KEY, "POST", "/v1/events", &json!(own_clicks));
-    assert_eq!(spend(&shop, "a")["total"], json!({"impressions": 1, "clicks": 1, "amount": 1}));
+    assert_eq!(spend(&shop, "a")["total"], json!({"impressions": 1, "clicks": 1, "amount": 1, "invalid": 0}));
     // An answer to an unknown visitor is charged by the shop's own events alone.
     let (answer, found) =
         sponsored(&ask(&shop, WEB_KEY, "POST", "/v1/recommend", &json!({"scene": "home", "n": 8})).json());
@@ -241,6 +244,62 @@ fn events_of_a_page_are_charged_for_what_their_own_session_was_shown_and_no_floo
     ask(&shop, WEB_KEY, "PUT", "/v1/campaigns", &json!({"campaigns": []})).problem(403, "missing_scope");
 }
 
+/// A page that a visitor of a shop's page asks for from an address, and the click on what is sponsored there.
+fn ask_and_click(shop: &Shop, session: &str, address: &str) -> (Value, Option<Value>) {
+    let with = |path: &str, body: &Value| {
+        let headers = [("x-api-key", WEB_KEY), ("content-type", "application/json"), ("x-forwarded-for", address)];
+        shop.send("POST", path, &headers, body.to_string().as_bytes()).json()
+    };
+    let page = with("/v1/recommend", &json!({"session": session, "scene": "home", "n": 8}));
+    let (answer, found) = sponsored(&page);
+    let clicked = found.map(|(_, item, _)| {
+        let event = json!({"type": "click", "session": session, "item": item, "recommendation_id": answer,
+            "id": format!("k-{answer}")});
+        with("/v1/events", &event)
+    });
+    (page, clicked)
+}
+
+#[test]
+fn pages_and_clicks_of_one_address_spend_no_budget() {
+    let mut config = Config::default();
+    config.check.published.sponsored_pages_per_address = 60;
+    let mut shop = shop(&config);
+    put(&shop, json!([{"id": "a", "filter": "brand:brand1", "bid": 50, "daily_budget": 1_000_000}]));
+    let of = |shop: &Shop| {
+        let total = spend(shop, "a")["total"].clone();
+        ["impressions", "clicks", "invalid"].map(|field| total[field].as_u64().unwrap())
+    };
+    // A page of the shop's own before, which is clicked after the flood.
+    let (answer, found) = page(&shop, "u5");
+    for n in 0..30 {
+        ask_and_click(&shop, "s1", "198.51.100.7");
+        assert!(of(&shop)[1] <= 10, "{:?} after {n}: one click of a session on an item", of(&shop));
+    }
+    let [_, of_session, invalid] = of(&shop);
+    assert_eq!((of_session + invalid, invalid >= 20), (30, true));
+    for n in 0..50 {
+        ask_and_click(&shop, &format!("t{n}"), "198.51.100.7");
+    }
+    let [impressions, clicks, invalid] = of(&shop);
+    assert_eq!((impressions, clicks, clicks + invalid), (61, 20, 60), "sessions cost nothing to invent");
+    let (page, clicked) = ask_and_click(&shop, "t99", "198.51.100.7");
+    assert!(clicked.is_none() && page["degraded"].as_array().unwrap().contains(&json!("sponsored_withheld")), "{page}");
+    // Another address and the shop's own programs are charged as before.
+    assert!(ask_and_click(&shop, "other", "203.0.113.9").1.is_some());
+    assert_eq!(of(&shop)[1], 21);
+    click(&shop, "own", "u5", &answer, &found.unwrap().1);
+    assert_eq!(of(&shop)[1], 22);
+    // A restart and a replay come to the same.
+    shop.stop().unwrap();
+    shop.engine.close().unwrap();
+    let engine = Engine::open(&shop.dir, &config).unwrap();
+    let total = engine.campaigns().accounts[0].1.total;
+    assert_eq!((total.clicks, total.invalid), (22, 40));
+    engine.close().unwrap();
+    assert_eq!(accrue_engine::replay(&shop.dir, &config, None, true).unwrap().equal, Some(true));
+}
+
 #[test]
 fn forgetting_a_person_keeps_what_their_clicks_cost() {
     let config = Config::default();
@@ -249,7 +308,7 @@ fn forgetting_a_person_keeps_what_their_clicks_cost() {
     let (answer, found) = page(&shop, "u1");
     click(&shop, "k1", "u1", &answer, &found.unwrap().1);
     let before = spend(&shop, "a");
-    assert_eq!(before["total"], json!({"impressions": 1, "clicks": 1, "amount": 1}));
+    assert_eq!(before["total"], json!({"impressions": 1, "clicks": 1, "amount": 1, "invalid": 0}));
     shop.engine.close().unwrap();
     accrue_engine::forget(&shop.dir, &config, &["u1".into()].into(), |_, _| {}).unwrap();
     let engine = Engine::open(&shop.dir, &config).unwrap();
@@ -257,6 +316,21 @@ fn forgetting_a_person_keeps_what_their_clicks_cost() {
     assert_eq!((account.total.impressions, account.total.clicks, account.total.amount), (0, 1, 1));
     engine.close().unwrap();
     assert_eq!(accrue_engine::replay(&shop.dir, &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn a_campaign_that_has_not_changed_keeps_no_other_one_from_changing() {
+    let shop = shop(&Config::default());
+    let scenes = json!({"scenes": {"home": {"sponsored": [3]}, "xmas": {"sponsored": [1]}}});
+    assert_eq!(own(&shop, "PUT", "/v1/scenes", &scenes).status, 200);
+    let xmas = json!({"id": "x", "items": ["i1"], "bid": 5, "daily_budget": 50, "scenes": ["xmas"]});
+    put(&shop, json!([xmas]));
+    let scenes = json!({"scenes": {"home": {"sponsored": [3]}}});
+    assert_eq!(own(&shop, "PUT", "/v1/scenes", &scenes).status, 200);
+    put(&shop, json!([xmas, {"id": "y", "items": ["i2"], "bid": 5, "daily_budget": 50}]));
+    let changed = json!({"id": "x", "items": ["i1"], "bid": 6, "daily_budget": 50, "scenes": ["xmas"]});
+    let problem = own(&shop, "PUT", "/v1/campaigns", &json!({"campaigns": [changed]})).problem(400, "invalid_value");
+    assert_eq!(problem["field"], "campaigns[0].scenes", "{problem}");
 }
 
 #[test]
@@ -283,6 +357,17 @@ fn hostile_campaigns_are_problems_with_their_field() {
     ] {
         let problem = own(&shop, "PUT", "/v1/campaigns", &with(more)).problem(400, "invalid_value");
         assert_eq!(problem["field"], field, "{problem}");
+    }
+    // Names that the shop does not have, with the nearest ones.
+    for (more, field, near) in [
+        (json!({"shoppers": "segmnt:vip"}), "campaigns[1].shoppers", "segment"),
+        (json!({"shoppers": "NOT segmnt:vip"}), "campaigns[1].shoppers", "segment"),
+        (json!({"items": ["nosuch"]}), "campaigns[1].items", "nosuch"),
+        (json!({"categories": ["mugz"]}), "campaigns[1].categories", "mugs"),
+    ] {
+        let problem = own(&shop, "PUT", "/v1/campaigns", &with(more)).problem(400, "invalid_value");
+        assert_eq!(problem["field"], field, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(near), "{problem}");
     }
     for more in [
         json!({"bid": -1}),

@@ -123,6 +123,32 @@ fn a_filter_on_a_field_that_no_item_has_is_refused_on_every_page() {
 }
 
 #[test]
+fn a_product_that_is_taken_out_takes_its_variants_along() {
+    let shop = Shop::open(HttpSettings::default());
+    let items = json!([
+        {"id": "P", "title": "Linen shirt", "price": 30},
+        {"id": "P-s", "parent": "P"},
+        {"id": "P-m", "parent": "P"},
+        {"id": "mug", "title": "Red mug", "price": 9},
+    ]);
+    assert_eq!(shop.post("/v1/items", &items).status, 200);
+    let on_sale = || {
+        let page = shop.get("/v1/recommend/u1?n=10&variants=all").json();
+        let ids = page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned());
+        ids.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(on_sale().len(), 4);
+    assert_eq!(shop.send("DELETE", "/v1/items/P-s", &[], b"").status, 204);
+    assert_eq!(on_sale(), ["P", "P-m", "mug"].map(str::to_owned).into(), "a variant goes alone");
+    assert_eq!(shop.send("DELETE", "/v1/items/P", &[], b"").status, 204);
+    assert_eq!(on_sale(), ["mug"].map(str::to_owned).into());
+    assert_eq!(shop.send("DELETE", "/v1/items/P-m", &[], b"").status, 404, "it is gone");
+    // What is sent again is back.
+    assert_eq!(shop.post("/v1/items", &items).status, 200);
+    assert_eq!(on_sale().len(), 4);
+}
+
+#[test]
 fn a_value_that_cannot_be_read_changes_nothing_and_is_told() {
     let shop = Shop::open(HttpSettings::default());
     let mug =

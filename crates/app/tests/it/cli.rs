@@ -240,6 +240,20 @@ fn a_file_of_which_everything_is_refused_exits_with_1_beside_one_that_is_taken()
 }
 
 #[test]
+fn an_old_order_gives_a_variant_nothing_that_its_product_has() {
+    let place = Place::new();
+    place.write("products.csv", "id,parent,title,price,image\nP,,Linen shirt,49.9,\nP-1,P,,,\nP-2,P,,,\n");
+    place.json(&["ingest", "products.csv", "--items", "--json"], 0);
+    let order = r#"{"type":"purchase","user":"u","item":"P-1","item_name":"Old shirt","price":59.9,"at":1760000000}"#;
+    place.write("orders.ndjson", order);
+    let mapping = "kind = \"events\"\n[item]\ntitle = \"item_name\"\nprice = \"price\"\n";
+    place.write("orders.toml", mapping);
+    place.json(&["ingest", "orders.ndjson", "--mapping", "orders.toml", "--json"], 0);
+    let item = place.json(&["inspect", "item", "P-1", "--json"], 0);
+    assert_eq!((&item["item"]["price"], &item["item"]["title"]), (&Value::Null, &"Linen shirt".into()), "{item}");
+}
+
+#[test]
 fn the_name_of_a_customer_is_no_title_of_an_item() {
     let place = Place::new();
     place.write(

@@ -398,3 +398,55 @@ fn a_server_beyond_this_machine_shows_nothing_without_keys() {
     let other_site = shop.send("GET", "/console", &[("sec-fetch-site", "cross-site")], b"");
     assert_eq!(other_site.status, 403);
 }
+
+#[test]
+fn campaigns_that_are_saved_at_once_are_all_kept_and_a_form_that_is_out_of_date_is_refused() {
+    let shop = with_keys();
+    let editor = log_in(&shop, "editor-key-0123456789");
+    let path = "/console/campaigns";
+    let token = form_token(&see(&shop, path, &editor));
+    let save = |id: &str, bid: &str, instead_of: &str| {
+        let fields = [
+            ("form_token", &*token),
+            ("action", "save"),
+            ("id", id),
+            ("items", "mug-1"),
+            ("bid", bid),
+            ("daily_budget", "500"),
+            ("instead_of", instead_of),
+        ];
+        send(&shop, path, &editor, &fields)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..20).map(|n| scope.spawn(move || save(&format!("c{n}"), "5", "").status)).collect();
+        threads.into_iter().for_each(|saved| assert_eq!(saved.join().unwrap(), 303));
+    });
+    let bids = || {
+        let all = see(&shop, "/v1/campaigns", &editor).json();
+        let all = all["campaigns"].as_array().unwrap().clone();
+        all.iter().map(|one| (one["id"].as_str().unwrap().to_owned(), one["bid"].as_u64().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(bids().len(), 20, "{:?}", bids());
+    let opened = see(&shop, &format!("{path}?edit=c3"), &editor);
+    let mark =
+        opened.text().split("name=\"instead_of\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(save("c3", "6", &mark).status, 303);
+    let late = save("c3", "7", &mark);
+    assert!(late.status == 409 && late.text().contains("changed meanwhile"), "{} {}", late.status, late.text());
+    let twice = save("c3", "8", "");
+    assert!(twice.status == 409 && twice.text().contains("already"), "{}", twice.text());
+    assert!(bids().contains(&("c3".into(), 6)));
+    let remove = [("form_token", &*token), ("action", "remove"), ("id", "c3")];
+    assert_eq!(send(&shop, path, &editor, &remove).status, 303);
+    assert_eq!(save("c3", "9", &mark).status, 409, "it was removed meanwhile");
+    // Those behind the first page are reached by its link.
+    let many: Vec<Value> =
+        (0..450).map(|n| json!({"id": format!("m{n:03}"), "items": ["mug-1"], "bid": 5, "daily_budget": 50})).collect();
+    let body = json!({"campaigns": many}).to_string();
+    let headers = [("x-api-key", WRITE_KEY), ("content-type", "application/json")];
+    assert_eq!(shop.send("PUT", "/v1/campaigns", &headers, body.as_bytes()).status, 200);
+    let first = see(&shop, path, &editor);
+    assert!(first.text().contains("?from=200") && !first.text().contains("m449"), "the first 200");
+    let last = see(&shop, &format!("{path}?from=400"), &editor);
+    assert!(last.text().contains("m449") && last.text().contains("?from=200"), "the last 50");
+}

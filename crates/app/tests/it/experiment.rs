@@ -242,6 +242,7 @@ fn write_log(dir: &Path, lose_every: Option<u64>) {
                 ranks,
                 asked: Box::default(),
                 sponsored: Vec::new(),
+                published: false,
             };
             log.append(Timestamp(at), &[Body::Served(Box::new(served))]).unwrap();
             if clicked {

@@ -5,21 +5,21 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-fn example(name: &str) -> PathBuf {
+pub(super) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/mapping").join(name)
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(super) fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null()).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Ingests a file as a user would and returns the summary, what was said, and what is exported of this kind.
-fn ingested(file: &Path, arguments: &[&str], exported: &str) -> (Value, String, Vec<Value>) {
+pub(super) fn ingested(file: &Path, arguments: &[&str], exported: &str) -> (Value, String, Vec<Value>) {
     let folder = tempfile::tempdir().unwrap();
     let mut all = vec!["ingest", file.to_str().unwrap(), "--json", "--data", "d"];
     all.extend(arguments);
@@ -42,6 +42,10 @@ const EXAMPLES: &[(&str, &str, &str, u64, u64)] = &[
     ("magento-api-products", "json", "catalogue", 3, 0),
     ("magento-api-orders", "json", "events", 3, 2),
     ("prestashop-api-orders", "json", "events", 3, 1),
+    ("prestashop-api-products", "xml", "catalogue", 2, 0),
+    ("shopware-api-products", "json", "catalogue", 3, 0),
+    ("bigcommerce-api-products", "json", "catalogue", 3, 0),
+    ("squarespace-products", "csv", "catalogue", 3, 0),
     ("shopware-api-orders", "json", "events", 2, 2),
     ("bigcommerce-api-orders", "json", "events", 3, 1),
     ("woocommerce-products", "csv", "catalogue", 5, 0),
@@ -92,7 +96,7 @@ fn exports_of_known_systems_go_in_as_they_come() {
 }
 
 /// The record of this id, or of this item and type.
-fn find<'r>(records: &'r [Value], key: &str, value: &str) -> &'r Value {
+pub(super) fn find<'r>(records: &'r [Value], key: &str, value: &str) -> &'r Value {
     records.iter().find(|record| record[key] == value).unwrap_or_else(|| panic!("no {key} {value}: {records:?}"))
 }
 

@@ -184,3 +184,24 @@ fn the_scenes_of_one_visit_show_nothing_twice() {
     let long = "v".repeat(300);
     shop.post("/v1/recommend", &json!({"visit": long})).problem(400, "invalid_value");
 }
+
+#[test]
+fn an_attribute_that_no_item_has_as_a_number_is_no_price() {
+    let shop = shop(&Config::default());
+    let item = json!({"id": "mug-0", "title": "mug number 0", "attributes": {"margin": 2.5, "colour": "red"}});
+    assert_eq!(shop.post("/v1/items", &json!([item])).status, 200);
+    let put = |price: &str| {
+        shop.json("PUT", "/v1/scenes", &json!({"scenes": {"home": {"value": {"purchase": 1, "price": price}}}}))
+    };
+    for (price, near) in [("margn", "margin"), ("title", "attribute"), ("colour", "number")] {
+        let problem = put(price).problem(400, "invalid_value");
+        assert_eq!(problem["field"], "scenes.home.value.price", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(near), "{problem}");
+    }
+    assert_eq!(put("margin").status, 200);
+    // A scene that has not changed holds, also once the attribute is gone.
+    let without = json!({"id": "mug-0", "title": "mug number 0"});
+    assert_eq!(shop.post("/v1/items", &json!([without])).status, 200);
+    let both = json!({"scenes": {"home": {"value": {"purchase": 1, "price": "margin"}}, "front": {"like": "home"}}});
+    assert_eq!(shop.json("PUT", "/v1/scenes", &both).status, 200);
+}

@@ -1,7 +1,7 @@
 //! Search that repairs itself, over HTTP: what is proposed, switched on and off, and what hostile searches cannot do.
 
 use accrue_engine::Config;
-use accrue_http::HttpSettings;
+use accrue_http::{HttpSettings, Key, Scope};
 use serde_json::{Value, json};
 
 use crate::http::Shop;
@@ -141,4 +141,77 @@ fn floods_html_and_words_that_work_are_not_proposed() {
     let open = found["open"].as_array().unwrap();
     assert_eq!(open.len(), 0, "{found}");
     assert!(found["tested"].as_u64().unwrap() >= 2, "{found}");
+}
+
+#[test]
+fn searches_and_choices_of_published_keys_neither_make_a_word_fail_nor_hide_one() {
+    let key = |name: &str, key: &str, scopes: &[Scope]| Key {
+        name: name.into(),
+        key: key.into(),
+        scopes: scopes.iter().copied().collect(),
+        origins: Vec::new(),
+        rate_limit_per_s: None,
+        rate_limit_per_address_per_s: None,
+        weight: None,
+    };
+    const OWN: &str = "own-key-0123456789";
+    const WEB: &str = "web-key-0123456789";
+    let keys = vec![key("own", OWN, &[Scope::Read, Scope::Write]), key("web", WEB, &[Scope::Publish, Scope::Search])];
+    let shop = Shop::open(HttpSettings { keys, ..HttpSettings::default() });
+    let ask = |key: &str, method: &str, path: &str, body: &Value| {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [("x-api-key", key), ("content-type", "application/json"), ("x-forwarded-for", "198.51.100.7")];
+        shop.send(method, path, &headers, body.as_bytes()).json()
+    };
+    let mut items =
+        vec![json!({"id": "u1", "title": "Rain umbrella"}), json!({"id": "u2", "title": "Pocket umbrella"})];
+    items.extend((0..40).map(|n| json!({"id": format!("m{n}"), "title": format!("Stoneware mug {n}")})));
+    ask(OWN, "POST", "/v1/items", &json!(items));
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while ask(OWN, "GET", "/v1/search?q=umbrella", &Value::Null)["total"] != 2 {
+        assert!(std::time::Instant::now() < end, "the index does not catch up");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut events = Vec::new();
+    for (n, (who, query, item)) in [("bob", "mug", "m1"), ("zoe", "umbrella", "u2")].into_iter().enumerate() {
+        for k in 0..40 {
+            let at_s = 10_000 * n as i64 + 100 * k;
+            events.push(event("search", &format!("{who}{k}"), query, None, at_s));
+            events.push(event("click", &format!("{who}{k}"), query, Some(item), at_s + 10));
+        }
+    }
+    for (n, (who, count, from)) in [("eve", 6, "mug"), ("ann", 30, "gamp")].into_iter().enumerate() {
+        for k in 0..count {
+            let (user, at_s) = (format!("{who}{k}"), 50_000 + 10_000 * n as i64 + 100 * k);
+            events.push(event("search", &user, from, None, at_s));
+            events.push(event("search", &user, "umbrella", None, at_s + 20));
+            events.push(event("click", &user, "umbrella", Some("u1"), at_s + 30));
+        }
+    }
+    assert_eq!(ask(OWN, "POST", "/v1/events", &json!(events))["accepted"], events.len());
+    let open = || {
+        let found = ask(OWN, "GET", "/v1/search/proposals", &Value::Null);
+        let open = found["open"].as_array().unwrap().clone();
+        open.iter().map(|one| one["synonyms"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(open(), ["gamp => umbrella"]);
+    // Searches without a choice for what works, as events and as searches of a page, and choices after what fails.
+    let session = |k: usize| format!("x{k}");
+    let searches: Vec<Value> = (0..64)
+        .map(|k| json!({"type": "search", "session": session(k), "query": "mug", "id": format!("s{k}")}))
+        .collect();
+    ask(WEB, "POST", "/v1/events", &json!(searches));
+    for k in 0..64 {
+        ask(WEB, "GET", &format!("/v1/search?q=mug&session=y{k}"), &Value::Null);
+    }
+    let clicks: Vec<Value> = (0..64)
+        .map(|k| {
+            json!({"type": "click", "session": format!("z{k}"), "query": "gamp", "item": format!("m{}", k / 3),
+                "id": format!("z{k}")})
+        })
+        .collect();
+    ask(WEB, "POST", "/v1/events", &json!(clicks));
+    // The answers to the searches are in the log once a later event is.
+    ask(OWN, "POST", "/v1/events", &json!([event("view", "ann0", "", Some("m1"), 90_000)]));
+    assert_eq!(open(), ["gamp => umbrella"]);
 }

@@ -126,6 +126,7 @@ fn sources_and_targets_that_cannot_be_used_are_refused_with_the_reason() {
         text(&output.stderr)
     };
     assert!(refused("a", "from=nowhere").contains("nowhere is no data folder"));
+    assert!(refused("a", "from=new.csv").contains("new.csv is no data folder"));
     let unknown = refused("b", "from=old@99");
     assert!(unknown.contains("no state of version 99") && unknown.contains("it has "), "{unknown}");
     assert!(refused("c", "old").contains("from=FOLDER@VERSION"));
@@ -149,14 +150,35 @@ fn a_folder_whose_parts_are_gone_or_damaged_does_not_start_and_says_what_is_miss
     let parts = place.path("new").join("init.parts");
     let whole = std::fs::read(&parts).unwrap();
     std::fs::remove_file(&parts).unwrap();
-    let gone = place.refused(&["replay", "--data", "new"]);
-    assert!(gone.contains("init.parts"), "{gone}");
+    let started: [&[&str]; 4] = [
+        &["replay", "--data", "new"],
+        &["ingest", "--data", "new", "new.csv", "--mapping", "mapping.toml"],
+        &["backup", "kept", "--data", "new"],
+        &["serve", "--data", "new", "--listen", "127.0.0.1:0"],
+    ];
+    for arguments in started {
+        let gone = place.refused(arguments);
+        assert!(gone.contains("init.parts: the file is missing"), "{arguments:?}: {gone}");
+    }
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    std::fs::write(&parts, flipped).unwrap();
+    for arguments in started {
+        let damaged = place.refused(arguments);
+        assert!(damaged.contains("init.parts"), "{arguments:?}: {damaged}");
+    }
     for broken in [&whole[..whole.len() / 2], b"", b"\x01\0\0\0 something else"] {
         std::fs::write(&parts, broken).unwrap();
         let damaged = place.refused(&["replay", "--data", "new"]);
         assert!(damaged.contains("init.parts") && damaged.contains("not parts of models"), "{damaged}");
     }
     std::fs::write(&parts, whole).unwrap();
+    assert_eq!(place.json(&["replay", "--data", "new", "--verify"])["equal"], true);
+    // The same command again goes on with the folder, also once the source is gone.
+    std::fs::rename(place.path("old"), place.path("moved")).unwrap();
+    place.write("more.csv", events("new", 40));
+    let again = place.run(&["ingest", "--data", "new", "--init", "from=old", "more.csv", "--mapping", "mapping.toml"]);
+    assert!(again.status.success(), "{}", text(&again.stderr));
     assert_eq!(place.json(&["replay", "--data", "new", "--verify"])["equal"], true);
     // A copy of the folder is a source as good as the folder.
     copy_folder(&place.path("new"), &place.path("copy"));

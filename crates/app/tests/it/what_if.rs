@@ -86,23 +86,30 @@ fn settings_are_judged_on_answers_whose_places_were_drawn() {
         let arguments = [&["what-if", "--settings", file.to_str().unwrap(), "--json"], more].concat();
         json_of(&accrue(dir.path(), &arguments), code)
     };
-    let same = ask("", &["--least-effective", "20"], 0);
+    let same = ask("", &["--least-effective", "20"], 1);
     assert_eq!((&same["answers"], &same["pages"], &same["drawn"]), (&json!(300), &json!(300), &json!(300)), "{same}");
     assert_eq!((&same["unreadable"], &same["changed"]), (&json!(0), &json!(0.0)));
-    assert!(same["reproduced"].as_f64().unwrap() > 0.5, "{same}");
-    assert!(same["clicks"]["change"]["value"].as_f64().unwrap().abs() < 0.2, "{same}");
-    let value = same["clicks"]["proposed"]["value"].as_f64().unwrap();
-    assert!((0.4..0.9).contains(&value), "two of three pages are clicked: {same}");
+    assert!(same["clicks"]["refused"].as_str().unwrap().contains("none of the 300 pages"), "{same}");
+    // Facts are ahead of the models, as they were when the answers were given.
+    assert!(same["reproduced"].as_f64().unwrap() > 0.9, "{same}");
+    // Where an item of this brand stands first, the second one moves up, which a draw may do too.
+    let hide = "[[rule]]\nname = 'x'\naction = 'hide'\nfilter = 'brand:b0'";
+    let second = ask(hide, &["--least-effective", "20", "--top", "1"], 0);
+    assert!(second["judged"].as_f64().unwrap() >= 0.5 && second["changed"].as_f64().unwrap() < 0.9, "{second}");
+    let value = second["clicks"]["proposed"]["value"].as_f64().unwrap();
+    assert!((0.3..1.0).contains(&value), "two of three pages are clicked: {second}");
+    assert!(second["clicks"]["change"]["value"].as_f64().unwrap().abs() < 0.4, "{second}");
     // The last item is moved to the top, which no draw of this log does.
     let far = "[[rule]]\nname = 'x'\naction = 'pin'\nitems = ['i29']";
     let far = ask(far, &["--top", "1"], 1);
     assert!(far["changed"].as_f64().unwrap() > 0.5 && far["judged"].as_f64().unwrap() < 0.5, "{far}");
-    assert!(far["clicks"]["refused"].as_str().unwrap().contains("as much information"), "{far}");
-    let few = ask("", &["--answers", "40"], 1);
+    assert!(far["clicks"]["refused"].as_str().unwrap().contains("a draw could have shown only"), "{far}");
+    let few = ask(hide, &["--answers", "40", "--top", "1"], 1);
     assert_eq!((&few["answers"], &few["pages"]), (&json!(300), &json!(40)));
+    assert!(few["clicks"]["refused"].as_str().unwrap().contains("at least 100"), "{few}");
     let plain =
         String::from_utf8(accrue(dir.path(), &["what-if", "--settings", file.to_str().unwrap()]).stdout).unwrap();
-    assert!(plain.contains("clicks a page"), "{plain}");
+    assert!(plain.matches("refused").count() == 1, "told once for clicks and purchases: {plain}");
 }
 
 #[test]
@@ -118,8 +125,8 @@ fn a_log_without_draws_and_settings_with_a_fault_are_refused() {
     let changed = json_of(&ask("[[rule]]\nname = 'x'\naction = 'pin'\nitems = ['i29']"), 1);
     assert!(changed["clicks"]["refused"].as_str().unwrap().contains("serve.explore.share"), "{changed}");
     assert_eq!((&changed["drawn"], &changed["clicks"]["n_effective"]), (&json!(0), &json!(0.0)));
-    let same = json_of(&ask(""), 0);
-    assert_eq!(same["clicks"]["change"]["value"], 0.0);
+    let same = json_of(&ask(""), 1);
+    assert!(same["clicks"]["refused"].as_str().unwrap().contains("nothing to judge"), "{same}");
     for (toml, said) in [
         ("[scene.product]\nsources = ['neigbours']", "did you mean `neighbours`"),
         ("[[rule]]\nname = 'x'\naction = 'hide'", "items"),

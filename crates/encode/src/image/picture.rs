@@ -23,6 +23,8 @@ pub const MAX_PIXELS: u64 = 40_000_000;
 const MAX_SIDE: u32 = 30_000;
 /// Bytes that a decoder may allocate.
 const MAX_DECODED_BYTES: u64 = 512 << 20;
+/// The same of a PNG's decoder beside the pixels: its parts are compressed, and a few bytes can stand for gigabytes.
+const MAX_PNG_PARTS_BYTES: u64 = 64 << 20;
 
 /// Pixels, row by row, from the upper left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,13 @@ impl Picture {
     /// If the file cannot be read, or is no picture within the limits.
     pub fn open(path: &Path) -> Result<Self, EncodeError> {
         let io = |source| EncodeError::Io { path: path.into(), source };
+        // To open a pipe would wait for its writer.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(EncodeError::Picture {
+                path: path.into(),
+                fault: "no file; expected JPEG, PNG or WebP".into(),
+            });
+        }
         let file = std::fs::File::open(path).map_err(io)?;
         let mut bytes = Vec::new();
         // One byte more than is allowed, so that a file that grows meanwhile is noticed.
@@ -74,11 +83,7 @@ fn decoded(bytes: &[u8]) -> Result<Picture, String> {
     if is_animated(bytes, format) {
         return Err("an animated picture; expected one with a single frame".into());
     }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    reader.limits(limits);
+    reader.limits(limits_of(format));
     let fault = |error: ImageError| match error {
         ImageError::Limits(_) => format!("too large; at most {MAX_PIXELS} pixels, {MAX_SIDE} a side, are read"),
         error => format!("damaged: {error}"),
@@ -100,9 +105,21 @@ fn decoded(bytes: &[u8]) -> Result<Picture, String> {
     Ok(Picture { width, height, rgb })
 }
 
+/// What the decoder of a format may use. The pixels of a PNG are not part of it; their number is checked.
+fn limits_of(format: ImageFormat) -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(if format == ImageFormat::Png { MAX_PNG_PARTS_BYTES } else { MAX_DECODED_BYTES });
+    limits
+}
+
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     match format {
-        ImageFormat::Png => PngDecoder::new(Cursor::new(bytes)).is_ok_and(|png| png.is_apng().unwrap_or(false)),
+        ImageFormat::Png => {
+            let png = PngDecoder::with_limits(Cursor::new(bytes), limits_of(format));
+            png.is_ok_and(|png| png.is_apng().unwrap_or(false))
+        }
         ImageFormat::WebP => WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|webp| webp.has_animation()),
         _ => false,
     }

@@ -213,6 +213,54 @@ fn an_orientation_turns_the_picture_upright() {
     assert!(picture.rgb[picture.rgb.len() - 1] > 200);
 }
 
+/// `n` zeros as a zlib stream: runs of 258 bytes at distance 1 in one block with fixed codes.
+fn zeros(n: usize) -> Vec<u8> {
+    let (mut bytes, mut held, mut n_held) = (vec![0x78, 0x9C], 0_u32, 0);
+    let mut put = |value: u32, n_bits: u32| {
+        held |= value << n_held;
+        n_held += n_bits;
+        while n_held >= 8 {
+            bytes.push(held as u8);
+            held >>= 8;
+            n_held -= 8;
+        }
+    };
+    put(0b011, 3);
+    // The literal 0 (0011 0000), then length 258 (symbol 285: 1100 0101) at distance 1 (0 0000), first bits first.
+    put(0b0000_1100, 8);
+    for _ in 0..n / 258 {
+        put(0b0_0000_1010_0011, 13);
+    }
+    put(0, 7);
+    put(0, 8);
+    bytes.extend([0; 4]);
+    bytes
+}
+
+/// The most memory that the process has held so far, in bytes.
+#[cfg(target_os = "linux")]
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    1_024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_small_png_whose_colour_profile_unpacks_to_gigabytes_takes_little_memory() {
+    let (_dir, paths) = pictures();
+    let whole = std::fs::read(&paths[0]).unwrap();
+    let profile = [&b"iCCPx\0\0"[..], &zeros(1 << 30)].concat();
+    let chunk = [&(profile.len() as u32 - 4).to_be_bytes()[..], &profile, &crc(&profile).to_be_bytes()].concat();
+    let bomb = [&whole[..33], &chunk, &whole[33..]].concat();
+    assert!(bomb.len() < 8 << 20, "{}", bomb.len());
+    let before = peak_bytes();
+    let decoded = Picture::decode(&bomb);
+    let grown = peak_bytes() - before;
+    assert!(grown < 300 << 20, "{grown} bytes");
+    assert_eq!(decoded.unwrap(), Picture::decode(&whole).unwrap(), "the profile is not used");
+}
+
 #[test]
 fn pictures_that_cannot_be_used_are_named_with_what_was_expected() {
     let (dir, paths) = pictures();
@@ -255,6 +303,13 @@ fn pictures_that_cannot_be_used_are_named_with_what_was_expected() {
     let control = [&control[..], &crc(&control[4..]).to_be_bytes()].concat();
     let animated = [&whole[0][..33], &control, &whole[0][33..]].concat();
     check("animated.png", &animated, &["animated", "expected one with a single frame"]);
+    #[cfg(unix)]
+    {
+        let pipe = dir.path().join("pipe.png");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = encoder.encode(&[&pipe], 1).remove(0).unwrap_err().to_string();
+        assert!(error.contains("pipe.png") && error.contains("no file"), "{error}");
+    }
     let missing = encoder.encode(&[dir.path().join("none.jpg")], 1).remove(0).unwrap_err().to_string();
     assert!(missing.contains("none.jpg"), "{missing}");
     let folder = encoder.encode(&[dir.path()], 1).remove(0).unwrap_err().to_string();

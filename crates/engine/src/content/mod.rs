@@ -7,6 +7,7 @@ pub(crate) mod thread;
 use std::path::PathBuf;
 
 pub use status::{ContentState, ContentStatus, PictureStatus};
+pub(crate) use thread::described;
 
 use accrue_encode::{EncoderSettings, ItemEncoderSettings};
 use accrue_event::SettingFault;

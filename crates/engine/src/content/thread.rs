@@ -263,7 +263,7 @@ impl EncoderThread {
 }
 
 /// An item with what it has from its product; `None` if the shop has not described it.
-fn described(facts: &Facts, item: ItemIdx) -> Option<Item> {
+pub(crate) fn described(facts: &Facts, item: ItemIdx) -> Option<Item> {
     facts.entry(item).filter(|entry| entry.described)?;
     Some(facts.described(item)?.to_item())
 }

@@ -1,6 +1,7 @@
-//! How many sessions of one address count for one item, and how many impressions. Sessions cost nothing to invent:
-//! without a bound, whoever reads a published key off a page makes an item the first of the shop with a few hundred of
-//! them, and decides with invented impressions how probable a click is.
+//! How many sessions of one address count for one item, how many impressions, and how many clicks of it are charged.
+//! Sessions cost nothing to invent: without a bound, whoever reads a published key off a page makes an item the first of
+//! the shop with a few hundred of them, decides with invented impressions how probable a click is, and spends the budgets
+//! of campaigns.
 //!
 //! In: an address, an item and a shopper of an event of a published key, and its time of arrival. Out: whether the
 //! event counts. Within an hour the first sessions of an address about an item do, and go on to; later ones do not.
@@ -12,24 +13,40 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use accrue_event::Timestamp;
 
+use super::sketch::Sketch;
+
 const HOUR_MS: i64 = 3_600_000;
 /// Items of one address that are counted within an hour; events about further ones do not count.
 const MAX_ITEMS: u32 = 20_000;
-/// Pairs of an address and an item that are counted; events of further ones count as if no address were known.
+/// Pairs of an address and an item that are counted each by itself. Further ones share counts, so that a flood of pairs
+/// ends no bound: some of their events then do not count though their address has sent few.
 const MAX_PAIRS: usize = 200_000;
 
 /// The sessions of the current hour.
 #[derive(Default)]
-pub(super) struct AddressCounts {
+pub(crate) struct AddressCounts {
     hour: i64,
     /// The sessions of each address and item, by hashes.
     sessions: HashMap<u64, Vec<u64>>,
     /// How many items each address has there.
     items: HashMap<IpAddr, u32>,
-    /// How many impressions of each address and of each site counted.
-    impressions: HashMap<(Scope, IpAddr), u32>,
+    /// How often what is only counted came from each address and from each site, by hashes.
+    times: HashMap<u64, u32>,
+    /// The counts of what came when there were [`MAX_PAIRS`] of them already.
+    beyond: Option<Box<Sketch>>,
     // Random, so that no client can choose names that collide.
     hasher: RandomState,
+}
+
+/// What is counted of an address without regard to sessions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Counted<'a> {
+    /// Impressions.
+    Impressions,
+    /// Charged clicks on items of a campaign.
+    Clicks(&'a str),
+    /// Pages with sponsored items.
+    SponsoredPages,
 }
 
 /// What a bound is for: the first address of a site is written as the site is.
@@ -50,21 +67,36 @@ impl AddressCounts {
         by_site && self.admit_one(address, subject, shopper, at, most)
     }
 
-    /// Whether one more impression of the address counts; `most` within an hour do, and of a network of IPv6 (/48) four
-    /// times as many. 0 is no bound.
-    pub fn admit_impression(&mut self, address: IpAddr, at: Timestamp, most: u32) -> bool {
+    /// Whether this counts one more time for the address; `most` times within an hour it does, and for a network of IPv6
+    /// (/48) four times as often. 0 is no bound.
+    pub fn admit_times(&mut self, counted: Counted<'_>, address: IpAddr, at: Timestamp, most: u32) -> bool {
         self.begin_hour(at);
-        let of_address = Some(((Scope::Address, address), most));
-        let of_site = site(address).map(|site| ((Scope::Site, site), most.saturating_mul(SITE as u32)));
         most == 0
-            || of_address.into_iter().chain(of_site).all(|(bounded, most)| {
-                if self.impressions.len() >= MAX_PAIRS && !self.impressions.contains_key(&bounded) {
-                    return true;
+            || self.bounds(counted, address, most).into_iter().flatten().all(|(bounded, most)| {
+                if self.times.len() >= MAX_PAIRS && !self.times.contains_key(&bounded) {
+                    return self.beyond.get_or_insert_default().count(bounded) <= most.min(Sketch::MOST - 1);
                 }
-                let counted = self.impressions.entry(bounded).or_default();
-                *counted = counted.saturating_add(1);
-                *counted <= most
+                let n = self.times.entry(bounded).or_default();
+                *n = n.saturating_add(1);
+                *n <= most
             })
+    }
+
+    /// Whether [`AddressCounts::admit_times`] would say so, without counting.
+    pub fn would_admit(&mut self, counted: Counted<'_>, address: IpAddr, at: Timestamp, most: u32) -> bool {
+        self.begin_hour(at);
+        let mut bounds = self.bounds(counted, address, most).into_iter().flatten();
+        let beyond = |bounded| self.beyond.as_ref().map_or(0, |sketch| sketch.get(bounded));
+        most == 0
+            || bounds.all(|(bounded, most)| self.times.get(&bounded).copied().unwrap_or_else(|| beyond(bounded)) < most)
+    }
+
+    /// What counts for an address: the hashes of the address and of its site, each with its bound.
+    fn bounds(&self, counted: Counted<'_>, address: IpAddr, most: u32) -> [Option<(u64, u32)>; 2] {
+        let of_address = (self.hasher.hash_one((counted, Scope::Address, address)), most);
+        let of_site = site(address)
+            .map(|site| (self.hasher.hash_one((counted, Scope::Site, site)), most.saturating_mul(SITE as u32)));
+        [Some(of_address), of_site]
     }
 
     fn begin_hour(&mut self, at: Timestamp) {
@@ -73,7 +105,8 @@ impl AddressCounts {
             self.hour = hour;
             self.sessions.clear();
             self.items.clear();
-            self.impressions.clear();
+            self.times.clear();
+            self.beyond = None;
         }
     }
 
@@ -94,7 +127,7 @@ impl AddressCounts {
             return is_known || has_room;
         }
         if self.sessions.len() >= MAX_PAIRS {
-            return true;
+            return self.admit_beyond(pair, shopper, most);
         }
         let n_items = self.items.entry(address).or_default();
         if *n_items >= MAX_ITEMS {
@@ -103,6 +136,21 @@ impl AddressCounts {
         *n_items += 1;
         self.sessions.insert(pair, vec![shopper]);
         true
+    }
+
+    /// The same where there are too many pairs to count each by itself.
+    fn admit_beyond(&mut self, pair: u64, shopper: u64, most: usize) -> bool {
+        let member = self.hasher.hash_one((pair, shopper));
+        let sketch = self.beyond.get_or_insert_default();
+        if sketch.has(member) {
+            return true;
+        }
+        let has_room = (sketch.get(pair) as usize) < most;
+        if has_room {
+            sketch.count(pair);
+            sketch.add(member);
+        }
+        has_room
     }
 }
 
@@ -144,12 +192,19 @@ mod tests {
     #[test]
     fn the_first_impressions_of_an_address_count_within_an_hour() {
         let mut counts = AddressCounts::default();
-        let mut counted =
-            |address, at_ms| (0..100).filter(|_| counts.admit_impression(address, Timestamp(at_ms), 40)).count();
+        let mut counted = |address, at_ms| {
+            (0..100).filter(|_| counts.admit_times(Counted::Impressions, address, Timestamp(at_ms), 40)).count()
+        };
         let [one, other] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
         assert_eq!([counted(one, 0), counted(one, 9), counted(other, 9), counted(one, HOUR_MS)], [40, 0, 40, 40]);
         let networks = (0..10).map(|n| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 0]));
         assert_eq!(networks.map(|network| counted(network, HOUR_MS)).sum::<usize>(), 160, "four times, of one /48");
+        for of in [Counted::Clicks("spring"), Counted::Clicks("advent"), Counted::SponsoredPages] {
+            let at = Timestamp(HOUR_MS);
+            let admitted =
+                (0..100).filter(|_| counts.would_admit(of, one, at, 7) && counts.admit_times(of, one, at, 7));
+            assert_eq!(admitted.count(), 7, "each is counted by itself");
+        }
     }
 
     #[test]
@@ -160,10 +215,25 @@ mod tests {
             admitted += u32::from(counts.admit(IpAddr::from([1, 2, 3, 4]), &n.to_string(), 1, Timestamp(0), 3));
         }
         assert_eq!(admitted, MAX_ITEMS);
-        for n in 0..2 * MAX_PAIRS as u32 {
-            let address = IpAddr::from(n.to_be_bytes());
-            assert!(counts.admit(address, "mug", 1, Timestamp(0), 3));
-        }
+        let n = 2 * MAX_PAIRS as u32;
+        let admitted =
+            (0..n).filter(|n| counts.admit(IpAddr::from(n.to_be_bytes()), "mug", 1, Timestamp(0), 3)).count();
         assert_eq!(counts.sessions.len(), MAX_PAIRS);
+        assert!(admitted > n as usize * 99 / 100, "{admitted}: one session of each address");
+        let late = IpAddr::from([9, 9, 9, 9]);
+        let admitted: Vec<u64> = (0..2_000).filter(|&of| counts.admit(late, "cup", of, Timestamp(0), 30)).collect();
+        assert!((20..=40).contains(&admitted.len()), "{}: bounded also beyond the pairs", admitted.len());
+        assert!(
+            admitted.iter().all(|&of| counts.admit(late, "cup", of, Timestamp(0), 30)),
+            "one that counts goes on to"
+        );
+        for n in 0..2 * MAX_PAIRS as u32 {
+            counts.admit_times(Counted::Impressions, IpAddr::from(n.to_be_bytes()), Timestamp(0), 40);
+        }
+        let of_late = (0..2_000).filter(|_| {
+            counts.would_admit(Counted::Impressions, late, Timestamp(0), 40)
+                && counts.admit_times(Counted::Impressions, late, Timestamp(0), 40)
+        });
+        assert!((30..=40).contains(&of_late.count()));
     }
 }

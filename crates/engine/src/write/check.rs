@@ -90,7 +90,7 @@ impl Writer {
                     }
                     let charge = match &body {
                         Body::Event(CheckedEvent { event, .. }) => {
-                            self.charge(event, &facts, arrival.stamp, &mut group.charged)
+                            self.charge(event, sender, &facts, arrival.stamp, &mut group.charged)
                         }
                         _ => None,
                     };

@@ -26,6 +26,8 @@ pub(crate) struct ChargedInGroup {
     pub slots: HashSet<(Box<str>, ItemId)>,
     /// By campaign and day.
     pub amounts: HashMap<(Box<str>, i64), u64>,
+    /// The hash of the visitor, the campaign and the item of each charged click.
+    pub visitors: HashSet<(u64, Box<str>, ItemId)>,
 }
 
 /// What the events of published keys in a group add to the facts.

@@ -13,12 +13,13 @@
 //! | `patch` | changes of some fields of items |
 //! | `published` | which effects events of a published key may have |
 //! | `addresses` | how many sessions of one address count for one item |
+//! | `sketch` | counts of very many keys in bounded memory |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
 //! | `index_change` | changes of the catalogue for the search index |
 //! | `search_index` | the search index's thread, which follows the catalogue |
 
-mod addresses;
+pub(crate) mod addresses;
 pub(crate) mod batch;
 mod changes;
 mod charge;
@@ -31,5 +32,6 @@ mod published;
 pub(crate) mod quarantine;
 pub(crate) mod search_index;
 pub(crate) mod served;
+mod sketch;
 pub(crate) mod thread;
 pub(crate) mod writer;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use accrue_event::{Attribute, Event, EventType, Outcome, RawEvent, Refusal, Repair, Timestamp, normalised};
 use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_hash, shopper_name};
 
+use super::addresses::Counted;
 use super::batch::{Ingested, Refused, Sender};
 use super::group::NewInGroup;
 use super::writer::Writer;
@@ -69,7 +70,12 @@ impl Writer {
         let shopper = event.shopper();
         if let (Sender::Published { address: Some(address), .. }, Some(item)) = (sender, &event.item) {
             if event.event_type == EventType::Impression {
-                if !self.addresses.admit_impression(*address, received_at, settings.impressions_per_address) {
+                if !self.addresses.admit_times(
+                    Counted::Impressions,
+                    *address,
+                    received_at,
+                    settings.impressions_per_address,
+                ) {
                     return Err(InertReason::TooManyImpressions);
                 }
             } else {

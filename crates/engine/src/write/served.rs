@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use accrue_event::{Event, SessionId, UserId};
-use accrue_store::{Body, Ledger, Served, SponsoredSlot};
+use accrue_store::{Body, Chargeable, Ledger, Served};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -84,9 +84,9 @@ impl ServedQueue {
     }
 
     /// The sponsored slot of an answer on its way from which an event chose its item.
-    pub fn sponsored_slot(&self, event: &Event) -> Option<SponsoredSlot> {
+    pub fn chargeable(&self, event: &Event) -> Option<Chargeable> {
         let queue = self.queue.lock();
-        queue.sponsored().find_map(|served| Ledger::on_its_way(served, event)).cloned()
+        queue.sponsored().find_map(|served| Ledger::on_its_way(served, event))
     }
 
     /// The campaigns of sponsored items in answers to a shopper that are on their way.
@@ -109,7 +109,7 @@ impl ServedQueue {
 #[cfg(test)]
 mod tests {
     use accrue_event::{EventType, Timestamp};
-    use accrue_store::{Offset, Page};
+    use accrue_store::{Offset, Page, SponsoredSlot};
 
     use super::*;
 
@@ -128,6 +128,7 @@ mod tests {
             ranks: Vec::new(),
             asked: Box::default(),
             sponsored: Vec::new(),
+            published: false,
         }
     }
 
@@ -177,7 +178,11 @@ mod tests {
         };
         let known = || {
             let shown = queue.sponsored_to(Some(&"ann".into()), None).len();
-            (queue.sponsored_slot(&click), shown, queue.sponsored_to(None, Some(&"s1".into())).len())
+            (
+                queue.chargeable(&click).map(|known| known.slot),
+                shown,
+                queue.sponsored_to(None, Some(&"s1".into())).len(),
+            )
         };
         assert_eq!(known(), (Some(slot.clone()), 1, 0), "the session belongs to a user");
         let (first, others) = queue.take();

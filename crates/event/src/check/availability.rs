@@ -45,6 +45,12 @@ const HIDE_IF_TRUE: &[&str] = &[
     "ishidden",
     "isoutofstock",
     "issoldout",
+    "isblocked",
+    "blocked",
+    "gesperrt",
+    "inaktiv",
+    "archiviert",
+    "gelöscht",
     "outofstock",
     "soldout",
     "unpublished",
@@ -95,6 +101,9 @@ const STATES: &[&str] = &[
     "status",
     "visibility",
     "visibilityincatalog",
+    "上架状态",
+    "商品状态",
+    "销售状态",
 ];
 
 /// States of a product in which shop systems do not show it.
@@ -114,6 +123,10 @@ const HIDDEN_STATES: &[&str] = &[
     "trash",
     "unavailable",
     "unpublished",
+    "下架",
+    "已下架",
+    "停售",
+    "停产",
 ];
 
 /// Parts of texts that say that an item cannot be bought, whatever stands around them.
@@ -172,8 +185,19 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
 }
 
 /// States that are of a product as a whole, and not of what is left of it.
-const WITHDRAWN: &[&str] =
-    &["archived", "deleted", "disabled", "draft", "hidden", "inactive", "private", "trash", "unpublished"];
+const WITHDRAWN: &[&str] = &[
+    "archived",
+    "deleted",
+    "disabled",
+    "draft",
+    "hidden",
+    "inactive",
+    "private",
+    "trash",
+    "unpublished",
+    "下架",
+    "已下架",
+];
 
 /// Whether the attributes of a product say that it is a draft or was taken out of the shop, with all its variants. A
 /// product that is merely sold out is not.
@@ -249,6 +273,9 @@ fn word(text: &str) -> Option<bool> {
     if let Ok(number) = text.parse::<f64>() {
         return number.is_finite().then_some(number > 0.0);
     }
+    if text == "∞" {
+        return Some(true);
+    }
     let word = compact(text)?;
     let word = ["httpswwwschemaorg", "httpwwwschemaorg", "httpsschemaorg", "httpschemaorg", "schemaorg", "schema"]
         .iter()
@@ -257,7 +284,7 @@ fn word(text: &str) -> Option<bool> {
     // Truth values; schema.org; Google, Meta and other feeds; Shopify, WooCommerce, Magento and PrestaShop; the common
     // languages of shops. Items that can be ordered before they are in stock can be bought, so they are shown.
     match word {
-        "true" | "yes" | "y" | "t" | "on" | "x" | "instock" | "available" | "isavailable" | "availablenow"
+        "true" | "yes" | "y" | "j" | "t" | "on" | "x" | "instock" | "available" | "isavailable" | "availablenow"
         | "inventory" => Some(true),
         "instoreonly" | "onlineonly" | "limitedavailability" | "limited" | "limitedstock" | "lowstock" => Some(true),
         "preorder" | "presale" | "backorder" | "backordered" | "onbackorder" | "onorder" | "madetoorder" => Some(true),
@@ -269,6 +296,16 @@ fn word(text: &str) -> Option<bool> {
             Some(true)
         }
         "dostępny" | "ilager" | "ilagret" | "pålager" => Some(true),
+        // Stocks that are not counted.
+        "unlimited" | "infinite" | "infinity" | "unbegrenzt" | "unendlich" | "illimité" | "ilimitado"
+        | "illimitato" => Some(true),
+        "onbeperkt" | "nieograniczony" | "obegränsat" | "untracked" | "nottracked" => Some(true),
+        "是" | "有货" | "现货" | "在售" | "上架" | "已上架" | "不限" | "在庫あり" | "있음" => {
+            Some(true)
+        }
+        "否" | "无货" | "缺货" | "售罄" | "下架" | "已下架" | "停售" | "在庫なし" | "売り切れ" | "품절" => {
+            Some(false)
+        }
         "false" | "no" | "n" | "f" | "off" | "outofstock" | "oos" | "nostock" | "notinstock" | "nonstock" => {
             Some(false)
         }
@@ -351,7 +388,9 @@ mod tests {
     #[test]
     fn a_text_in_place_of_the_number_of_pieces_is_read_or_states_none() {
         let read = |text: &str| pieces(text, &mut Repairs::default());
-        assert_eq!(read("in stock"), Some(None));
+        for text in ["in stock", "Unlimited", "∞", "Unbegrenzt", "不限"] {
+            assert_eq!(read(text), Some(None), "{text}");
+        }
         for (text, n) in
             [("sold out", 0), ("out of stock, back in 3 weeks", 0), ("10+", 10), ("> 100", 100), ("5 pcs", 5)]
         {
@@ -372,6 +411,8 @@ mod tests {
             ("is_active", RawValue::Int(0)),
             ("deleted", RawValue::Bool(true)),
             ("sold_out", RawValue::text("yes")),
+            ("gesperrt", RawValue::text("J")),
+            ("上架状态", RawValue::text("下架")),
         ] {
             assert_eq!(of(name, value), Some(false), "{name}");
         }
@@ -382,6 +423,8 @@ mod tests {
             ("deleted", RawValue::Int(0)),
             ("active", RawValue::Bool(false)),
             ("hidden", RawValue::text("zip pocket")),
+            ("gesperrt", RawValue::text("N")),
+            ("上架状态", RawValue::text("上架")),
         ] {
             assert_eq!(of(name, value), Some(true), "{name}");
         }

@@ -319,6 +319,65 @@ pub(super) fn offer(value: &RawValue) -> Option<Offer> {
     })
 }
 
+/// Keys under which objects have the amount of a price, that with tax first.
+const AMOUNT_KEYS: &[&str] = &[
+    "gross",
+    "amount",
+    "value",
+    "price",
+    "current",
+    "final",
+    "final_price",
+    "finalprice",
+    "current_price",
+    "currentprice",
+    "minvariantprice",
+    "min",
+    "lowprice",
+    "regular_price",
+    "regularprice",
+];
+
+/// Keys under which they have its currency.
+const CURRENCY_KEYS: &[&str] = &["currency", "currencycode", "currency_code", "pricecurrency", "iso"];
+
+/// The amount and the currency of a price that is an object: `{"value": 9.5, "currency": "EUR"}`, `{"EUR": 9.5}`, or an amount
+/// in cents with the number of its decimals. Of a list, the first.
+pub(super) fn price(value: &RawValue) -> Option<(RawValue, RawValue)> {
+    let json = match value {
+        RawValue::Other(json) => json,
+        RawValue::List(elements) => return elements.iter().find_map(price),
+        _ => return None,
+    };
+    let pairs = pairs(json)?;
+    let of = |keys: &[&str]| {
+        let named =
+            |wanted: &&str| pairs.iter().find(|(name, value)| name.eq_ignore_ascii_case(wanted) && !value.is_missing());
+        keys.iter().find_map(named).map(|(_, value)| value)
+    };
+    let currency = of(CURRENCY_KEYS).filter(|value| matches!(value, RawValue::Text(_))).cloned().unwrap_or_default();
+    if let Some(RawValue::Int(cents)) = of(&["centamount"]) {
+        let decimals = match of(&["fractiondigits"]) {
+            Some(RawValue::Int(n @ 0..=6)) => *n as i32,
+            _ => 2,
+        };
+        return Some((RawValue::Float(*cents as f64 / 10_f64.powi(decimals)), currency));
+    }
+    match of(AMOUNT_KEYS) {
+        Some(nested @ (RawValue::Other(_) | RawValue::List(_))) => {
+            let (amount, own) = price(nested)?;
+            Some((amount, if own.is_missing() { currency } else { own }))
+        }
+        Some(amount) => Some((amount.clone(), currency)),
+        None => match &pairs[..] {
+            [(code, amount)] if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+                Some((amount.clone(), RawValue::text(code.clone())))
+            }
+            _ => None,
+        },
+    }
+}
+
 /// The pairs of a nested object.
 pub(super) fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
     match serde_json::from_str(json).ok()? {

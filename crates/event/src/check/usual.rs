@@ -130,6 +130,10 @@ pub(super) fn named_event<'r>(raw: &'r RawEvent, repairs: &mut Repairs) -> Cow<'
             repairs.note(Repair::FieldAlias);
         }
     }
+    if let Some((price, _)) = nested::price(&named.price) {
+        named.to_mut().price = price;
+        repairs.note(Repair::FieldAlias);
+    }
     named
 }
 
@@ -158,6 +162,14 @@ pub(super) fn named<'r>(raw: &'r RawItem, before: Option<&Item>, repairs: &mut R
     }
     with_title_by_language(&mut named, before, repairs);
     with_offers(&mut named, repairs);
+    if let Some((price, currency)) = nested::price(&named.price) {
+        let item = named.to_mut();
+        item.price = price;
+        if item.currency.is_missing() {
+            item.currency = currency;
+        }
+        repairs.note(Repair::FieldAlias);
+    }
     named
 }
 
@@ -296,6 +308,32 @@ mod tests {
         assert_eq!(repairs.as_slice(), [Repair::FieldAlias]);
         let own = event(r#"{"type":"purchase","quantity":1,"qty":3,"price":9,"unit_price":8}"#);
         assert_eq!(*named_event(&own, &mut Repairs::default()), own);
+    }
+
+    #[test]
+    fn a_price_may_be_an_object() {
+        let of = |price: &str| {
+            let sent: RawItem = serde_json::from_str(&format!(r#"{{"id":"a","price":{price}}}"#)).unwrap();
+            let named = named(&sent, None, &mut Repairs::default()).into_owned();
+            (named.price, named.currency)
+        };
+        let (amount, euro) = (RawValue::Float(9.5), RawValue::text("EUR"));
+        for price in [
+            r#"{"value":9.5,"currency":"EUR"}"#,
+            r#"{"amount":9.5,"currencyCode":"EUR"}"#,
+            r#"[{"net":8,"gross":9.5,"currency":"EUR"}]"#,
+            r#"{"EUR":9.5}"#,
+            r#"{"type":"centPrecision","currencyCode":"EUR","centAmount":950,"fractionDigits":2}"#,
+            r#"{"minVariantPrice":{"amount":9.5,"currencyCode":"EUR"}}"#,
+        ] {
+            assert_eq!(of(price), (amount.clone(), euro.clone()), "{price}");
+        }
+        assert_eq!(of("9.5"), (amount, RawValue::Null));
+        for other in [r#"{"on_request":true}"#, "[]", r#"{"abc":1}"#] {
+            assert!(!matches!(of(other).0, RawValue::Int(_) | RawValue::Float(_)), "{other}");
+        }
+        let event: RawEvent = serde_json::from_str(r#"{"type":"cart","price":{"value":3,"currency":"EUR"}}"#).unwrap();
+        assert_eq!(named_event(&event, &mut Repairs::default()).price, RawValue::Int(3));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::fill::FillDown;
 use super::object::{Object, Path};
 use super::pairs::BoundPairs;
 use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
-use super::rule::{Undo, reason};
+use super::rule::{Test, Undo, reason};
 use super::sale::{BoundSale, Sales};
 use super::shape::split;
 use crate::amount::{self, Decimal};
@@ -46,6 +46,8 @@ pub enum Mapped {
     },
     /// A row that is no record and no fault, such as the total at the end of a report.
     Skipped,
+    /// An event, or an element of one, that has no item where the mapping looks for it, and no query.
+    WithoutItem,
 }
 
 /// A mapping for rows of one header, or for objects. See [`Mapping::bind`](super::Mapping::bind) and [`Mapping::bind_objects`](super::Mapping::bind_objects).
@@ -285,9 +287,20 @@ impl BoundMapping {
     }
 
     fn holds<C: Cell>(&self, rule: &BoundRule, row: &[C]) -> bool {
+        let reading = Reading::Amount(self.decimal);
+        let holds = |test: &Test, text: &str, is_object: bool| {
+            test.holds(text, is_empty(&self.empty, text) && !is_object, reading)
+        };
         rule.when.iter().all(|(column, test)| {
-            let text = self.text(row, *column);
-            test.holds(&text, is_empty(&self.empty, &text), Reading::Amount(self.decimal))
+            let own = row.get(*column);
+            let given = |value: &&RawValue| value.is_object() || !is_empty(&self.empty, &value.text());
+            let mut elements = own.and_then(Cell::elements).unwrap_or_default().iter().filter(given).peekable();
+            if elements.peek().is_none() {
+                return holds(test, &self.text(row, *column), own.is_some_and(Cell::is_object));
+            }
+            // Of an element that repeats, or an array: one that passes is enough, but none may have what must not be.
+            let mut passed = elements.map(|value| holds(test, &value.text(), value.is_object()));
+            if test.is_negative() { passed.all(|passed| passed) } else { passed.any(|passed| passed) }
         })
     }
 

@@ -11,6 +11,14 @@ pub trait Cell {
     fn text(&self) -> Cow<'_, str>;
     /// The cell as a value; a text is read as a number if `reading` says so.
     fn value(&self, reading: Reading) -> RawValue;
+    /// The elements of a list, which has no text of its own.
+    fn elements(&self) -> Option<&[RawValue]> {
+        None
+    }
+    /// Whether the cell is an object, which has a value and no text.
+    fn is_object(&self) -> bool {
+        false
+    }
 }
 
 /// What a text is read as.
@@ -85,5 +93,16 @@ impl Cell for RawValue {
             RawValue::Text(text) if reading != Reading::Text => reading.of(text),
             value => value.clone(),
         }
+    }
+
+    fn elements(&self) -> Option<&[RawValue]> {
+        match self {
+            RawValue::List(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    fn is_object(&self) -> bool {
+        matches!(self, RawValue::Other(_))
     }
 }

@@ -41,7 +41,7 @@ impl BoundMapping {
             let is_empty = self.kind == RecordKind::Events && self.has_items_in_arrays_alone();
             return match self.record(&row, rest) {
                 Mapped::Event { event, .. } if is_empty && event.item.is_missing() && event.query.is_missing() => {
-                    vec![Mapped::Skipped]
+                    vec![Mapped::WithoutItem]
                 }
                 record => vec![record],
             };
@@ -58,7 +58,7 @@ impl BoundMapping {
                 && event.item.is_missing()
                 && event.query.is_missing()
             {
-                mapped = Mapped::Skipped;
+                mapped = Mapped::WithoutItem;
             }
             if let Mapped::Event { event, .. } = &mut mapped
                 && place > 0

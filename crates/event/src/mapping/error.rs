@@ -99,6 +99,14 @@ pub enum MappingError {
         /// The fault of the pattern.
         source: regex_lite::Error,
     },
+    /// An expression for the value of a field that is none.
+    #[error("`extract`: `{pattern}` is not a regular expression: {source}")]
+    ExtractPattern {
+        /// The pattern.
+        pattern: Box<str>,
+        /// The fault of the pattern.
+        source: regex_lite::Error,
+    },
     /// An expression for pairs that is none.
     #[error("`pairs.pattern`: `{pattern}` is not a regular expression: {source}")]
     PairsPattern {

@@ -77,6 +77,9 @@ pub struct Mapping {
     /// The character before the decimals of numbers; otherwise recognised.
     #[serde(skip_serializing_if = "Decimal::is_any")]
     pub decimal: Decimal,
+    /// How many lines stand before the header; otherwise recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_lines: Option<usize>,
     /// The character with which lines begin that are no rows.
     pub comment: Option<char>,
     /// The character that makes the next one part of a cell, as `\\` does in files of MySQL.
@@ -121,6 +124,9 @@ pub struct Mapping {
     pub prefix: BTreeMap<Box<str>, Box<str>>,
     /// Field = text, or texts, that a value loses at its beginning, such as `gid://shopify/Product/`.
     pub strip: BTreeMap<Box<str>, Names>,
+    /// Field = regular expression, of which the first group is the value where it matches.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub extract: BTreeMap<Box<str>, Box<str>>,
     /// Field = factor that converts a number to our unit.
     pub scale: BTreeMap<Box<str>, f64>,
     /// Field = number to add, such as -1 for positions that count from 1.
@@ -180,6 +186,8 @@ impl Mapping {
         known_fields("constants", self.constants.keys(), fields)?;
         known_fields("prefix", self.prefix.keys(), fields)?;
         known_fields("strip", self.strip.keys(), fields)?;
+        known_fields("extract", self.extract.keys(), fields)?;
+        self.extract.keys().try_for_each(|field| self.extracted(field).map(drop))?;
         let is_property = |name: &str| self.properties.contains_key(name);
         known_fields("optional", self.optional.iter().filter(|name| !is_property(name)), fields)?;
         known_fields("collect", self.collect.iter(), LISTS)?;
@@ -222,6 +230,13 @@ impl Mapping {
         let Some(name) = &self.time_zone else { return Ok(None) };
         let zone = jiff::tz::TimeZone::get(name).map_err(|_| MappingError::Zone { name: name.clone() })?;
         Ok(Some(zone))
+    }
+
+    /// The expression for what is the value of a field.
+    fn extracted(&self, field: &str) -> Result<Option<regex_lite::Regex>, MappingError> {
+        let Some(pattern) = self.extract.get(field) else { return Ok(None) };
+        let compiled = regex_lite::Regex::new(pattern);
+        compiled.map(Some).map_err(|source| MappingError::ExtractPattern { pattern: pattern.clone(), source })
     }
 
     /// Every column that the mapping names.

@@ -162,6 +162,11 @@ impl Condition {
 }
 
 impl Test {
+    /// Whether the test says what a cell must not be.
+    pub(super) fn is_negative(&self) -> bool {
+        matches!(self, Test::NotMatches(_))
+    }
+
     /// Whether a cell with this text passes; `reading` is how its numbers are written.
     pub(super) fn holds(&self, cell: &str, is_empty: bool, reading: Reading) -> bool {
         match self {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
+use regex_lite::Regex;
 
 use super::bound::is_empty;
 use super::cell::Reading;
@@ -30,6 +31,7 @@ pub(super) struct Shape {
     /// Elements of lists that say nothing.
     empty: Vec<Box<str>>,
     strip: Names,
+    extract: Option<Regex>,
     prefix: Option<Box<str>>,
     separators: Option<Names>,
     is_path: bool,
@@ -87,6 +89,8 @@ impl Shape {
             },
             empty: mapping.empty.clone(),
             strip: mapping.strip.get(field).cloned().filter(|_| own).unwrap_or_default(),
+            // A valid mapping has valid expressions.
+            extract: mapping.extracted(field).ok().flatten().filter(|_| own),
             prefix: mapping.prefix.get(field).cloned().filter(|_| own),
             separators: mapping.separators.get(field).cloned().filter(|_| kind == RecordKind::Items),
             is_parent: kind == RecordKind::Items && field == "parent",
@@ -181,6 +185,9 @@ impl Shape {
         }
         if let Some(rest) = self.strip.iter().find_map(|start| text.trim_start().strip_prefix(start)) {
             text = rest.into();
+        }
+        if let Some(found) = self.extract.as_ref().and_then(|it| it.captures(text.trim())?.get(1)) {
+            text = found.as_str().into();
         }
         if let Some(base) = &self.image_base {
             return self.pictures(&text, base);

@@ -233,3 +233,19 @@ fn a_day_in_digits_begins_in_the_zone_of_the_file() {
     assert_eq!(at("2026-07-05"), midnight);
     assert_eq!(at("1783288800"), RawValue::Int(1_783_288_800));
 }
+
+#[test]
+fn a_part_of_a_text_is_extracted_as_the_value() {
+    let toml = "extract = { item = '^shopify_[A-Z]+_\\d+_(\\d+)$' }\n[fields]\nitem = 'item_id'\n";
+    let item = |id: &str| {
+        let mut bound = mapping(toml).bind(&["item_id"]).unwrap();
+        match bound.apply(&[id]) {
+            Mapped::Event { event, .. } => event.item.text().into_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(item("shopify_DE_8112_4433"), "4433");
+    assert_eq!(item("LS-S"), "LS-S", "what does not match stays as it is");
+    let broken = mapping("[extract]\nitem = '('\n");
+    assert!(matches!(broken.validate(), Err(MappingError::ExtractPattern { .. })));
+}

@@ -23,6 +23,7 @@ fn shown(mapped: Mapped) -> (String, Option<String>) {
         Mapped::Quarantined { rejection, raw } => (rejection.to_string(), Some(raw.into())),
         Mapped::ItemRemoved(id) | Mapped::UserRemoved(id) => (format!("removed {id:?}"), None),
         Mapped::Skipped => ("skipped".into(), None),
+        Mapped::WithoutItem => ("without an item".into(), None),
     }
 }
 
@@ -481,7 +482,7 @@ fn an_element_of_an_event_without_an_item_is_left_out() {
         toml::from_str("empty = ['(not set)']\n[fields]\ntype = 'name'\nitem = 'items[].id'\n").unwrap();
     let json = r#"{"name":"view","user":"u","at":1,"items":[{"id":"A"},{"id":"(not set)"},{"id":"B"}]}"#;
     let records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap());
-    assert!(matches!(records[..], [Mapped::Event { .. }, Mapped::Skipped, Mapped::Event { .. }]), "{records:?}");
+    assert!(matches!(records[..], [Mapped::Event { .. }, Mapped::WithoutItem, Mapped::Event { .. }]), "{records:?}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! 95 % intervals of a ratio of sums, over users, because decisions of one user are correlated.
 //!
 //! With `V = Σy/Σx` and `e_u = Σ_{i of u} (y_i − V·x_i)`, the linearised variance is `U/(U−1)·Σ e_u² / (Σx)²` (Liang,
-//! Zeger 1986), and the quantile is that of Student's distribution with `U − 1` degrees of freedom. The interval is
+//! Zeger 1986). The quantile is that of Student's distribution with `2U/(κ − 1)` degrees of freedom, at most `U − 1`, where `κ` is
+//! the kurtosis of the `e_u` (Satterthwaite 1946): with large weights few users make most of the variance, which is then
+//! known less well than from as many equal ones. The interval is
 //! valid if it is read once, at a planned time; for reading at any time see [`super::ConfidenceSequence`].
 
 use std::collections::BTreeMap;
@@ -12,6 +14,9 @@ use crate::metrics::Interval;
 
 /// The 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
+
+/// The least degrees of freedom that a kurtosis may lead to.
+const FEWEST: f64 = 6.0;
 
 /// A mean with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -39,10 +44,19 @@ pub fn clustered(terms: impl Iterator<Item = (u32, f64, f64)>) -> Option<Estimat
         return None;
     }
     let value = y / x;
-    let squares: f64 = by_user.values().map(|user| (user.0 - value * user.1).powi(2)).sum();
+    let residuals = || by_user.values().map(|user| user.0 - value * user.1);
+    let squares: f64 = residuals().map(|e| e.powi(2)).sum();
     let standard_error = (n / (n - 1.0) * squares).sqrt() / x;
-    let half = student(n - 1.0) * standard_error;
+    let kurtosis = n * residuals().map(|e| e.powi(4)).sum::<f64>() / (squares * squares).max(f64::MIN_POSITIVE);
+    let half = student(degrees_of_freedom(n, kurtosis)) * standard_error;
     Some(Estimate { value, standard_error, ci95: Interval(value - half, value + half) })
+}
+
+/// Of the variance of `n` residuals with this kurtosis.
+fn degrees_of_freedom(n: f64, kurtosis: f64) -> f64 {
+    let of_variance = if kurtosis > 1.0 { 2.0 * n / (kurtosis - 1.0) } else { n };
+    // Below, the expansion of the quantile is not exact enough.
+    of_variance.max(FEWEST).min(n - 1.0)
 }
 
 /// The 97.5 % quantile of Student's distribution, by the expansion in `1/ν` (Cornish, Fisher 1938); within 0.1 % for ν
@@ -63,6 +77,20 @@ mod tests {
         for (nu, expected) in [(9.0, 2.2622), (30.0, 2.0423), (1000.0, 1.9623)] {
             assert!((student(nu) - expected).abs() < 2e-3, "{nu}: {}", student(nu));
         }
+    }
+
+    #[test]
+    fn where_few_users_make_the_variance_the_quantile_is_larger() {
+        assert_eq!(degrees_of_freedom(300.0, 3.0), 299.0, "normal residuals");
+        assert_eq!(degrees_of_freedom(300.0, 31.0), 20.0);
+        assert_eq!((degrees_of_freedom(300.0, 290.0), degrees_of_freedom(4.0, 3.5)), (6.0, 3.0));
+        let width = |large: f64| {
+            let of =
+                |user: u32| if user < 4 { large * f64::from(1 - 2 * (user as i32 % 2)) } else { f64::from(user % 2) };
+            let found = clustered((0..400).map(|user| (user, of(user), 1.0))).unwrap();
+            (found.ci95.1 - found.ci95.0) / found.standard_error
+        };
+        assert!(width(100.0) > 1.15 * width(1.0), "{} {}", width(100.0), width(1.0));
     }
 
     #[test]

@@ -142,9 +142,10 @@ fn word(text: &str) -> String {
 
 /// The table that a first line is the header of.
 fn header(line: &str) -> Result<Option<ClickTable>, LineFault> {
-    let Some(delimiter) = ['\t', ',', ';'].into_iter().find(|delimiter| line.contains(*delimiter)) else {
-        return Ok(None);
-    };
+    // Labelled rows begin with the label, also where one of their values has a comma in it.
+    let is_labelled = line.split_whitespace().next().is_some_and(|label| label.parse::<f64>().is_ok());
+    let delimiter = ['\t', ',', ';'].into_iter().find(|delimiter| line.contains(*delimiter));
+    let Some(delimiter) = delimiter.filter(|_| !is_labelled) else { return Ok(None) };
     let names: Vec<String> = cells(line, delimiter).iter().map(|name| name.trim().to_owned()).collect();
     if names.iter().any(|name| name.parse::<f64>().is_ok() || name.is_empty()) {
         return Ok(None);

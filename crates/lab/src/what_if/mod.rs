@@ -4,18 +4,22 @@
 //! same request again, and the one that the proposed settings make. Out: clicks and purchases per page under both, with
 //! 95 % intervals over shoppers, or the reason why the log cannot tell.
 //!
-//! The estimators are those of [`off_policy`](crate::off_policy): the page is the decision, its propensity the product of
-//! those of its first `top` places, and the target policy shows one page with certainty. A page can be judged only where
-//! the log could have shown it. Where answers were drawn by chance, that holds for every page that a draw reaches: the
-//! first places filled from those that compete for them, the others in their order. Where nothing was drawn, it holds
-//! only for pages that the proposal leaves as they were, which says nothing about the proposal: then the estimate is
-//! refused, with the share of pages that would change.
+//! The estimators are those of [`off_policy`](crate::off_policy): the page is the decision, its propensity the product
+//! of those of its first `top` places, and the target policy shows one page with certainty. A page can be judged only
+//! where the log could have shown it: the first places filled from those that compete for them, the others in their
+//! order. Without draws no page can be judged.
+//!
+//! **Only pages that the proposal changes count.** On the others both policies earn the same, whatever that is, so they
+//! say nothing about the proposal; counted, they would make a log with few changed pages look sufficient and the
+//! interval of the change look narrow. The estimate is refused where nothing changes, where too few effective pages
+//! change, and where most of those that change cannot be judged, because the rest need not be like them.
 //!
 //! Both policies are estimated on the same pages, and the interval of the change is that of the paired difference.
 
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
@@ -23,6 +27,9 @@ use serde::Serialize;
 use crate::off_policy::{
     Cell, Decision, Estimate, OffPolicyError, OffPolicySettings, clustered, doubly_robust, n_effective,
 };
+
+/// The least share of the changed pages that must be judged: with fewer, the estimate would be one of the smaller part.
+const LEAST_JUDGED: f64 = 0.5;
 
 /// A served page, and what settings make of its request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,11 +76,12 @@ pub struct WhatIfReport {
     pub reproduced: f64,
     /// The share of pages that the proposal changes, compared with the current settings.
     pub changed: f64,
-    /// The share of the pages with draws that the log can judge, because it could have shown what the proposal shows.
+    /// The share of the pages with draws that change which the log can judge, because it could have shown what either
+    /// of the settings shows; 0 if none changes.
     pub judged: f64,
-    /// Clicks on the counted places, per page.
+    /// Clicks on the counted places, per changed page.
     pub clicks: Judgement,
-    /// Purchases of items at the counted places, per page.
+    /// Purchases of items at the counted places, per changed page.
     pub purchases: Judgement,
 }
 
@@ -81,7 +89,7 @@ pub struct WhatIfReport {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Judgement {
-    /// Per page, over the pages that can be judged.
+    /// Per page, over the pages that the proposal changes and that can be judged.
     Estimated {
         /// What was earned by the pages as they were served.
         logged: Estimate,
@@ -163,28 +171,29 @@ fn ranked(page: &JudgedPage) -> Vec<u32> {
 pub fn judge(pages: &[JudgedPage], settings: &WhatIfSettings) -> WhatIfReport {
     let top = settings.top;
     let first = |items: &[u32]| items[..items.len().min(top)].to_vec();
-    let share = |n: usize, of: usize| if of > 0 { n as f64 / of as f64 } else { 0.0 };
     let mut shoppers: Vec<u32> = pages.iter().map(|page| page.shopper).collect();
     shoppers.sort_unstable();
     shoppers.dedup();
     let n_reproduced = pages.iter().filter(|page| first(&page.current) == first(&ranked(page))).count();
-    let n_changed = pages.iter().filter(|page| first(&page.current) != first(&page.proposed)).count();
     let n_drawn = pages.iter().filter(|page| is_drawn(page)).count();
+    let changed: Vec<&JudgedPage> = pages.iter().filter(|page| first(&page.current) != first(&page.proposed)).collect();
+    let n_changed = changed.len();
     let reach = Reach::of(pages);
-    let can_be_judged = |page: &&JudgedPage| is_drawn(page) && reach.has(&ranked(page), &first(&page.proposed));
-    let judged: Vec<&JudgedPage> = pages.iter().filter(can_be_judged).collect();
-    let changed = share(n_changed, pages.len());
+    let drawn: Vec<&JudgedPage> = changed.into_iter().filter(|page| is_drawn(page)).collect();
+    let can_be_judged = |page: &&JudgedPage| {
+        let ranked = ranked(page);
+        reach.has(&ranked, &first(&page.proposed)) && reach.has(&ranked, &first(&page.current))
+    };
+    let judged: Vec<&JudgedPage> = drawn.iter().copied().filter(can_be_judged).collect();
+    let effective = n_effective(&weights(&judged, top).collect::<Vec<f64>>());
+    let known =
+        Known { n_pages: pages.len(), top, n_changed, n_drawn, n_drawn_changed: drawn.len(), n_judged: judged.len() };
     let of = |rewards: fn(&JudgedPage) -> &[f64]| {
-        if n_drawn == 0 {
-            return without_draws(pages, changed, &|page| &rewards(page)[..page.shown.len().min(top)]);
-        }
-        match estimate(&judged, top, rewards, &settings.off_policy) {
-            Ok(estimated) => estimated,
-            Err(error) => {
-                let effective = weights(&judged, top).collect::<Vec<f64>>();
-                Judgement::Refused { refused: error.to_string(), n_effective: n_effective(&effective) }
-            }
-        }
+        let estimated = match known.refusal() {
+            Some(refused) => Err(refused),
+            None => estimate(&judged, top, rewards, effective, &settings.off_policy).map_err(|error| error.to_string()),
+        };
+        estimated.unwrap_or_else(|refused| Judgement::Refused { refused, n_effective: effective })
     };
     WhatIfReport {
         pages: pages.len(),
@@ -192,34 +201,57 @@ pub fn judge(pages: &[JudgedPage], settings: &WhatIfSettings) -> WhatIfReport {
         drawn: n_drawn,
         top,
         reproduced: share(n_reproduced, pages.len()),
-        changed,
-        judged: share(judged.len(), n_drawn),
+        changed: share(n_changed, pages.len()),
+        judged: share(judged.len(), drawn.len()),
         clicks: of(|page| &page.clicks),
         purchases: of(|page| &page.purchases),
     }
 }
 
-/// A log without draws says what its own pages earned. A proposal that changes none of them earns the same; of one that
-/// changes pages it says nothing.
-fn without_draws(pages: &[JudgedPage], changed: f64, rewards: &dyn Fn(&JudgedPage) -> &[f64]) -> Judgement {
-    if changed > 0.0 {
-        let refused = format!(
-            "no answer of this log was drawn by chance, so nothing is known of the {:.1} % of pages that the settings \
-             change; let the server draw the first places of some answers (`serve.explore.share`), and ask again",
-            100.0 * changed
-        );
-        return Judgement::Refused { refused, n_effective: 0.0 };
-    }
-    let earned = |page: &JudgedPage| (page.shopper, rewards(page).iter().sum::<f64>(), 1.0);
-    let nothing = |page: &JudgedPage| (page.shopper, 0.0, 1.0);
-    match (clustered(pages.iter().map(earned)), clustered(pages.iter().map(nothing))) {
-        (Some(logged), Some(change)) => {
-            Judgement::Estimated { logged, current: logged, proposed: logged, change, n_effective: pages.len() as f64 }
+fn share(n: usize, of: usize) -> f64 {
+    if of > 0 { n as f64 / of as f64 } else { 0.0 }
+}
+
+/// How many pages there are of each kind.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    n_pages: usize,
+    top: usize,
+    n_changed: usize,
+    n_drawn: usize,
+    n_drawn_changed: usize,
+    n_judged: usize,
+}
+
+impl Known {
+    /// Why these pages cannot say anything about the proposal, however many there are of the other kinds.
+    fn refusal(self) -> Option<String> {
+        let Self { n_pages, top, n_changed, n_drawn, n_drawn_changed, n_judged } = self;
+        if n_pages == 0 {
+            return Some("there is no page to judge by".to_owned());
         }
-        _ => Judgement::Refused {
-            refused: OffPolicyError::TooFewUsers { n_users: pages.len().min(1) }.to_string(),
-            n_effective: pages.len() as f64,
-        },
+        if n_changed == 0 {
+            return Some(format!(
+                "the settings change none of the {n_pages} pages among their first {top} places, so there is nothing \
+                 to judge; does a name or a filter match nothing?"
+            ));
+        }
+        let percent = |n, of| format!("{:.1} %", 100.0 * share(n, of));
+        if n_drawn == 0 {
+            return Some(format!(
+                "no answer of this log was drawn by chance, so nothing is known of the {} of pages that the settings \
+                 change; let the server draw the first places of some answers (`serve.explore.share`), and ask again",
+                percent(n_changed, n_pages)
+            ));
+        }
+        (share(n_judged, n_drawn_changed) < LEAST_JUDGED).then(|| {
+            format!(
+                "of the {n_drawn_changed} drawn pages that the settings change, a draw could have shown only {} as \
+                 proposed, and the others need not be like them; count fewer places (`--top`), propose less, or let \
+                 more places be drawn (`serve.explore.places`, `among`)",
+                percent(n_judged, n_drawn_changed)
+            )
+        })
     }
 }
 
@@ -254,16 +286,17 @@ fn estimate(
     pages: &[&JudgedPage],
     top: usize,
     rewards: fn(&JudgedPage) -> &[f64],
+    effective: f64,
     settings: &OffPolicySettings,
 ) -> Result<Judgement, OffPolicyError> {
-    let under = |wanted: &dyn Fn(&JudgedPage) -> Vec<u32>| -> Vec<Decision> {
-        pages.iter().map(|page| decision(page, &wanted(page), top, rewards(page))).collect()
-    };
-    let (proposed, current) = (under(&|page| page.proposed.clone()), under(&ranked));
-    let effective = n_effective(&weights(pages, top).collect::<Vec<f64>>());
-    if effective < settings.least_effective {
+    // A bound that is no number refuses too.
+    if effective.partial_cmp(&settings.least_effective).is_none_or(Ordering::is_lt) {
         return Err(OffPolicyError::TooFewEffective { effective, least: settings.least_effective });
     }
+    let under = |wanted: fn(&JudgedPage) -> &[u32]| -> Vec<Decision> {
+        pages.iter().map(|page| decision(page, wanted(page), top, rewards(page))).collect()
+    };
+    let (proposed, current) = (under(|page| &page.proposed), under(|page| &page.current));
     let (earned, kept) = (doubly_robust(&proposed, settings)?, doubly_robust(&current, settings)?);
     let over = |value: &dyn Fn(usize) -> f64| {
         let terms = (0..pages.len()).map(|page| (pages[page].shopper, value(page), 1.0));

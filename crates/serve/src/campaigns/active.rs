@@ -1,6 +1,6 @@
 //! The campaigns that take part in the auction of one page, and their items.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use accrue_event::{Item, ItemId};
 use accrue_store::{ItemIdx, day_of, shopper_hash};
@@ -10,8 +10,6 @@ use crate::filter::Filter;
 use crate::suggest::words;
 use crate::{RecommendRequest, Shop};
 
-/// Campaigns that take part in one auction, at most: those with the highest bids.
-const MAX_RUNNING: usize = 100;
 /// Items that one campaign bids for on one page, at most.
 const MAX_ITEMS: usize = 30;
 
@@ -64,7 +62,8 @@ impl<'a> Audience<'a> {
     }
 
     fn is_paced(&self, campaign: &Campaign) -> bool {
-        let (ledger, at_ms) = (&self.shop.facts.ledger, self.shop.facts.stream_time.0);
+        let ledger = &self.shop.facts.ledger;
+        let at_ms = ledger.time().0;
         let spent = ledger.spent(&campaign.written.id, day_of(at_ms));
         spent == 0 || spent < ledger.allowance(campaign.written.daily_budget, at_ms)
     }
@@ -72,10 +71,10 @@ impl<'a> Audience<'a> {
     fn is_below_cap(&self, campaign: &Campaign) -> bool {
         let Some(most) = campaign.written.per_shopper else { return true };
         let Some(shopper) = self.shopper else { return false };
-        let facts = self.shop.facts;
+        let ledger = &self.shop.facts.ledger;
         let on_its_way = self.request.lately_sponsored.iter().filter(|of| ***of == *campaign.written.id).count() as u32;
-        let shown = facts.ledger.n_shown(shopper, &campaign.written.id, day_of(facts.stream_time.0));
-        shown.is_some_and(|n| n + on_its_way < most)
+        let shown = ledger.n_shown(shopper, &campaign.written.id, day_of(ledger.time().0));
+        shown + on_its_way < most
     }
 }
 
@@ -83,9 +82,9 @@ impl<'a> Audience<'a> {
 pub(crate) struct Running<'a>(&'a Campaign);
 
 impl Campaigns {
-    /// The campaigns that take part in the auction of this page, highest bid first.
+    /// The campaigns that may take part in the auction of this page, highest bid first.
     pub(crate) fn running<'a>(&'a self, audience: &Audience<'_>) -> impl Iterator<Item = Running<'a>> {
-        self.campaigns.iter().filter(|campaign| audience.meets(campaign)).take(MAX_RUNNING).map(Running)
+        self.campaigns.iter().filter(|campaign| audience.meets(campaign)).map(Running)
     }
 
     /// The least price of a click.
@@ -108,9 +107,17 @@ impl<'a> Running<'a> {
     }
 
     /// The items that it bids for, of those that `accepts` lets through: those that it names in their order, or the
-    /// best `candidates` that its filter accepts.
-    pub fn items(&self, shop: &Shop<'_>, candidates: &[ItemIdx], accepts: impl Fn(ItemIdx) -> bool) -> Vec<ItemIdx> {
+    /// best `candidates` that its filter accepts. Counts the items that were looked at in `looked`.
+    pub fn items(
+        &self,
+        shop: &Shop<'_>,
+        candidates: &[ItemIdx],
+        accepts: impl Fn(ItemIdx) -> bool,
+        looked: &Cell<usize>,
+    ) -> Vec<ItemIdx> {
+        let look = || looked.set(looked.get() + 1);
         let passes = |item: &ItemIdx| {
+            look();
             let filter = self.0.filter.as_ref();
             filter.is_none_or(|filter| shop.facts.described(*item).is_some_and(|item| filter.matches_described(item)))
         };
@@ -118,6 +125,7 @@ impl<'a> Running<'a> {
             return candidates.iter().copied().filter(passes).filter(|&item| accepts(item)).take(MAX_ITEMS).collect();
         }
         let known = |id: &ItemId| {
+            look();
             let item = shop.facts.items.get(id.as_str())?;
             let mut items = std::iter::once(item).chain(shop.variants_of(item).iter().copied());
             items.find(|&item| accepts(item))

@@ -1,9 +1,11 @@
 //! Campaigns as the shop writes them are checked and read; the first fault is told with the place of its field.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashSet};
 
 use accrue_event::Campaign as Written;
-use accrue_event::{CampaignDocument, SettingFault, nearest, normalised};
+use accrue_event::{CampaignDocument, ItemId, SettingFault, nearest, normalised};
 
 use super::{Campaign, Campaigns, MAX_CAMPAIGN_ITEMS, MAX_CAMPAIGNS, reserve};
 use crate::filter::Filter;
@@ -76,34 +78,88 @@ impl Campaigns {
 }
 
 impl Shop<'_> {
-    /// Checks what campaigns refer to: that the shop has their scenes, that items have the fields of their filters, and
-    /// that a campaign which `known` does not have is not over yet.
+    /// Checks what new and changed campaigns refer to: that the shop has their scenes, items and categories, that items
+    /// have the fields of their filters and users the attributes, and that they are not over yet. Those that `known` has
+    /// hold as they are, whatever the shop has lost since.
     ///
     /// # Errors
     /// The first fault.
     pub fn check_campaigns(&self, document: &CampaignDocument, known: &CampaignDocument) -> Result<(), CampaignFault> {
+        let names = Names::default();
         for (place, written) in document.campaigns.iter().enumerate() {
-            let fault = |(field, message)| CampaignFault::of(place)((field, message));
-            for scene in &written.scenes {
-                if !self.scenes.has(scene) {
-                    let names: Vec<&str> = self.scenes.names().collect();
-                    let message = match nearest(scene, names.iter().copied()) {
-                        Some(near) => format!("the shop has no scene {scene:?}; did you mean {near:?}?"),
-                        None => format!("the shop has no scene {scene:?}; there are: {}", names.join(", ")),
-                    };
-                    return Err(fault(("scenes", message)));
-                }
-            }
-            if let Some(Ok(filter)) = written.filter.as_deref().map(Filter::parse) {
-                self.check_filter(&filter).map_err(|unknown| fault(("filter", unknown.to_string())))?;
-            }
-            let is_over = written.until.is_some_and(|until| until.0 <= self.now_ms);
-            if is_over && !known.campaigns.contains(written) {
-                return Err(fault(("until", "has passed; the campaign would never run".into())));
+            if !known.campaigns.contains(written) {
+                self.check_campaign(written, &names).map_err(CampaignFault::of(place))?;
             }
         }
         Ok(())
     }
+
+    fn check_campaign<'n>(&'n self, written: &Written, names: &Names<'n>) -> Result<(), (&'static str, String)> {
+        if let Some(scene) = written.scenes.iter().find(|scene| !self.scenes.has(scene)) {
+            let names: Vec<&str> = self.scenes.names().collect();
+            let message = match nearest(scene, names.iter().copied()) {
+                Some(near) => format!("the shop has no scene {scene:?}; did you mean {near:?}?"),
+                None => format!("the shop has no scene {scene:?}; there are: {}", names.join(", ")),
+            };
+            return Err(("scenes", message));
+        }
+        if let Some(Ok(filter)) = written.filter.as_deref().map(Filter::parse) {
+            self.check_filter(&filter).map_err(|unknown| ("filter", unknown.to_string()))?;
+        }
+        if let Some(Ok(filter)) = written.shoppers.as_deref().map(Filter::parse) {
+            let known = names.of_users.get_or_init(|| self.attributes_of_users());
+            check_known("shoppers", "no user has the attribute", filter.attribute_names(), known)?;
+        }
+        if !self.facts.items.is_empty() {
+            let is_known = |id: &ItemId| self.facts.items.get(id.as_str()).is_some();
+            if !written.items.is_empty() && !written.items.iter().any(is_known) {
+                return Err(("items", format!("the shop has none of them, such as {:?}", written.items[0].as_str())));
+            }
+            if !written.categories.is_empty() {
+                let known = names.of_categories.get_or_init(|| self.names_of_categories());
+                let wanted: Vec<_> = written.categories.iter().map(|category| normalised(category)).collect();
+                check_known("categories", "no item has the category", wanted.iter().map(|name| &**name), known)?;
+            }
+        }
+        if written.until.is_some_and(|until| until.0 <= self.now_ms) {
+            return Err(("until", "has passed; the campaign would never run".into()));
+        }
+        Ok(())
+    }
+
+    /// The attributes that the shop has described users by.
+    fn attributes_of_users(&self) -> BTreeSet<Cow<'_, str>> {
+        let names = self.facts.described_users().flat_map(|(_, user)| user.attributes.keys());
+        names.map(|name| Cow::Borrowed(&**name)).collect()
+    }
+
+    /// The categories of items, in the form in which they are compared.
+    fn names_of_categories(&self) -> BTreeSet<Cow<'_, str>> {
+        let named = self.facts.entries().iter().flat_map(|entry| &entry.item.categories);
+        named.map(|category| normalised(category)).collect()
+    }
+}
+
+/// Names that campaigns are compared with, collected when they are first needed.
+#[derive(Default)]
+struct Names<'n> {
+    of_users: OnceCell<BTreeSet<Cow<'n, str>>>,
+    of_categories: OnceCell<BTreeSet<Cow<'n, str>>>,
+}
+
+/// Refuses a name that is not known, with the nearest one that is. Where nothing is known yet, every name is accepted.
+fn check_known<'w>(
+    field: &'static str,
+    what: &str,
+    mut wanted: impl Iterator<Item = &'w str>,
+    known: &BTreeSet<Cow<'_, str>>,
+) -> Result<(), (&'static str, String)> {
+    if let Some(name) = wanted.find(|name| !known.is_empty() && !known.contains(*name)) {
+        let near = nearest(name, known.iter().map(|name| &**name));
+        let near = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        return Err((field, format!("{what} {name:?}{near}")));
+    }
+    Ok(())
 }
 
 impl Campaign {

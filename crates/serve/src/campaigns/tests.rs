@@ -48,7 +48,7 @@ fn shop() -> Fixture {
 impl Fixture {
     /// The next record of the log, about nothing that models learn.
     fn apply(&mut self, body: Body) {
-        let record = Record { offset: self.facts.end, received_at: Timestamp(0), body };
+        let record = Record { offset: self.facts.end, received_at: self.facts.stream_time, body };
         self.facts.apply(&record);
     }
 
@@ -68,6 +68,7 @@ impl Fixture {
             ranks: Vec::new(),
             asked: Box::default(),
             sponsored: vec![SponsoredSlot { place: 0, campaign: campaign.into(), price: 1 }],
+            published: false,
         })));
     }
 }
@@ -256,7 +257,41 @@ fn a_slot_behind_a_short_page_stays_empty() {
     let request = RecommendRequest { n: 2, ..Default::default() };
     assert!(sold(&shop, vec![campaign("a", &often[..5], 50)], request.clone()).is_empty());
     let page = page_of(&shop, vec![campaign("a", &often[..5], 50)], &[1, 2], RecommendRequest { n: 1, ..request });
-    assert_eq!((page.items.len(), sponsored(&page).len(), page.next_offset), (1, 1, Some(0)));
+    assert_eq!((page.items.len(), sponsored(&page).len(), page.next_offset), (1, 0, None), "one place is not for sale");
+}
+
+#[test]
+fn whoever_follows_next_offset_sees_every_item_also_where_slots_fill_the_page() {
+    let shop = shop();
+    for n in 1..=4 {
+        let campaigns: Vec<Campaign> = (0..4).map(|k| campaign(&format!("c{k}"), &[50 + k, 54 + k], 50 - k)).collect();
+        let (mut offset, mut seen, mut n_pages) = (0, std::collections::BTreeSet::new(), 0);
+        while n_pages < 100 {
+            let request = RecommendRequest { n, offset, ..Default::default() };
+            let page = page_of(&shop, campaigns.clone(), &[1, 2, 3, 4], request);
+            if page.items.is_empty() {
+                break;
+            }
+            let next = page.next_offset.unwrap_or(offset + page.items.len());
+            assert!(next > offset, "n {n}: {next} follows {offset}");
+            seen.extend(page.items.iter().filter(|item| item.sponsored.is_none()).map(|item| item.id.clone()));
+            (offset, n_pages) = (next, n_pages + 1);
+        }
+        assert_eq!(seen.len(), N_ITEMS as usize, "n {n}");
+    }
+}
+
+#[test]
+fn campaigns_without_an_item_for_the_page_keep_no_other_one_off_it() {
+    let shop = shop();
+    let (often, _) = absent(&shop, &RecommendRequest::default());
+    let mut campaigns: Vec<Campaign> = (0..150).map(|k| campaign(&format!("sold-out-{k}"), &[9_999], 90)).collect();
+    let other =
+        |k| Campaign { items: Vec::new(), filter: Some("brand:other".into()), ..campaign(&format!("b{k}"), &[], 80) };
+    campaigns.extend((0..150).map(other));
+    campaigns.push(campaign("a", &often[..1], 50));
+    let told = sold(&shop, campaigns, RecommendRequest::default());
+    assert_eq!((told.len(), &*told[0].2), (1, "a"));
 }
 
 #[test]

@@ -4,14 +4,14 @@
 //! In: a filter and the catalogue as a whole. Out: nothing, or the first field that no item has, with the names that are
 //! near it. Fields of the vocabulary (`brand`, `stock` …) exist, whether or not items have them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use accrue_event::{RecordKind, fields_named, misspelling};
+use accrue_event::{RecordKind, SettingFault, fields_named, misspelling};
 
 use super::parse::own_names;
 use super::{Choice, Filter, Node, Test};
-use crate::Shop;
+use crate::{PriceSetting, SceneSettings, Shop};
 
 /// A field that no item has, or that has no numbers to compare with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,34 @@ impl Shop<'_> {
         Ok(())
     }
 
+    /// Checks that items have the attributes by which new or changed scenes weigh purchases, as numbers.
+    ///
+    /// # Errors
+    /// The first attribute that no item has as a number.
+    pub fn check_scene_prices(
+        &self,
+        scenes: &BTreeMap<Box<str>, SceneSettings>,
+        known: &BTreeMap<Box<str>, SceneSettings>,
+    ) -> Result<(), SettingFault> {
+        let overview = self.facts.overview();
+        let changed = scenes.iter().filter(|(name, scene)| known.get(*name) != Some(*scene));
+        for (name, scene) in changed.filter(|_| !self.facts.items.is_empty()) {
+            let price = scene.value.as_ref().and_then(|value| value.price.as_ref());
+            let Some(PriceSetting::Attribute(attribute)) = price else { continue };
+            if overview.has_attribute(attribute) && overview.has_numbers(attribute) {
+                continue;
+            }
+            let mut expected =
+                String::from("true for the price, or the name of an attribute that items have as a number");
+            let near = self.near(attribute, &[]);
+            if !near.is_empty() && !overview.has_attribute(attribute) {
+                expected.push_str(&format!("; did you mean {}?", near.join(" or ")));
+            }
+            return Err(SettingFault::new(format!("{name}.value.price"), format!("{attribute:?}"), expected));
+        }
+        Ok(())
+    }
+
     /// The fields whose names are nearest to `name`, best first: attributes, and those of `own`, the fields of the
     /// vocabulary that may be named in its place.
     pub(crate) fn near(&self, name: &str, own: &[&str]) -> Vec<String> {
@@ -104,6 +132,11 @@ impl Filter {
             }
         }
         holds(&self.root)
+    }
+
+    /// The names of the attributes that the filter names.
+    pub(crate) fn attribute_names(&self) -> impl Iterator<Item = &str> {
+        self.attributes().into_iter().map(|(name, _)| name)
     }
 
     /// The attributes that the filter names, with what it compares them with.

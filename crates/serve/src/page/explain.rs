@@ -193,6 +193,10 @@ fn add_rest(situation: &Situation<'_>, item: ItemIdx, score: f32, reasons: &mut 
     };
     let cited: f32 = reasons.iter().map(|reason| reason.share).sum();
     let (popular, new, circumstances) = (of(ReasonKind::Popular), of(ReasonKind::New), of(ReasonKind::Circumstances));
+    // What a curve of the blend adds where the words do not hold, for instance because other old items sell well, belongs to
+    // the rest of the score.
+    let popular = if popular > 0.0 && !was_chosen(situation, item) { 0.0 } else { popular };
+    let new = if (new > 0.0) == is_new(situation, item) { new } else { 0.0 };
     let rest = score - cited - popular - new - circumstances;
     let by_sign = |share: f32, more: &'static str, less: &'static str| if share >= 0.0 { more } else { less };
     let popular_text = by_sign(popular, "popular with other shoppers", "less popular than other items");
@@ -215,6 +219,23 @@ fn add_rest(situation: &Situation<'_>, item: ItemIdx, score: f32, reasons: &mut 
     ];
     let told = all.into_iter().filter(|&(_, _, share)| share != 0.0);
     reasons.extend(told.map(|(code, text, share)| Reason::plain(code.name(), text, share)));
+}
+
+/// Days for which an item counts as new in the shop.
+const NEW_DAYS: i64 = 30;
+
+/// Whether a shopper chose the item.
+fn was_chosen(situation: &Situation<'_>, item: ItemIdx) -> bool {
+    situation.shop.version.ensemble.popularity().weekly_level(item) > f32::NEG_INFINITY
+}
+
+/// Whether an item was published, or first seen, a short while ago.
+fn is_new(situation: &Situation<'_>, item: ItemIdx) -> bool {
+    let shop = situation.shop;
+    let published = shop.facts.entry(item).and_then(|entry| entry.item.published_at).map(|at| at.0);
+    let first_seen = shop.version.ensemble.first_seen_ms(item);
+    let since = published.into_iter().chain(first_seen).min();
+    since.is_none_or(|since_ms| situation.context.now_ms.saturating_sub(since_ms) <= NEW_DAYS * DAY_MS)
 }
 
 #[cfg(test)]
@@ -244,6 +265,23 @@ mod tests {
         let [reason] = about[..] else { panic!("{own:?}") };
         assert!(reason.code == "chosen_before" && reason.text.starts_with("bought 3 times, last on "), "{reason:?}");
         assert!(own.iter().all(|reason| reason.share != 0.0), "{own:?}");
+    }
+
+    #[test]
+    fn an_item_is_told_to_be_new_or_long_in_the_shop_by_its_age() {
+        let mut fixture = Fixture::new(Size { n_items: 40, n_unmet: 0, n_events: 300, ..Size::default() });
+        let mut told_after = |days: i64| {
+            fixture.facts.stream_time.0 += days * DAY_MS;
+            let request = RecommendRequest { n: 40, explain: true, ..Default::default() };
+            let items = fixture.shop().recommend(&request).items;
+            let told = items.into_iter().flat_map(|item| item.reasons).filter(|reason| reason.code == "new_item");
+            told.map(|reason| (reason.text, reason.share > 0.0)).collect::<Vec<_>>()
+        };
+        for (days, expected) in [(0, ("new in the shop", true)), (400, ("long in the shop", false))] {
+            for (text, adds) in told_after(days) {
+                assert_eq!((&*text, adds), expected, "after {days} days");
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! drawn by chance.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
 use accrue_store::ItemIdx;
@@ -23,8 +24,13 @@ use crate::predict::has_learned_enough;
 use crate::shop::Product;
 use crate::{Degraded, ReasonCode};
 
+/// Campaigns that bid on one page, at most: those with the highest bids that have an item for it.
+const MAX_CAMPAIGNS: usize = 100;
 /// Items that are compared by P(click), at most.
 const MAX_ITEMS: usize = 300;
+/// Items that are looked at to find those for which campaigns may bid, at most: as many as 333 filters find among the best
+/// candidates.
+const MAX_LOOKED: usize = 100_000;
 /// The best candidates of the page, among which filters of campaigns find items.
 pub(super) const AMONG: usize = 300;
 
@@ -52,10 +58,17 @@ pub(super) fn sponsor(
     mut page: Vec<Candidate>,
 ) -> (Vec<Candidate>, Vec<Sponsored>) {
     let Situation { shop, request, scene, prepared, .. } = situation;
-    // A slot behind the end of a short page stays empty.
+    // A slot behind the end of a short page stays empty. One place at least is not for sale, so that the next page begins
+    // behind this one, and a visitor who turns pages sees everything.
     let n_places = request.n.min(page.len() + scene.sponsored.len());
-    let slots: Vec<usize> = scene.sponsored.iter().map(|place| place - 1).filter(|place| *place < n_places).collect();
+    let n_for_sale = if page.is_empty() { 0 } else { request.n - 1 };
+    let places = scene.sponsored.iter().map(|place| place - 1).filter(|place| *place < n_places);
+    let slots: Vec<usize> = places.take(n_for_sale).collect();
     let Some(&first) = slots.first() else { return (page, Vec::new()) };
+    if !request.may_be_sponsored {
+        situation.work.fall_back(Stage::Rerank, Degraded::SponsoredWithheld);
+        return (page, Vec::new());
+    }
     let won = auction(bids(situation, retrieval, best, &page, first), slots.len(), shop.campaigns.reserve());
     let items: Vec<ItemIdx> = won.iter().map(|(bid, _)| bid.item).collect();
     let scores = shop.version.ensemble.score_all(prepared, &items);
@@ -88,15 +101,18 @@ fn bids<'a>(
     let accepts = |item: ItemIdx| !barred.contains(&counted(item)) && retrieval.accepts(item);
     let audience = Audience::new(shop, request);
     let mut wanted: Vec<(Running<'a>, Vec<ItemIdx>)> = Vec::new();
-    let mut items = BTreeSet::new();
+    let (mut items, looked) = (BTreeSet::new(), Cell::new(0));
     for campaign in shop.campaigns.running(&audience) {
-        let of_campaign = campaign.items(shop, best, accepts);
+        if looked.get() >= MAX_LOOKED {
+            break;
+        }
+        let of_campaign = campaign.items(shop, best, accepts, &looked);
         if of_campaign.is_empty() {
             continue;
         }
         items.extend(of_campaign.iter().copied());
         wanted.push((campaign, of_campaign));
-        if items.len() >= MAX_ITEMS {
+        if items.len() >= MAX_ITEMS || wanted.len() >= MAX_CAMPAIGNS {
             break;
         }
     }

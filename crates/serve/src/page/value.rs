@@ -10,7 +10,7 @@
 //! multiplies the value; the constant `c` puts the lowest of them where the lowest was, above all that follow. Each
 //! action adds a share of its own: the part of the change that it is of the value.
 //!
-//! An item without a price is taken to cost as much as the others on average; what is negative counts as 0. Before the
+//! An item without a price is taken to cost the median of the others; what is negative counts as 0. Before the
 //! heads have learned enough, the order is that of the scores.
 
 use std::borrow::Cow;
@@ -120,12 +120,14 @@ impl Worth {
 /// What the purchase of each item is multiplied by.
 fn prices(situation: &Situation<'_>, by: &PriceBy, items: &[ItemIdx]) -> Vec<f64> {
     let prices: Vec<Option<f64>> = items.iter().map(|&item| price(situation, by, item)).collect();
-    let known: Vec<f64> = prices.iter().filter_map(|&price| price).collect();
+    let mut known: Vec<f64> = prices.iter().filter_map(|&price| price).collect();
     if known.is_empty() {
         situation.work.fall_back(Stage::Rank, Degraded::NoPrices);
         return vec![1.0; items.len()];
     }
-    let usual = known.iter().sum::<f64>() / known.len() as f64;
+    // The median, because one price with a typing error would move the mean above all others.
+    known.sort_unstable_by(f64::total_cmp);
+    let usual = known[known.len() / 2];
     prices.into_iter().map(|price| price.unwrap_or(usual)).collect()
 }
 

@@ -1,9 +1,9 @@
-//! Why one item stands where it does for one shopper, for an engineer: the reasons of its page, and for each cited event
-//! what the page would be without it.
+//! Why one item stands where it does for one shopper, for an engineer: the reasons of its page, and for each cited
+//! event what the page would be without it.
 //!
-//! The reasons are those that a page with `explain` has. The counterfactual does not use them: the history is built again
-//! event by event without the cited one, and the page is made from that. So a share that is not the difference of the two
-//! scores would be seen.
+//! The reasons are those that a page with `explain` has. The counterfactual does not use them: the history is built
+//! again event by event without the cited one, and the page is made from that. So a share that is not the difference of
+//! the two scores would be seen.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::work::Work;
 use super::{make, make_after};
 use crate::request::CitedEvent;
-use crate::shop::VisitorHistory;
+use crate::shop::{VisitorHistory, with_scratch};
 use crate::{Reason, ReasonCode, RecommendRequest, Recommendation, Recommended, Shop, filter::Filter};
 
 /// Places of the list in which the item is looked for.
@@ -48,11 +48,12 @@ pub struct WithoutEvent {
     pub event: CitedEvent,
     /// What the reason says that the event adds to the score.
     pub share: f32,
-    /// The score without the event.
-    pub score: f32,
+    /// The score without the event; `None` if the page would not have the item, of which the event is the only ground.
+    pub score: Option<f32>,
     /// The place without it.
     pub place: Option<usize>,
-    /// Whether the two scores differ by the share.
+    /// Whether the two scores differ by the share. Where the page would not have the item, these are the scores of the
+    /// models.
     pub is_confirmed: bool,
 }
 
@@ -73,14 +74,19 @@ impl Shop<'_> {
             let Some(at) = place_in(&shop, past.history.past(), reason, event, &mut used) else { continue };
             let history = rebuilt(past.history.past(), at);
             let other = VisitorHistory { history, ..past.clone() };
-            let (score, of_models, place) = scored(&shop, request, item, other)?;
+            let (score, place, difference) = match scored(&shop, request, item, &other) {
+                Some((score, of_models, place)) => (Some(score), place, by_models(found) - of_models),
+                None => {
+                    (None, None, model_score(&shop, request, item, &past) - model_score(&shop, request, item, &other))
+                }
+            };
             without.push(WithoutEvent {
                 item: reason.item.clone(),
                 event: event.clone(),
                 share: reason.share,
                 score,
                 place,
-                is_confirmed: ((by_models(found) - of_models) - reason.share).abs() <= rounding,
+                is_confirmed: (difference - reason.share).abs() <= rounding,
             });
         }
         Some(Why {
@@ -128,22 +134,34 @@ fn by_models(found: &Recommended) -> f32 {
     found.score - found.reasons.iter().filter(is_value).map(|reason| reason.share).sum::<f32>()
 }
 
-/// The score of the item, that score without its value, and the place, for this past.
+/// The score that the models give the item for this past, whether or not a page may show it; 0 for an unknown one.
+fn model_score(shop: &Shop<'_>, request: &RecommendRequest, item: &ItemId, past: &VisitorHistory) -> f32 {
+    let Some(item) = shop.facts.items.get(item.as_str()) else { return 0.0 };
+    let ensemble = &shop.version.ensemble;
+    with_scratch(|prepared| {
+        ensemble.prepare(&past.context(shop, request.circumstances()), prepared);
+        prepared.score_by(request.part);
+        ensemble.score_all(prepared, &[item])[0]
+    })
+}
+
+/// The score of the item, that score without its value, and the place, for this past. `None` if the page does not have
+/// it.
 fn scored(
     shop: &Shop<'_>,
     request: &RecommendRequest,
     item: &ItemId,
-    past: VisitorHistory,
+    past: &VisitorHistory,
 ) -> Option<(f32, f32, Option<usize>)> {
     let explain = shop.scenes.of(request.scene.as_deref()).value.is_some();
     let whole = RecommendRequest { n: LOOKED_AT, offset: 0, explain, ..request.clone() };
     let about = about(shop, request);
-    let list = make_after(*shop, &whole, &about, &past, &Work::default());
+    let list = make_after(*shop, &whole, &about, past, &Work::default());
     if let Some(place) = list.items.iter().position(|found| found.id == *item) {
         let found = &list.items[place];
         return Some((found.score, by_models(found), Some(place)));
     }
-    let alone = make_after(*shop, &only(request, item)?, &about, &past, &Work::default());
+    let alone = make_after(*shop, &only(request, item)?, &about, past, &Work::default());
     alone.items.first().map(|found| (found.score, by_models(found), None))
 }
 
@@ -211,6 +229,24 @@ mod tests {
             }
         }
         assert!(n_cited > 100, "{n_cited}");
+    }
+
+    #[test]
+    fn an_item_of_which_the_event_is_the_only_ground_is_not_on_the_page_without_it() {
+        let fixture = Fixture::new(Size { n_events: 900, n_users: 8, ..Size::default() });
+        let shop = fixture.shop();
+        let mut n_gone = 0;
+        for number in 0..8 {
+            let request = RecommendRequest { visitor: user(number), scene: Some("again".into()), ..Default::default() };
+            let page = shop.recommend(&RecommendRequest { explain: true, ..request.clone() });
+            for found in &page.items {
+                let why = shop.why(&request, &found.id).unwrap_or_else(|| panic!("{} stands on the page", found.id));
+                assert!(why.is_whole && why.without.iter().all(|without| without.is_confirmed), "{why:?}");
+                let gone = why.without.iter().filter(|without| without.score.is_none());
+                n_gone += gone.inspect(|without| assert_eq!(without.place, None)).count();
+            }
+        }
+        assert!(n_gone > 5, "{n_gone}");
     }
 
     #[test]

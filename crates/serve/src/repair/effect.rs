@@ -13,7 +13,7 @@ use super::evidence::phrases_of;
 use super::{DEPTH, Proposal, RepairView, synonym_line};
 use crate::search::{SearchError, SearchReader, Synonyms};
 
-/// Past queries that a proposal is tried on, those of most shoppers first.
+/// Past queries that a proposal is tried on, those of most own shoppers first.
 const MAX_QUERIES: usize = 20;
 /// Places that count.
 const TOP: usize = 10;

@@ -8,7 +8,7 @@ use accrue_store::{ProposalKind, QueryFate, Reformulations};
 
 use super::effect::Past;
 use super::gate::{Share, exceeds_chance, fails_beside, quantile};
-use super::{Proposal, RepairSettings, RepairView, is_plain};
+use super::{MIN_VISITORS, Proposal, RepairSettings, RepairView, is_plain};
 
 /// Words of one side of a pair.
 const MAX_WORDS: usize = 3;
@@ -35,12 +35,18 @@ struct Pair {
     queries: BTreeSet<Box<str>>,
 }
 
-/// Who searched for some words.
+/// Who searched for some words, and what came of it.
 #[derive(Default)]
 struct Tried {
-    searched: BTreeSet<u32>,
-    chose: BTreeSet<u32>,
-    moved_on: BTreeSet<u32>,
+    own: BTreeMap<u32, Came>,
+    published: BTreeMap<u32, Came>,
+}
+
+/// What came of the searches of a shopper.
+#[derive(Clone, Copy, Default)]
+struct Came {
+    chose: bool,
+    moved_on: bool,
 }
 
 impl Evidence {
@@ -56,7 +62,9 @@ impl Evidence {
                 let pair = pairs.entry((from, to)).or_default();
                 pair.own.extend(&then.own);
                 pair.published.extend(&then.published);
-                pair.queries.insert(query.into());
+                if fate.n_searchers() >= MIN_VISITORS {
+                    pair.queries.insert(query.into());
+                }
             }
         }
         let may = |text: &str| text.split(' ').all(is_plain) && !(view.is_brand)(text);
@@ -83,12 +91,13 @@ impl Evidence {
         let passes = |((from, to), pair): (&(String, String), &Pair)| {
             let (own, other) = (self.phrases.get(from)?, self.phrases.get(to)?);
             let n = f64::from(pair.worth(self.published));
-            let of = (own.moved_on.len() as f64).max(n);
+            let moved_on = own.count(self.published, |came| came.moved_on);
+            let of = moved_on.max(n);
             let others = self.reached.get(to).map_or(0, BTreeSet::len).saturating_sub(pair.own.len());
-            let elsewhere = self.n_reached.saturating_sub(own.moved_on.len());
+            let elsewhere = self.n_reached.saturating_sub(own.own.values().filter(|came| came.moved_on).count());
             let chance = others as f64 / (elsewhere as f64 + SMOOTHING);
             let share = exceeds_chance(Share { n, of }, chance, z)?;
-            if !fails_beside(own.share(), other.share(), z) {
+            if !fails_beside(own.share(self.published), other.share(self.published), z) {
                 return None;
             }
             let mut proposal = Proposal::new(kind(from, to), from, to);
@@ -113,20 +122,25 @@ impl Pair {
 
 impl Tried {
     fn add(&mut self, fate: &QueryFate) {
-        for searcher in &fate.searchers {
-            self.searched.insert(searcher.shopper);
-            if searcher.chose {
-                self.chose.insert(searcher.shopper);
-            }
-            if searcher.moved_on {
-                self.moved_on.insert(searcher.shopper);
+        for (searchers, tried) in [(&fate.searchers, &mut self.own), (&fate.published, &mut self.published)] {
+            for searcher in searchers {
+                let came = tried.entry(searcher.shopper).or_default();
+                came.chose |= searcher.chose;
+                came.moved_on |= searcher.moved_on;
             }
         }
     }
 
+    /// Of how many that holds, those of published keys alone at what they are worth.
+    fn count(&self, published: f32, holds: impl Fn(&Came) -> bool) -> f64 {
+        let own = self.own.values().filter(|came| holds(came)).count();
+        let others = self.published.iter().filter(|(shopper, came)| !self.own.contains_key(shopper) && holds(came));
+        own as f64 + f64::from(published) * others.count() as f64
+    }
+
     /// The share that chose something.
-    fn share(&self) -> Share {
-        Share { n: self.chose.len() as f64, of: self.searched.len() as f64 }
+    fn share(&self, published: f32) -> Share {
+        Share { n: self.count(published, |came| came.chose), of: self.count(published, |_| true) }
     }
 }
 

@@ -40,6 +40,9 @@ pub const MAX_PROPOSALS: usize = 200;
 /// Hits of a past search that are compared.
 pub(crate) const DEPTH: usize = 100;
 
+/// A query is shown beside a proposal from this many different visitors on: what one person typed is theirs.
+const MIN_VISITORS: usize = 3;
+
 /// How search repairs itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -172,6 +172,33 @@ fn what_works_is_chance_or_comes_from_few_is_not_proposed() {
 }
 
 #[test]
+fn published_keys_neither_make_a_word_fail_nor_take_a_proposal_away() {
+    let mut shop = TestShop::new(&TITLES);
+    (0..40).for_each(|k| shop.click(&format!("bob{k}"), "mug", "i2"));
+    (0..40).for_each(|k| shop.click(&format!("zoe{k}"), "umbrella", "i0"));
+    shop.replace("eve", 6, "mug", "umbrella", "i0");
+    shop.replace("ann", 25, "gamp", "umbrella", "i0");
+    let expected = [(ProposalKind::Synonym, "gamp".into(), "umbrella".into())];
+    assert_eq!(shop.found(), expected);
+    for k in 0..100 {
+        // Searches without a choice for what works, choices after what fails, and searches around both.
+        shop.event(EventType::Search, &format!("x{k}"), "mug", None, true);
+        shop.event(EventType::Click, &format!("y{k}"), "gamp", Some(&format!("i{}", k % 9)), true);
+        shop.event(EventType::Click, &format!("y{k}"), &format!("gamp {}", k % 30), Some("i2"), true);
+    }
+    assert_eq!(shop.found(), expected);
+}
+
+#[test]
+fn a_query_of_one_visitor_is_not_shown_beside_a_proposal() {
+    let mut shop = TestShop::new(&TITLES);
+    shop.replace("ann", 25, "gamp", "umbrella", "i0");
+    shop.replace("private", 1, "gamp for anna schmidt", "umbrella for anna schmidt", "i0");
+    let proposal = &shop.proposals().proposals[0];
+    assert_eq!((proposal.shoppers, &*proposal.queries), (26, &["gamp".into()][..]));
+}
+
+#[test]
 fn words_that_lead_to_each_other_are_not_both_proposed() {
     let mut shop = TestShop::new(&TITLES);
     shop.replace("ann", 25, "umbrella", "mug", "i2");

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::{ItemId, misspelling, normalised};
-use accrue_store::{ProposalKind, Reformulations};
+use accrue_store::{ProposalKind, QueryFate, Reformulations, Searcher};
 
 use super::effect::Past;
 use super::gate::{Share, exceeds_chance, quantile};
-use super::{Proposal, RepairSettings, RepairView, is_plain};
+use super::{MIN_VISITORS, Proposal, RepairSettings, RepairView, is_plain};
 
 /// Shorter words are near too many others.
 const MIN_CHARS: usize = 5;
@@ -33,7 +33,9 @@ pub(super) struct NearWord {
 /// The pairs of a typed and a written word that enough shoppers of own events show.
 pub(super) fn near_words(found: &Reformulations, view: &RepairView<'_>, settings: &RepairSettings) -> Vec<NearWord> {
     let typed: BTreeSet<&str> = {
-        let chosen_after = found.queries().filter(|(_, fate)| fate.chosen > 0);
+        let chose = |searchers: &[Searcher]| searchers.iter().any(|searcher| searcher.chose);
+        let counts = |fate: &QueryFate| chose(&fate.searchers) || (settings.published > 0.0 && chose(&fate.published));
+        let chosen_after = found.queries().filter(|(_, fate)| counts(fate));
         chosen_after.flat_map(|(query, _)| query.split(' ')).collect()
     };
     let mut near: BTreeMap<(String, String), NearWord> = BTreeMap::new();
@@ -62,7 +64,9 @@ pub(super) fn near_words(found: &Reformulations, view: &RepairView<'_>, settings
                             items: BTreeSet::new(),
                         });
                         pair.shoppers.extend(&chosen.shoppers);
-                        pair.queries.insert(query.into());
+                        if fate.n_searchers() >= MIN_VISITORS {
+                            pair.queries.insert(query.into());
+                        }
                         pair.items.insert(chosen.item.clone());
                     }
                 }

@@ -43,7 +43,7 @@ fn chorus_ndcg_holds() {
     let n = judgments.len() as f64;
     let (ndcg, condensed, judged) = (sum / n, condensed / n, judged as f64 / (n * DEPTH as f64));
     println!("nDCG@10 {ndcg:.4}, condensed {condensed:.4}, judged@10 {judged:.3}, {n} queries");
-    assert!(ndcg >= 0.755 && condensed >= 0.805, "nDCG@10 {ndcg}, condensed {condensed}");
+    assert!(ndcg >= 0.763 && condensed >= 0.811, "nDCG@10 {ndcg}, condensed {condensed}");
 }
 
 fn dcg(gains: impl Iterator<Item = f64>) -> f64 {

@@ -7,7 +7,7 @@ use tantivy::tokenizer::{PreTokenizedString, Token};
 use super::MAX_FIELD_BYTES;
 use super::analysis::{
     Analyzer, END_PART, Kind, Word, code, codes_inside, compose, compounds, has_possessive, head, is_apostrophe,
-    is_han_character, pinyin,
+    is_han_character, pinyin, plain_letters,
 };
 use super::schema::{CODE, END, FOLDED_ID, Fields, HAN, PLACE_BITS, PLACE_MAX, RAW_ID};
 
@@ -69,18 +69,35 @@ impl Tokens {
         let mut place = 0;
         let mut left = MAX_FIELD_BYTES;
         for (name, value) in item.attributes.iter() {
-            let mut add = |text: &str| {
+            let mut add = |text: &str, joins: Joins| {
                 let text = head(text, left);
                 left -= text.len();
-                self.add_attribute(analyzer, text, &mut place);
+                self.add_attribute(analyzer, text, joins, &mut place);
             };
             match value {
-                Attribute::Text(text) => add(text),
-                Attribute::List(texts) => texts.iter().for_each(|text| add(text)),
-                Attribute::Number(n) if n.fract() == 0.0 && (0.0..1e6).contains(n) => add(&format!("{n:.0}")),
                 // What an item is, by the name of the attribute: `waterproof`.
-                Attribute::Bool(true) => add(&name.replace('_', " ")),
+                Attribute::Bool(true) => add(&words_of_name(name), Joins::All),
+                Attribute::Text(text) => {
+                    add(text, Joins::Tight);
+                    if is_yes(text) {
+                        add(&words_of_name(name), Joins::All);
+                    }
+                }
+                Attribute::List(texts) => texts.iter().for_each(|text| add(text, Joins::Tight)),
+                Attribute::Number(n) if n.fract() == 0.0 && (0.0..1e6).contains(n) => {
+                    add(&format!("{n:.0}"), Joins::Tight);
+                    if *n == 1.0 {
+                        add(&words_of_name(name), Joins::All);
+                    }
+                }
                 Attribute::Number(_) | Attribute::Bool(false) => {}
+            }
+            // `size 42` names the attribute.
+            let word = words_of_name(name);
+            let is_size = |word: &&str| SIZE.contains(&&*plain_letters(word));
+            let is_false = matches!(value, Attribute::Bool(_));
+            if let Some(word) = word.split(' ').find(is_size).filter(|_| !is_false) {
+                add(word, Joins::Tight);
             }
         }
     }
@@ -90,6 +107,8 @@ impl Tokens {
         for text in texts {
             let text = compose(head(text, MAX_FIELD_BYTES));
             let mut before: Option<(Word, usize)> = None;
+            let mut pair = Pair::default();
+            let mut name = Names::default();
             let mut reading: Option<(String, usize)> = None;
             let mut chain = Chain::default();
             places.run = None;
@@ -103,10 +122,16 @@ impl Tokens {
                     if is_joined(&text, one, &word, joins) {
                         let joined = self.joined(analyzer, &text, one, &word);
                         self.form.extend(joined.map(|term| token(*position, term)));
+                        self.form.extend(pair.with(analyzer, one, *position, &word));
+                    } else {
+                        pair = Pair::default();
                     }
                 }
                 self.text.push(token(position, word.term.clone()));
                 self.form.extend(other_forms(analyzer, &text, &word).map(|term| token(position, term)));
+                if joins == Joins::All {
+                    self.form.extend(name.initials(&text, &word, position));
+                }
                 self.add_vocabulary(analyzer, &word);
                 if word.kind == Kind::Han && joins == Joins::All && !word.term.starts_with(END_PART) {
                     self.add_latin(&word, position, &mut reading);
@@ -139,7 +164,7 @@ impl Tokens {
         joined.into_iter().chain(unit).chain(s)
     }
 
-    fn add_attribute(&mut self, analyzer: &Analyzer, text: &str, place: &mut usize) {
+    fn add_attribute(&mut self, analyzer: &Analyzer, text: &str, joins: Joins, place: &mut usize) {
         // An address names nothing that a shopper would type.
         if text.contains("://") {
             return;
@@ -150,7 +175,7 @@ impl Tokens {
             let position = (4 << PLACE_BITS) + PLACE_MAX.min(*place);
             *place += 1;
             if let Some((one, position)) = &before
-                && is_joined(&text, one, &word, Joins::Tight)
+                && is_joined(&text, one, &word, joins)
             {
                 let joined = self.joined(analyzer, &text, one, &word);
                 self.attribute.extend(joined.map(|term| token(*position, term)));
@@ -170,14 +195,15 @@ impl Tokens {
         if word.kind != Kind::Letters {
             return;
         }
+        let singular = analyzer.singular(&word.plain);
         // `knif` is the beginning of knives.
-        if let Some(singular) = analyzer.singular(&word.plain) {
-            self.words.push(singular);
-        }
+        self.words.extend(singular.clone());
         if compounds(analyzer.language()) && word.plain.chars().nth(MIN_COMPOUND_CHARS - 1).is_some() {
-            let reversed: String = word.plain.chars().rev().collect();
             self.ends.push(word.term.chars().rev().collect());
-            if word.plain != word.term {
+            for whole in
+                [Some(&word.plain), singular.as_ref()].into_iter().flatten().filter(|whole| **whole != word.term)
+            {
+                let reversed: String = whole.chars().rev().collect();
                 self.ends.push(format!("{reversed}{END}{}", word.term));
             }
         }
@@ -198,6 +224,56 @@ impl Tokens {
         self.words.push(latin.clone());
         self.form.push(token(position, latin));
     }
+}
+
+/// Words for a size as names of attributes, in plain letters.
+const SIZE: [&str; 22] = [
+    "size",
+    "groesse",
+    "grosse",
+    "taille",
+    "pointure",
+    "talla",
+    "taglia",
+    "misura",
+    "tamanho",
+    "maat",
+    "storlek",
+    "storrelse",
+    "koko",
+    "rozmiar",
+    "velikost",
+    "marime",
+    "beden",
+    "meret",
+    "размер",
+    "μεγεθος",
+    "مقاس",
+    "サイズ",
+];
+
+/// What shops write for yes.
+fn is_yes(text: &str) -> bool {
+    const YES: [&str; 21] = [
+        "1", "yes", "y", "true", "on", "ja", "j", "jo", "oui", "vrai", "sí", "si", "sì", "sim", "tak", "ano", "kyllä",
+        "evet", "да", "نعم", "是",
+    ];
+    text.len() <= 8 && YES.contains(&&*text.trim().to_lowercase())
+}
+
+/// The name of an attribute as words: `hand_made`, `handMade` and `is-hand-made` are `hand made`.
+fn words_of_name(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 4);
+    let mut last = ' ';
+    for c in name.chars() {
+        if c.is_uppercase() && last.is_lowercase() {
+            words.push(' ');
+        }
+        words.push(if matches!(c, '_' | '-' | '.' | ':' | '/') { ' ' } else { c });
+        last = c;
+    }
+    let words = words.trim();
+    ["is ", "has "].iter().find_map(|first| words.strip_prefix(first)).unwrap_or(words).to_owned()
 }
 
 /// The places of words in a field. Of Han text, whose words overlap, each character has a place, so that neighbours in
@@ -251,7 +327,8 @@ fn is_joined(text: &str, one: &Word, other: &Word, joins: Joins) -> bool {
     let Some(between) = between(text, one, other) else { return false };
     let is_blank = between == " " || between == "\u{a0}";
     is_tight(text, one, other)
-        || (joins == Joins::All && (is_blank || matches!(between, " & " | ". ")))
+        || (joins == Joins::All
+            && (is_blank || matches!(between, " & " | ". ") || between.trim_matches(is_apostrophe) == " "))
         || (is_blank && one.last_number().is_some() && other.plain.len() <= MAX_UNIT_BYTES)
 }
 
@@ -267,6 +344,59 @@ fn other_forms(analyzer: &Analyzer, text: &str, word: &Word) -> impl Iterator<It
         .then(|| analyzer.stem(&format!("{}s", word.plain)))
         .filter(|s| *s != word.term);
     word.others.iter().chain(&word.parts).cloned().chain(s)
+}
+
+/// The words before one, as far as they may be the first part of a name of two: `Dolce & Gabbana`, `Marks and Spencer`.
+#[derive(Default)]
+struct Names {
+    /// The word before, and the one before a conjunction: initial, end and place.
+    last: Option<(char, usize, usize)>,
+    first: Option<(char, usize, usize)>,
+}
+
+impl Names {
+    /// The initials of a name that ends with `word`, as shoppers write them: `d&g`.
+    fn initials(&mut self, text: &str, word: &Word, position: usize) -> Option<Token> {
+        let surface = text.get(word.surface.clone()).unwrap_or_default();
+        if is_conjunction(surface) {
+            self.first = self.last.take();
+            return None;
+        }
+        let is_name = surface.starts_with(char::is_uppercase) && surface.chars().nth(1).is_some();
+        let initial = word.plain.chars().next().filter(|_| is_name && word.kind == Kind::Letters);
+        let (first, last) = (self.first.take(), self.last.take());
+        self.last = initial.map(|initial| (initial, word.surface.end, position));
+        let is_and = |sign: &str| matches!(sign, "&" | "+") || is_conjunction(sign);
+        let (one, _, place) = first
+            .or(last)
+            .filter(|(_, end, _)| text.get(*end..word.surface.start).is_some_and(|between| is_and(between.trim())))?;
+        Some(token(place, initials(one, initial?)))
+    }
+}
+
+/// The term of a name by its initials.
+pub(super) fn initials(one: char, other: char) -> String {
+    format!("{one}&{other}")
+}
+
+fn is_conjunction(word: &str) -> bool {
+    matches!(word, "and" | "und" | "et" | "en" | "og" | "och" | "y" | "e")
+}
+
+/// Two neighbours of a title, which with the next one are also found as one: `eaudetoilette`.
+#[derive(Default)]
+struct Pair {
+    words: Option<(String, usize)>,
+}
+
+impl Pair {
+    /// The pair and the word that follows `one`, its second word, as one; then these two are the pair.
+    fn with(&mut self, analyzer: &Analyzer, one: &Word, position: usize, word: &Word) -> Option<Token> {
+        let next = (format!("{}{}", one.plain, word.plain), position);
+        let (words, position) = self.words.replace(next)?;
+        let whole = format!("{words}{}", word.plain);
+        (whole.len() <= MAX_JOINED_BYTES).then(|| token(position, analyzer.stem(&whole)))
+    }
 }
 
 /// Three words or more that no blank separates (`Mund-Nasen-Schutz`), which are also found as one.

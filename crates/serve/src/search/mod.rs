@@ -33,11 +33,16 @@ mod analysis;
 mod best;
 #[cfg(test)]
 mod chorus;
+mod codes;
+mod compound;
 mod cursor;
 mod document;
 mod explain;
 mod index;
+#[cfg(test)]
+mod language_tests;
 mod plan;
+mod quantity;
 mod query;
 mod reader;
 mod schema;
@@ -48,6 +53,8 @@ mod spelling;
 mod synonyms;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod typing_tests;
 mod vocabulary;
 #[cfg(test)]
 mod word_tests;

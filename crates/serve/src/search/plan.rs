@@ -8,33 +8,23 @@
 use accrue_kernel::exp;
 use tantivy::Term;
 
-use super::analysis::{Kind, MAX_WORD_BYTES, compounds, squashed};
+use super::analysis::Kind;
 use super::query::{Alternative, Concept, Query};
-use super::schema::{CODE, END, FOLDED_ID, In};
+use super::schema::In;
 use super::score::idf;
 use super::snapshot::Snapshot;
 use super::spelling::Guess;
-use super::vocabulary::Known;
 use super::{SearchError, SearchSettings};
 
 /// What a word is worth that two neighbours make together, in comparison with the word itself.
 const FORM: f32 = 0.95;
 /// What a word is worth that stands in an attribute.
-const ATTRIBUTE: f32 = 0.25;
-/// What a compound is worth that ends with the word: if the rest is a word of the catalogue, and if not.
-const COMPOUND: f32 = 0.6;
-const COMPOUND_OF_UNKNOWN: f32 = 0.5;
+pub(super) const ATTRIBUTE: f32 = 0.25;
 /// What a synonym is worth if the catalogue has the word itself, in comparison with one of a word that it does not
 /// have.
 const BESIDE_OWN: f32 = 0.55;
-/// Compounds that are searched for.
-const MAX_COMPOUNDS: usize = 64;
-/// Fewer letters, as typed, are the end of too many words; unless the catalogue has the rest of the word or nothing else, one more
-/// is needed.
-const MIN_END_CHARS: usize = 3;
-const MIN_REST_CHARS: usize = 3;
 /// What a guess is worth.
-const GUESSED: f32 = 0.9;
+pub(super) const GUESSED: f32 = 0.9;
 /// What a guess is worth in the place of a word that the catalogue has, in comparison with that word.
 const RARE: f32 = 0.2;
 /// A word that at most this many items have may be mistyped in them, if it has this many letters and a word near it is
@@ -49,9 +39,7 @@ const FAINT: f32 = 0.05;
 /// Less likely guesses are left out.
 const LEAST_LIKELY: f32 = 0.12;
 /// Fewer letters are completed only if the catalogue has no such word.
-const MIN_OPEN_CHARS: usize = 3;
-/// Ids and codes that are searched for by their beginning.
-const MAX_CODES: usize = 32;
+pub(super) const MIN_OPEN_CHARS: usize = 3;
 /// How much of its weight a word of one or two letters tells.
 const SHORT: f32 = 0.4;
 /// What splitting a word in two costs the logarithm of its likelihood.
@@ -66,6 +54,8 @@ pub(super) struct Plan {
     pub open: bool,
     /// The concepts that any item has, a bit each.
     pub needed: u32,
+    /// Concepts that are only left out together, a bit each: the parts of a number with decimals.
+    pub inseparable: Vec<u32>,
     /// The query names something by a code or a number that the catalogue has.
     pub is_exact: bool,
 }
@@ -78,6 +68,31 @@ impl Plan {
         match factor * self.concepts.iter().map(weight).sum::<f32>() {
             unit if unit > 0.0 => unit,
             _ => 1.0,
+        }
+    }
+}
+
+/// The concepts of each quantity with decimals, a bit each.
+fn inseparable(query: &Query) -> Vec<u32> {
+    let mut all: Vec<(usize, u32)> = Vec::new();
+    for (i, concept) in query.concepts.iter().enumerate() {
+        let Some(quantity) = concept.quantity else { continue };
+        match all.iter_mut().find(|(nth, _)| *nth == quantity) {
+            Some((_, concepts)) => *concepts |= 1 << i,
+            None => all.push((quantity, 1 << i)),
+        }
+    }
+    all.into_iter().map(|(_, concepts)| concepts).collect()
+}
+
+/// Where the catalogue lacks a part of a number, the other parts would find other numbers: `0.5 l` the `1.5 l`.
+fn leave_out_incomplete(inseparable: &[u32], covered: u32, concepts: &mut [Planned]) {
+    for &together in inseparable {
+        let of_number = |i: usize| together & (1 << i) != 0;
+        let lacks = |(i, concept): (usize, &Planned)| of_number(i) && concept.lists.is_empty();
+        if covered & together == 0 && concepts.iter().enumerate().any(lacks) {
+            let parts = concepts.iter_mut().enumerate().filter(|(i, _)| of_number(*i));
+            parts.for_each(|(_, concept)| concept.lists.clear());
         }
     }
 }
@@ -105,6 +120,16 @@ pub(super) struct Looked {
     pub is_full: bool,
     /// Which of the concept's guesses it belongs to.
     pub guess: Option<usize>,
+}
+
+/// What an unfinished word may become.
+#[derive(Default)]
+struct Unfinished {
+    completions: Vec<Guess>,
+    /// Neighbours in titles, written as one.
+    joined: Vec<Guess>,
+    /// The completions begin with something near the word.
+    are_mistyped: bool,
 }
 
 /// An id or a code that a word of the query names, or begins to.
@@ -169,6 +194,8 @@ impl Snapshot {
         if let Some(last) = last {
             self.add_joined_completions(query, last, &mut concepts)?;
         }
+        let inseparable = inseparable(query);
+        leave_out_incomplete(&inseparable, covered, &mut concepts);
         let mut needed = covered;
         for (i, concept) in concepts.iter_mut().enumerate() {
             let weight = concept.lists.iter().map(|looked| looked.weight).fold(0.0, f32::max);
@@ -181,7 +208,7 @@ impl Snapshot {
         let is_exact = !codes.is_empty()
             || numbered.into_iter().any(|(concept, planned)| concept.is_code && !planned.lists.is_empty());
         let (all_terms, open) = (settings.all_terms, query.is_blank);
-        Ok(Plan { concepts, codes, all_terms, open, needed, is_exact })
+        Ok(Plan { concepts, codes, all_terms, open, needed, inseparable, is_exact })
     }
 
     /// Whether so few items have the word that it may be mistyped in them.
@@ -225,7 +252,7 @@ impl Snapshot {
         Ok(lists)
     }
 
-    fn looked(&self, place: In, term: &str, weight: f32, is_full: bool, guess: Option<usize>) -> Looked {
+    pub(super) fn looked(&self, place: In, term: &str, weight: f32, is_full: bool, guess: Option<usize>) -> Looked {
         Looked { place, terms: vec![self.term(place, term)], is_phrase: false, weight, is_full, guess }
     }
 
@@ -249,87 +276,6 @@ impl Snapshot {
         Ok(Some(Looked { place: In::Text, terms, is_phrase: !apart, weight, is_full: true, guess: None }))
     }
 
-    /// Compounds that end with the word, in languages that write them as one.
-    fn add_compounds(&self, concept: &Concept, lists: &mut Vec<Looked>) -> Result<(), SearchError> {
-        if concept.kind != Kind::Letters || !self.has_language(compounds) {
-            return Ok(());
-        }
-        let n_typed = concept.plain.chars().count();
-        if n_typed < MIN_END_CHARS {
-            return Ok(());
-        }
-        let own = lists.first().map_or(f32::INFINITY, |own| own.weight);
-        let mut ends: Vec<&str> = vec![&concept.plain];
-        for alternative in concept.alternatives.iter().filter(|alternative| alternative.worth == 1.0) {
-            let [term] = &*alternative.terms else { continue };
-            // A stem that is shorter than an end may be is only looked for at the end of the word as it was typed.
-            if !ends.contains(&&**term) && term.chars().nth(MIN_END_CHARS - 1).is_some() {
-                ends.push(term);
-            }
-        }
-        let mut of_unknown = Vec::new();
-        let mut known_terms: Vec<String> = Vec::new();
-        for end in ends {
-            let reversed: String = end.chars().rev().collect();
-            for known in self.beginning(In::End, &reversed, MAX_COMPOUNDS)? {
-                let (backwards, term) = known.word.split_once(END).unwrap_or((&known.word, ""));
-                let whole: String = backwards.chars().rev().collect();
-                let term = if term.is_empty() { whole.clone() } else { term.to_owned() };
-                let rest = &whole[..whole.len() - end.len()];
-                if rest.chars().count() < MIN_REST_CHARS
-                    || !rest.contains(['a', 'e', 'i', 'o', 'u', 'y'])
-                    || known_terms.contains(&term)
-                {
-                    continue;
-                }
-                let worth = match self.is_part(rest)? || (n_typed == MIN_END_CHARS && self.is_compound(rest)?) {
-                    true => COMPOUND,
-                    false if n_typed > MIN_END_CHARS => COMPOUND_OF_UNKNOWN,
-                    false => {
-                        of_unknown.push((term, known.df));
-                        continue;
-                    }
-                };
-                let weight = worth * idf(self.n_texts, known.df).min(own);
-                lists.push(self.looked(In::Text, &term, weight, true, None));
-                known_terms.push(term);
-            }
-        }
-        if lists.is_empty() {
-            for (term, df) in of_unknown {
-                lists.push(self.looked(In::Text, &term, COMPOUND_OF_UNKNOWN * idf(self.n_texts, df), true, None));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the catalogue has the first part of a compound as a word, maybe without the letters that join parts.
-    fn is_part(&self, rest: &str) -> Result<bool, SearchError> {
-        for joint in ["", "s", "es", "n", "en", "e", "er", "ens"] {
-            if let Some(part) = rest.strip_suffix(joint)
-                && part.len() >= MIN_REST_CHARS
-                && self.document_frequency(In::Word, part)? > 0
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Whether the first part of a compound is itself one of two words of the catalogue.
-    fn is_compound(&self, rest: &str) -> Result<bool, SearchError> {
-        for (at, _) in rest.char_indices().skip(MIN_REST_CHARS) {
-            let (first, second) = rest.split_at(at);
-            if second.len() >= MIN_REST_CHARS
-                && self.document_frequency(In::Word, second)? > 0
-                && self.is_part(first)?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Completions of a last word that the catalogue has, but not many items.
     fn add_faint(&self, concept: &Concept, planned: &mut Planned) -> Result<(), SearchError> {
         let is_long = concept.plain.chars().nth(MIN_OPEN_CHARS - 1).is_some();
@@ -349,15 +295,20 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Completions of the last word and the one before it, written as one: `sun gl` for sunglasses.
+    /// Completions of the last word and the one before it, written as one: `sun gl` for sunglasses, `500 m` for 500ml.
     fn add_joined_completions(&self, query: &Query, last: usize, concepts: &mut [Planned]) -> Result<(), SearchError> {
         let Some(before) = last.checked_sub(1) else { return Ok(()) };
         let [one, other] = [before, last].map(|nth| &query.concepts[nth]);
         let between = query.text.get(one.range.end..other.range.start);
         let are_letters = [one, other].iter().all(|concept| concept.kind == Kind::Letters && !concept.is_code);
+        // `500 m` is the beginning of `500 ml`.
+        let is_number = one.plain.bytes().all(|b| b.is_ascii_digit()) && other.kind == Kind::Letters;
         let joined = format!("{}{}", one.plain, other.plain);
-        let is_long = joined.chars().nth(MIN_OPEN_CHARS).is_some();
-        if !are_letters || !is_long || !between.is_some_and(|between| matches!(between, " " | "-" | "'" | "’")) {
+        let is_long = joined.chars().nth(MIN_OPEN_CHARS).is_some() || is_number;
+        if !(are_letters || is_number)
+            || !is_long
+            || !between.is_some_and(|between| matches!(between, " " | "-" | "'" | "’"))
+        {
             return Ok(());
         }
         let completions = self.completions(&joined, false)?;
@@ -389,22 +340,12 @@ impl Snapshot {
             // A word that is rarer still is no better guess.
             guesses.retain(|guess| guess.word != concept.plain && guess.df >= MAX_RARE * MUCH_COMMONER);
         }
-        let mut completions = match is_last && !is_known && concept.plain.chars().nth(1).is_some() {
-            true => self.completions(&concept.plain, false)?,
-            false => Vec::new(),
+        let Unfinished { completions, joined, are_mistyped } = match is_last && !is_known {
+            true => self.unfinished(&concept.plain, may_guess && guesses.is_empty())?,
+            false => Unfinished::default(),
         };
-        let mut are_mistyped = false;
-        if guesses.is_empty()
-            && completions.is_empty()
-            && may_guess
-            && is_last
-            && concept.plain.chars().nth(4).is_some()
-        {
-            completions = self.completions(&concept.plain, true)?;
-            are_mistyped = true;
-        }
         let split = if may_guess && !is_known { self.split(&concept.plain)? } else { None };
-        let scores = guesses.first().into_iter().chain(&completions).map(|guess| guess.score);
+        let scores = guesses.first().into_iter().chain(&completions).chain(&joined).map(|guess| guess.score);
         let best = scores.chain(split.iter().map(|(score, _)| *score)).fold(f32::NEG_INFINITY, f32::max);
         let likelihood = |score: f32| Some(exp(score - best)).filter(|likelihood| *likelihood >= LEAST_LIKELY);
         let df = completions.iter().map(|guess| guess.df).sum();
@@ -415,6 +356,12 @@ impl Snapshot {
                 let nth = are_mistyped.then_some(planned.guesses.len());
                 self.add_word(&completion.word, of_completions * likelihood, !is_known, nth, &mut planned.lists)?;
                 planned.guesses.extend(are_mistyped.then(|| completion.clone()));
+            }
+        }
+        if let Some(likelihood) = joined.first().and_then(|first| likelihood(first.score)) {
+            let weight = FORM * GUESSED * likelihood * idf(self.n_texts, joined.iter().map(|guess| guess.df).sum());
+            for guess in &joined {
+                self.add_word(&guess.word, weight, true, None, &mut planned.lists)?;
             }
         }
         if !is_known {
@@ -434,21 +381,43 @@ impl Snapshot {
         if let Some((score, guess)) = split
             && let Some(likelihood) = likelihood(score)
         {
-            let stems: Vec<String> = guess.word.split(' ').map(|part| self.analyzers[0].stem(part)).collect();
-            // Of Han words in Latin letters the text has no stem.
-            let mut place = In::Text;
-            for stem in &stems {
-                if self.document_frequency(In::Text, stem)? == 0 {
-                    place = In::Form;
-                }
-            }
-            let terms = stems.iter().map(|stem| self.term(place, stem)).collect();
-            let weight = GUESSED * likelihood * idf(self.n_texts, guess.df);
-            let guess_nth = Some(planned.guesses.len());
-            let (is_phrase, is_full) = (false, true);
-            planned.lists.push(Looked { place, terms, is_phrase, weight, is_full, guess: guess_nth });
-            planned.guesses.push(guess);
+            self.add_split(guess, likelihood, planned)?;
         }
+        match may_guess && !is_known {
+            true => self.add_parts(&concept.plain, planned),
+            false => Ok(()),
+        }
+    }
+
+    /// What a last word that the catalogue does not have may be the beginning of; with `may_guess` also if it has an error.
+    fn unfinished(&self, word: &str, may_guess: bool) -> Result<Unfinished, SearchError> {
+        let completions = match word.chars().nth(1).is_some() {
+            true => self.completions(word, false)?,
+            false => Vec::new(),
+        };
+        let joined = self.joined_completions(word, &completions)?;
+        if may_guess && completions.is_empty() && joined.is_empty() && word.chars().nth(4).is_some() {
+            let completions = self.completions(word, true)?;
+            return Ok(Unfinished { completions, joined, are_mistyped: true });
+        }
+        Ok(Unfinished { completions, joined, are_mistyped: false })
+    }
+
+    /// Two words that were typed as one.
+    fn add_split(&self, guess: Guess, likelihood: f32, planned: &mut Planned) -> Result<(), SearchError> {
+        let stems: Vec<String> = guess.word.split(' ').map(|part| self.analyzers[0].stem(part)).collect();
+        // Of Han words in Latin letters the text has no stem.
+        let mut place = In::Text;
+        for stem in &stems {
+            if self.document_frequency(In::Text, stem)? == 0 {
+                place = In::Form;
+            }
+        }
+        let terms = stems.iter().map(|stem| self.term(place, stem)).collect();
+        let weight = GUESSED * likelihood * idf(self.n_texts, guess.df);
+        let nth = Some(planned.guesses.len());
+        planned.lists.push(Looked { place, terms, is_phrase: false, weight, is_full: true, guess: nth });
+        planned.guesses.push(guess);
         Ok(())
     }
 
@@ -501,75 +470,5 @@ impl Snapshot {
             }
         }
         Ok(best)
-    }
-
-    fn exact_codes(&self, query: &Query) -> Result<Vec<PlannedCode>, SearchError> {
-        let mut codes = Vec::new();
-        for code in &query.codes {
-            let df = self.document_frequency(In::Code, &code.term)?;
-            if df > 0 {
-                let weight = code.weight.unwrap_or_else(|| idf(self.n_items, df));
-                let term = self.term(In::Code, &code.term);
-                codes.push(PlannedCode { surface: code.surface.clone(), term, weight, covers: code.covers });
-            }
-        }
-        Ok(codes)
-    }
-
-    /// Ids and codes that begin with the last word, if that is no word of the catalogue or has digits; or with all words together,
-    /// if the catalogue has none of them.
-    fn add_open_codes(
-        &self,
-        query: &Query,
-        concepts: &[Planned],
-        codes: &mut Vec<PlannedCode>,
-    ) -> Result<(), SearchError> {
-        let Some(word) = query.text.split_whitespace().next_back() else { return Ok(()) };
-        let n_chars = word.chars().filter(|c| c.is_alphanumeric()).count();
-        let start = query.text.len() - word.len();
-        let end = query.text.trim_end_matches(|c: char| !c.is_alphanumeric()).len();
-        let of_last = |concept: &Concept| concept.range.end == end && !concept.is_code;
-        let mut planned = query.concepts.iter().zip(concepts);
-        let is_word = planned.any(|(concept, known)| of_last(concept) && !known.lists.is_empty());
-        if n_chars < MIN_OPEN_CHARS || is_word {
-            return self.add_spaced_codes(query, concepts, codes);
-        }
-        let covers = query.concepts.iter().enumerate().filter(|(_, concept)| concept.range.start >= start);
-        let covers = covers.fold(0, |all, (i, _)| all | (1 << i));
-        let mut found = self.beginning(In::Code, &format!("{FOLDED_ID}{}", word.to_lowercase()), MAX_CODES)?;
-        if word.bytes().any(|b| b.is_ascii_digit()) {
-            found.extend(self.beginning(In::Code, &format!("{CODE}{}", squashed(word)), MAX_CODES)?);
-        }
-        self.add_found_codes(found, word, covers, codes);
-        self.add_spaced_codes(query, concepts, codes)
-    }
-
-    /// Codes that begin with all words together, if the catalogue has none of them: `xkcd ab`.
-    fn add_spaced_codes(
-        &self,
-        query: &Query,
-        concepts: &[Planned],
-        codes: &mut Vec<PlannedCode>,
-    ) -> Result<(), SearchError> {
-        let squashed = squashed(&query.text);
-        let is_long = squashed.chars().nth(MIN_OPEN_CHARS).is_some();
-        let is_known = concepts.iter().any(|known| !known.lists.is_empty()) || !codes.is_empty();
-        if is_known || !is_long || concepts.len() < 2 || squashed.len() > MAX_WORD_BYTES {
-            return Ok(());
-        }
-        let found = self.beginning(In::Code, &format!("{CODE}{squashed}"), MAX_CODES)?;
-        self.add_found_codes(found, &query.text, (1 << concepts.len()) - 1, codes);
-        Ok(())
-    }
-
-    fn add_found_codes(&self, found: Vec<Known>, surface: &str, covers: u32, codes: &mut Vec<PlannedCode>) {
-        let df = found.iter().map(|known| known.df).sum();
-        for known in found {
-            let term = self.term(In::Code, &known.word);
-            if codes.iter().all(|code| code.term != term) {
-                let surface = surface.to_lowercase().into();
-                codes.push(PlannedCode { surface, term, weight: GUESSED * idf(self.n_items, df), covers });
-            }
-        }
     }
 }

@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use super::analysis::{
     Analyzer, CHARACTER, END_PART, Kind, MAX_WORD_BYTES, PART, StopWords, Word, code, compose, compounds,
-    digits_of_code, halves, head, is_apostrophe, is_blank,
+    digits_of_code, halves, head, is_apostrophe, trimmed,
 };
-use super::document::{is_tight, joined};
+use super::compound::first_parts;
+use super::document::{initials, is_tight, joined};
+use super::quantity::quantities;
 use super::schema::{CODE, FOLDED_ID, RAW_ID};
 use super::synonyms::Meanings;
 use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
@@ -18,7 +20,7 @@ pub(super) struct Query {
     pub text: String,
     pub concepts: Vec<Concept>,
     pub codes: Vec<CodeWord>,
-    /// The text shows nothing, so it restricts nothing.
+    /// The text has only white space, so it restricts nothing.
     pub is_blank: bool,
     /// The last word may be unfinished.
     pub is_open: bool,
@@ -34,6 +36,8 @@ pub(super) struct Concept {
     pub kind: Kind,
     /// It stands in a word with digits, so it is spelled as it is.
     pub is_code: bool,
+    /// The quantity with decimals that it is a part of, by its number in the query: its parts mean nothing alone.
+    pub quantity: Option<usize>,
     pub alternatives: Vec<Alternative>,
 }
 
@@ -65,6 +69,10 @@ pub(super) struct CodeWord {
 
 /// What a concept is worth in the spelling that writes it and its neighbour as one word.
 const JOINED: f32 = 0.95;
+/// What a name is worth that has these initials.
+const INITIALS: f32 = 0.8;
+/// What an equal quantity in another unit is worth.
+const EQUAL_QUANTITY: f32 = 0.9;
 /// What a Han word is worth that ends a longer one, that stands in a longer one otherwise, whose halves stand apart,
 /// and that is written across other words.
 const HAN_END: f32 = 0.85;
@@ -74,17 +82,24 @@ const HAN_ACROSS: f32 = 0.25;
 /// Han characters that join words and tell nothing.
 const HAN_PARTICLES: [&str; 4] = ["的", "了", "吗", "呢"];
 
+/// Nouns of one character that 子 only makes a word of two: `杯子` is `杯`. Words like `电子`, `孩子` and `包子` mean something else.
+const NOUNS_WITH_ZI: &str = "杯盒瓶箱袋桌椅柜架镜梳刷筷勺叉盘碟锅罐被毯垫帘席扇靴帽裤裙鞋袜袖领绳链坠珠钉锤钳锯梯笼凳篮盆桶管棍夹套罩盖剪铲\
+                             兔鸭狮猴桃橘柿栗椰茄豆褂袄褥轮";
+
+/// In longer queries no two words are looked for as a compound with letters between.
+const MAX_LINKED: usize = 8;
 /// Shorter words are no parts of a compound.
 const MIN_PART_BYTES: usize = 3;
 
 impl Query {
     pub(super) fn new(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Meanings) -> Self {
         let is_open = !text.ends_with(char::is_whitespace);
-        let text = head(text, MAX_QUERY_BYTES).trim();
+        // Characters without a shape are no blank query: they are signs that nothing has.
+        let is_blank = text.trim().is_empty();
+        let text = trimmed(head(text, MAX_QUERY_BYTES));
         let composed = compose(text);
         let concepts = concepts(&composed, analyzers, stop, meanings);
         let codes = codes(&composed, text, &concepts);
-        let is_blank = is_blank(text);
         Self { text: composed.into_owned(), concepts, codes, is_blank, is_open }
     }
 
@@ -120,6 +135,7 @@ fn concepts(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Mea
         });
     }
     join_neighbours(text, analyzers, &words, &mut all);
+    convert_quantities(text, analyzers, &words, &mut all);
     meanings.expand(&words, &mut |concepts, terms, worth| {
         concepts.for_each(|concept| all[concept].add(terms.to_vec(), worth));
     });
@@ -150,6 +166,7 @@ impl Concept {
             plain: word.plain.clone(),
             kind: word.kind,
             is_code: has_digit(word_around(text, &word.surface)),
+            quantity: None,
             alternatives: vec![Alternative {
                 terms: vec![word.term.clone()],
                 worth: 1.0,
@@ -190,6 +207,10 @@ impl Concept {
             add(vec![one.to_owned(), other.to_owned()], HAN_HALVES, true);
             // The head noun may end another word: `保温` and `水杯`.
             add(vec![one.to_owned(), format!("{END_PART}{other}")], HAN_HALVES, true);
+        }
+        if let Some(noun) = word.strip_suffix('子').filter(|noun| NOUNS_WITH_ZI.contains(noun) && noun.len() == 3) {
+            add(vec![noun.to_owned()], HAN_END, false);
+            add(vec![format!("{END_PART}{noun}")], HAN_END, false);
         }
         add(word.chars().map(|c| format!("{CHARACTER}{c}")).collect(), HAN_ACROSS, false);
     }
@@ -232,9 +253,13 @@ fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut
         if !are_words || !is_apart || (one.is_number() && other.is_number()) {
             continue;
         }
+        let is_and = between.is_some_and(|between| matches!(between.trim(), "&" | "+"));
+        if is_and && let ([one], [other]) = (&*chars(one), &*chars(other)) {
+            all[left..=left + 1].iter_mut().for_each(|concept| concept.add(vec![initials(*one, *other)], INITIALS));
+        }
         for analyzer in analyzers {
             let Some(term) = joined(analyzer, one, other) else { continue };
-            let linked = linked(analyzer, one, other);
+            let linked = if words.len() <= MAX_LINKED { linked(analyzer, text, one, other) } else { Vec::new() };
             for concept in &mut all[left..=left + 1] {
                 concept.add_joined(term.clone());
                 linked.iter().for_each(|term| concept.add_joined(term.clone()));
@@ -255,16 +280,39 @@ fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut
     }
 }
 
+fn chars(word: &Word) -> Vec<char> {
+    word.plain.chars().collect()
+}
+
+/// A quantity is also found in other units.
+fn convert_quantities(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut [Concept]) {
+    for (nth, quantity) in quantities(text, words).into_iter().enumerate() {
+        for concept in &mut all[quantity.words] {
+            concept.quantity = quantity.is_decimal.then_some(nth);
+            for terms in &quantity.spellings {
+                for analyzer in analyzers {
+                    concept.add(terms.iter().map(|term| analyzer.stem(term)).collect(), EQUAL_QUANTITY);
+                }
+            }
+        }
+    }
+}
+
 /// Two words as the parts of a compound, with the letters that join them: `geburtstag kerze` for Geburtstagskerze.
-fn linked(analyzer: &Analyzer, one: &Word, other: &Word) -> Vec<String> {
+fn linked(analyzer: &Analyzer, text: &str, one: &Word, other: &Word) -> Vec<String> {
     let are_parts = [one, other].iter().all(|word| word.kind == Kind::Letters && word.plain.len() >= MIN_PART_BYTES);
     if !are_parts || !compounds(analyzer.language()) || one.plain.len() + other.plain.len() + 2 > MAX_WORD_BYTES {
         return Vec::new();
     }
-    let (first, second) = (&*one.plain, &*other.plain);
-    let joints = ["s", "n", "en"].map(|joint| analyzer.stem(&format!("{first}{joint}{second}")));
-    let without_e = first.strip_suffix('e').map(|first| analyzer.stem(&format!("{first}{second}")));
-    joints.into_iter().chain(without_e).collect()
+    // Stemmers need the marks, which shoppers leave out.
+    let lower = |word: &Word| text.get(word.surface.clone()).unwrap_or_default().to_lowercase();
+    let mut spellings = vec![(lower(one), lower(other)), (one.plain.clone(), other.plain.clone())];
+    spellings.dedup();
+    let of_parts = |(first, second): &(String, String)| {
+        let firsts = first_parts(analyzer.language(), first).into_iter();
+        firsts.map(|first| analyzer.stem(&format!("{first}{second}"))).collect::<Vec<_>>()
+    };
+    spellings.iter().flat_map(of_parts).collect()
 }
 
 fn codes(composed: &str, text: &str, concepts: &[Concept]) -> Vec<CodeWord> {

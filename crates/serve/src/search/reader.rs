@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tantivy::postings::SegmentPostings;
 use tantivy::schema::IndexRecordOption;
 
+use super::analysis::Kind;
 use super::best::Best;
 use super::cursor::Cursor;
 use super::plan::{Plan, Typos};
@@ -325,8 +326,11 @@ impl ReadQuery {
         let mut sets: BTreeMap<u32, u64> = BTreeMap::new();
         for segment in &self.snapshot.segments {
             self.snapshot.walk(segment, &self.plan, false)?.run(0, |FoundDoc { doc, has, .. }| {
-                if !segment.reader.is_deleted(doc) {
-                    *sets.entry(has & needed).or_default() += 1;
+                let whole = |has: u32, together: &u32| if has & together == *together { has } else { has & !together };
+                let kept = self.plan.inseparable.iter().fold(has, whole) & needed;
+                let is_part = kept == 0 && has & needed != 0;
+                if !segment.reader.is_deleted(doc) && !is_part {
+                    *sets.entry(kept).or_default() += 1;
                 }
             });
         }
@@ -355,10 +359,24 @@ impl ReadQuery {
         Ok((!words.is_empty()).then(|| self.query.rewritten(&words)))
     }
 
-    /// The words that the answer may lack.
+    /// The words that the answer may lack. A pair of characters that both stand in kept pairs beside it is only where two words
+    /// meet, in a script without blanks: nothing of the query is left out with it.
     fn dropped(&self, kept: u32) -> Vec<Box<str>> {
-        let concepts = self.plan.concepts.iter().enumerate();
-        concepts.filter(|(i, _)| kept & (1 << i) == 0).map(|(_, concept)| concept.surface.clone()).collect()
+        let is_kept = |i: usize| kept & (1 << i) != 0;
+        let concepts = &self.query.concepts;
+        let joins_kept = |i: usize| {
+            let meets = |other: Option<usize>| {
+                let other = other.filter(|&other| is_kept(other)).and_then(|other| concepts.get(other));
+                other.is_some_and(|other| {
+                    let (one, other) = (&concepts[i].range, &other.range);
+                    one.start < other.end && other.start < one.end
+                })
+            };
+            concepts[i].kind == Kind::Pair && meets(i.checked_sub(1)) && meets(Some(i + 1))
+        };
+        let planned = self.plan.concepts.iter().enumerate();
+        let left_out = planned.filter(|(i, _)| !is_kept(*i) && !joins_kept(*i));
+        left_out.map(|(_, concept)| concept.surface.clone()).collect()
     }
 }
 

@@ -43,6 +43,8 @@ const FREQUENCY: f32 = 0.2;
 const IN_ATTRIBUTES: f32 = 0.05;
 /// How much an edit of cost 1 lowers the logarithm of the likelihood.
 const EDIT: f32 = 2.2;
+/// From this many letters a word may be the beginning of several words written as one.
+const MIN_JOINED_CHARS: usize = 3;
 /// What writing two words as one adds to the cost.
 const JOINED: f32 = 0.3;
 
@@ -85,6 +87,26 @@ impl Snapshot {
     fn frequency(&self, known: &Known) -> Result<f32, SearchError> {
         let in_text = self.document_frequency(In::Text, &self.analyzers[0].stem(&known.word))?;
         Ok(ln(1.0 + in_text as f32 + IN_ATTRIBUTES * known.df as f32))
+    }
+
+    /// Neighbours in titles that, written as one, begin with `word`, where no word of the vocabulary does: `redbu` for Red Bull.
+    /// What only continues one of the `known` completions adds nothing. Their stems, because these are what the index has.
+    pub(super) fn joined_completions(&self, word: &str, known: &[Guess]) -> Result<Vec<Guess>, SearchError> {
+        if !word.contains(char::is_alphabetic) || word.chars().nth(MIN_JOINED_CHARS - 1).is_none() {
+            return Ok(Vec::new());
+        }
+        let n_chars = word.chars().count();
+        let is_new = |joined: &str| known.iter().all(|guess| !joined.starts_with(&*guess.word));
+        let joined = self.beginning(In::Form, word, MAX_COMPLETIONS_READ)?.into_iter();
+        let guess = |joined: Known| {
+            let n_more = joined.word.chars().count().saturating_sub(n_chars) as f32;
+            let cost = (UNFINISHED + PER_LETTER * n_more).min(1.0) + JOINED;
+            Guess { score: FREQUENCY * ln(joined.df as f32 + 1.0) - EDIT * cost, word: joined.word, df: joined.df }
+        };
+        let mut guesses: Vec<Guess> = joined.filter(|joined| is_new(&joined.word)).map(guess).collect();
+        guesses.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.word.cmp(&b.word)));
+        guesses.truncate(MAX_COMPLETIONS);
+        Ok(guesses)
     }
 
     /// Words that `word` is the beginning of, or with `is_mistyped` nearly the beginning; the likelier ones first.

@@ -129,7 +129,7 @@ fn a_number_among_other_words_is_a_word_also_where_an_item_has_it_as_its_id() {
 #[test]
 fn a_blank_query_finds_everything_in_order() {
     let reader = titles(&["red mug", "the plate", "of the"]);
-    for query in ["", "  ", "\t\n", "\u{200b}\u{feff}", "\u{3000}\u{ad}"] {
+    for query in ["", "  ", "\t\n", "\u{3000}"] {
         let page = page(&reader, query);
         assert_eq!(page.total, 3, "{query:?}");
         assert!(page.hits.iter().all(|hit| hit.score == 0.0 && hit.fields.is_empty()));
@@ -141,9 +141,26 @@ fn a_blank_query_finds_everything_in_order() {
 fn a_query_of_signs_finds_what_holds_them_or_nothing() {
     let too_long = "x".repeat(100);
     let reader = titles(&["🎄 Christmas mug", "mug", "Flag 🇩🇰", "Bag ❤️ 👍🏽", "5 € voucher", "Red mug !!! ???"]);
-    for nothing in
-        ["???", "---", "!!!", "\"\" - ( )", "*", "%", "_", "\u{301}", "\u{fffd}", "\u{0}", "🦄", "🇩🇪", &too_long]
-    {
+    for nothing in [
+        "???",
+        "---",
+        "!!!",
+        "\"\" - ( )",
+        "*",
+        "%",
+        "_",
+        "\u{301}",
+        "\u{fffd}",
+        "\u{0}",
+        "\u{200b}",
+        "\u{200d}",
+        "\u{feff}",
+        "\u{202e}",
+        "\u{200b} \u{ad}",
+        "🦄",
+        "🇩🇪",
+        &too_long,
+    ] {
         assert_eq!(page(&reader, nothing).total, 0, "{nothing:?}");
     }
     for (sign, item) in

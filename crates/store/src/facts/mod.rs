@@ -24,9 +24,10 @@ use self::shopper_names::{guest_name, user_name};
 pub use self::shopper_names::{session_hash, shopper_name};
 use crate::columns::Columns;
 use crate::{
-    Body, CheckedEvent, Column, ColumnField, Described, Descriptor, Encoded, Histories, ItemIdx, Ledger, Offset,
-    Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SearchProposal, SearchRanking,
-    Searches, SharedDescriptors, ShopperIdx, Shown, Vocabulary, shopper_descriptors, shopper_hash,
+    Body, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories, ItemIdx, Ledger,
+    Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, Satisfaction,
+    SearchProposal, SearchRanking, Searches, SharedDescriptors, ShopperIdx, Shown, Vocabulary, shopper_descriptors,
+    shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -133,6 +134,12 @@ pub struct Facts {
     /// What campaigns were shown for and what they spent.
     #[serde(skip)]
     pub ledger: Ledger,
+    /// Clicks on answers that were drawn by chance, and on the others.
+    #[serde(skip)]
+    pub draws: DrawAccount,
+    /// How content shoppers are with what they chose.
+    #[serde(skip)]
+    pub satisfaction: Satisfaction,
     /// What was decided about proposals of search, by their ids.
     #[serde(skip)]
     pub search_proposals: BTreeMap<Box<str>, SearchProposal>,
@@ -175,6 +182,8 @@ impl Facts {
             shown: Shown::default(),
             search_ranking: SearchRanking::default(),
             ledger: Ledger::default(),
+            draws: DrawAccount::default(),
+            satisfaction: Satisfaction::default(),
             search_proposals: BTreeMap::new(),
             sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
@@ -231,9 +240,10 @@ impl Facts {
                 let visitor = || served.user.clone().map(Shopper::User);
                 let guest = || served.session.clone().map(Shopper::Guest);
                 let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
-                self.ledger.serve(served, shopper, record.received_at, self.stream_time);
+                self.ledger.serve(served, shopper, record.received_at);
+                self.draws.serve(served, record.received_at);
             }
-            Body::Campaigns(json) => self.ledger.take(json, record.offset.next()),
+            Body::Campaigns(json) => self.ledger.take(json, record.offset.next(), record.received_at, self.stream_time),
             Body::Event(checked) => self.apply_event(record, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
@@ -289,7 +299,7 @@ impl Facts {
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
             Body::SearchChoice(choice) => {
-                let propensity = self.searches.propensity(choice.position as usize);
+                let propensity = self.searches.propensity(choice.position as usize, choice.is_published);
                 self.search_ranking.observe(choice, propensity);
             }
             Body::SearchProposal(decided) => {
@@ -337,7 +347,8 @@ impl Facts {
             self.counters.count_repaired(repairs.iter().map(|code| &**code));
         }
         self.stream_time = self.stream_time.max(event.at);
-        self.ledger.pass(self.stream_time);
+        self.ledger.pass(event, record.received_at);
+        self.draws.observe(event, record.received_at);
         let n_shoppers = self.shoppers.len();
         let shopper = self.shoppers.intern(&shopper_name(&event.shopper()));
         if self.shoppers.len() > n_shoppers && event.id.is_published() {
@@ -348,6 +359,8 @@ impl Facts {
         {
             self.types.intern(name);
         }
+        let before_ms = self.histories.get(shopper).past().last().map(|event| event.at_ms());
+        self.satisfaction.observe(event, shopper, before_ms);
         if let Some(item) = &event.item {
             let item = self.intern_item(offset, item);
             self.searches.observe(event, item);

@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 
 use super::{CatalogueEntry, ENCODED, ENTRIES, Facts, RuleTexts, USERS};
 use crate::columns::Columns;
+use crate::ledger::FirstLedger;
 use crate::search_ranking::FirstSearchRanking;
+use crate::searches::FirstSearches;
 use crate::{
-    CheckpointWriter, Encoded, Ledger, Overview, PagedMap, PagedVec, Products, PublishedCounts, SearchProposal,
-    SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary,
-    shopper_descriptors,
+    CheckpointWriter, DrawAccount, Encoded, Ledger, Overview, PagedMap, PagedVec, Products, PublishedCounts,
+    Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown,
+    StoreError, Vocabulary, shopper_descriptors,
 };
 
 /// The section of what published keys caused.
@@ -31,6 +33,10 @@ const SHOWN: &str = "facts/shown";
 const SEARCHES: &str = "facts/searches";
 /// The section of campaigns.
 const LEDGER: &str = "facts/campaigns";
+/// The section of the account of draws.
+const DRAWS: &str = "facts/draws";
+/// The section of how content shoppers are.
+const SATISFACTION: &str = "facts/satisfaction";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
 /// The section of decisions about proposals of search.
@@ -69,7 +75,7 @@ impl Facts {
             writer.value(SYNONYMS, 1, &self.synonyms)?;
         }
         if self.searches != Searches::default() {
-            writer.value(SEARCHES, 1, &self.searches)?;
+            writer.value(SEARCHES, 2, &self.searches)?;
         }
         if !self.shown.is_empty() {
             writer.value(SHOWN, 1, &self.shown)?;
@@ -78,7 +84,13 @@ impl Facts {
             writer.value(SEARCH_RANKING, 2, &self.search_ranking)?;
         }
         if !self.ledger.is_untouched() {
-            writer.value(LEDGER, 1, &self.ledger)?;
+            writer.value(LEDGER, 2, &self.ledger)?;
+        }
+        if !self.draws.is_untouched() {
+            writer.value(DRAWS, 1, &self.draws)?;
+        }
+        if !self.satisfaction.is_empty() {
+            writer.value(SATISFACTION, 1, &self.satisfaction)?;
         }
         if !self.search_proposals.is_empty() {
             writer.value(SEARCH_PROPOSALS, 1, &self.search_proposals)?;
@@ -103,14 +115,22 @@ impl Facts {
         let shop_rules: Option<RuleTexts> = optional(source, SHOP_RULES, 1)?;
         let scenes: Option<RuleTexts> = optional(source, SCENES, 1)?;
         let synonyms: Option<Box<str>> = optional(source, SYNONYMS, 1)?;
-        let searches: Option<Searches> = optional(source, SEARCHES, 1)?;
+        let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
+            Some(1) => source.value::<FirstSearches>(SEARCHES, 1)?.map(Searches::from),
+            _ => optional(source, SEARCHES, 2)?,
+        };
         let shown: Option<Shown> = optional(source, SHOWN, 1)?;
         let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
             None => Some(SearchRanking::default()),
             Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
             Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
-        let ledger: Option<Ledger> = optional(source, LEDGER, 1)?;
+        let ledger: Option<Ledger> = match source.checkpoint().section_version(LEDGER) {
+            Some(1) => source.value::<FirstLedger>(LEDGER, 1)?.map(Ledger::from),
+            _ => optional(source, LEDGER, 2)?,
+        };
+        let draws: Option<DrawAccount> = optional(source, DRAWS, 1)?;
+        let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = optional(source, SOURCES, 1)?;
         let encoded: Option<PagedVec<Encoded, ENCODED>> = optional(source, ENCODED_TEXTS, 1)?;
@@ -148,6 +168,8 @@ impl Facts {
                 shown: shown?,
                 search_ranking: search_ranking?,
                 ledger: ledger?,
+                draws: draws?,
+                satisfaction: satisfaction?,
                 search_proposals: search_proposals?,
                 sources: sources?,
                 stream_time,

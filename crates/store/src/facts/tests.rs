@@ -67,6 +67,7 @@ fn a_served_answer_changes_nothing_but_the_end() {
         ranks: Vec::new(),
         asked: Box::default(),
         sponsored: Vec::new(),
+        published: false,
     };
     assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
     let before = fold(vec![event("1", "ann", "mug", 1)]);

@@ -100,6 +100,7 @@ fn served(n: u64) -> Served {
         ranks: if n % 20 == 9 { Vec::new() } else { vec![1, 0] },
         asked: if n % 20 == 9 { r#"{"n":2}"#.into() } else { Box::default() },
         sponsored: Vec::new(),
+        published: false,
     }
 }
 

@@ -58,6 +58,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 ranks: Vec::new(),
                 asked: Box::default(),
                 sponsored: Vec::new(),
+                published: false,
             })),
             // The user is what a page claims; the merge says whose session it was.
             904 => Body::SearchChoice(Box::new(SearchChoice {

@@ -167,6 +167,7 @@ fn every_kind() -> Vec<Body> {
         ranks: ranks.into(),
         asked: r#"{"n":2,"scene":"home"}"#.into(),
         sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price: 45 }],
+        published: false,
     };
     let arm = Assignment { experiment: "variety".into(), arm: "b".into() };
     let (from, until) = (Offset(0), Offset(0));

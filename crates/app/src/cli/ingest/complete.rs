@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use accrue_event::{Mapping, RecordKind, Sales, Timestamp};
+use accrue_event::{Mapping, RecordKind, Sales, Timestamp, usual_column};
 use accrue_ingest::Sample;
 
 use crate::cli::output::count;
@@ -42,6 +42,31 @@ pub(super) fn note_on_images(mapping: &Mapping, sample: &Sample) -> Option<Strin
     let path = columns.iter().flat_map(|column| sample.texts(column)).find(is_path)?;
     let path: String = path.chars().take(60).collect();
     Some(format!("pictures are paths, such as {path}; say where they lie: --image-base https://YOUR-SHOP/…"))
+}
+
+/// What is to be said about times of events that state no zone: they are taken as those of UTC, which most shops are not in.
+pub(super) fn note_on_zone(file: &str, mapping: &Mapping, sample: &Sample) -> Option<String> {
+    let format = mapping.time_format.as_deref();
+    if mapping.kind != RecordKind::Events || mapping.time_zone.is_some() || format.is_some_and(|it| it.contains("%z")) {
+        return None;
+    }
+    let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+    let usual = || usual_column(RecordKind::Events, "at", &columns);
+    let column = match mapping.fields.get("at") {
+        Some(names) => names.iter().find(|name| columns.contains(name)),
+        None => usual(),
+    };
+    let is_of_utc = |name: &&str| ["utc", "gmt"].iter().any(|zone| name.to_lowercase().contains(zone));
+    let column = column.filter(|name| !is_of_utc(name))?;
+    let states_none = |text: &&str| match format {
+        Some(format) => ["%H", "%I"].iter().any(|hour| format.contains(hour)) && !text.trim().is_empty(),
+        None => Timestamp::states_no_zone(text),
+    };
+    let example = sample.texts(column).find(states_none)?.trim();
+    Some(format!(
+        "{file}times without a zone, such as {example}, are taken as UTC; if they are of another zone, write `time_zone = \"Europe/Berlin\"` \
+         into the mapping that --guess prints"
+    ))
 }
 
 /// What is to be said about the prices of sales in a file; nothing if none is valid for some time only.

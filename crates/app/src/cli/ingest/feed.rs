@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested, Refused};
 use accrue_event::{
-    Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, RecordKind, Undo, clean_id,
+    Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, RecordKind, Undo, clean_id, listed,
 };
 use accrue_ingest::{Entry, Sample, taken_back};
 use accrue_store::SourcePosition;
@@ -18,6 +18,8 @@ pub(super) struct Feed {
     engine: Engine,
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
+    /// Which fields each variant has from its product, where lines of events name it.
+    inherited: HashMap<Box<str>, u32>,
     /// The titles that lines of events have.
     titles: Titles,
     lacking: Described,
@@ -50,6 +52,7 @@ impl Feed {
         Self {
             engine,
             described: HashMap::new(),
+            inherited: HashMap::new(),
             titles: Titles::default(),
             lacking: Described::default(),
             variants: Vec::new(),
@@ -86,6 +89,21 @@ impl Feed {
         self.left_unknown.len()
     }
 
+    /// Counts the item of an event whose line does not describe it, if a catalogue with products lacks it.
+    fn count_unknown(&mut self, event: &RawEvent) {
+        if event.item.is_missing() || self.left_unknown.len() >= MAX_LEFT_UNKNOWN {
+            return;
+        }
+        let id = ItemId::from(&*clean_id(&event.item.text()));
+        if self.left_unknown.contains(&id) || self.described.contains_key(id.as_str()) || !self.has_products() {
+            return;
+        }
+        match self.engine.item(&id) {
+            Some(item) if item != Item::bare(id.clone()) => drop(self.described.insert(id.as_str().into(), 0)),
+            _ => drop(self.left_unknown.insert(id)),
+        }
+    }
+
     /// The returns of events that are taken back. What the log does not have was never counted, and is left out.
     fn returns(&mut self, undone: Vec<(usize, RawEvent, Undo)>) -> Result<Part<Incoming<RawEvent>>, EngineError> {
         let mut returns = Part::default();
@@ -113,17 +131,38 @@ impl Feed {
             };
             texts.iter().filter(is_known).count() as f64 / texts.len().max(1) as f64
         };
-        let own = mapping.fields.get("item").map_or(0.0, |names| names.iter().map(share).fold(0.0, f64::max));
-        let others = sample.columns.iter().map(|column| (column, share(column)));
-        let (column, of_column) = others.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
-        (of_column >= 0.5 && of_column > own).then(|| {
-            format!("{file}: the ids of the catalogue are in `{column}`; write it as `item` into a mapping, which --guess prints")
-        })
+        let own: Vec<&str> = mapping.fields.get("item").map(|names| names.iter().collect()).unwrap_or_default();
+        let columns = columns_of_ids(&own, &sample.columns, share)?;
+        let (names, value) = match &columns[..] {
+            [one] => (format!("`{one}`"), format!("{one:?}")),
+            several => (listed(several), format!("{several:?}")),
+        };
+        Some(format!(
+            "{file}: the ids of the catalogue are in {names}; write `item = {value}` under [fields] into the mapping that --guess prints"
+        ))
     }
 
     /// How many items pages can show, and how many of them have no title.
     pub fn untitled(&self) -> (u64, u64) {
         self.engine.with_shop(|shop| shop.count_untitled())
+    }
+
+    /// The fields that an item has from its product, a bit each, as in [`present`].
+    fn inherited(&mut self, id: &ItemId) -> u32 {
+        if let Some(known) = self.inherited.get(id.as_str()) {
+            return *known;
+        }
+        let product = self.engine.item(id).and_then(|item| item.parent).map(|product| ItemId::from(&*product));
+        let product = product.filter(|product| product != id).and_then(|product| self.engine.item(&product));
+        let fields = product.as_ref().and_then(as_raw).map_or(0, |mut product| {
+            // Stock and availability are those of each variant.
+            for name in ["id", "parent", "available", "stock", "published_at"] {
+                product.field_mut(name).into_iter().for_each(|field| *field = RawValue::Null);
+            }
+            present(&product)
+        });
+        self.inherited.insert(id.as_str().into(), fields);
+        fields
     }
 
     /// Whether the catalogue has products from a source that describes products.
@@ -149,8 +188,9 @@ impl Feed {
         for entry in batch {
             changes.push(match entry {
                 Entry::Event(event, item) => {
-                    if let Some(item) = item {
-                        self.news(*item, &mut news);
+                    match item {
+                        Some(item) => drop(self.news(*item, &mut news)),
+                        None => self.count_unknown(&event),
                     }
                     Change::Event(event)
                 }
@@ -203,12 +243,26 @@ impl Feed {
             told.price = RawValue::Null;
         }
         let id = item_id(&told)?;
+        // What a variant has from its product is not lacking, and an old order must not say otherwise.
+        let inherited = self.inherited(&id);
+        let names: Vec<&'static str> = told.fields().map(|(name, _)| name).collect();
+        for (place, name) in names.into_iter().enumerate() {
+            if inherited & (1 << place) != 0
+                && let Some(field) = told.field_mut(name)
+            {
+                *field = RawValue::Null;
+            }
+        }
         let fields = present(&told);
         let known = self.described.get(id.as_str()).copied().unwrap_or(0);
         let is_renamed = match &told.title {
             RawValue::Text(title) => {
                 let engine = &self.engine;
-                self.titles.count(id.as_str(), title, || engine.item(&id).is_some_and(|item| item.title.is_some()))
+                self.titles.count(id.as_str(), title, || {
+                    let item = engine.item(&id);
+                    let product = item.as_ref().and_then(|item| product_of(engine, item));
+                    item.into_iter().chain(product).any(|item| item.title.is_some())
+                })
             }
             _ => false,
         };
@@ -216,6 +270,8 @@ impl Feed {
             return None;
         }
         let item = self.engine.item(&id);
+        let product = item.as_ref().and_then(|item| product_of(&self.engine, item));
+        leave_out_inherited(&mut told, product.as_ref());
         let is_in_catalogue = item.as_ref().is_some_and(|item| *item != Item::bare(id.clone()));
         if !is_in_catalogue && self.has_products() {
             if self.left_unknown.len() < MAX_LEFT_UNKNOWN {
@@ -225,7 +281,8 @@ impl Feed {
         }
         let held = batch.places.get(id.as_str()).map(|place| batch.items[*place].clone());
         // Orders may be in several currencies, and the price list of the catalogue is in one.
-        if self.has_products() && is_in_catalogue && item.as_ref().is_some_and(|item| item.price.is_some()) {
+        let is_priced = item.iter().chain(&product).any(|item| item.price.is_some());
+        if self.has_products() && is_in_catalogue && is_priced {
             told.currency = RawValue::Null;
         }
         let mut whole = held.or_else(|| item.and_then(|item| as_raw(&item))).unwrap_or_default();
@@ -233,13 +290,14 @@ impl Feed {
         if is_renamed {
             whole.title = RawValue::Null;
         }
+        let is_new = present(&told) & !known != 0;
         for (name, value) in told.fields().filter(|(_, value)| !value.is_missing()) {
             if let Some(field) = whole.field_mut(name).filter(|field| field.is_missing()) {
                 *field = value.clone();
             }
         }
         self.described.insert(id.as_str().into(), known | fields);
-        if fields & !known != 0 || is_renamed {
+        if is_new || is_renamed {
             batch.put(id.as_str(), whole);
         }
         Some(())
@@ -299,8 +357,9 @@ impl Sink for Feed {
         for (index, entry) in batch.into_iter().enumerate() {
             match entry {
                 Entry::Event(event, item) => {
-                    if let Some(item) = item {
-                        self.news(*item, &mut news);
+                    match item {
+                        Some(item) => drop(self.news(*item, &mut news)),
+                        None => self.count_unknown(&event),
                     }
                     events.push(index, Incoming::Record(event));
                 }
@@ -372,6 +431,46 @@ fn is_more_than_a_line(item: &Item) -> bool {
         || published_at.is_some()
         || !tags.is_empty()
         || !attributes.is_empty()
+}
+
+/// The columns that have the ids of the catalogue in place of `own`: of each of those, the one beside it in the same object, so
+/// that every kind of record keeps an item. `None` if no column has them better than `own` do.
+fn columns_of_ids(own: &[&str], columns: &[String], share: impl Fn(&str) -> f64) -> Option<Vec<String>> {
+    let shares: Vec<(&str, f64)> = columns.iter().map(|column| (column.as_str(), share(column))).collect();
+    let object_of = |column: &str| column.rfind('.').map_or(0, |end| end);
+    let is_beside = |one: &str, other: &str| one[..object_of(one)] == other[..object_of(other)];
+    let best = |is_meant: &dyn Fn(&str) -> bool| {
+        let meant = shares.iter().filter(|(column, _)| is_meant(column));
+        meant.copied().max_by(|(_, one), (_, other)| one.total_cmp(other)).filter(|(_, share)| *share >= 0.5)
+    };
+    let better = |own: &str| best(&|column| is_beside(column, own)).filter(|(_, of_other)| *of_other > share(own));
+    let mut found: Vec<String> =
+        own.iter().filter_map(|own| better(own)).map(|(column, _)| column.to_owned()).collect();
+    if found.is_empty() {
+        let (column, of_column) = best(&|_| true)?;
+        let is_better = own.iter().all(|own| share(own) < of_column);
+        return is_better.then(|| vec![column.to_owned()]);
+    }
+    // What has no better one may still name the items of some records.
+    found.extend(own.iter().filter(|own| better(own).is_none()).map(|own| (*own).to_owned()));
+    found.dedup();
+    Some(found)
+}
+
+/// The product of the catalogue that an item is a variant of.
+fn product_of(engine: &Engine, item: &Item) -> Option<Item> {
+    item.parent.as_deref().and_then(|product| engine.item(&ItemId::from(product)))
+}
+
+/// Leaves out of what a line says of a variant what the variant has from its product: an old order must not fix the price
+/// or the title of a variant that follows its product's.
+fn leave_out_inherited(told: &mut RawItem, product: Option<&Item>) {
+    let Some(product) = product.and_then(as_raw) else { return };
+    for (name, _) in product.fields().filter(|(name, value)| *name != "id" && !value.is_missing()) {
+        if let Some(field) = told.field_mut(name) {
+            *field = RawValue::Null;
+        }
+    }
 }
 
 /// What the lines of a batch say of items, each item once: a later line adds to what an earlier one says.

@@ -157,6 +157,7 @@ impl FollowedSource {
         let mut failure = None;
         let mut take = |portion: Portion| {
             summary.skip(portion.batch.n_skipped);
+            summary.leave_without_item(portion.batch.n_without_item);
             let n = portion.batch.entries.len() as u64;
             match sink.take(portion.batch.entries) {
                 Ok(ingested) => {
@@ -238,6 +239,7 @@ impl FollowedSource {
             match receiver.recv_timeout(TELL_EVERY) {
                 Ok(Portion { batch, position, .. }) => {
                     summary.skip(batch.n_skipped);
+                    summary.leave_without_item(batch.n_without_item);
                     let n = batch.entries.len() as u64;
                     let position = position
                         .map(|position| SourcePosition { source: self.name().into(), position: position.into() });
@@ -305,6 +307,7 @@ impl Gathered {
         gathered.batch.entries.extend(batch.entries);
         gathered.batch.lines.extend(batch.lines);
         gathered.batch.n_skipped += batch.n_skipped;
+        gathered.batch.n_without_item += batch.n_without_item;
         gathered.position = position.or_else(|| gathered.position.take());
         gathered.is_full = is_full;
         gathered.is_at_end = is_at_end;

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use accrue_event::{Mapping, RecordKind, Timestamp, usual_column};
+use accrue_event::{Decimal, Mapping, RecordKind, Timestamp, usual_column};
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader, Sample};
 use serde::Serialize;
 
 use super::Sink as _;
 use super::dry_run::DryRun;
 use super::systems::System;
+use super::{item_columns, money};
 use crate::cli::problem::Problem;
 use crate::cli::{Context, Exit};
 
@@ -55,7 +56,7 @@ pub(super) fn run(
     }
     let text = match System::recognise(&sample, kind) {
         Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text_for(&sample)),
-        None => written(&sample, kind, &path.display().to_string()),
+        None => written(&sample, &settings.mapping, kind, &path.display().to_string()),
     };
     let mut mapping: Mapping = toml::from_str(&text)?;
     super::complete::complete(&mut mapping, None, None)?;
@@ -110,10 +111,11 @@ fn table(records: &[Shown]) -> String {
     text
 }
 
-/// A mapping by the usual names of columns.
-fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
+/// A mapping by the usual names of columns. `given` is what is known before: how the file is written, and fields.
+fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>, file: &str) -> String {
     let columns: Vec<&str> = sample.columns.iter().map(String::as_str).filter(|column| !column.is_empty()).collect();
-    let kind = kind.unwrap_or_else(|| kind_of(&columns));
+    let of_mapping = Some(given.kind).filter(|kind| *kind != RecordKind::Events);
+    let kind = kind.or(of_mapping).unwrap_or_else(|| kind_of(&columns));
     let mut found: Vec<(&str, &str)> = Vec::new();
     let mut missing = Vec::new();
     for field in kind.fields().iter().copied() {
@@ -124,9 +126,24 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
         };
         let is_free = |column: &&str| !found.iter().any(|(_, used)| used == column) && !is_kind(column);
         let free: Vec<&str> = columns.iter().copied().filter(is_free).collect();
-        match usual_column(kind, field, &free) {
+        let named = given
+            .fields
+            .get(field)
+            .and_then(|names| names.iter().find_map(|name| free.iter().find(|known| **known == name)));
+        match named.copied().or_else(|| usual_column(kind, field, &free)) {
             Some(column) => found.push((field, column)),
             None => missing.push(field),
+        }
+    }
+    let mut remarks: Vec<(&str, String)> = Vec::new();
+    if kind == RecordKind::Items && missing.contains(&"price") {
+        let free = columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column));
+        if let Some((price, others)) = money::columns(sample, free).split_first() {
+            found.push(("price", *price));
+            missing.retain(|field| *field != "price");
+            let others: Vec<String> = others.iter().map(|other| quoted(other)).collect();
+            let or = if others.is_empty() { String::new() } else { format!("; or {}", others.join(", ")) };
+            remarks.push(("price", format!(" (by its values{or})")));
         }
     }
     let has = |field: &str| found.iter().any(|(known, _)| *known == field);
@@ -152,17 +169,24 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
         "# A mapping for {file}, as a start. docs/mapping.md explains every key.\n\nkind = \"{}\"\n",
         kind.name()
     );
-    if let Some(delimiter) = sample.delimiter {
-        text.push_str(&format!("delimiter = {}\n", quoted(&delimiter.to_string())));
-    }
+    text.push_str(&form_of(sample, given));
     if let Some((_, column)) = found.iter().find(|(field, _)| matches!(*field, "at" | "published_at")) {
         text.push_str(&time_format(&sample.texts(column).filter(|text| !text.trim().is_empty()).collect::<Vec<_>>()));
+    }
+    if kind == RecordKind::Events {
+        let unused: Vec<&str> =
+            columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
+        let personal: Vec<String> = item_columns::personal(&unused).into_iter().map(quoted).collect();
+        if !personal.is_empty() {
+            text.push_str(&format!("drop_columns = [{}]    # of customers\n", personal.join(", ")));
+        }
     }
     text.push_str("\n[fields]\n");
     for (field, column) in &found {
         let examples: Vec<String> =
             sample.texts(column).filter(|text| !text.trim().is_empty()).take(2).map(excerpt).collect();
-        let remark = if examples.is_empty() { String::new() } else { format!("    # {}", examples.join(", ")) };
+        let more = remarks.iter().find(|(known, _)| known == field).map_or("", |(_, remark)| remark.as_str());
+        let remark = if examples.is_empty() { String::new() } else { format!("    # {}{more}", examples.join(", ")) };
         text.push_str(&format!("{field} = {}{remark}\n", quoted(column)));
     }
     let needed: Vec<&str> = missing.iter().copied().filter(|field| is_needed(kind, field, &found)).collect();
@@ -171,23 +195,7 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     }
     text.push_str(&constants);
     if kind == RecordKind::Events {
-        let has_item = found.iter().any(|(known, _)| *known == "item");
-        let is_name =
-            |column: &str| ["name", "nom", "nombre", "nome", "naam", "label"].contains(&&*column.to_lowercase());
-        let described = ["title", "brand", "categories", "price"].map(|field| match field {
-            "title" => {
-                let usual = usual_column(RecordKind::Items, field, &columns).filter(|column| !is_name(column));
-                (field, title_of_items(&columns).or(usual))
-            }
-            _ => (field, usual_column(RecordKind::Items, field, &columns)),
-        });
-        let is_found = |field: &str| described.iter().any(|(known, column)| *known == field && column.is_some());
-        if has_item && is_found("title") {
-            text.push_str("\n[item]    # what the rows say of the items\n");
-            for (field, column) in described.iter().filter_map(|(field, column)| Some((field, (*column)?))) {
-                text.push_str(&format!("{field} = {}\n", quoted(column)));
-            }
-        }
+        text.push_str(&item_of_events(sample, &columns, &found));
     }
     if let Some((_, column)) = found.iter().find(|(field, column)| *field == "type" && column.contains("metric")) {
         text.push_str(&rules_for_metrics(sample, column));
@@ -210,6 +218,47 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     text
 }
 
+/// The keys that say how the file is written: those that are given, and what was recognised.
+fn form_of(sample: &Sample, given: &Mapping) -> String {
+    let one = |c: Option<char>| c.map(|c| c.to_string());
+    let decimal =
+        (given.decimal != Decimal::Any).then(|| if given.decimal == Decimal::Comma { "," } else { "." }.to_owned());
+    let keys = [
+        ("encoding", given.encoding.as_deref().map(str::to_owned).or_else(|| sample.encoding.clone())),
+        ("delimiter", one(given.delimiter.or(sample.delimiter))),
+        ("comment", one(given.comment)),
+        ("escape", one(given.escape)),
+        ("element", given.element.as_deref().map(str::to_owned)),
+        ("decimal", decimal),
+        ("currency", given.currency.as_deref().map(str::to_owned)),
+        ("time_zone", given.time_zone.as_deref().map(str::to_owned)),
+    ];
+    let mut text: String =
+        keys.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}\n", quoted(&value?)))).collect();
+    if let Some(n) = given.skip_lines {
+        text.push_str(&format!("skip_lines = {n}\n"));
+    }
+    text
+}
+
+/// The table `[item]` of a file of events: what its rows say of the items.
+fn item_of_events(sample: &Sample, columns: &[&str], found: &[(&str, &str)]) -> String {
+    let column_of = |field: &str| found.iter().find(|(known, _)| *known == field).map(|(_, column)| *column);
+    let Some(item) = column_of("item") else { return String::new() };
+    let described = item_columns::described(sample, columns, item, column_of("user").or(column_of("session")));
+    if described.is_empty() {
+        let name = item_columns::ambiguous_name(columns).map(|name| {
+            format!(
+                "\n# [item]\n# title = {}    # if it is the name of the item, and not that of the customer\n",
+                quoted(name)
+            )
+        });
+        return name.unwrap_or_default();
+    }
+    let lines = described.iter().map(|(field, column)| format!("{field} = {}\n", quoted(column)));
+    format!("\n[item]    # what the rows say of the items\n{}", lines.collect::<String>())
+}
+
 /// A rule for each metric that is known by its id alone, to be filled in; without one its records are left out.
 fn rules_for_metrics(sample: &Sample, column: &str) -> String {
     let mut ids: Vec<&str> = sample.texts(column).filter(|text| !text.trim().is_empty()).collect();
@@ -223,41 +272,6 @@ fn rules_for_metrics(sample: &Sample, column: &str) -> String {
         ));
     }
     text
-}
-
-/// The columns of a table of events that describe its items, for a reading without a mapping: the title under a name that is
-/// that of an item and of nothing else, and price, brand and categories beside it.
-pub(super) fn item_columns(sample: &Sample) -> Vec<(&'static str, String)> {
-    let columns: Vec<&str> =
-        sample.columns.iter().map(String::as_str).filter(|column| !column.contains(['.', '['])).collect();
-    let has = |field| usual_column(RecordKind::Events, field, &columns).is_some();
-    let title = title_of_items(&columns);
-    let Some(title) = title.filter(|_| has("item") && (has("user") || has("session"))) else { return Vec::new() };
-    let others = ["price", "brand", "categories"].into_iter();
-    let others = others.filter_map(|field| Some((field, usual_column(RecordKind::Items, field, &columns)?.to_owned())));
-    std::iter::once(("title", title.to_owned())).chain(others).collect()
-}
-
-/// The column of events that is a title of the item. A bare `name` may be that of the customer, whom nobody else is to see.
-fn title_of_items<'c>(columns: &[&'c str]) -> Option<&'c str> {
-    const TITLES: [&str; 11] = [
-        "itemname",
-        "itemtitle",
-        "productname",
-        "producttitle",
-        "artikelname",
-        "artikelbezeichnung",
-        "produktname",
-        "bezeichnung",
-        "商品名称",
-        "商品标题",
-        "产品名称",
-    ];
-    let compact =
-        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
-    // Of a path such as `properties.item_name` the last name counts.
-    let last = |column: &str| compact(column.rsplit('.').next().unwrap_or(column));
-    TITLES.iter().find_map(|title| columns.iter().copied().find(|column| last(column) == *title))
 }
 
 /// Whether a file has products and nothing that events need.
@@ -384,6 +398,7 @@ mod tests {
     fn a_history_and_a_catalogue_are_told_apart() {
         let text = written(
             &sample(&[&["user_id", "item_id", "rating", "timestamp"], &["1", "2", "3", "881250949"]]),
+            &Mapping::default(),
             None,
             "u.csv",
         );
@@ -396,8 +411,12 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
-        let text =
-            written(&sample(&[&["Artikelnummer", "Bezeichnung", "Preis"], &["7", "Tasse", "9,99 €"]]), None, "a.csv");
+        let text = written(
+            &sample(&[&["Artikelnummer", "Bezeichnung", "Preis"], &["7", "Tasse", "9,99 €"]]),
+            &Mapping::default(),
+            None,
+            "a.csv",
+        );
         for line in
             ["kind = \"items\"", "id = \"Artikelnummer\"", "title = \"Bezeichnung\"", "price = \"Preis\"    # 9,99 €"]
         {

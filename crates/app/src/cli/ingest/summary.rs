@@ -46,6 +46,9 @@ pub(super) struct Summary {
     /// Lines that a rule of the mapping leaves out; not among those that were read.
     #[serde(skip_serializing_if = "is_zero")]
     skipped: u64,
+    /// Those among them that have no item where the mapping looks for it.
+    #[serde(skip_serializing_if = "is_zero")]
+    without_item: u64,
     /// What the items lack, if there were any.
     #[serde(skip_serializing_if = "Described::is_empty")]
     items: Described,
@@ -142,6 +145,11 @@ impl Summary {
         self.skipped += n;
     }
 
+    /// Counts those of the lines that are left out which have no item where the mapping looks for it.
+    pub fn leave_without_item(&mut self, n: u64) {
+        self.without_item += n;
+    }
+
     /// Sets what the items lack.
     pub fn describe(&mut self, items: Described) {
         self.items = items;
@@ -223,6 +231,9 @@ impl Summary {
         rows.splice(3..3, repairs);
         if self.skipped > 0 {
             rows.insert(1, vec!["skipped by the mapping".into(), count(self.skipped)]);
+            if self.without_item > 0 {
+                rows.insert(2, vec!["  without an item where it looks".into(), count(self.without_item)]);
+            }
         }
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
         let mut text = columns(&rows);

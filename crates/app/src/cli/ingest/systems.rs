@@ -47,10 +47,14 @@ systems! {
     "magento-api-orders", "orders of Magento's REST interface", ["increment_id", "items[].qty_ordered", "items[].sku"];
     "prestashop-products", "PrestaShop's export of products", ["Product ID", "Reference", "Price (tax incl.)", "Quantity", "Status"];
     "prestashop-api-orders", "orders of PrestaShop's web service", ["id_customer", "current_state", "associations.order_rows[].product_id|associations.order_rows.order_row[].product_id|associations.order_rows.order_row.product_id"];
+    "prestashop-api-products", "products of PrestaShop's web service", ["id_manufacturer", "id_category_default", "reference", "active", "price", "name"];
     "shopware-products", "Shopware's export of products", ["product_number", "parent_id", "price_gross", "manufacturer_name", "tax_rate"];
     "shopware-api-orders", "orders of Shopware's Admin interface", ["orderNumber", "orderDateTime", "lineItems[].payload.productNumber"];
+    "shopware-api-products", "products of Shopware's Admin interface", ["productNumber", "parentId|parent_id", "active", "translated"];
+    "bigcommerce-api-products", "products of BigCommerce's interface", ["inventory_tracking", "is_visible", "price", "calculated_price|brand_id", "sku"];
     "bigcommerce-api-orders", "orders of BigCommerce's interface with their products", ["billing_address", "status_id", "products[].order_id", "products[].product_id"];
     "bigcommerce-products", "BigCommerce's export of products", ["Item", "ID", "Name", "SKU", "Options", "Inventory Tracking", "Current Stock", "Price"];
+    "squarespace-products", "Squarespace's export of products", ["Product ID [Non Editable]", "Variant ID [Non Editable]", "Title", "SKU", "Price"];
     "shopify-customers", "Shopify's export of customers", ["Customer ID", "Email", "Accepts Email Marketing", "Total Orders"];
     "gorse-users", "Gorse's users", ["UserId", "Labels|Subscribe", "Comment|Subscribe"];
     "klaviyo", "metrics of Klaviyo", ["event", "customer_properties", "properties", "time"];
@@ -61,7 +65,7 @@ systems! {
     "snowplow-tsv", "enriched events of Snowplow", ["etl_tstamp", "collector_tstamp", "unstruct_event", "contexts", "derived_tstamp", "domain_userid"];
     "opensearch-ubi-queries", "queries of OpenSearch UBI", ["query_id", "user_query", "query_response_id", "client_id", "timestamp"];
     "opensearch-ubi", "events of OpenSearch UBI", ["action_name", "client_id", "event_attributes"];
-    "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "condition", "fb_product_category|quantity_to_sell_on_facebook|rich_text_description|origin_country|video[0].url|style[0]"];
+    "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "condition", "fb_product_category|quantity_to_sell_on_facebook|rich_text_description|origin_country|video[0].url|style[0]|product_tags[0]|status"];
     "google-merchant", "a feed for Google Merchant Center", ["id", "title", "link", "image_link", "availability", "price"];
     "gorse-items", "Gorse's items", ["ItemId", "IsHidden"];
     "gorse-feedback", "Gorse's feedback", ["FeedbackType", "ItemId", "UserId"];

@@ -2,10 +2,11 @@
 //! removed here.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use accrue_engine::{CampaignAccount, CampaignList};
-use accrue_event::{Campaign, CampaignDocument, ItemId};
+use accrue_engine::{CampaignAccount, CampaignChange, CampaignList, campaign_mark};
+use accrue_event::{Campaign, ItemId};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
@@ -24,6 +25,8 @@ const PATH: &str = "/console/campaigns";
 const CAMPAIGNS: &str = "/v1/campaigns";
 /// Campaigns on a page; there may be a thousand.
 const N: usize = 200;
+/// The field that says which state of a campaign the form was opened with.
+const INSTEAD_OF: &str = "instead_of";
 /// Texts of a list that are shown.
 const N_TEXTS: usize = 5;
 
@@ -42,6 +45,9 @@ async fn page(view: View) -> Response {
 fn render(view: &View, list: &CampaignList, entered: &Entered, is_edited: bool, status: StatusCode) -> Response {
     let texts = view.texts();
     let CampaignList { document, accounts, .. } = list;
+    let n = document.campaigns.len();
+    let from = view.param("from").and_then(|from| from.parse().ok()).unwrap_or(0).min(n);
+    let shown = from..n.min(from + N);
     let accounts: BTreeMap<&str, &CampaignAccount> = accounts.iter().map(|(id, account)| (&**id, account)).collect();
     let scenes: Vec<(Box<str>, Vec<usize>)> = view
         .server
@@ -67,7 +73,10 @@ fn render(view: &View, list: &CampaignList, entered: &Entered, is_edited: bool, 
         section .card {
             (heading(texts.campaigns, Some(CAMPAIGNS)))
             @if document.campaigns.is_empty() { (empty(texts.no_campaigns, texts.no_campaigns_hint)) }
-            @else { (table(view, document, &accounts)) }
+            @else {
+                (table(view, &document.campaigns[shown.clone()], &accounts))
+                @if n > N { (pages(view, &shown, n)) }
+            }
             p .soft { (texts.minor_units) " " @if let Some(currency) = &document.currency { (currency) } }
         }
         @if view.permits(Scope::Write) {
@@ -84,7 +93,21 @@ fn listed_places(places: &[usize]) -> String {
     places.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn table(view: &View, document: &CampaignDocument, accounts: &BTreeMap<&str, &CampaignAccount>) -> Markup {
+/// Which of all campaigns are shown, and links to those before and behind.
+fn pages(view: &View, shown: &Range<usize>, n: usize) -> Markup {
+    let texts = view.texts();
+    html! {
+        p .row {
+            span .soft { (count(shown.start as u64 + 1)) "–" (count(shown.end as u64)) " / " (count(n as u64)) }
+            @if shown.start > 0 {
+                a .button href={ (PATH) "?from=" (shown.start.saturating_sub(N)) } { (texts.previous_page) }
+            }
+            @if shown.end < n { a .button href={ (PATH) "?from=" (shown.end) } { (texts.next_page) } }
+        }
+    }
+}
+
+fn table(view: &View, campaigns: &[Campaign], accounts: &BTreeMap<&str, &CampaignAccount>) -> Markup {
     let (texts, acts) = (view.texts(), view.permits(Scope::Write));
     let none = CampaignAccount::default();
     html! {
@@ -97,7 +120,7 @@ fn table(view: &View, document: &CampaignDocument, accounts: &BTreeMap<&str, &Ca
                     }
                 }
                 tbody {
-                    @for campaign in document.campaigns.iter().take(N) {
+                    @for campaign in campaigns {
                         @let account = accounts.get(&*campaign.id).copied().unwrap_or(&none);
                         tr {
                             td { b { (said(&campaign.id)) } " " (state(texts, campaign, account)) }
@@ -203,6 +226,7 @@ fn lines<T: AsRef<str>>(texts: &[T]) -> String {
 fn entered(campaign: &Campaign) -> Entered {
     let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
     Entered::of([
+        (INSTEAD_OF, Some(campaign_mark(campaign).into())),
         ("id", Some(campaign.id.to_string())),
         ("bid", Some(campaign.bid.to_string())),
         ("daily_budget", Some(campaign.daily_budget.to_string())),
@@ -241,7 +265,7 @@ fn form(view: &View, entered: &Entered, is_edited: bool) -> Markup {
     html! {
         form method="post" action=(PATH) .rule {
             (view.form_token())
-            @if is_edited { input type="hidden" name="edited" value="1"; }
+            @if is_edited { input type="hidden" name=(INSTEAD_OF) value=[entered.get(INSTEAD_OF)]; }
             @if let Some(fault) = entered.fault_of_none(&FIELDS) { p .notice.bad role="alert" { (fault) } }
             div .row {
                 label {
@@ -298,25 +322,22 @@ fn campaign_of(fields: &Fields) -> Result<Campaign, Problem> {
 
 async fn act(view: View, fields: Fields) -> Result<Response, Problem> {
     let engine = &view.server.engine;
-    let mut document = engine.campaigns().document;
-    let campaigns = &mut document.campaigns;
     match fields.get("action") {
         Some("save") => {
-            let saved = match campaign_of(&fields) {
+            let instead_of = fields.text(INSTEAD_OF);
+            let is_edited = instead_of.is_some();
+            let saved = match campaign_of(&fields).map(Box::new) {
                 Ok(campaign) => {
-                    match campaigns.iter_mut().find(|known| known.id == campaign.id) {
-                        Some(known) => *known = campaign,
-                        None => campaigns.push(campaign),
-                    }
-                    engine.set_campaigns(document).await.map_err(Problem::from)
+                    let change = CampaignChange::Put { campaign, instead_of };
+                    engine.change_campaigns(change).await.map_err(Problem::from)
                 }
                 Err(problem) => Err(problem),
             };
             match saved {
-                Ok(_) => Ok(Done::Saved.redirect(PATH)),
+                Ok(()) => Ok(Done::Saved.redirect(PATH)),
                 // What was typed stays, with what is wrong beside its field.
-                Err(problem) if problem.code() == Code::InvalidValue => {
-                    let (is_edited, status) = (fields.get("edited").is_some(), problem.code().status());
+                Err(problem) if matches!(problem.code(), Code::InvalidValue | Code::Conflict) => {
+                    let status = problem.code().status();
                     let entered = Entered::refused(fields, &problem);
                     Ok(render(&view, &engine.campaigns(), &entered, is_edited, status))
                 }
@@ -325,8 +346,7 @@ async fn act(view: View, fields: Fields) -> Result<Response, Problem> {
         }
         Some("remove") => {
             let id = clipped(fields.get("id").unwrap_or_default(), 1_000);
-            campaigns.retain(|campaign| *campaign.id != *id);
-            engine.set_campaigns(document).await?;
+            engine.change_campaigns(CampaignChange::Remove(id.into())).await?;
             Ok(Done::Removed.redirect(PATH))
         }
         other => Err(Problem::new(Code::InvalidValue, format!("{other:?} is no action of this page"))),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use accrue_engine::DrawStatus;
 use accrue_engine::traffic::{ArmLearning, ArmSettings, ExperimentSettings};
 use accrue_train::ArmQuality;
 use axum::response::Response;
@@ -43,7 +44,9 @@ async fn page(view: View) -> Response {
                 (plain(texts.drawn_share, percent(explore.share)))
                 (plain(texts.recorded_share, percent(serve.record.share())))
                 (plain(texts.good_share, percent(serve.good_share)))
+                @if let Some(draws) = &status.draws { (cost(texts, draws)) }
             }
+            @if status.draws.is_some_and(|draws| draws.is_spent) { p .soft { (texts.draws_ended) } }
         }
     };
     view.page(PATH, texts.experiments, body)
@@ -51,6 +54,16 @@ async fn page(view: View) -> Response {
 
 fn plain(label: &str, value: String) -> Markup {
     figure(Figure { label, value, unit: "", api: "", field: "", form: "", note: Markup::default() })
+}
+
+/// What draws cost in the current window, and how much they may.
+fn cost(texts: &Texts, draws: &DrawStatus) -> Markup {
+    html! {
+        (plain(texts.draws_made, count(draws.drawn.answers)))
+        (plain(texts.draws_cost, format!("{:.0}", draws.cost.estimate)))
+        (plain(texts.draws_at_most, format!("{:.0}", draws.cost.at_most)))
+        @if let Some(budget) = draws.budget { (plain(texts.draws_budget, format!("{budget:.0}"))) }
+    }
 }
 
 fn about(texts: &Texts, experiment: &ExperimentSettings) -> Markup {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accrue_engine::{ChallengerRequest, ChallengerState, Status, Versions};
-use accrue_store::Offset;
+use accrue_store::{Offset, SatisfactionCounts};
 use accrue_train::{Drift, Hits, VersionEntry, VersionStatus};
 use axum::extract::State;
 use axum::response::Response;
@@ -55,6 +55,7 @@ async fn page(view: View) -> Response {
             section .card { (heading(texts.drift, Some(QUALITY))) (drift(texts, &status.quality.drift)) }
             section .card { (heading(texts.guard, Some(QUALITY))) (guard(texts, &status)) }
         }
+        section .card { (heading(texts.satisfaction, None)) (satisfaction(texts, &status.satisfaction[1])) }
         section .card { (heading(texts.challenger, Some(VERSIONS))) (challenger(&view, &versions)) }
         section .card #versions { (heading(texts.versions, Some(VERSIONS))) (timeline(&view, &versions)) }
         @if !versions.suspect.is_empty() {
@@ -87,6 +88,38 @@ fn slices(texts: &Texts, status: &Status) -> Markup {
                         (filled(texts.hits_of, &[&percent(hits.hit_rate()), &count(hits.samples)]))
                     },
                 }))
+            }
+        }
+    }
+}
+
+/// How content shoppers were with what they chose, in the latest week.
+fn satisfaction(texts: &Texts, counts: &SatisfactionCounts) -> Markup {
+    let share = |n: u64, of: u64| if of > 0 { percent(n as f64 / of as f64) } else { "–".into() };
+    let stayed = match counts.n_stays {
+        0 => "–".into(),
+        n => format!("{:.0} s", counts.stayed_ms as f64 / 1e3 / n as f64),
+    };
+    let said = counts.content + counts.discontent;
+    let figures = [
+        (texts.stay_mean, stayed, filled(texts.stays_of, &[&count(counts.n_stays)])),
+        (
+            texts.returns_to_list,
+            share(counts.returns_to_list, counts.clicks),
+            filled(texts.clicks_of, &[&count(counts.clicks)]),
+        ),
+        (
+            texts.came_again,
+            share(counts.returning, counts.visitors),
+            filled(texts.visitors_of, &[&count(counts.visitors)]),
+        ),
+        (texts.said_content, share(counts.content, said), filled(texts.said_of, &[&count(said)])),
+    ];
+    html! {
+        p .soft { (texts.satisfaction_note) }
+        dl .figures {
+            @for (label, value, note) in figures {
+                (figure(Figure { label, value, unit: "", api: "", field: "", form: "", note: html! { (note) } }))
             }
         }
     }

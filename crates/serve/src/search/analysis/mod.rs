@@ -112,7 +112,7 @@ impl Analyzer {
                 });
             };
             match script {
-                Script::Words => self.letters(text, start..start + run.len(), &mut take),
+                Script::Words => self.letters(text, start..start + run.len(), is_item, &mut take),
                 Script::Han if is_item => han::words(&han::simplified(run), |HanTerm { role, text, start: at }| {
                     let term = role.into_iter().chain(text.chars()).collect();
                     let surface = start + at..start + at + text.len();
@@ -127,7 +127,9 @@ impl Analyzer {
                         at += word.len();
                     }
                 }
-                Script::Pairs => script::pairs(run, |term, from, to| whole(Kind::Pair, term, from, to)),
+                Script::Pairs => {
+                    script::pairs(run, |term, from, to| whole(Kind::Pair, &script::usual_kana(term), from, to))
+                }
                 Script::Symbol => script::symbols(run, |term, from, to| whole(Kind::Symbol, term, from, to)),
                 Script::Mark => {}
             }
@@ -136,7 +138,7 @@ impl Analyzer {
     }
 
     /// The words of letters and digits in a part of a text.
-    fn letters(&self, text: &str, part: Range<usize>, take: &mut impl FnMut(Word)) {
+    fn letters(&self, text: &str, part: Range<usize>, is_item: bool, take: &mut impl FnMut(Word)) {
         let (mut at, end) = (part.start, part.end);
         let mut number_ends = usize::MAX;
         while at < end {
@@ -172,6 +174,10 @@ impl Analyzer {
                 continue;
             }
             let follows_number = number_ends != usize::MAX && is_gap(&text[number_ends..surface.start]);
+            // A query reads the word as the sign, which is no word: `50 %`.
+            if !is_item && follows_number && unit::is_percent(word) {
+                continue;
+            }
             let read = self.word(word, surface, follows_number);
             number_ends = if read.is_number() { at } else { usize::MAX };
             take(read);
@@ -275,6 +281,11 @@ impl Analyzer {
     }
 }
 
+/// A word in lower case and in plain letters.
+pub(super) fn plain_letters(word: &str) -> String {
+    fold(&fold::lower(word)).into_owned()
+}
+
 /// A Han word as two words of the dictionary, if it is made of them.
 pub(super) fn halves(word: &str) -> Option<(&str, &str)> {
     han::halves(word)
@@ -299,7 +310,7 @@ pub(super) fn has_possessive(text: &str, word: &Range<usize>) -> bool {
 }
 
 pub(super) fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '’' | '‘' | '`' | '＇' | '′')
+    matches!(c, '\'' | '’' | '‘' | '‛' | '`' | '＇' | '′' | '׳')
 }
 
 /// Whether what stands between a number and the next word leaves them together.
@@ -312,8 +323,10 @@ pub(super) fn compose(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return text.into();
     }
+    // An acute accent alone would become a blank with a mark; keyboards have it beside the apostrophe.
+    let text: Cow<'_, str> = if text.contains('´') { text.replace('´', "'").into() } else { text.into() };
     let composed: Cow<'_, str> = match is_nfkc_quick(text.chars()) {
-        IsNormalized::Yes => text.into(),
+        IsNormalized::Yes => text,
         _ => text.nfkc().collect::<String>().into(),
     };
     match composed.contains(SARA_AM_SIGN) {
@@ -336,13 +349,13 @@ fn tone_before_sara_am(text: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Whether a text shows nothing: it has only white space and characters without a shape.
-pub(super) fn is_blank(text: &str) -> bool {
+/// A text without the white space and the characters without a shape around it: a byte order mark that was pasted with it.
+pub(super) fn trimmed(text: &str) -> &str {
     let has_no_shape = |c| {
         matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}')
     };
-    text.chars().all(|c| c.is_whitespace() || has_no_shape(c))
+    text.trim_matches(|c: char| c.is_whitespace() || has_no_shape(c))
 }
 
 /// The first `limit` bytes of a text, or a little less to end between two characters.

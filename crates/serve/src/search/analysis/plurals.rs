@@ -1,13 +1,15 @@
-//! Plurals that the stemmers do not know: short lists, and rules, by language.
+//! Plurals that the stemmers do not know: lists (`plurals.txt`), and rules, by language.
 //!
 //! In: a word in lower case. Out: its singular, or a word that has the same stem. Lists are looked up by the word without its
 //! marks, because shoppers leave them out. Only words that shops use are listed: a stemmer is right about most others.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use tantivy::tokenizer::Language;
 
 use super::fold::fold;
+use super::language::LANGUAGES;
 
 /// Shorter beginnings of a word are no first part of a compound.
 const MIN_FIRST_CHARS: usize = 3;
@@ -16,11 +18,12 @@ const MIN_FIRST_CHARS: usize = 3;
 pub(super) fn singular(language: Language, word: &str) -> Cow<'_, str> {
     let Some(lists) = lists(language) else { return ruled(language, word) };
     let plain = fold(word);
-    if let Ok(nth) = lists.words.binary_search_by(|(plural, _)| (*plural).cmp(&plain)) {
+    let of = |plain: &str| lists.words.binary_search_by(|(plural, _)| (**plural).cmp(plain)).ok();
+    if let Some(nth) = of(&plain).or_else(|| without_article(language, &plain).and_then(of)) {
         return Cow::Borrowed(lists.words[nth].1);
     }
-    for (plural, singular) in lists.endings {
-        if let Some(first) = plain.strip_suffix(plural)
+    for (plural, singular) in &lists.endings {
+        if let Some(first) = plain.strip_suffix(&**plural)
             && (first.is_empty() || first.chars().nth(MIN_FIRST_CHARS - 1).is_some())
         {
             // Stemmers need the marks of the first part.
@@ -30,6 +33,12 @@ pub(super) fn singular(language: Language, word: &str) -> Cow<'_, str> {
         }
     }
     ruled(language, word)
+}
+
+/// An Arabic word without the article and what is written onto that.
+fn without_article(language: Language, plain: &str) -> Option<&str> {
+    let prefixes = ["وال", "بال", "كال", "فال", "لل", "ال"];
+    (language == Language::Arabic).then(|| prefixes.iter().find_map(|prefix| plain.strip_prefix(prefix))).flatten()
 }
 
 /// A word that may be the singular, as the stemmer then reads it too; the word itself is still looked up.
@@ -52,6 +61,9 @@ pub(super) fn likely_singular(language: Language, word: &str) -> Option<String> 
             &[("ák", "a"), ("ék", "e"), ("ók", "ó"), ("ők", "ő"), ("ok", ""), ("ek", ""), ("ök", ""), ("ak", "")]
         }
         Language::Turkish => &[("lar", ""), ("ler", "")],
+        // Words from other languages after a vowel: `Autos`, `Handys`, `Kiwis`.
+        Language::German => &[("as", "a"), ("is", "i"), ("os", "o"), ("ys", "y")],
+        Language::Romanian => &[("uri", ""), ("oane", "on")],
         Language::Arabic => &[("ات", "ة")],
         _ => return None,
     };
@@ -125,191 +137,45 @@ fn ruled(language: Language, word: &str) -> Cow<'_, str> {
 }
 
 /// Plurals of a language, in plain letters, with their singulars.
+#[derive(Default)]
 struct Lists {
     /// In their own order.
-    words: &'static [(&'static str, &'static str)],
+    words: Vec<(String, &'static str)>,
     /// Those that are also the end of compounds: `bookshelves`, `grandchildren`, `Zimmerkakteen`.
-    endings: &'static [(&'static str, &'static str)],
+    endings: Vec<(String, &'static str)>,
+}
+
+/// The languages that have lists, each after its name.
+static LISTS: LazyLock<Vec<(String, Lists)>> = LazyLock::new(|| read(include_str!("plurals.txt")));
+
+/// Reads lists in the form that is described at the head of the file.
+fn read(text: &'static str) -> Vec<(String, Lists)> {
+    let mut all: Vec<(String, Lists)> = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(language) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            all.push((language.to_owned(), Lists::default()));
+            continue;
+        }
+        let mut words = line.split(' ');
+        let (Some(singular), Some((_, lists))) = (words.next(), all.last_mut()) else { continue };
+        for form in words {
+            match form.strip_prefix('-') {
+                Some(ending) => lists.endings.push((fold(ending).into_owned(), singular)),
+                None => lists.words.push((fold(form).into_owned(), singular)),
+            }
+        }
+    }
+    all.iter_mut().for_each(|(_, lists)| lists.words.sort_unstable());
+    all
 }
 
 fn lists(language: Language) -> Option<&'static Lists> {
-    Some(match language {
-        Language::English => &ENGLISH,
-        Language::German => &GERMAN,
-        Language::Dutch => &DUTCH,
-        Language::Swedish => &SWEDISH,
-        Language::Norwegian => &NORWEGIAN,
-        Language::Danish => &DANISH,
-        Language::Finnish => &FINNISH,
-        Language::Hungarian => &HUNGARIAN,
-        Language::Italian => &ITALIAN,
-        Language::Romanian => &ROMANIAN,
-        _ => return None,
-    })
+    static BY_LANGUAGE: LazyLock<Vec<(Language, &'static Lists)>> = LazyLock::new(|| {
+        let of = |language: Language| LISTS.iter().find(|(name, _)| *name == format!("{language:?}"));
+        LANGUAGES.iter().filter_map(|(_, language)| Some((*language, &of(*language)?.1))).collect()
+    });
+    BY_LANGUAGE.iter().find(|(known, _)| *known == language).map(|(_, lists)| *lists)
 }
-
-const ENGLISH: Lists = Lists {
-    words: &[
-        ("abuses", "abuse"),
-        ("appendices", "appendix"),
-        ("atlases", "atlas"),
-        ("bureaux", "bureau"),
-        ("cacti", "cactus"),
-        ("calves", "calf"),
-        ("canvases", "canvas"),
-        ("chateaux", "chateau"),
-        ("criteria", "criterion"),
-        ("dwarves", "dwarf"),
-        ("elves", "elf"),
-        ("feet", "foot"),
-        ("fungi", "fungus"),
-        ("gases", "gas"),
-        ("gateaux", "gateau"),
-        ("geese", "goose"),
-        ("gentlemen", "gentleman"),
-        ("halves", "half"),
-        ("hooves", "hoof"),
-        ("indices", "index"),
-        ("irises", "iris"),
-        ("leaves", "leaf"),
-        ("lenses", "lens"),
-        ("lice", "louse"),
-        ("loaves", "loaf"),
-        ("matrices", "matrix"),
-        ("men", "man"),
-        ("mens", "man"),
-        ("mice", "mouse"),
-        ("octopi", "octopus"),
-        ("oxen", "ox"),
-        ("plateaux", "plateau"),
-        ("quizzes", "quiz"),
-        ("salesmen", "salesman"),
-        ("snowmen", "snowman"),
-        ("stimuli", "stimulus"),
-        ("teeth", "tooth"),
-        ("thieves", "thief"),
-        ("trellises", "trellis"),
-        ("vertices", "vertex"),
-        ("wharves", "wharf"),
-        ("wives", "wife"),
-    ],
-    endings: &[
-        ("shelves", "shelf"),
-        ("knives", "knife"),
-        ("scarves", "scarf"),
-        ("wolves", "wolf"),
-        ("children", "child"),
-        ("childrens", "child"),
-        ("women", "woman"),
-        ("womens", "woman"),
-        ("buses", "bus"),
-        ("dormice", "dormouse"),
-        ("titmice", "titmouse"),
-    ],
-};
-
-const GERMAN: Lists = Lists {
-    words: &[("basen", "basis"), ("boni", "bonus"), ("praxen", "praxis"), ("themen", "thema"), ("viren", "virus")],
-    endings: &[
-        ("kakteen", "kaktus"),
-        ("atlanten", "atlas"),
-        ("globen", "globus"),
-        ("alben", "album"),
-        ("museen", "museum"),
-        ("konten", "konto"),
-        ("zentren", "zentrum"),
-        ("aquarien", "aquarium"),
-        ("terrarien", "terrarium"),
-        ("stadien", "stadion"),
-        ("villen", "villa"),
-        ("firmen", "firma"),
-        ("risiken", "risiko"),
-        ("lexika", "lexikon"),
-        ("espressi", "espresso"),
-    ],
-};
-
-const DUTCH: Lists = Lists {
-    words: &[
-        ("baden", "bad"),
-        ("dagen", "dag"),
-        ("daken", "dak"),
-        ("gaten", "gat"),
-        ("leden", "lid"),
-        ("vaten", "vat"),
-        ("wegen", "weg"),
-    ],
-    endings: &[
-        ("glazen", "glas"),
-        ("eieren", "ei"),
-        ("kinderen", "kind"),
-        ("schepen", "schip"),
-        ("steden", "stad"),
-        ("bladeren", "blad"),
-        ("bladen", "blad"),
-        ("sloten", "slot"),
-    ],
-};
-
-const SWEDISH: Lists = Lists {
-    words: &[("oron", "öra"), ("soner", "son")],
-    endings: &[
-        ("bocker", "bok"),
-        ("fotter", "fot"),
-        ("ogon", "öga"),
-        ("hander", "hand"),
-        ("tander", "tand"),
-        ("natter", "natt"),
-        ("notter", "nöt"),
-        ("rotter", "rot"),
-        ("stader", "stad"),
-        ("skor", "sko"),
-        ("skorna", "sko"),
-    ],
-};
-
-const NORWEGIAN: Lists = Lists {
-    words: &[("menn", "mann"), ("oyne", "øye")],
-    endings: &[
-        ("boker", "bok"),
-        ("fotter", "fot"),
-        ("hender", "hånd"),
-        ("tenner", "tann"),
-        ("netter", "natt"),
-        ("skoene", "sko"),
-        ("skoen", "sko"),
-        ("klaer", "klær"),
-        ("nokler", "nøkkel"),
-        ("stovler", "støvel"),
-        ("sykler", "sykkel"),
-        ("kabler", "kabel"),
-        ("gafler", "gaffel"),
-        ("tofler", "tøffel"),
-    ],
-};
-
-const DANISH: Lists = Lists {
-    words: &[],
-    endings: &[
-        ("skoene", "sko"),
-        ("skoen", "sko"),
-        ("haender", "hånd"),
-        ("taender", "tand"),
-        ("stovler", "støvle"),
-        ("nogler", "nøgle"),
-    ],
-};
-
-const FINNISH: Lists =
-    Lists { words: &[("kadet", "käsi"), ("vedet", "vesi")], endings: &[("kenkia", "kenkä"), ("puvut", "puku")] };
-
-const HUNGARIAN: Lists =
-    Lists { words: &[("fuvek", "fű"), ("kovek", "kő"), ("lovak", "ló"), ("tavak", "tó")], endings: &[] };
-
-const ITALIAN: Lists = Lists { words: &[("buoi", "bue"), ("uomini", "uomo")], endings: &[] };
-
-const ROMANIAN: Lists =
-    Lists { words: &[("carti", "carte"), ("mese", "masă"), ("roti", "roată"), ("usi", "ușă")], endings: &[] };
 
 #[cfg(test)]
 mod tests {
@@ -335,15 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn the_lists_are_in_order_and_in_plain_letters() {
-        for lists in
-            [&ENGLISH, &GERMAN, &DUTCH, &SWEDISH, &NORWEGIAN, &DANISH, &FINNISH, &HUNGARIAN, &ITALIAN, &ROMANIAN]
-        {
-            assert!(lists.words.is_sorted());
-            for (plural, _) in lists.words.iter().chain(lists.endings) {
-                assert_eq!(fold(plural), *plural);
-            }
+    fn each_form_in_the_lists_has_one_word() {
+        for (name, lists) in LISTS.iter() {
+            assert!(LANGUAGES.iter().any(|(_, language)| format!("{language:?}") == *name), "{name}");
+            let mut forms: Vec<&str> = lists.words.iter().chain(&lists.endings).map(|(form, _)| &**form).collect();
+            forms.sort_unstable();
+            assert!(forms.windows(2).all(|pair| pair[0] != pair[1]), "{name}: {forms:?}");
         }
+        assert_eq!(singular(Language::Arabic, "والأحذية"), "حذاء");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which script a character belongs to, as far as it decides how a text is split into words.
 
+use std::borrow::Cow;
+
 /// What a run of characters is split by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
@@ -52,10 +54,32 @@ fn follows(c: char) -> bool {
         || matches!(c, '\u{102b}'..='\u{103e}' | '\u{17b4}'..='\u{17d3}' | '\u{3099}' | '\u{309a}')
 }
 
+/// Whether a small vowel of kana makes one syllable with the `v` before it: `ヴァ`.
+fn is_vowel_of_v(run: &str, at: usize, c: char) -> bool {
+    matches!(c, 'ァ' | 'ィ' | 'ェ' | 'ォ' | 'ぁ' | 'ぃ' | 'ぇ' | 'ぉ') && run[..at].ends_with(['ヴ', 'ゔ'])
+}
+
+/// Kana in one spelling: hiragana as katakana, and `ヴァイオリン` as `バイオリン`.
+pub(super) fn usual_kana(term: &str) -> Cow<'_, str> {
+    if !term.chars().any(|c| matches!(c, '\u{3041}'..='\u{3096}' | 'ヴ')) {
+        return Cow::Borrowed(term);
+    }
+    let katakana = |c: char| match c {
+        '\u{3041}'..='\u{3096}' => char::from_u32(c as u32 + 0x60).unwrap_or(c),
+        c => c,
+    };
+    let mut usual: String = term.chars().map(katakana).collect();
+    for (v, b) in [("ヴァ", "バ"), ("ヴィ", "ビ"), ("ヴェ", "ベ"), ("ヴォ", "ボ"), ("ヴ", "ブ")] {
+        usual = usual.replace(v, b);
+    }
+    Cow::Owned(usual)
+}
+
 /// There is no dictionary for these scripts here: every pair of neighbours is a term, and so is a single character.
 pub(super) fn pairs(run: &str, mut push: impl FnMut(&str, usize, usize)) {
     let run = without_last_long_vowel(run);
-    let starts = run.char_indices().filter(|&(at, c)| at == 0 || !follows(c)).map(|(at, _)| at);
+    let is_start = |&(at, c): &(usize, char)| at == 0 || !(follows(c) || is_vowel_of_v(run, at, c));
+    let starts = run.char_indices().filter(is_start).map(|(at, _)| at);
     let starts: Vec<usize> = starts.chain([run.len()]).collect();
     if let [from, to] = starts[..] {
         push(run, from, to);

@@ -13,26 +13,40 @@ pub(super) fn is_unit(word: &str) -> bool {
 /// What the sign of an inch is read as.
 pub(super) const INCH: &str = "inch";
 
+/// The names are in lower case and in plain letters.
 const UNITS: [(&str, &[&str]); 18] = [
-    (INCH, &["inch", "inches", "zoll", "pouces", "pulgadas"]),
-    ("ft", &["foot", "feet"]),
-    ("mm", &["millimetre", "millimetres", "millimeter", "millimeters"]),
-    ("cm", &["centimetre", "centimetres", "centimeter", "centimeters"]),
-    ("m", &["metre", "metres", "meter", "meters"]),
-    ("ml", &["millilitre", "millilitres", "milliliter", "milliliters"]),
-    ("cl", &["centilitre", "centilitres", "centiliter", "centiliters"]),
-    ("l", &["litre", "litres", "liter", "liters", "ltr", "ltrs"]),
-    ("mg", &["milligram", "milligrams", "milligramm"]),
-    ("g", &["gram", "grams", "gramme", "grammes", "gramm", "gr"]),
-    ("kg", &["kilogram", "kilograms", "kilogramm", "kilo", "kilos", "kgs"]),
-    ("oz", &["ounce", "ounces"]),
+    (
+        INCH,
+        &["inch", "inches", "zoll", "pouces", "pouce", "pulgadas", "pulgada", "polegadas", "pollici", "tommer", "tum"],
+    ),
+    ("ft", &["foot", "feet", "fts"]),
+    ("mm", &["millimetre", "millimetres", "millimeter", "millimeters", "milimetros", "millimetri", "mms", "мм"]),
+    ("cm", &["centimetre", "centimetres", "centimeter", "centimeters", "centimetros", "centimetri", "cms", "см"]),
+    ("m", &["metre", "metres", "meter", "meters", "metros", "metri", "mtr", "mtrs", "м"]),
+    ("ml", &["millilitre", "millilitres", "milliliter", "milliliters", "mililitros", "millilitri", "mls", "мл"]),
+    ("cl", &["centilitre", "centilitres", "centiliter", "centiliters", "centilitros", "cls"]),
+    ("l", &["litre", "litres", "liter", "liters", "litro", "litros", "litri", "ltr", "ltrs", "л"]),
+    ("mg", &["milligram", "milligrams", "milligramm", "milligrammes", "miligramos", "mgs", "мг"]),
+    (
+        "g",
+        &["gram", "grams", "gramme", "grammes", "gramm", "gramos", "grammi", "gramas", "gr", "grs", "gm", "gms", "г"],
+    ),
+    ("kg", &["kilogram", "kilograms", "kilogramm", "kilogrammes", "kilogramos", "kilo", "kilos", "kgs", "кг"]),
+    ("oz", &["ounce", "ounces", "ozs"]),
     ("lb", &["lbs"]),
-    ("w", &["watt", "watts"]),
+    ("w", &["watt", "watts", "вт"]),
     ("v", &["volt", "volts"]),
     ("mb", &["megabyte", "megabytes"]),
-    ("gb", &["gigabyte", "gigabytes"]),
-    ("tb", &["terabyte", "terabytes"]),
+    ("gb", &["gigabyte", "gigabytes", "гб"]),
+    ("tb", &["terabyte", "terabytes", "тб"]),
 ];
+
+/// Whether a word names the sign of a percentage.
+pub(super) fn is_percent(word: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["percent", "pct", "prozent", "procent", "prosent", "pourcent", "pourcents", "percento", "процентов"];
+    NAMES.contains(&&*word.to_lowercase())
+}
 
 /// `500millilitres` as `500ml`.
 pub(super) fn shortened(word: &str) -> Option<String> {

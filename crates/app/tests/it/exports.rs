@@ -1,0 +1,175 @@
+//! What exports of shops leave open, and what may not be taken from them: prices of old orders, names of customers, lines of
+//! reports, lists in place of texts.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::mappings::{example, find, ingested, run, text};
+
+/// A folder with these files.
+fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+/// Runs an ingest into the data folder `d`, and returns what was said.
+fn ingest(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, &[&["ingest", "--data", "d"], arguments].concat());
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+fn exported(folder: &Path, what: &str) -> Vec<Value> {
+    let export = run(folder, &["export", what, "--data", "d"]);
+    text(&export.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_variant_has_no_price_and_title_of_an_old_order_where_its_product_has_them() {
+    let folder = folder_of(&[
+        ("items.csv", "id,parent,title,price,stock\nLS,,Linen shirt,49.90,\nLS-S,LS,,,3\nLS-M,LS,,52,1\nTM,,,,2\n"),
+        (
+            "orders.csv",
+            "user,sku,product_name,price,at\nu1,LS-S,Old shirt,59.90,2026-03-01\nu1,LS-M,Old shirt,59.90,2026-03-01\nu2,TM,Tea mug,9,2026-03-01\n",
+        ),
+    ]);
+    ingest(folder.path(), &["items.csv", "--items"]);
+    ingest(folder.path(), &["orders.csv", "--map", "item=sku,type='purchase'"]);
+    let items = exported(folder.path(), "catalogue");
+    let of = |id: &str| (find(&items, "id", id)["title"].clone(), find(&items, "id", id)["price"].clone());
+    assert_eq!(of("LS-S"), (Value::Null, Value::Null), "it follows its product");
+    assert_eq!(of("LS-M"), (Value::Null, 52.0.into()));
+    assert_eq!(of("TM"), ("Tea mug".into(), 9.0.into()), "what the catalogue lacks");
+}
+
+#[test]
+fn the_name_of_a_customer_is_no_title_of_an_item() {
+    let lines = "Belegnr;Belegdatum;Kundennr;Name;PLZ;Artikelnummer;Bezeichnung;Menge;Einzelpreis\n\
+        1001;15.10.2026;10002;Müller GmbH;20095;A;Tasse;1,00;9,90\n\
+        1002;16.10.2026;10003;Ana Pires;10115;A;Tasse;2,00;9,90\n";
+    let folder = folder_of(&[("lines.csv", lines), ("plain.csv", "user,item,name,at\nu1,A,Ana Pires,2026-03-01\n")]);
+    let guess = text(&run(folder.path(), &["ingest", "--guess", "lines.csv"]).stdout);
+    assert!(guess.contains("[item]    # what the rows say of the items\ntitle = \"Bezeichnung\"\n"), "{guess}");
+    assert!(
+        guess.contains("price = \"Einzelpreis\"") && guess.contains("drop_columns = [\"Name\", \"PLZ\"]"),
+        "{guess}"
+    );
+    let said = ingest(folder.path(), &["lines.csv", "--map", "at=Belegdatum,type='purchase'"]);
+    assert!(said.contains("recognised `Bezeichnung` as the title of the items"), "{said}");
+    let items = exported(folder.path(), "catalogue");
+    assert_eq!((&items[0]["title"], &items[0]["price"]), (&"Tasse".into(), &9.9.into()));
+    let guess = text(&run(folder.path(), &["ingest", "--guess", "plain.csv"]).stdout);
+    assert!(guess.contains("\n# title = \"name\"") && !guess.contains("\ntitle = "), "{guess}");
+}
+
+#[test]
+fn a_title_of_a_report_may_be_filled_up_with_delimiters() {
+    let sheet =
+        "Artikelstamm Stand 29.11.2026;;;;\n;;;;\nArtikelnummer;Bezeichnung;Preis;Bestand;Farbe\n7;Tasse;9,99;3;rot\n";
+    let folder = folder_of(&[("sheet.csv", sheet), ("m.toml", "kind = 'items'\nskip_lines = 2\n")]);
+    let file = folder.path().join("sheet.csv");
+    let (_, said, items) = ingested(&file, &[], "catalogue");
+    assert!(said.contains("2 lines before the header"), "{said}");
+    assert_eq!((&items[0]["title"], &items[0]["price"]), (&"Tasse".into(), &9.99.into()));
+    let mapping = folder.path().join("m.toml");
+    let (_, _, same) = ingested(&file, &["--mapping", mapping.to_str().unwrap()], "catalogue");
+    assert_eq!(same, items);
+}
+
+#[test]
+fn a_category_that_repeats_counts_beside_one_that_is_a_number() {
+    let item = |id: &str, types: &str| {
+        format!(
+            "<item><id>{id}</id><title>Mug</title><link>https://s.example</link><image_link>https://s.example/m.jpg</image_link><availability>in_stock</availability><price>5.00 EUR</price><google_product_category>212</google_product_category>{types}</item>"
+        )
+    };
+    let types = "<product_type>Home &gt; Mugs</product_type>";
+    let feed = format!(
+        "<?xml version=\"1.0\"?><rss><channel>{}{}{}</channel></rss>",
+        item("A", types),
+        item("B", &format!("{types}<product_type>Sale</product_type>")),
+        item("C", "")
+    );
+    let folder = folder_of(&[("feed.xml", &feed)]);
+    let items = ingested(&folder.path().join("feed.xml"), &[], "catalogue").2;
+    let categories = ["A", "B", "C"].map(|id| find(&items, "id", id)["categories"].clone());
+    let expected =
+        [serde_json::json!(["Home", "Mugs"]), serde_json::json!(["Home", "Mugs", "Sale"]), serde_json::json!([])];
+    assert_eq!(categories, expected);
+}
+
+#[test]
+fn what_a_feed_says_to_be_archived_is_not_sold() {
+    let rows = "id,title,availability,condition,price,image_link,product_tags[0],product_tags[1],status\n\
+        A,Mug,in stock,new,5.00 EUR,https://s.example/a.jpg,new,red,active\n\
+        B,Cup,in stock,new,5.00 EUR,https://s.example/b.jpg,,,archived\n";
+    let folder = folder_of(&[("meta.csv", rows)]);
+    let items = ingested(&folder.path().join("meta.csv"), &[], "catalogue").2;
+    assert_eq!((&items[0]["available"], &items[1]["available"]), (&true.into(), &false.into()));
+    assert_eq!(items[0]["tags"], serde_json::json!(["new", "red"]));
+    assert_eq!(items[0]["attributes"], serde_json::json!({"condition": "new"}));
+}
+
+#[test]
+fn products_of_interfaces_have_variants_sale_prices_and_states() {
+    let items = |name: &str| ingested(&example(name), &[], "catalogue").2;
+    let bigcommerce = items("bigcommerce-api-products.json");
+    let small = find(&bigcommerce, "id", "LS-S");
+    assert_eq!((&small["title"], &small["price"], &small["stock"]), (&"Linen shirt".into(), &49.0.into(), &12.into()));
+    assert_eq!(small["attributes"], serde_json::json!({"Size": "S", "Colour": "Blue"}));
+    assert_eq!(find(&bigcommerce, "id", "OL-1")["available"], false);
+    let shopware = items("shopware-api-products.json");
+    let small = find(&shopware, "id", "SW100.1");
+    assert_eq!((&small["parent"], &small["stock"]), (&"SW100".into(), &0.into()));
+    let shirt = find(&shopware, "id", "SW100");
+    assert_eq!(
+        (&shirt["price"], &shirt["brand"], &shirt["categories"]),
+        (&49.0.into(), &"Maré".into(), &serde_json::json!(["Shirts"]))
+    );
+    assert_eq!(find(&shopware, "id", "SW102")["available"], false);
+    let squarespace = items("squarespace-products.csv");
+    let (small, medium) = (find(&squarespace, "id", "LS-S"), find(&squarespace, "id", "LS-M"));
+    assert_eq!((&small["price"], &small["stock"], &small["available"]), (&49.0.into(), &Value::Null, &true.into()));
+    assert_eq!(
+        (&medium["price"], &medium["stock"], &medium["title"]),
+        (&59.0.into(), &0.into(), &"Linen shirt".into())
+    );
+    assert_eq!((&medium["parent"], &medium["attributes"]), (&"5e1".into(), &serde_json::json!({"Size": "M"})));
+    assert_eq!(small["image"], "https://s.example/ls.jpg");
+    assert_eq!(find(&squarespace, "id", "OL-1")["available"], false);
+    let prestashop = items("prestashop-api-products.xml");
+    let shirt = find(&prestashop, "id", "1");
+    assert_eq!((&shirt["title"], &shirt["attributes"]["sku"]), (&"Linen shirt".into(), &"LS".into()));
+    assert_eq!(find(&prestashop, "id", "2")["available"], false);
+}
+
+#[test]
+fn a_hint_on_ids_names_a_column_for_every_kind_of_record() {
+    let event = |name: &str, properties: &str| {
+        format!(
+            r#"{{"type":"track","event":"{name}","messageId":"{name}","anonymousId":"a","timestamp":"2026-03-01T09:00:00Z","properties":{properties}}}"#
+        )
+    };
+    let events = [
+        event("Product Viewed", r#"{"product_id":"501","sku":"LS","name":"Linen shirt"}"#),
+        event("Order Completed", r#"{"products":[{"product_id":"501","sku":"LS","name":"Linen shirt"}]}"#),
+    ];
+    let folder =
+        folder_of(&[("items.csv", "id,title,stock\nLS,Linen shirt,3\n"), ("segment.ndjson", &events.join("\n"))]);
+    let said = ingest(folder.path(), &["items.csv", "segment.ndjson"]);
+    let item = r#"item = ["properties.products[].sku", "properties.sku"]"#;
+    assert!(said.contains(item), "{said}");
+    let guess = text(&run(folder.path(), &["ingest", "--guess", "segment.ndjson"]).stdout);
+    let mapping: Vec<&str> = guess.lines().map(|line| if line.starts_with("item = ") { item } else { line }).collect();
+    std::fs::write(folder.path().join("m.toml"), mapping.join("\n")).unwrap();
+    std::fs::remove_dir_all(folder.path().join("d")).unwrap();
+    ingest(folder.path(), &["items.csv", "--items"]);
+    ingest(folder.path(), &["segment.ndjson", "--mapping", "m.toml"]);
+    let events = exported(folder.path(), "events");
+    assert_eq!(events.iter().map(|event| &event["item"]).collect::<Vec<_>>(), ["LS", "LS"]);
+}
