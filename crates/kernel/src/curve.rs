@@ -121,8 +121,9 @@ compiled_for_each_set! {
 
 #[inline(always)]
 fn locate_log(low: f32, step: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
+    let per_exponent = 1.0 / step;
     for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
-        let place = if value <= 0.0 { 0.0 } else { within(1.0, 1.0 + (log2(value) - low) / step, last) };
+        let place = if value <= 0.0 { 0.0 } else { within(1.0, 1.0 + (log2(value) - low) * per_exponent, last) };
         // The bits of a NaN would be taken for a large number.
         (*knot, *share) = split(if value.is_nan() { value } else { place }, last);
     }
@@ -130,8 +131,9 @@ fn locate_log(low: f32, step: f32, last: f32, values: &[f32], knots: &mut [u32],
 
 #[inline(always)]
 fn locate_linear(low: f32, high: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
+    let per_unit = last / (high - low);
     for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
-        (*knot, *share) = split(within(0.0, (value - low) / (high - low) * last, last), last);
+        (*knot, *share) = split(within(0.0, (value - low) * per_unit, last), last);
     }
 }
 
@@ -210,8 +212,8 @@ mod tests {
         let place = match layout {
             _ if value.is_nan() => value,
             Layout::Log { .. } if value <= 0.0 => 0.0,
-            Layout::Log { low, step } => (1.0 + (log2(value) - low) / step).clamp(1.0, last),
-            Layout::Linear { low, high } => ((value - low) / (high - low) * last).clamp(0.0, last),
+            Layout::Log { low, step } => (1.0 + (log2(value) - low) * (1.0 / step)).clamp(1.0, last),
+            Layout::Linear { low, high } => ((value - low) * (last / (high - low))).clamp(0.0, last),
         };
         let knot = (place as usize).min(N_KNOTS - 2);
         (knot as u32, place - knot as f32)
