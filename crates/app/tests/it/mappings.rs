@@ -45,7 +45,6 @@ const EXAMPLES: &[(&str, &str, &str, u64, u64)] = &[
     ("prestashop-api-products", "xml", "catalogue", 2, 0),
     ("shopware-api-products", "json", "catalogue", 3, 0),
     ("bigcommerce-api-products", "json", "catalogue", 3, 0),
-    ("squarespace-products", "csv", "catalogue", 3, 0),
     ("shopware-api-orders", "json", "events", 2, 2),
     ("bigcommerce-api-orders", "json", "events", 3, 1),
     ("woocommerce-products", "csv", "catalogue", 5, 0),

@@ -54,7 +54,6 @@ systems! {
     "bigcommerce-api-products", "products of BigCommerce's interface", ["inventory_tracking", "is_visible", "price", "calculated_price|brand_id", "sku"];
     "bigcommerce-api-orders", "orders of BigCommerce's interface with their products", ["billing_address", "status_id", "products[].order_id", "products[].product_id"];
     "bigcommerce-products", "BigCommerce's export of products", ["Item", "ID", "Name", "SKU", "Options", "Inventory Tracking", "Current Stock", "Price"];
-    "squarespace-products", "Squarespace's export of products", ["Product ID [Non Editable]", "Variant ID [Non Editable]", "Title", "SKU", "Price"];
     "shopify-customers", "Shopify's export of customers", ["Customer ID", "Email", "Accepts Email Marketing", "Total Orders"];
     "gorse-users", "Gorse's users", ["UserId", "Labels|Subscribe", "Comment|Subscribe"];
     "klaviyo", "metrics of Klaviyo", ["event", "customer_properties", "properties", "time"];
