@@ -211,9 +211,12 @@ impl Reformulations {
     fn happened(&mut self, event: &Event) {
         let Some(query) = event.query.as_deref().and_then(words) else { return };
         let is_own = !event.id.is_published();
-        // Anyone can name a user in an event of a published key. Only its visitor knows a session.
-        let named = if is_own || event.user.is_none() { event.visitor() } else { event.shopper() };
-        let (shopper, at_ms) = (shopper_hash(&named), event.at.0);
+        // Anyone can name a user in an event of a published key, so that user is another shopper. Only its visitor knows a
+        // session.
+        let named = event.visitor();
+        let is_doubted = !is_own && matches!(named, Shopper::User(_));
+        let (hash, at_ms) = (shopper_hash(&named), event.at.0);
+        let shopper = if is_doubted { !hash } else { hash };
         if event.event_type == EventType::Search {
             let found_nothing = matches!(event.properties.get("results"), Some(Attribute::Number(n)) if *n == 0.0);
             self.search(Search { shopper, is_own, query, at_ms, found_nothing });
@@ -603,7 +606,8 @@ mod tests {
             search(&mut found, &user, "umbrella", 10);
             click(&mut found, &user, "umbrella", 20);
         }
-        assert!(found.of("mug").unwrap().then.is_empty() && found.of("mug").unwrap().searchers.is_empty());
+        let of_mug = found.of("mug").unwrap();
+        assert!(of_mug.then.is_empty() && of_mug.searchers.is_empty(), "{of_mug:?}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::{LearnSettings, TrainError};
 /// Stream of the random numbers that choose which events are predicted.
 const STREAM: u64 = 0x5052_4551;
 /// In a young shop more events are predicted: after each this many records, one in one more.
-const YOUTH: u64 = 256;
+const YOUTH: u64 = 1_024;
 /// The first version is sealed after this many choices.
 const FIRST_VERSION: u64 = 2_000;
 /// Largest number of ignored settings that are remembered.

@@ -159,6 +159,10 @@ fn every_answer_is_recorded_and_changes_nothing() {
     assert_eq!(batch["recommendations"][1]["recommendation_id"], *recorded[3].recommendation_id);
 
     // It was not learned, and no version was published for it.
+    let began = std::time::Instant::now();
+    while shop.engine.status().log_end != before.log_end + 4 && began.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     shop.engine.wait_until_learned();
     let after = shop.engine.status();
     assert_eq!((after.log_end, after.learned), (before.log_end + 4, before.log_end + 4));

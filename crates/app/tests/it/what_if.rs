@@ -20,7 +20,13 @@ fn accrue(dir: &Path, arguments: &[&str]) -> Output {
 }
 
 fn json_of(output: &Output, code: i32) -> Value {
-    assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}{}",
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

@@ -184,7 +184,7 @@ fn an_event_of_an_order_becomes_one_for_each_line() {
     let without_brackets = toml.replace("[].", ".");
     assert_eq!(objects(&without_brackets, row), [line("T1", "P1", 1, "5.5"), line("T1#2", "P2", 2, "6")]);
     let empty = r#"{"event_name":"page_view","user_pseudo_id":"11.22","items":[]}"#;
-    assert_eq!(objects(toml, empty), ["skipped"]);
+    assert_eq!(objects(toml, empty), ["without an item"]);
 }
 
 #[test]
