@@ -49,7 +49,7 @@ fn wait_until_learned(server: &Server) {
 
 /// A shop in which shoppers click what stands first, most often. `share` of the answers is drawn.
 fn shop(dir: &Path, share: f64, n_answers: u64) {
-    let settings = format!("[serve.explore]\nshare = {share:?}\nplaces = 1\namong = 2\ntemperature = inf\n");
+    let settings = format!("[serve.explore]\nshare = {share:?}\nplaces = 1\namong = 5\ntemperature = inf\n");
     std::fs::write(dir.join("accrue.toml"), settings).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.join("shop"));
@@ -65,7 +65,7 @@ fn shop(dir: &Path, share: f64, n_answers: u64) {
     wait_until_learned(&server);
     for n in 0..n_answers {
         let user = format!("u{}", n % 50);
-        let page = post(&server, "/v1/recommend", &json!({"user": user, "n": 5, "scene": "product"}));
+        let page = post(&server, "/v1/recommend", &json!({"user": user, "n": 5, "scene": "front"}));
         let (id, first) = (&page["recommendation_id"], &page["items"][0]["id"]);
         if n % 3 > 0 {
             let click = json!({"id": format!("c{n}"), "type": "click", "user": user, "item": first,
@@ -98,13 +98,13 @@ fn settings_are_judged_on_answers_whose_places_were_drawn() {
     assert!(same["clicks"]["refused"].as_str().unwrap().contains("none of the 300 pages"), "{same}");
     // Facts are ahead of the models, as they were when the answers were given.
     assert!(same["reproduced"].as_f64().unwrap() > 0.9, "{same}");
-    // Where an item of this brand stands first, the second one moves up, which a draw may do too.
+    // Where an item of this brand stands first, one of the next four moves up, which a draw may do too.
     let hide = "[[rule]]\nname = 'x'\naction = 'hide'\nfilter = 'brand:b0'";
-    let second = ask(hide, &["--least-effective", "20", "--top", "1"], 0);
+    let second = ask(hide, &["--least-effective", "8", "--top", "1"], 0);
     assert!(second["judged"].as_f64().unwrap() >= 0.5 && second["changed"].as_f64().unwrap() < 0.9, "{second}");
     let value = second["clicks"]["proposed"]["value"].as_f64().unwrap();
-    assert!((0.3..1.0).contains(&value), "two of three pages are clicked: {second}");
-    assert!(second["clicks"]["change"]["value"].as_f64().unwrap().abs() < 0.4, "{second}");
+    assert!((0.1..1.2).contains(&value), "two of three pages are clicked: {second}");
+    assert!(second["clicks"]["change"]["value"].as_f64().unwrap().abs() < 0.8, "{second}");
     // The last item is moved to the top, which no draw of this log does.
     let far = "[[rule]]\nname = 'x'\naction = 'pin'\nitems = ['i29']";
     let far = ask(far, &["--top", "1"], 1);
