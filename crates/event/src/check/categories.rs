@@ -52,7 +52,8 @@ fn separator(text: &str) -> Option<&'static str> {
     let is_list = |text: &str| {
         text.split_once(',').is_some() && text.split(',').skip(1).all(|part| !part.is_empty() && !part.starts_with(' '))
     };
-    (is_list(text) && !text.contains(|c: char| c.is_ascii_digit())).then_some(",")
+    let is_words = |c: char| c.is_alphabetic() || matches!(c, ' ' | ',' | '&' | '-' | '\'' | '’');
+    (is_list(text) && text.chars().all(is_words)).then_some(",")
 }
 
 fn take_apart(value: &RawValue, locale: Option<&str>, depth: usize, found: &mut Vec<RawValue>, repairs: &mut Repairs) {
@@ -153,6 +154,7 @@ mod tests {
             (r#""Home > Clothing|Sale > Shirts""#, "Home;Clothing;Sale;Shirts"),
             (r#""Clothing,Shirts""#, "Clothing;Shirts"),
             (r#""Lego 1,5""#, "Lego 1,5"),
+            (r#""Adult,Kids;x""#, "Adult,Kids;x"),
             (r#""Clothing|Shirts""#, "Clothing;Shirts"),
             (r#""[\"Clothing\",\"Shirts\"]""#, "Clothing;Shirts"),
             (r#"{"0":"Clothing"}"#, "Clothing"),
