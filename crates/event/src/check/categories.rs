@@ -10,6 +10,8 @@ use crate::raw_value::RawValue;
 
 /// Objects inside objects that are looked into.
 const MAX_DEPTH: usize = 6;
+/// Categories that are kept while a value is taken apart; the check keeps fewer of an item.
+const MAX_FOUND: usize = 1024;
 /// A longer text is no list of categories.
 const MAX_BYTES: usize = 1 << 14;
 
@@ -57,7 +59,7 @@ fn separator(text: &str) -> Option<&'static str> {
 }
 
 fn take_apart(value: &RawValue, locale: Option<&str>, depth: usize, found: &mut Vec<RawValue>, repairs: &mut Repairs) {
-    if depth > MAX_DEPTH {
+    if depth > MAX_DEPTH || found.len() >= MAX_FOUND {
         return;
     }
     match value {
@@ -102,7 +104,7 @@ fn push<'t>(texts: impl Iterator<Item = &'t str>, found: &mut Vec<RawValue>) {
     for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
         let text = RawValue::text(text);
         // The upper levels of two paths are the same.
-        if !found.contains(&text) {
+        if found.len() < MAX_FOUND && !found.contains(&text) {
             found.push(text);
         }
     }
@@ -181,6 +183,15 @@ mod tests {
                 other => format!("{other:?}"),
             };
             assert_eq!(found, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn no_more_categories_are_compared_than_could_be_kept() {
+        let many = (0..200_000).map(|n| RawValue::text(format!("k{n} > x"))).collect();
+        match &*listed(&RawValue::List(many), None, &mut Repairs::default()) {
+            RawValue::List(found) => assert_eq!(found.len(), MAX_FOUND),
+            other => panic!("{other:?}"),
         }
     }
 

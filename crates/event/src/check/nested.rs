@@ -378,8 +378,38 @@ pub(super) fn price(value: &RawValue) -> Option<(RawValue, RawValue)> {
     }
 }
 
-/// The pairs of a nested object.
+/// Bytes of a nested object that is looked into.
+const MAX_BYTES: usize = 1 << 20;
+/// Objects and lists inside each other. Each level is read again for the one in it, so deeper ones would take time that
+/// grows with their depth times their length.
+const MAX_DEPTH: usize = 12;
+
+/// Whether objects and lists lie deeper inside each other than is looked into.
+fn is_too_deep(json: &str) -> bool {
+    let (mut depth, mut is_in_text, mut is_escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_in_text => is_escaped = true,
+            b'"' => is_in_text = !is_in_text,
+            b'{' | b'[' if !is_in_text => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' if !is_in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// The pairs of a nested object; `None` of one that is too large or too deep to be looked into.
 pub(super) fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
+    if json.len() > MAX_BYTES || is_too_deep(json) {
+        return None;
+    }
     match serde_json::from_str(json).ok()? {
         Node::Map(pairs) => Some(pairs),
         Node::Value(_) => None,
@@ -435,6 +465,15 @@ mod tests {
             assert_eq!(text_of(json, None).as_deref(), Some(expected), "{json}");
         }
         assert_eq!(text_of(r#"{"german":"Becher","english":"Mug"}"#, Some("de")).unwrap(), "Becher");
+    }
+
+    #[test]
+    fn deep_and_large_objects_are_not_looked_into() {
+        let nested =
+            |depth: usize, text: &str| format!("{}\"{text}\"{}", r#"{"name":"#.repeat(depth), "}".repeat(depth));
+        assert_eq!(text_of(&nested(MAX_DEPTH, "a } [ { b"), None).unwrap(), "a } [ { b");
+        assert_eq!(text_of(&nested(MAX_DEPTH + 1, "a"), None), None);
+        assert_eq!(text_of(&nested(1, &"a".repeat(MAX_BYTES)), None), None);
     }
 
     #[test]
