@@ -12,7 +12,7 @@ use super::*;
 use crate::TextEncoder;
 use made::{Folder, Shape};
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../tests/it/folder.rs"]
 mod made;
 
