@@ -98,20 +98,37 @@ impl<const N: usize> PairRow<N> {
     /// The weakest of a few neighbours. The cursor moves on through the row, so that each is examined in turn.
     fn weakest(&mut self) -> usize {
         let len = self.items.len();
-        let mut place = self.cursor as usize % len;
-        let (mut weakest, mut least) = (place, self.strength(place));
-        for _ in 1..LOOKED_AT {
-            // A comparison instead of a remainder: a division for each place would take most of the time of an
-            // addition.
-            place = if place + 1 == len { 0 } else { place + 1 };
-            let strength = self.strength(place);
-            if strength < least {
-                (weakest, least) = (place, strength);
+        let first = self.cursor as usize % len;
+        self.cursor = ((first + LOOKED_AT) % len) as u32;
+        match self.weights[first..].first_chunk::<LOOKED_AT>() {
+            Some(weights) => first + least(weights.map(|of| rank(of.iter().sum()))),
+            // They reach beyond the end of the row and go on at its beginning.
+            None => {
+                let place = |number: usize| (first + number) % len;
+                place(least(std::array::from_fn(|number| rank(self.strength(place(number))))))
             }
         }
-        self.cursor = (self.cursor + LOOKED_AT as u32) % len as u32;
-        weakest
     }
+
+    /// The weights that the next search for the weakest examines first.
+    fn next_examined(&self) -> &[[f32; N]] {
+        let rest = self.weights.get(self.cursor as usize..).unwrap_or_default();
+        &rest[..rest.len().min(LOOKED_AT)]
+    }
+}
+
+/// A number that is in the order of strengths, so that two are compared as integers, whose minimum needs no branch.
+#[inline]
+fn rank(strength: f32) -> u32 {
+    let bits = strength.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// The first of the places with the least rank.
+#[inline]
+fn least(ranks: [u32; LOOKED_AT]) -> usize {
+    let with_places: [u64; LOOKED_AT] = std::array::from_fn(|place| u64::from(ranks[place]) << 32 | place as u64);
+    with_places.iter().fold(u64::MAX, |least, &other| least.min(other)) as u32 as usize
 }
 
 impl<const N: usize> Default for PairRow<N> {
@@ -168,25 +185,33 @@ impl<'de, const N: usize> Deserialize<'de> for SharedRow<N> {
 /// Asks for the rows of `items` to be brought into the cache. A row is three reads away, each of which waits for the
 /// one before; going over the items once for each read has the waits of all items overlap.
 pub(crate) fn prefetch<const N: usize>(rows: &CowVec<SharedRow<N>>, items: impl Iterator<Item = ItemIdx> + Clone) {
-    prefetch_items(rows, items.clone());
+    prefetch_rows(rows, items.clone());
     for item in items {
-        accrue_kernel::prefetch(&rows.get(item as usize).weights);
+        let row = rows.get(item as usize);
+        accrue_kernel::prefetch(&row.items);
+        accrue_kernel::prefetch(&row.weights);
     }
 }
 
-/// [`prefetch`] without the weights, for adding a pair to each row: few of the weights are read then.
+/// [`prefetch`] for adding a pair to each row: of the weights, those that are examined if the row is full.
 pub(crate) fn prefetch_items<const N: usize>(
     rows: &CowVec<SharedRow<N>>,
     items: impl Iterator<Item = ItemIdx> + Clone,
 ) {
+    prefetch_rows(rows, items.clone());
+    for item in items {
+        let row = rows.get(item as usize);
+        accrue_kernel::prefetch(&row.items);
+        accrue_kernel::prefetch(row.next_examined());
+    }
+}
+
+fn prefetch_rows<const N: usize>(rows: &CowVec<SharedRow<N>>, items: impl Iterator<Item = ItemIdx> + Clone) {
     items.clone().for_each(|item| rows.prefetch(item as usize));
-    for item in items.clone() {
+    for item in items {
         let row = &rows.get(item as usize).0;
         row.prefetch_count();
         accrue_kernel::prefetch(std::slice::from_ref(&**row));
-    }
-    for item in items {
-        accrue_kernel::prefetch(&rows.get(item as usize).items);
     }
 }
 
@@ -220,5 +245,22 @@ mod tests {
         kept.sort_unstable();
         // Weights were 1, 8, 7, 6, 5, …: of the four strongest the weakest was dropped.
         assert_eq!(kept, [1, 2, 3, 100]);
+    }
+
+    #[test]
+    fn a_full_row_drops_the_weakest_of_those_examined_in_turn() {
+        const CAPACITY: usize = 40;
+        let strength = |item: u32| ((item * 29 % 41) as f32 - 20.0) * 0.5;
+        let mut row = PairRow::<3>::default();
+        (0..CAPACITY as u32).for_each(|item| row.add(item, [0.25, strength(item) - 0.5, 0.25], 0, CAPACITY));
+        let mut expected: Vec<(u32, f32)> = (0..CAPACITY as u32).map(|item| (item, strength(item))).collect();
+        for number in 0..100 {
+            let (item, weight) = (1_000 + number, (number % 7) as f32 - 3.0);
+            row.add(item, [weight, 0.0, 0.0], 0, CAPACITY);
+            let examined = (0..LOOKED_AT).map(|n| (number as usize * LOOKED_AT + n) % CAPACITY);
+            let weakest = examined.min_by(|&a, &b| expected[a].1.total_cmp(&expected[b].1)).unwrap();
+            expected[weakest] = (item, weight);
+            assert_eq!(row.items, expected.iter().map(|&(item, _)| item).collect::<Vec<_>>(), "after {number}");
+        }
     }
 }
