@@ -4,7 +4,8 @@
 //! The server is a process of its own, so that its memory can be told from that of its clients; these run on the same cores. All
 //! connections come from one address, so the limit per address is raised to that of all. Visitors ask for a page now and then, and
 //! probes come over new connections. Both are measured with and without the load, in turns, because other processes may use the
-//! machine.
+//! machine. Their threads run before others where the system permits it: visitors have machines of their own, and the time that
+//! a thread waits here for a core which the load uses is no time of the server.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -19,6 +20,7 @@ use super::bed::Bed;
 use super::bench::{Bench, bench};
 use super::client::{Client, get};
 use super::folder::Folder;
+use super::machine::run_before_others;
 use super::measure::{Figure, Target, row};
 use super::sample::{figure, ms_since, quantile};
 use super::shop::{fill, retail_corpus};
@@ -69,6 +71,9 @@ fn connections(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         command.env("ACCRUE_HTTP_MAX_CONNECTIONS_PER_PEER", "4096");
     })?;
     let address = server.address;
+    if !std::thread::spawn(run_before_others).join().expect("it does not panic") {
+        bed.note("  the figures include how long clients wait for a core: their priority may not be raised here");
+    }
     visit(address, window / 2)?;
     let rss_before = server.memory_bytes();
     let (mut pages, mut probes) = (Vec::new(), Vec::new());
@@ -118,7 +123,6 @@ fn connections(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// How long pages and probes took, in milliseconds.
-#[derive(Default)]
 struct Visits {
     pages: Vec<f64>,
     probes: Vec<f64>,
@@ -131,6 +135,7 @@ fn visit(address: SocketAddr, window: Duration) -> anyhow::Result<Visits> {
         let visitors: Vec<_> = (0..N_THREADS as u64)
             .map(|thread| {
                 scope.spawn(move || {
+                    run_before_others();
                     let mut draws = Draws::new(7, STREAM, thread);
                     let mut clients = (0..VISITORS_PER_THREAD)
                         .map(|_| Client::connect(address))
@@ -155,24 +160,32 @@ fn visit(address: SocketAddr, window: Duration) -> anyhow::Result<Visits> {
                 })
             })
             .collect();
-        let mut visits = Visits::default();
-        loop {
-            for path in ["/healthz", "/readyz"] {
-                let started = Instant::now();
-                let is_good =
-                    Client::connect(address).and_then(|mut client| client.ask(&get(path)).map(|_| ())).is_ok();
-                visits.probes.push(if is_good { ms_since(started) } else { REFUSED_MS });
-            }
-            if Instant::now() >= until {
-                break;
-            }
-            std::thread::sleep(PAUSE);
-        }
+        let prober = scope.spawn(move || {
+            run_before_others();
+            probe(address, until)
+        });
+        let mut visits = Visits { pages: Vec::new(), probes: prober.join().expect("a probe does not panic") };
         for visitor in visitors {
             visits.pages.extend(visitor.join().expect("a visitor does not panic")?);
         }
         Ok(visits)
     })
+}
+
+/// Probes over new connections until that moment: how long each took, in milliseconds.
+fn probe(address: SocketAddr, until: Instant) -> Vec<f64> {
+    let mut took = Vec::new();
+    loop {
+        for path in ["/healthz", "/readyz"] {
+            let started = Instant::now();
+            let is_good = Client::connect(address).and_then(|mut client| client.ask(&get(path)).map(|_| ())).is_ok();
+            took.push(if is_good { ms_since(started) } else { REFUSED_MS });
+        }
+        if Instant::now() >= until {
+            return took;
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// Opens the connections, and keeps all but the idle ones at what they do until `stop` is set.

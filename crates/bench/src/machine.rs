@@ -87,3 +87,20 @@ pub(super) fn process_cpu_s() -> f64 {
         fields.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
     ticks / 100.0
 }
+
+/// Lets this thread run before those of ordinary priority; `false` if the system does not permit it. For threads that only measure: where
+/// the load comes from other machines, a visitor does not wait for a core that the load or the server uses.
+#[cfg(target_os = "linux")]
+pub(super) fn run_before_others() -> bool {
+    // On Linux the call with no process concerns the calling thread alone.
+    rustix::process::setpriority_process(None, MEASURING).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn run_before_others() -> bool {
+    false
+}
+
+/// The niceness of threads that measure.
+#[cfg(target_os = "linux")]
+const MEASURING: i32 = -15;
