@@ -83,7 +83,7 @@ pub use text_file::read_text;
 pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
 pub use tuning::{
     Change as TuneChange, Comparison, Figures, PairKind, PairSettings, TextPair, TextPairs, TuneEnd, TuneError,
-    TuneProgress, TuneReport, TuneRequest, text_pairs, tune_encoder,
+    TuneProgress, TuneReport, TuneRequest, text_pairs, tune_encoder, tuning_folder,
 };
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};

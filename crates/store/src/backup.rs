@@ -91,20 +91,29 @@ pub fn restore(source: &Path, target: &Path) -> Result<Backup, StoreError> {
     })
 }
 
-/// Fills a folder beside `target` and renames it to `target` when it is complete.
 /// Refuses a target within the data folder: a disk that fails would take both, and a later backup would copy the
 /// earlier.
 fn refuse_inside(dir: &Path, target: &Path) -> Result<(), StoreError> {
-    let Ok(dir) = std::fs::canonicalize(dir) else { return Ok(()) };
-    // The target need not exist yet, but some folder above it does.
-    let target = std::path::absolute(target).map_err(|e| StoreError::io(target, "finding a folder", e))?;
-    let above = target.ancestors().find_map(|folder| std::fs::canonicalize(folder).ok());
-    if above.is_some_and(|above| above.starts_with(&dir)) {
-        return Err(StoreError::BackupInside { path: target, dir });
+    let is_inside = is_inside(dir, target).map_err(|e| StoreError::io(target, "finding a folder", e))?;
+    match is_inside {
+        true => Err(StoreError::BackupInside { path: target.into(), dir: dir.into() }),
+        false => Ok(()),
     }
-    Ok(())
 }
 
+/// Whether a path, which need not exist yet, is a folder or lies below it.
+///
+/// # Errors
+/// If the path is empty.
+pub fn is_inside(dir: &Path, path: &Path) -> io::Result<bool> {
+    let Ok(dir) = std::fs::canonicalize(dir) else { return Ok(false) };
+    // The path need not exist, but some folder above it does.
+    let path = std::path::absolute(path)?;
+    let above = path.ancestors().find_map(|folder| std::fs::canonicalize(folder).ok());
+    Ok(above.is_some_and(|above| above.starts_with(&dir)))
+}
+
+/// Fills a folder beside `target` and renames it to `target` when it is complete.
 fn fill_empty(target: &Path, fill: impl FnOnce(&Path) -> Result<Backup, StoreError>) -> Result<Backup, StoreError> {
     match std::fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}

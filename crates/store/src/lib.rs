@@ -32,7 +32,7 @@ mod split;
 mod vector;
 mod vocabulary;
 
-pub use backup::{Backup, PARTS, backup, restore};
+pub use backup::{Backup, PARTS, backup, is_inside, restore};
 pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,

@@ -1,10 +1,13 @@
 //! `accrue tune-encoder`: trains an encoder of texts on the choices in a data folder's log, which it only reads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use accrue_encode::Trained;
-use accrue_engine::{Comparison, Figures, PairKind, TuneEnd, TuneProgress, TuneReport, TuneRequest, tune_encoder};
+use accrue_engine::{
+    Comparison, Figures, PairKind, TuneEnd, TuneError, TuneProgress, TuneReport, TuneRequest, tune_encoder,
+    tuning_folder,
+};
 use accrue_store::Offset;
 
 use super::output::{columns, count};
@@ -154,11 +157,24 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             note(*output, progress);
         }
     };
-    let hint = "`accrue tune-encoder --help` has examples; a training that was begun lies beside the new folder, in \
-                NAME.tuning: the same command goes on, and without that folder it begins anew";
-    let report = tune_encoder(&config.data, &config.engine, &request, &mut progress).hint(hint)?;
+    let report = match tune_encoder(&config.data, &config.engine, &request, &mut progress) {
+        // It has a hint of its own.
+        Err(TuneError::Engine(error)) => return Err(error.into()),
+        result => result.hint(hint(&arguments.out))?,
+    };
     output.result(&report, text)?;
     Ok(if report.end == TuneEnd::Refused { Exit::Refused } else { Exit::Success })
+}
+
+/// What to do after a failure.
+fn hint(out: &Path) -> &'static str {
+    match tuning_folder(out).is_dir() {
+        true => {
+            "what was trained so far lies beside the new folder, in NAME.tuning: the same command goes on, and without that \
+             folder it begins anew"
+        }
+        false => "`accrue tune-encoder --help` has examples",
+    }
 }
 
 fn note(output: Output, progress: TuneProgress) {

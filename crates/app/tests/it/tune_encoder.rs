@@ -191,6 +191,8 @@ fn what_cannot_be_trained_is_named() {
         ("nothing", "new", "config.json"),
         ("shop", "new", "config.json"),
         ("small", "small", "small is there already"),
+        ("small", "shop/new", "shop/new lies in shop, which is only read"),
+        ("small", "small/new", "small/new lies in small, which is only read"),
         ("small", "events.csv/new", "events.csv"),
     ];
     for (encoder, out, expected) in cases {

@@ -248,6 +248,13 @@ fn a_state_of_another_plan_or_a_damaged_one_is_refused() {
         std::fs::write(&state, &bytes[..n]).unwrap();
         tuner.resume(&state, "one").unwrap_err();
     }
+    for place in [bytes.len() - 4, bytes.len() * 3 / 4, bytes.len() / 2] {
+        let mut flipped = bytes.clone();
+        flipped[place] ^= 1;
+        std::fs::write(&state, &flipped).unwrap();
+        let error = tuner.resume(&state, "one").unwrap_err().to_string();
+        assert!(error.contains("not those that were written"), "byte {place}: {error}");
+    }
     let mut whole = self::tuner(dir.path(), Trained::Whole, 1);
     std::fs::write(&state, &bytes).unwrap();
     let error = whole.resume(&state, "one").unwrap_err().to_string();

@@ -25,6 +25,7 @@ use serde::Serialize;
 
 pub use judge::{Change, Comparison, Figures};
 pub use pairs::{PairKind, PairSettings, TextPair, TextPairs, text_pairs};
+pub use work::tuning_folder;
 
 use crate::config::Config;
 use crate::error::EngineError;
@@ -130,6 +131,14 @@ pub enum TuneError {
         /// The folder.
         path: PathBuf,
     },
+    /// The new folder would lie in one that is only read.
+    #[error("{} lies in {}, which is only read; name a folder beside it", path.display(), dir.display())]
+    Inside {
+        /// The new folder.
+        path: PathBuf,
+        /// The data folder, or that of the encoder.
+        dir: PathBuf,
+    },
     /// Another process trains into the same folder.
     #[error("{}: another process is training into this folder", path.display())]
     Locked {
@@ -190,6 +199,12 @@ pub fn tune_encoder(
     let encoder = Encoder::open(&request.encoder, &request.prefixes)?;
     if fs::symlink_metadata(&request.out).is_ok() {
         return Err(TuneError::There { path: request.out.clone() });
+    }
+    for read in [dir, Path::new(&request.encoder)] {
+        let io = |source| TuneError::Io { path: request.out.clone(), source };
+        if accrue_store::is_inside(read, &request.out).map_err(io)? {
+            return Err(TuneError::Inside { path: request.out.clone(), dir: read.into() });
+        }
     }
     let end = LogReader::open(dir).map_err(EngineError::from)?.end();
     let work = Work::open(&request.out)?;

@@ -23,6 +23,13 @@ pub(super) struct Plan {
     settings: String,
 }
 
+/// The folder beside the new one in which its training is done.
+pub fn tuning_folder(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".tuning");
+    out.with_file_name(name)
+}
+
 /// The folder in which a training is done.
 pub(super) struct Work {
     pub dir: PathBuf,
@@ -33,9 +40,7 @@ pub(super) struct Work {
 impl Work {
     /// The folder of the training beside the new one, with its lock.
     pub fn open(out: &Path) -> Result<Self, TuneError> {
-        let mut name = out.file_name().unwrap_or_default().to_owned();
-        name.push(".tuning");
-        let dir = out.with_file_name(name);
+        let dir = tuning_folder(out);
         fs::create_dir_all(&dir).map_err(io_error(&dir))?;
         let path = dir.join("lock");
         let lock = File::create(&path).map_err(io_error(&path))?;
