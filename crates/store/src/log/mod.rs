@@ -92,7 +92,15 @@ struct Sealed {
     segment: Segment,
     end: Offset,
     filter: Filter,
-    bucket_bits: u32,
+    index: Index,
+}
+
+/// Where the ids of a full segment are found.
+enum Index {
+    /// In the segment, whose index has so many bits of a hash for a bucket.
+    Stored { bucket_bits: u32 },
+    /// In memory, because the disk had no room to write an index. The next start tries again.
+    Live(LiveIds),
 }
 
 /// The segments of a folder, as they are found there.
@@ -381,7 +389,7 @@ impl Log {
             Ok(done) => done?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        self.sealed.push(Sealed { segment, end, filter, bucket_bits });
+        self.sealed.push(Sealed { segment, end, filter, index: Index::Stored { bucket_bits } });
         Ok(())
     }
 
@@ -442,7 +450,7 @@ impl Active {
 }
 
 impl Sealed {
-    /// Opens a segment that must reach up to `end`. If a crash prevented its sealing, it is sealed now.
+    /// Opens a segment that must reach up to `end`. If a crash or a full disk prevented its sealing, it is sealed now.
     fn open(dir: &Path, first: Offset, end: Offset) -> Result<Self, StoreError> {
         let segment = Segment::open_to_read(dir, first)?;
         let reached = segment.bounds()?.map_or(first, |(_, high)| high.next());
@@ -450,19 +458,36 @@ impl Sealed {
             return Err(StoreError::Gap { path: segment::path_of(dir, end), expected: reached, found: end });
         }
         let Some(seal) = segment.sealed()? else {
-            let (mut active, _) = Active::recover(Segment::open(dir, first)?)?;
-            let (filter, bucket_bits) = self::seal(&mut active.segment, active.count, active.checksum, &active.ids)?;
-            return Ok(Self { segment, end, filter, bucket_bits });
+            let (active, _) = Active::recover(Segment::open(dir, first)?)?;
+            return Self::of_unsealed(segment, end, active);
         };
         if seal.count != end.0 - first.0 {
             return Err(segment.corrupt(format!("it was sealed with {} records, not {}", seal.count, end.0 - first.0)));
         }
         let filter = segment.filter()?;
-        Ok(Self { segment, end, filter, bucket_bits: seal.bucket_bits })
+        Ok(Self { segment, end, filter, index: Index::Stored { bucket_bits: seal.bucket_bits } })
+    }
+
+    /// Seals a full segment, which is also open for writing as `active`. On a full disk it stays as it is, and a server starts and
+    /// reads all the same.
+    fn of_unsealed(segment: Segment, end: Offset, mut active: Active) -> Result<Self, StoreError> {
+        match seal(&mut active.segment, active.count, active.checksum, &active.ids) {
+            Ok((filter, bucket_bits)) => Ok(Self { segment, end, filter, index: Index::Stored { bucket_bits } }),
+            Err(StoreError::DiskFull { .. }) => {
+                let filter = Filter::build(&active.ids.sorted());
+                Ok(Self { segment, end, filter, index: Index::Live(active.ids) })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn find(&self, key: Key<'_>, hash: u64) -> Result<Option<Offset>, StoreError> {
-        first_with_key(&self.segment, key, self.segment.candidates(self.bucket_bits, hash)?)
+        match &self.index {
+            Index::Stored { bucket_bits } => {
+                first_with_key(&self.segment, key, self.segment.candidates(*bucket_bits, hash)?)
+            }
+            Index::Live(ids) => first_with_key(&self.segment, key, ids.candidates(hash)),
+        }
     }
 
     fn last_stamp(&self) -> Result<Option<Timestamp>, StoreError> {

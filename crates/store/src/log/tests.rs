@@ -49,6 +49,41 @@ fn a_full_disk_poisons_the_writer_and_reads_continue() {
 }
 
 #[test]
+fn a_full_segment_that_the_disk_has_no_room_to_seal_is_read_from_and_sealed_later() {
+    let folder = Folder::new("unsealed");
+    let (dir, end) = (folder.0.join("log"), Offset(3_000));
+    let id = |n: u64| RefusalId::of(RecordKind::Events, &n.to_le_bytes());
+    let refused = |n: u64| {
+        let (reason, detail) = ("malformed".into(), "no JSON".into());
+        Body::Quarantined { id: id(n), kind: RecordKind::Events, reason, detail, raw: "{".into() }
+    };
+    let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
+    log.append(Timestamp(1), &(0..3_000).map(refused).collect::<Vec<_>>()).unwrap();
+    drop(log);
+    // As a process leaves the folder that is killed between two segments.
+    drop(Segment::create(&dir, end).unwrap());
+    let (active, _) = Active::recover(Segment::open(&dir, Offset(0)).unwrap()).unwrap();
+    let pages: i64 = active.segment.conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    active.segment.conn.pragma_update(None, "max_page_count", pages).unwrap();
+    let to_read = || Segment::open_to_read(&dir, Offset(0)).unwrap();
+    let unsealed = Sealed::of_unsealed(to_read(), end, active).unwrap();
+    assert!(matches!(unsealed.index, Index::Live(_)));
+    let find = |sealed: &Sealed, n: u64| {
+        let key = Key::Refused(id(n));
+        let found = sealed.filter.may_contain(key.hash()).then(|| sealed.find(key, key.hash()).unwrap());
+        found.flatten()
+    };
+    for n in [0, 1_234, 2_999] {
+        assert_eq!(find(&unsealed, n), Some(Offset(n)));
+    }
+    assert_eq!(find(&unsealed, 3_000), None);
+    drop(unsealed);
+    let log = Log::open(&folder.0, LogSettings::default()).unwrap();
+    assert!(matches!(log.sealed[0].index, Index::Stored { .. }), "there is room now");
+    assert_eq!((log.end(), log.find_refusals([id(1_234)]).unwrap()), (end, vec![Some(Offset(1_234))]));
+}
+
+#[test]
 fn commits_overwrite_a_write_ahead_log_that_was_extended_in_advance() {
     let folder = Folder::new("reserved");
     let wal = folder.0.join("log/00000000000000000000.seg-wal");
