@@ -113,11 +113,16 @@ fn the_next_start_finishes_after_a_kill_at_any_moment() {
 
 /// A server that records no answers, so that the log holds only what is sent to it.
 fn serve(dir: &Path) -> Server {
+    serve_that_records(dir, "false")
+}
+
+/// A server that records its answers, or not.
+fn serve_that_records(dir: &Path, answers: &str) -> Server {
     Server::start(
         Command::new(env!("CARGO_BIN_EXE_accrue"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir)
-            .env("ACCRUE_SERVE_RECORD", "false")
+            .env("ACCRUE_SERVE_RECORD", answers)
             .env("ACCRUE_LOG_SEGMENT_RECORDS", "700")
             .env("ACCRUE_LOG", "error"),
     )
@@ -258,6 +263,23 @@ fn forget(server: &Server, person: &str) -> Option<String> {
     let (status, begun) = server.ask("POST", "/v1/forget", &format!(r#"{{"users":["{person}"]}}"#));
     assert_eq!(status, 202, "{begun}");
     outcome(server)
+}
+
+#[test]
+fn a_person_of_whom_there_is_one_page_that_was_just_answered_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path());
+    let server = serve_that_records(dir.path(), "true");
+    for number in 0..5 {
+        let newcomer = format!("newcomer-{number}");
+        let (status, page) = server.ask("GET", &format!("/v1/recommend/{newcomer}"), "");
+        assert_eq!(status, 200, "{page}");
+        assert_eq!(forget(&server, &newcomer), None);
+    }
+    let (status, _) = server.ask("POST", "/v1/forget", r#"{"users":["nobody-of-that-name"]}"#);
+    assert_eq!(status, 404);
+    drop(server);
+    assert!(!holds(dir.path(), "newcomer-"));
 }
 
 /// Makes the folder of checkpoints unreadable, as a mount that is gone would be, until it is dropped.

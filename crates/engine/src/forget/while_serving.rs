@@ -44,6 +44,8 @@ const ROUNDS_WITH_REST: usize = 8;
 /// It begins again if a guest, whose earlier records were kept, became one of the people. After this number of attempts writes wait until
 /// it is done.
 const MAX_ATTEMPTS: usize = 3;
+/// How long an erasure waits at most for answers on their way to the log. The writer takes them within a tenth of a second.
+const ANSWERS: Duration = Duration::from_secs(2);
 /// When an erasure that failed is tried again.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 
@@ -110,6 +112,8 @@ impl Engine {
         let pending = PendingErasure::of(&inner.dir);
         let mut users: BTreeSet<UserId> = asked.union(&hidden).cloned().collect();
         users.extend(pending.noted()?.users);
+        // An answer that somebody just got is written a little later, and may be all that there is of them.
+        running.shared.served.wait_until_recorded(ANSWERS);
         let mut log = running.log.lock().another();
         let users = with_other_spellings(&mut log, &users)?;
         // Until the note is written nothing may be removed that the erasure needs; afterwards retention waits for its end.

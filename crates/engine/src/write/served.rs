@@ -3,7 +3,7 @@
 //! An answer acknowledges nothing, so a crash may lose those of the last tenth of a second. Events never wait for them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use accrue_event::{Event, SessionId, UserId};
 use accrue_store::{Body, Chargeable, Ledger, Served};
@@ -28,9 +28,18 @@ struct Queue {
     waiting: Vec<Served>,
     /// The answers with sponsored items that the writer took and the facts do not have yet.
     in_commit: Vec<Served>,
+    /// Answers that were handed over, that the writer took, and of those the ones that are in the facts or lost, since the beginning.
+    n_handed_over: u64,
+    n_taken: u64,
+    n_settled: u64,
 }
 
 impl Queue {
+    fn take(&mut self) -> Vec<Served> {
+        self.n_taken += self.waiting.len() as u64;
+        std::mem::take(&mut self.waiting)
+    }
+
     /// The answers with sponsored items that the facts do not have yet.
     fn sponsored(&self) -> impl Iterator<Item = &Served> {
         self.in_commit.iter().chain(&self.waiting).filter(|served| !served.sponsored.is_empty())
@@ -55,6 +64,7 @@ impl ServedQueue {
         let mut queue = self.queue.lock();
         if queue.waiting.len() < CAPACITY {
             queue.waiting.push(served);
+            queue.n_handed_over += 1;
         } else {
             self.n_lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -64,7 +74,7 @@ impl ServedQueue {
     /// and the others.
     pub fn take(&self) -> (Vec<Body>, Vec<Body>) {
         let mut queue = self.queue.lock();
-        let waiting = std::mem::take(&mut queue.waiting);
+        let waiting = queue.take();
         queue.in_commit.extend(waiting.iter().filter(|served| !served.sponsored.is_empty()).cloned());
         drop(queue);
         let (first, others): (Vec<Served>, Vec<Served>) =
@@ -75,12 +85,26 @@ impl ServedQueue {
 
     /// What was taken is in the facts, or lost.
     pub fn settle(&self) {
-        self.queue.lock().in_commit.clear();
+        let mut queue = self.queue.lock();
+        queue.in_commit.clear();
+        queue.n_settled = queue.n_taken;
     }
 
     /// All that wait.
     pub fn take_answers(&self) -> impl Iterator<Item = Served> + use<> {
-        std::mem::take(&mut self.queue.lock().waiting).into_iter()
+        let mut queue = self.queue.lock();
+        let waiting = queue.take();
+        queue.n_settled = queue.n_taken;
+        waiting.into_iter()
+    }
+
+    /// Waits until every answer that was handed over before is in the log or lost, though not for longer than `limit`: a writer that
+    /// cannot write takes none.
+    pub fn wait_until_recorded(&self, limit: Duration) {
+        let (target, begun) = (self.queue.lock().n_handed_over, Instant::now());
+        while self.queue.lock().n_settled < target && begun.elapsed() < limit {
+            std::thread::sleep(PATIENCE / 20);
+        }
     }
 
     /// The sponsored slot of an answer on its way from which an event chose its item.
@@ -144,6 +168,29 @@ mod tests {
         let queue = ServedQueue::new(1.0);
         (0..CAPACITY + 3).for_each(|_| queue.push(served()));
         assert_eq!((queue.n_lost(), queue.take().1.len(), queue.take().1.len()), (3, CAPACITY, 0));
+    }
+
+    #[test]
+    fn what_was_handed_over_is_waited_for_until_it_is_settled() {
+        let queue = ServedQueue::new(1.0);
+        let waits = |limit: Duration| {
+            let begun = Instant::now();
+            queue.wait_until_recorded(limit);
+            begun.elapsed() >= limit
+        };
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(60));
+        assert!(!waits(long), "nothing was handed over");
+        queue.push(served());
+        assert!(waits(short));
+        drop(queue.take());
+        assert!(waits(short), "it is on its way");
+        queue.push(served());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| waits(long));
+            drop(queue.take());
+            queue.settle();
+            assert!(!waiting.join().unwrap());
+        });
     }
 
     #[test]

@@ -169,7 +169,10 @@ pub fn is_placeholder(id: &str) -> bool {
     ];
     const TEMPLATES: &[(&str, &str)] =
         &[("{{", "}}"), ("${", "}"), ("<%", "%>"), ("{%", "%}"), ("%%", "%%"), ("[[", "]]"), ("#{", "}"), ("*|", "|*")];
-    if id.len() > 128 {
+    // Most ids have a digit other than 0 and no punctuation at their ends, which none of these is; three ids of each event are looked at.
+    let is_plain = matches!(id.as_bytes(), [first, .., last] if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric())
+        && id.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    if is_plain || id.len() > 128 {
         return false;
     }
     let quoted = id.trim_matches(['"', '\'', '`']).trim();

@@ -167,6 +167,14 @@ fn ranked(page: &JudgedPage) -> Vec<u32> {
     ranked
 }
 
+/// Whether the page that is made now has at its first places what was shown. Sponsored items are no part of what was shown here, so a
+/// page of ten with one of them is compared at nine places.
+fn is_reproduced(page: &JudgedPage, top: usize) -> bool {
+    let shown = ranked(page);
+    let n = shown.len().min(top);
+    page.current.len() >= n && page.current[..n] == shown[..n]
+}
+
 /// Judges a proposal on pages that were served.
 pub fn judge(pages: &[JudgedPage], settings: &WhatIfSettings) -> WhatIfReport {
     let top = settings.top;
@@ -174,7 +182,7 @@ pub fn judge(pages: &[JudgedPage], settings: &WhatIfSettings) -> WhatIfReport {
     let mut shoppers: Vec<u32> = pages.iter().map(|page| page.shopper).collect();
     shoppers.sort_unstable();
     shoppers.dedup();
-    let n_reproduced = pages.iter().filter(|page| first(&page.current) == first(&ranked(page))).count();
+    let n_reproduced = pages.iter().filter(|page| is_reproduced(page, top)).count();
     let n_drawn = pages.iter().filter(|page| is_drawn(page)).count();
     let changed: Vec<&JudgedPage> = pages.iter().filter(|page| first(&page.current) != first(&page.proposed)).collect();
     let n_changed = changed.len();

@@ -184,6 +184,21 @@ fn a_log_without_draws_and_settings_that_change_nothing_are_refused_with_the_rea
     assert_eq!(refusal(&judge(&[], &settings(5))), ("there is no page to judge by", 0.0));
 }
 
+#[test]
+fn a_page_is_made_again_if_all_but_its_sponsored_item_is() {
+    let page = |number: u64| {
+        let page = random_page(number, 5);
+        let mut shown = page.current.clone();
+        shown.pop();
+        if number.is_multiple_of(4) {
+            shown.swap(0, 1);
+        }
+        JudgedPage { ranks: Vec::new(), propensities: Vec::new(), shown, ..page }
+    };
+    let report = judge(&(0..400).map(page).collect::<Vec<_>>(), &settings(5));
+    assert_eq!(report.reproduced, 0.75);
+}
+
 /// Pages with draws, of which the proposal changes one in `one_in`; that one in a way that no draw shows, or as a draw
 /// may.
 fn mostly_unchanged(one_in: u64, reached: bool) -> Vec<JudgedPage> {
