@@ -34,7 +34,6 @@ use crate::visits::Visits;
 use crate::write::addresses::AddressCounts;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
-use crate::write::patch::patch_record;
 
 /// Bytes of records after which a page of the quarantine ends.
 const QUARANTINE_PAGE_BYTES: usize = 4 << 20;
@@ -251,21 +250,6 @@ impl Engine {
     /// How far a source was read; `None` if nothing of it was.
     pub fn source_position(&self, source: &str) -> Option<Box<str>> {
         self.running().shared.facts.read().sources.get(source).cloned()
-    }
-
-    /// Changes some fields of an item of the catalogue, through the check.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Refused`], and those of [`Engine::ingest_async`].
-    pub async fn patch_item(&self, id: ItemId, patch: RawPatch) -> Result<Item, EngineError> {
-        let sought = id.clone();
-        self.edit(move |facts, check| {
-            let entry = facts.find(&id).filter(|entry| entry.is_in_catalogue()).ok_or_else(|| unknown_item(&id))?;
-            let (after, _) = check.judge_patch(&patch, &entry.item).map_err(EngineError::Refused)?;
-            Ok(if after == entry.item { Vec::new() } else { vec![patch_record(&entry.item, &after)] })
-        })
-        .await?;
-        self.item(&sought).ok_or_else(|| unknown_item(&sought))
     }
 
     /// Takes an item out of the shop, a product with its variants.

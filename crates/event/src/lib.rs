@@ -44,8 +44,9 @@ pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id, placed_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
-    BoundMapping, Cell, Condition, Family, FamilyFinder, Mapped, Mapping, MappingError, MappingRule, Names, Object,
-    Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer, listed, usual_column,
+    BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
+    Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer,
+    is_charge, listed, order_column, order_state, usual_column,
 };
 pub use near::{misspelling, nearest};
 pub use price::Price;

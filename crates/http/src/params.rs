@@ -121,16 +121,6 @@ impl At<'_> {
         Ok(())
     }
 
-    /// A finite number that is not negative.
-    pub(super) fn amount(self, field: &str, value: Option<f64>) -> Result<Option<f64>, Problem> {
-        match value {
-            Some(value) if !(value.is_finite() && value >= 0.0) => {
-                Err(self.fault(field, &format!("must be a number of at least 0, not {value}")))
-            }
-            value => Ok(value),
-        }
-    }
-
     /// Refuses a text that is too long.
     pub(super) fn text(self, field: &str, text: &str, max_bytes: usize) -> Result<(), Problem> {
         if text.len() > max_bytes {

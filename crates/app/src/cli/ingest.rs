@@ -14,6 +14,7 @@ mod guess;
 mod item_columns;
 mod learn;
 mod money;
+mod orders;
 mod remote;
 mod summary;
 mod systems;
@@ -37,6 +38,7 @@ use dry_run::DryRun;
 use feed::Feed;
 pub(super) use followers::Followers;
 use learn::learn;
+use orders::OrderColumns;
 use summary::{Places, Summary};
 use systems::{SYSTEMS, System};
 
@@ -66,7 +68,7 @@ docs/sources.md explains --from: tables of PostgreSQL and MySQL, read on from wh
 A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
 count as duplicates, so an interrupted ingest can be started again.
 docs/mapping.md explains mappings, with an example for each of: Shopify, WooCommerce, Magento, PrestaShop, Shopware,
-BigCommerce, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
+BigCommerce, commercetools, Squarespace, Wix, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
 Exit codes: 0 success, 1 all of a file was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
@@ -452,10 +454,27 @@ fn recognise(
 ) -> Result<(), Problem> {
     let kind = kind_of(arguments);
     let file = named(path, arguments);
+    let orders = OrderColumns::of(sample).filter(|_| kind.is_none());
     if let Some((system, mapping)) = System::recognise(sample, kind) {
         settings.mapping = mapping;
         let System { title, name, .. } = system;
         output.note(&format!("{file}recognised {title}; used --mapping {name}, which `--guess` prints"));
+    } else if let Some(orders) = orders.filter(|orders| orders.are_purchases(sample)) {
+        settings.mapping = orders::mapping_for(sample, &settings.mapping)?;
+        output.note(&format!(
+            "{file}recognised orders, of which every line is a purchase: {}; --guess prints the mapping",
+            orders.told()
+        ));
+    } else if let Some(orders) = orders.filter(|_| guess::describes_products(sample)) {
+        let message = format!(
+            "{}: neither clearly orders nor clearly products: it has {}, as orders have, and no column that is known for the rest of one",
+            path.display(),
+            orders.evidence()
+        );
+        return Err(Problem::new(
+            message,
+            "--guess prints a mapping to start from; --items says that these are products",
+        ));
     } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
         output.note(&format!("{file}recognised products, as with --items: there is no column for a shopper"));

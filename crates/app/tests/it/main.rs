@@ -28,6 +28,7 @@ mod keys;
 mod map;
 mod mappings;
 mod operate;
+mod orders;
 mod pages;
 mod poison;
 mod predict;

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod availability;
+mod availability_words;
 mod catalogue;
 mod categories;
 mod coordinated;
@@ -27,6 +28,7 @@ mod usual;
 mod verdict;
 
 pub use availability::is_withdrawn;
+pub(crate) use availability::is_withdrawn_word;
 pub use histogram::LogHistogram;
 pub use misspelt::{MisspeltField, MisspeltFields};
 pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};

@@ -5,6 +5,7 @@ use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
 use super::object::Path;
+use super::orders::BoundOrders;
 use super::pairs::BoundPairs;
 use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
 use super::rule::MappingRule;
@@ -94,6 +95,7 @@ impl<'m> Binding<'m> {
         }
         let pairs = self.pairs(&mut rest)?;
         let sale = self.sale()?;
+        let orders = self.orders()?;
         let fill = self.fill_down(&fields, &rest)?;
         let n_paths = self.columns.len() - self.n_header;
         let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
@@ -125,6 +127,11 @@ impl<'m> Binding<'m> {
             decimal: mapping.decimal,
             fill,
             pairs,
+            join: mapping
+                .join
+                .as_ref()
+                .and_then(|join| Some((Path::of_fields(&join.object)?, Path::of_fields(&join.to)?))),
+            orders,
             sale,
             sales: Sales::default(),
             family: None,
@@ -322,6 +329,18 @@ impl<'m> Binding<'m> {
         let times =
             [&sale.from, &sale.until, &sale.period].map(|names| self.sources("sale", names).unwrap_or_default());
         Ok(Some(BoundSale::new(mapping, sale, price, times)))
+    }
+
+    fn orders(&mut self) -> Result<Option<BoundOrders>, MappingError> {
+        let mapping = self.mapping;
+        let Some(orders) = &mapping.orders else { return Ok(None) };
+        let mut charges = Vec::new();
+        for column in orders.charges.iter() {
+            charges.push(self.place("orders", column)?);
+        }
+        let state = orders.state.as_deref().map(|column| self.place("orders", column)).transpose()?;
+        let line_total = orders.line_total.as_deref().map(|column| self.source("orders", column)).transpose()?;
+        Ok(Some(BoundOrders { state, charges, line_total, reading: Reading::Price(mapping.decimal) }))
     }
 
     /// The place of a column in a row.

@@ -23,6 +23,9 @@ impl BoundMapping {
     /// mapping finds the item.
     pub fn apply_object(&mut self, mut object: Object) -> Vec<Mapped> {
         object.open_texts(|name| self.leads_into(name));
+        if let Some((from, to)) = &self.join {
+            object.join(from, to);
+        }
         self.open_arrays(&object);
         let mut elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
         if let Some(around) = &self.array_around {
@@ -100,6 +103,16 @@ impl BoundMapping {
             if let Some(opened) = column.path.as_ref().and_then(|path| path.opened(object)) {
                 column.path = Some(opened);
                 has_opened = true;
+            }
+        }
+        if self.kind == RecordKind::Events {
+            for place in &self.keys {
+                let column = &mut self.columns[*place];
+                if let Some(into) = Path::into_singles(column.path.as_ref(), &column.name, object) {
+                    column.path = Some(into);
+                    column.is_opened = true;
+                    has_opened = true;
+                }
             }
         }
         if has_opened {
@@ -220,11 +233,12 @@ impl BoundMapping {
 impl Column {
     /// A column, and the path if its name is one.
     pub fn named(name: &str) -> Self {
-        Self { name: name.into(), path: Path::parse(name), n_shared: 0 }
+        Self { name: name.into(), path: Path::parse(name), is_opened: false, n_shared: 0 }
     }
 
     fn value(&self, object: &Object, inner: &[Option<&Object>; 2], element: Option<&[usize]>) -> RawValue {
-        if let Some(exact) = object.field(&self.name).filter(|value| value.is_given()) {
+        let is_given = |value: &&Nested| value.is_given() && !self.is_opened;
+        if let Some(exact) = object.field(&self.name).filter(is_given) {
             return exact.clone().into();
         }
         match (&self.path, element) {
