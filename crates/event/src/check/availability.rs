@@ -8,6 +8,7 @@ use super::number::excerpt;
 use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::{Reason, Rejection, Repair};
+use super::words_of_exports::{is_active, spreadsheet_boolean, without_subject};
 use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes};
 
@@ -167,7 +168,7 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
     if attributes.iter().any(|(name, value)| is_hidden_by(name, value)) {
         return Ok(Some(false));
     }
-    let is_other = |name: &str| compact(name).is_some_and(|name| OTHER_NAMES.contains(&name.as_str()));
+    let is_other = |name: &str| compact(name).is_some_and(|name| OTHER_NAMES.contains(&without_subject(&name)));
     let of_other = || attributes.iter().rev().find(|(name, value)| !value.is_missing() && is_other(name));
     let (name, value) = match value.is_missing() {
         false => ("available", value),
@@ -217,7 +218,7 @@ pub fn is_withdrawn(attributes: &Attributes) -> bool {
         let is_in = |names: &[&str]| names.contains(&name.as_str());
         let is_flag = WITHDRAWN.contains(&name.strip_prefix("is").unwrap_or(&name));
         (is_flag && is_true() == Some(true))
-            || (is_in(HIDE_IF_FALSE) && is_true() == Some(false))
+            || ((is_in(HIDE_IF_FALSE) || is_active(&name)) && is_true() == Some(false))
             || (is_in(STATES) && is_state())
     })
 }
@@ -230,10 +231,15 @@ fn is_hidden_by(name: &str, value: &RawValue) -> bool {
         RawValue::Text(text) => compact(text),
         _ => None,
     };
+    let is_no = || {
+        let names = [HIDE_IF_FALSE, NOT_SOLD_IF_FALSE];
+        is_active(&name) || names.iter().any(|names| names.contains(&without_subject(&name)))
+    };
+    let is_zero = || matches!(value, RawValue::Int(0)) || matches!(value, RawValue::Text(text) if text.trim() == "0");
     (is_in(HIDE_IF_TRUE) && understood(value) == Some(true))
-        || ((is_in(HIDE_IF_FALSE) || is_in(NOT_SOLD_IF_FALSE)) && understood(value) == Some(false))
+        || (is_no() && understood(value) == Some(false))
         // Magento and OpenCart number the states of products.
-        || (is_in(&["status", "productstatus"]) && matches!(value, RawValue::Int(0)))
+        || (is_in(&["status", "productstatus"]) && is_zero())
         || (is_in(STATES) && state().is_some_and(|state| HIDDEN_STATES.contains(&state.as_str())))
 }
 
@@ -281,6 +287,9 @@ fn word(text: &str) -> Option<bool> {
         .iter()
         .find_map(|prefix| word.strip_prefix(prefix).filter(|rest| !rest.is_empty()))
         .unwrap_or(&word);
+    if let Some(is_true) = spreadsheet_boolean(word) {
+        return Some(is_true);
+    }
     // Truth values; schema.org; Google, Meta and other feeds; Shopify, WooCommerce, Magento and PrestaShop; the common
     // languages of shops. Items that can be ordered before they are in stock can be bought, so they are shown.
     match word {
@@ -413,6 +422,14 @@ mod tests {
             ("sold_out", RawValue::text("yes")),
             ("gesperrt", RawValue::text("J")),
             ("上架状态", RawValue::text("下架")),
+            // As in the products of Stripe, Odoo, JTL and Lightspeed.
+            ("active", RawValue::Bool(false)),
+            ("active", RawValue::text("0")),
+            ("Aktiv", RawValue::text("N")),
+            ("actif", RawValue::text("FAUX")),
+            ("Can be Sold", RawValue::text("False")),
+            ("product_enabled", RawValue::text("no")),
+            ("status", RawValue::text("0")),
         ] {
             assert_eq!(of(name, value), Some(false), "{name}");
         }
@@ -421,7 +438,9 @@ mod tests {
             ("status", RawValue::text("new arrival")),
             ("published", RawValue::text("2024-03-01")),
             ("deleted", RawValue::Int(0)),
-            ("active", RawValue::Bool(false)),
+            ("Aktiv", RawValue::text("J")),
+            ("active", RawValue::text("noise cancelling")),
+            ("status", RawValue::Int(1)),
             ("hidden", RawValue::text("zip pocket")),
             ("gesperrt", RawValue::text("N")),
             ("上架状态", RawValue::text("上架")),
@@ -453,5 +472,8 @@ mod tests {
         assert_eq!(of("availability", " "), Some(None));
         assert_eq!(of("availability", "in two weeks"), None);
         assert_eq!(of("colour", "off"), Some(None));
+        assert_eq!(of("product_is_available", "false"), Some(Some(false)));
+        assert_eq!(of("available", "FALSCH"), Some(Some(false)));
+        assert_eq!(of("in_stock", "VRAI"), Some(Some(true)));
     }
 }
