@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Sink as _;
 use super::dry_run::DryRun;
 use super::systems::System;
-use super::{item_columns, money};
+use super::{item_columns, money, reviews};
 use crate::cli::problem::Problem;
 use crate::cli::{Context, Exit};
 
@@ -56,7 +56,10 @@ pub(super) fn run(
     }
     let text = match System::recognise(&sample, kind) {
         Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text_for(&sample)),
-        None => written(&sample, &settings.mapping, kind, &path.display().to_string()),
+        None => match reviews::mapping_text(&sample).filter(|_| kind.is_none()) {
+            Some(Ok(text)) => text,
+            _ => written(&sample, &settings.mapping, kind, &path.display().to_string()),
+        },
     };
     let mut mapping: Mapping = toml::from_str(&text)?;
     super::complete::complete(&mut mapping, None, None)?;
@@ -179,6 +182,17 @@ fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>, file: &st
         let personal: Vec<String> = item_columns::personal(&unused).into_iter().map(quoted).collect();
         if !personal.is_empty() {
             text.push_str(&format!("drop_columns = [{}]    # of customers\n", personal.join(", ")));
+        }
+    }
+    if kind == RecordKind::Items {
+        let is_private =
+            |column: &&str| accrue_event::is_private(column).is_some() && !found.iter().any(|(_, used)| used == column);
+        let private: Vec<String> = columns.iter().copied().filter(is_private).map(quoted).collect();
+        if !private.is_empty() {
+            text.push_str(&format!(
+                "drop_columns = [{}]    # of persons, and what the shop pays\n",
+                private.join(", ")
+            ));
         }
     }
     text.push_str("\n[fields]\n");
