@@ -18,6 +18,7 @@ mod json;
 mod mapping;
 mod near;
 mod price;
+mod private;
 mod published;
 mod raw;
 mod raw_patch;
@@ -36,7 +37,7 @@ pub use attribute::{Attribute, Attributes};
 pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge, InvalidClick, InvalidReason};
 pub use check::{
     Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
-    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn,
+    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn, stock_of,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
@@ -50,6 +51,7 @@ pub use mapping::{
 };
 pub use near::{misspelling, nearest};
 pub use price::Price;
+pub use private::{Private, is_cost, is_private, names_person, privacy_of};
 pub use published::{Namespace, PUBLISHED_PREFIX};
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;

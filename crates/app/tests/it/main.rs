@@ -25,6 +25,7 @@ mod forget;
 mod http;
 mod init;
 mod keys;
+mod kinds_of_files;
 mod map;
 mod mappings;
 mod operate;

@@ -200,7 +200,7 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
     assert_eq!((&ubi[1]["item"], &ubi[1]["properties"]["query_id"]), (&"LS-S".into(), &"q-1".into()));
     let segment = events("segment.ndjson");
     let ids: Vec<&str> = segment.iter().map(|event| event["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["m-1", "m-2", "m-4", "m-4#2"]);
+    assert_eq!(ids, ["m-1", "m-2", "segment-order-T1", "segment-order-T1#2"]);
     let described = ingested(&example("woocommerce-api-orders.json"), &[], "catalogue").2;
     assert_eq!(find(&described, "id", "794")["title"], "Linen shirt", "an id that is a number");
     for (name, sku) in [

@@ -9,6 +9,7 @@ use super::number::excerpt;
 use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::{Reason, Rejection, Repair};
+use super::words_of_exports::{is_active, spreadsheet_boolean, without_subject};
 use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes};
 
@@ -104,7 +105,7 @@ const NOT_SOLD_IF_FALSE: &[&str] = &[
     "是否销售",
 ];
 
-/// Names of attributes that hide an item where they hold one of [`HIDDEN_STATES`].
+/// Names of attributes that hide an item where they hold a state in which shop systems do not show a product.
 const STATES: &[&str] = &[
     "catalogvisibility",
     "lifecycle",
@@ -193,7 +194,7 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
     if attributes.iter().any(|(name, value)| is_hidden_by(name, value)) {
         return Ok(Some(false));
     }
-    let is_other = |name: &str| compact(name).is_some_and(|name| OTHER_NAMES.contains(&name.as_str()));
+    let is_other = |name: &str| compact(name).is_some_and(|name| OTHER_NAMES.contains(&without_subject(&name)));
     let of_other = || attributes.iter().rev().find(|(name, value)| !value.is_missing() && is_other(name));
     let (name, value) = match value.is_missing() {
         false => ("available", value),
@@ -232,7 +233,7 @@ pub fn is_withdrawn(attributes: &Attributes) -> bool {
         };
         let is_flag = is_in(FLAGS, name.strip_prefix("is").unwrap_or(&name));
         (is_flag && is_true() == Some(true))
-            || (is_in(HIDE_IF_FALSE, &name) && is_true() == Some(false))
+            || ((is_in(HIDE_IF_FALSE, &name) || is_active(&name)) && is_true() == Some(false))
             || (is_in(STATES, &name) && is_state())
     })
 }
@@ -244,10 +245,15 @@ fn is_hidden_by(name: &str, value: &RawValue) -> bool {
         RawValue::Text(text) => compact(text),
         _ => None,
     };
+    let is_no = || {
+        let names = [HIDE_IF_FALSE, NOT_SOLD_IF_FALSE];
+        is_active(&name) || names.iter().any(|names| is_in(names, without_subject(&name)))
+    };
+    let is_zero = || matches!(value, RawValue::Int(0)) || matches!(value, RawValue::Text(text) if text.trim() == "0");
     (is_in(HIDE_IF_TRUE, &name) && understood(value) == Some(true))
-        || ((is_in(HIDE_IF_FALSE, &name) || is_in(NOT_SOLD_IF_FALSE, &name)) && understood(value) == Some(false))
+        || (is_no() && understood(value) == Some(false))
         // Magento and OpenCart number the states of products.
-        || (is_in(&["status", "productstatus"], &name) && matches!(value, RawValue::Int(0)))
+        || (is_in(&["status", "productstatus"], &name) && is_zero())
         || (is_in(STATES, &name) && state().is_some_and(|state| is_hidden_state(&state)))
 }
 
@@ -328,6 +334,9 @@ fn word(text: &str) -> Option<bool> {
         .iter()
         .find_map(|prefix| word.strip_prefix(prefix).filter(|rest| !rest.is_empty()))
         .unwrap_or(&word);
+    if let Some(is_true) = spreadsheet_boolean(word) {
+        return Some(is_true);
+    }
     match word {
         word if is_in(SOLD, word) => Some(true),
         word if is_in(NOT_SOLD, word) || is_in(WITHDRAWN, word) => Some(false),
@@ -475,6 +484,14 @@ mod tests {
             ("Статус", RawValue::text("Снят с продажи")),
             ("Ürün durumu", RawValue::text("Pasif")),
             ("status", RawValue::text("discontinued")),
+            // As in the products of Stripe, Odoo, JTL and Lightspeed.
+            ("active", RawValue::Bool(false)),
+            ("active", RawValue::text("0")),
+            ("Aktiv", RawValue::text("N")),
+            ("actif", RawValue::text("FAUX")),
+            ("Can be Sold", RawValue::text("False")),
+            ("product_enabled", RawValue::text("no")),
+            ("status", RawValue::text("0")),
         ] {
             assert_eq!(of(name, value), Some(false), "{name}");
         }
@@ -483,7 +500,9 @@ mod tests {
             ("status", RawValue::text("new arrival")),
             ("published", RawValue::text("2024-03-01")),
             ("deleted", RawValue::Int(0)),
-            ("active", RawValue::Bool(false)),
+            ("Aktiv", RawValue::text("J")),
+            ("active", RawValue::text("noise cancelling")),
+            ("status", RawValue::Int(1)),
             ("hidden", RawValue::text("zip pocket")),
             ("gesperrt", RawValue::text("N")),
             ("上架状态", RawValue::text("上架")),
@@ -519,5 +538,8 @@ mod tests {
         assert_eq!(of("availability", " "), Some(None));
         assert_eq!(of("availability", "in two weeks"), None);
         assert_eq!(of("colour", "off"), Some(None));
+        assert_eq!(of("product_is_available", "false"), Some(Some(false)));
+        assert_eq!(of("available", "FALSCH"), Some(Some(false)));
+        assert_eq!(of("in_stock", "VRAI"), Some(Some(true)));
     }
 }

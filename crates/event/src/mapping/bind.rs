@@ -13,6 +13,7 @@ use super::sale::{BoundSale, Sales};
 use super::shape::Shape;
 use super::vocabulary::{compact, other_names};
 use super::{LISTS, Mapping, Names};
+use crate::private::is_cost;
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind};
 
@@ -101,7 +102,10 @@ impl<'m> Binding<'m> {
         let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
         for (place, name) in self.columns[..self.n_header].iter().enumerate() {
             let is_root = roots.iter().any(|path| path.root() == &**name);
-            if !self.used[place] && !is_root && !is_dropped(&mapping.drop_columns, name) {
+            let is_left = !self.used[place] && !is_root && !is_dropped(&mapping.drop_columns, name);
+            if is_left && mapping.kind == RecordKind::Items && is_cost(name) {
+                self.notes.push(note_on_cost(name));
+            } else if is_left {
                 let reading = self.reading_of_property(name);
                 let (name, sources) = (PropertyName::Fixed(name.clone()), vec![Source::Cell(place)]);
                 rest.push(BoundProperty { name, separators: None, sources, reading });
@@ -456,6 +460,11 @@ impl<'m> Binding<'m> {
             Reading::Text
         }
     }
+}
+
+/// What is said of a column of costs that the mapping does not name: rules may use costs, and visitors must not read them.
+pub(super) fn note_on_cost(name: &str) -> String {
+    format!("`{name}` as a cost, which is left out")
 }
 
 /// Whether a name is one that a pattern means, in which `*` stands for any text.

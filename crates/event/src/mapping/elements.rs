@@ -4,11 +4,13 @@
 //! Each record has a copy of what stands around its array, so an object of which the copies would take too much memory
 //! is refused.
 
+use super::bind::note_on_cost;
 use super::bound::{BoundMapping, Mapped, is_dropped};
 use super::cell::Cell as _;
 use super::object::{Nested, Object, Path};
 use super::parts::{BoundField, Column, Source};
 use super::vocabulary::compact;
+use crate::private::is_cost;
 use crate::raw::RawEvent;
 use crate::{RawValue, Reason, RecordKind, Rejection};
 
@@ -199,7 +201,18 @@ impl BoundMapping {
                 }
             }
         }
-        let is_left = |name: &str| !self.names(name) && !taken.contains(&name);
+        let is_of_items = self.kind == RecordKind::Items;
+        if is_of_items {
+            let inner = inner.iter().flatten().flat_map(|inner| &inner.0);
+            for (name, _) in object.0.iter().chain(inner).filter(|(name, _)| is_cost(name)) {
+                let note = note_on_cost(name);
+                if !self.names(name) && self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
+        }
+        let is_left_out = |name: &str| is_of_items && is_cost(name);
+        let is_left = |name: &str| !self.names(name) && !taken.contains(&name) && !is_left_out(name);
         let mut rest = self.pairs_of_object(object, element);
         for (name, value) in &object.0 {
             match value {

@@ -10,7 +10,7 @@ use super::Sink as _;
 use super::dry_run::DryRun;
 use super::orders::{self, OrderColumns};
 use super::systems::System;
-use super::{item_columns, money};
+use super::{item_columns, money, reviews};
 use crate::cli::problem::Problem;
 use crate::cli::{Context, Exit};
 
@@ -57,7 +57,10 @@ pub(super) fn run(
     }
     let text = match System::recognise(&sample, kind) {
         Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text_for(&sample)),
-        None => written(&sample, &settings.mapping, kind, &path.display().to_string()),
+        None => match reviews::mapping_text(&sample).filter(|_| kind.is_none()) {
+            Some(Ok(text)) => text,
+            _ => written(&sample, &settings.mapping, kind, &path.display().to_string()),
+        },
     };
     let mut mapping: Mapping = toml::from_str(&text)?;
     super::complete::complete(&mut mapping, None, None)?;
@@ -248,18 +251,22 @@ impl<'s> Draft<'s> {
         format!("\n[constants]\ntype = \"{event_type}\"    # {why}\n")
     }
 
-    /// The key for the columns of customers, which events need not keep.
+    /// The key for the columns of customers, which events need not keep, and for what is private of items.
     fn dropped(&self) -> String {
-        if self.kind != RecordKind::Events {
-            return String::new();
-        }
-        let unused = self.unused();
-        let personal =
-            if self.orders.is_some() { orders::of_customers(&unused) } else { item_columns::personal(&unused) };
-        let personal: Vec<String> = personal.into_iter().map(quoted).collect();
-        match personal.is_empty() {
+        let mut unused = self.unused();
+        let (dropped, why) = match self.kind {
+            RecordKind::Events if self.orders.is_some() => (orders::of_customers(&unused), "of customers"),
+            RecordKind::Events => (item_columns::personal(&unused), "of customers"),
+            RecordKind::Items => {
+                unused.retain(|column| accrue_event::is_private(column).is_some());
+                (unused, "of persons, and what the shop pays")
+            }
+            RecordKind::Users => return String::new(),
+        };
+        let dropped: Vec<String> = dropped.into_iter().map(quoted).collect();
+        match dropped.is_empty() {
             true => String::new(),
-            false => format!("drop_columns = [{}]    # of customers\n", personal.join(", ")),
+            false => format!("drop_columns = [{}]    # {why}\n", dropped.join(", ")),
         }
     }
 
