@@ -41,6 +41,14 @@ pub enum UnreadReason {
         /// The version of this build.
         expected: u32,
     },
+    /// It has an older version, which this build converts, but an older build counted in another way.
+    #[error("it has version {found}, which counted in another way than version {expected}")]
+    Converted {
+        /// The version in the file.
+        found: u32,
+        /// The version of this build.
+        expected: u32,
+    },
     /// Its bytes are undamaged, but this build cannot decode them.
     #[error("it does not decode: {0}")]
     Undecodable(String),
@@ -95,6 +103,24 @@ impl<'a> SectionSource<'a> {
         };
         self.unread.push(Unread { section: name.to_owned(), reason });
         Ok(None)
+    }
+
+    /// The value of a section of an older version, converted. That the build that wrote it counted in another way than this
+    /// one is noted, because what was converted is not what this build computes from the same records.
+    ///
+    /// # Errors
+    /// Those of [`SectionSource::value`].
+    pub fn converted<Old: DeserializeOwned, T: From<Old>>(
+        &mut self,
+        name: &str,
+        found: u32,
+        expected: u32,
+    ) -> Result<Option<T>, StoreError> {
+        let value = self.value::<Old>(name, found)?.map(T::from);
+        if value.is_some() {
+            self.unread.push(Unread { section: name.to_owned(), reason: UnreadReason::Converted { found, expected } });
+        }
+        Ok(value)
     }
 
     /// Skips a section without content, whether the checkpoint has it or not.

@@ -116,13 +116,13 @@ impl Facts {
         let scenes: Option<RuleTexts> = optional(source, SCENES, 1)?;
         let synonyms: Option<Box<str>> = optional(source, SYNONYMS, 1)?;
         let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
-            Some(1) => source.value::<FirstSearches>(SEARCHES, 1)?.map(Searches::from),
+            Some(1) => source.converted::<FirstSearches, _>(SEARCHES, 1, 2)?,
             _ => optional(source, SEARCHES, 2)?,
         };
         let shown: Option<Shown> = optional(source, SHOWN, 1)?;
         let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
             None => Some(SearchRanking::default()),
-            Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
+            Some(1) => source.converted::<FirstSearchRanking, _>(SEARCH_RANKING, 1, 2)?,
             Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
         let ledger: Option<Ledger> = match source.checkpoint().section_version(LEDGER) {
