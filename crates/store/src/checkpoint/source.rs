@@ -42,9 +42,9 @@ pub enum UnreadReason {
         expected: u32,
     },
     /// It has an older version, which this build converts, but an older build counted in another way.
-    #[error("it has version {found}, which counted in another way than version {expected}")]
+    #[error("{}", converted(*found, *expected))]
     Converted {
-        /// The version in the file.
+        /// The version in the file; 0 where the build that wrote it did not count this yet.
         found: u32,
         /// The version of this build.
         expected: u32,
@@ -55,6 +55,13 @@ pub enum UnreadReason {
     /// This build does not know it.
     #[error("this build has no use for it")]
     Unknown,
+}
+
+fn converted(found: u32, expected: u32) -> String {
+    match found {
+        0 => "the build that wrote the checkpoint did not count it yet".into(),
+        found => format!("it has version {found}, which counted in another way than version {expected}"),
+    }
 }
 
 impl std::fmt::Display for Unread {
@@ -121,6 +128,13 @@ impl<'a> SectionSource<'a> {
             self.unread.push(Unread { section: name.to_owned(), reason: UnreadReason::Converted { found, expected } });
         }
         Ok(value)
+    }
+
+    /// The empty value of a section that the build that wrote the checkpoint did not have, which is noted likewise.
+    pub fn not_counted<T: Default>(&mut self, name: &str, expected: u32) -> T {
+        self.asked.insert(name.to_owned());
+        self.unread.push(Unread { section: name.to_owned(), reason: UnreadReason::Converted { found: 0, expected } });
+        T::default()
     }
 
     /// Skips a section without content, whether the checkpoint has it or not.

@@ -356,7 +356,7 @@ fn check_folds(folder: &Path, expected: &Expected, name: &str) {
 
 #[test]
 fn where_the_log_was_pruned_the_counts_of_an_older_build_stay_and_are_told() {
-    for older in ["2", "6"] {
+    for older in ["4", "6"] {
         let dir = tempfile::tempdir().unwrap();
         copy(&formats().join(older), dir.path());
         let mut log = Log::open(dir.path(), LogSettings::default()).unwrap();
