@@ -131,7 +131,8 @@ fn a_wrong_argument_ends_with_what_to_do() {
         let output = command(arguments, dir.path());
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && stderr.contains(told), "{arguments:?}: {stderr}");
-        for word in &OF_THE_IMPLEMENTATION[..13] {
+        // clap begins with "invalid value 'abc' for …", and a file that cannot be opened has the system's own words.
+        for word in OF_THE_IMPLEMENTATION.iter().filter(|word| !["invalid value", "os error"].contains(word)) {
             assert!(!stderr.contains(word), "{arguments:?}: {stderr}");
         }
     }
