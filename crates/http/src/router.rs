@@ -9,7 +9,9 @@ use std::time::Duration;
 use accrue_engine::Engine;
 use accrue_event::SettingFault;
 use axum::Router;
+use axum::extract::{MatchedPath, State};
 use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
@@ -150,15 +152,34 @@ fn build(
     (router, server)
 }
 
-async fn not_found(uri: Uri) -> Problem {
-    Problem::new(Code::NotFound, format!("no route has the path {}; /openapi.json lists them", uri.path()))
+async fn not_found(State(server): State<Arc<Server>>, method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let is_read = [Method::GET, Method::HEAD].contains(&method);
+    if console::owns(path) && path.ends_with('/') && is_read {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return Redirect::permanent(&format!("{}{query}", path.trim_end_matches('/'))).into_response();
+    }
+    let near = match server.routes.near(path) {
+        Some((near, methods)) => format!("did you mean {} {near}? ", methods.join(", ")),
+        None => String::new(),
+    };
+    let detail = format!("no route has the path {path}; {near}/openapi.json lists all");
+    Problem::new(Code::NotFound, detail).into_response()
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
-        format!("{} has no method {method}; the header `allow` lists them", uri.path()),
-    )
+async fn method_not_allowed(
+    State(server): State<Arc<Server>>,
+    route: Option<MatchedPath>,
+    method: Method,
+    uri: Uri,
+) -> Problem {
+    let methods = route.map(|route| server.routes.methods(route.as_str()).join(", ")).unwrap_or_default();
+    let remedy = match &*methods {
+        "" => "the header `allow` lists them".to_owned(),
+        "POST" if method == Method::GET => "it has POST, which takes the parameters as JSON in its body".to_owned(),
+        methods => format!("it has {methods}"),
+    };
+    Problem::new(Code::MethodNotAllowed, format!("{} has no method {method}; {remedy}", uri.path()))
 }
 
 /// All routes: a line for what is new is all that the server needs to know of it, see `docs/add-a-route.md`.

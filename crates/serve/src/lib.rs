@@ -28,7 +28,7 @@ pub use find::{
     Facet, FacetCounts, FacetError, MAX_FACETS, MAX_RANGES, MAX_SORT_FIELDS, MAX_VALUES, NumberCounts, RangeCount,
     Sort, SortError, ValueCount,
 };
-pub use page::{PageWork, Stage, StageWork, Why, WithoutEvent};
+pub use page::{PageWork, Sibling, Stage, StageWork, Why, WithoutEvent};
 pub use predict::{PredictRequest, Predicted, Prediction};
 pub use request::{
     CitedEvent, Explore, Grouping, ListRequest, RankedHit, Reason, RecommendRequest, Recommendation, Recommended,

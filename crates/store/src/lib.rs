@@ -42,7 +42,7 @@ pub use columns::{Column, ColumnField, MAX_COLUMNS};
 pub use draw_account::{Clicked, DrawAccount, DrawDay, MAX_CLICKS};
 pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
-pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
+pub use facts::{CatalogueEntry, Fact, Facts, Names, OlderParts, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use ledger::{Account, CLICK_WINDOW_MS, Chargeable, DroppedOfLedger, Ledger, Spend, day_of};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};

@@ -22,6 +22,7 @@ mod exports;
 mod faults;
 mod fitted;
 mod forget;
+mod hints;
 mod http;
 mod init;
 mod keys;

@@ -56,7 +56,7 @@ use self::rules::{Pinned, reorder};
 use self::sponsored::{Sponsored, has_slots, sponsor};
 use self::value::by_value;
 pub(crate) use self::variants::Variants;
-pub use self::why::{Why, WithoutEvent};
+pub use self::why::{Sibling, Why, WithoutEvent};
 use self::work::Work;
 pub use self::work::{PageWork, Stage, StageWork};
 use crate::rules::ActiveRules;

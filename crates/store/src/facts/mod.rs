@@ -5,6 +5,7 @@
 //! They check nothing: the log has the outcome of each check.
 
 mod fact;
+mod older;
 mod sections;
 mod shopper_names;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 pub use self::fact::{Fact, Names};
+pub use self::older::OlderParts;
 use self::shopper_names::{guest_name, user_name};
 pub use self::shopper_names::{session_hash, shopper_name};
 use crate::columns::Columns;

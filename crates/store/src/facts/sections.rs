@@ -74,9 +74,8 @@ impl Facts {
         if !self.synonyms.is_empty() {
             writer.value(SYNONYMS, 1, &self.synonyms)?;
         }
-        if self.searches != Searches::default() {
-            writer.value(SEARCHES, 2, &self.searches)?;
-        }
+        // Also where it is empty, so that a checkpoint without it is known to be of a build that did not count it.
+        writer.value(SEARCHES, 2, &self.searches)?;
         if !self.shown.is_empty() {
             writer.value(SHOWN, 1, &self.shown)?;
         }
@@ -116,13 +115,14 @@ impl Facts {
         let scenes: Option<RuleTexts> = optional(source, SCENES, 1)?;
         let synonyms: Option<Box<str>> = optional(source, SYNONYMS, 1)?;
         let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
-            Some(1) => source.value::<FirstSearches>(SEARCHES, 1)?.map(Searches::from),
-            _ => optional(source, SEARCHES, 2)?,
+            None => Some(source.not_counted(SEARCHES, 2)),
+            Some(1) => source.converted::<FirstSearches, _>(SEARCHES, 1, 2)?,
+            Some(_) => source.value(SEARCHES, 2)?,
         };
         let shown: Option<Shown> = optional(source, SHOWN, 1)?;
         let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
             None => Some(SearchRanking::default()),
-            Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
+            Some(1) => source.converted::<FirstSearchRanking, _>(SEARCH_RANKING, 1, 2)?,
             Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
         let ledger: Option<Ledger> = match source.checkpoint().section_version(LEDGER) {
