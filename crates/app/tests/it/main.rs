@@ -27,6 +27,7 @@ mod init;
 mod keys;
 mod map;
 mod mappings;
+mod new_products;
 mod operate;
 mod pages;
 mod poison;
