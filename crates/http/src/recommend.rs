@@ -195,6 +195,7 @@ impl RecommendBody {
             lately_sponsored: Vec::new(),
             may_be_sponsored: true,
             explore: None,
+            new_trial: None,
             explain: self.explain,
             visitor,
         };

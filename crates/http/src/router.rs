@@ -30,8 +30,9 @@ use super::settings::{HttpSettings, Scope};
 use super::site::Site;
 use super::turns::Turns;
 use super::{
-    campaigns, console, events, forget, items, listener, lists, middleware, predict, probes, proposals, quality,
-    quarantine, recommend, rules, scenes, search, searches, status, storefront, suggest, synonyms, users, versions,
+    campaigns, console, events, forget, items, listener, lists, middleware, new_products, predict, probes, proposals,
+    quality, quarantine, recommend, rules, scenes, search, searches, status, storefront, suggest, synonyms, users,
+    versions, what_if,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -203,6 +204,7 @@ fn registry() -> Registry {
         .page(Read, routes!(predict::predict))
         .page(Search, routes!(lists::trending))
         .page(Search, routes!(lists::new_items))
+        .page(Read, routes!(new_products::library))
         .page(Search, routes!(search::post_search, search::get_search))
         .needs(Search, routes!(suggest::suggest))
         .needs(Read, routes!(searches::searches))
@@ -227,6 +229,7 @@ fn registry() -> Registry {
         .needs(Admin, routes!(versions::rollback))
         .needs(Admin, routes!(versions::release))
         .needs(Admin, routes!(versions::ask, versions::dismiss))
+        .needs(Admin, routes!(what_if::latest, what_if::begin))
         .needs(Admin, routes!(quarantine::list, quarantine::decide))
         .needs(Admin, routes!(forget::forget, forget::forgetting))
         .open(routes!(probes::healthz))
@@ -287,7 +290,8 @@ mod tests {
             for (method, operation) in operations(item) {
                 let route = table.find(&method, Some(path));
                 let needs_admin = route.access == Access::Needs(Scope::Admin);
-                let decides = path == "/v1/quarantine" || path == "/v1/forget" || path.starts_with("/v1/versions/");
+                let decides = ["/v1/quarantine", "/v1/forget", "/v1/what-if"].contains(&&**path)
+                    || path.starts_with("/v1/versions/");
                 assert_eq!(needs_admin, decides, "{method} {path}");
                 let is_unknown = route.check_query(&"/?no_such_parameter=1".parse().unwrap()).is_err();
                 assert_eq!(is_unknown, route.access != Access::Open, "{method} {path} takes any parameter");

@@ -15,6 +15,7 @@ mod facts;
 mod history;
 mod ledger;
 mod log;
+mod new_products;
 mod overview;
 mod paged;
 mod products;
@@ -46,6 +47,7 @@ pub use facts::{CatalogueEntry, Fact, Facts, Names, OlderParts, RuleTexts, sessi
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use ledger::{Account, CLICK_WINDOW_MS, Chargeable, DroppedOfLedger, Ledger, Spend, day_of};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
+pub use new_products::{NewProduct, NewProducts, ShownClicked};
 pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
@@ -59,7 +61,7 @@ pub use search_ranking::{
     feature_row, is_search_choice,
 };
 pub use searches::{Chosen, Searches};
-pub use served::{Assignment, Page, Served, SponsoredSlot};
+pub use served::{Assignment, NewSlot, Page, Served, SponsoredSlot, Trial};
 pub use shared_descriptors::SharedDescriptors;
 pub use shown::Shown;
 pub use split::{Share, Split, shopper_hash};

@@ -29,6 +29,7 @@ mod keys;
 mod kinds_of_files;
 mod map;
 mod mappings;
+mod new_products;
 mod operate;
 mod orders;
 mod pages;

@@ -12,9 +12,9 @@ use crate::ledger::FirstLedger;
 use crate::search_ranking::FirstSearchRanking;
 use crate::searches::FirstSearches;
 use crate::{
-    CheckpointWriter, DrawAccount, Encoded, Ledger, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown,
-    StoreError, Vocabulary, shopper_descriptors,
+    CheckpointWriter, DrawAccount, Encoded, Ledger, NewProducts, Overview, PagedMap, PagedVec, Products,
+    PublishedCounts, Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors,
+    ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors,
 };
 
 /// The section of what published keys caused.
@@ -35,6 +35,8 @@ const SEARCHES: &str = "facts/searches";
 const LEDGER: &str = "facts/campaigns";
 /// The section of the account of draws.
 const DRAWS: &str = "facts/draws";
+/// The section of new products.
+const NEW_PRODUCTS: &str = "facts/new_products";
 /// The section of how content shoppers are.
 const SATISFACTION: &str = "facts/satisfaction";
 /// The section of learned weights of searches.
@@ -88,6 +90,9 @@ impl Facts {
         if !self.draws.is_untouched() {
             writer.value(DRAWS, 1, &self.draws)?;
         }
+        if !self.new_products.is_empty() {
+            writer.value(NEW_PRODUCTS, 1, &self.new_products)?;
+        }
         if !self.satisfaction.is_empty() {
             writer.value(SATISFACTION, 1, &self.satisfaction)?;
         }
@@ -130,6 +135,7 @@ impl Facts {
             _ => optional(source, LEDGER, 2)?,
         };
         let draws: Option<DrawAccount> = optional(source, DRAWS, 1)?;
+        let new_products: Option<NewProducts> = optional(source, NEW_PRODUCTS, 1)?;
         let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = optional(source, SOURCES, 1)?;
@@ -169,6 +175,7 @@ impl Facts {
                 search_ranking: search_ranking?,
                 ledger: ledger?,
                 draws: draws?,
+                new_products: new_products?,
                 satisfaction: satisfaction?,
                 search_proposals: search_proposals?,
                 sources: sources?,

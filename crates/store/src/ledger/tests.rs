@@ -44,6 +44,7 @@ fn served(id: &str, price: u64) -> Served {
         asked: Box::default(),
         sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price }],
         published: false,
+        trial: crate::Trial::None,
     }
 }
 

@@ -168,6 +168,7 @@ fn every_kind() -> Vec<Body> {
         asked: r#"{"n":2,"scene":"home"}"#.into(),
         sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price: 45 }],
         published: false,
+        trial: accrue_store::Trial::None,
     };
     let arm = Assignment { experiment: "variety".into(), arm: "b".into() };
     let (from, until) = (Offset(0), Offset(0));
