@@ -672,8 +672,8 @@ mod tests {
             ("[learn]\n\nsed = 1", &[], "accrue.toml:3: there is no key `sed`; did you mean `seed`?"),
             ("[lern]\nseed = 1", &[], "accrue.toml:1: there is no key `lern`; did you mean `learn`?"),
             ("[learn]\nquux = 1", &[], "there is no key `quux`; there are: seed, "),
-            ("[learn]\nseed = 'x'", &[], "accrue.toml:2: learn.seed: invalid type: string \"x\""),
-            ("[learn]\nguard = 3", &[], "accrue.toml:2: learn.guard: invalid type: integer `3`"),
+            ("[learn]\nseed = 'x'", &[], "accrue.toml:2: learn.seed: must be a whole number of at least 0, not \"x\""),
+            ("[learn]\nguard = 3", &[], "accrue.toml:2: learn.guard: must be an object or table, not 3"),
             ("[learn\n", &[], "accrue.toml:1: "),
             (
                 "[model.retrieval]\nlearn_one_in = 4\nown = 9",
@@ -688,7 +688,7 @@ mod tests {
             (
                 "[serve.experiment]\nname = 'x'\n[[serve.experiment.arms]]\nname = 'a'\nshare = 'b'",
                 &[],
-                "accrue.toml:5: serve.experiment.arms[0].share: invalid type",
+                "accrue.toml:5: serve.experiment.arms[0].share: must be",
             ),
             (
                 "[serve.experiment]\nname = 'x'\narms = [{ name = 'a', share = 1.0 }]",
@@ -708,7 +708,7 @@ mod tests {
                 "`model.factorization.rate` is -1, but must be above 0 and at most 1",
             ),
             ("[model.blend]\nrate = nan", &[], "`model.blend.rate` is NaN, but must be above 0 and at most 1"),
-            ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: learn.seed: invalid type"),
+            ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: learn.seed: must be a whole number"),
             ("[learn]\ncheckpoints_kept = 0", &[], "accrue.toml: `learn.checkpoints_kept` is 0, but must be 1 to 1000"),
         ];
         for (file, environment, message) in cases {

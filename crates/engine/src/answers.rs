@@ -106,6 +106,7 @@ impl Engine {
                 part: request.part.or(treatment.part()),
                 diversity: request.diversity.or(treatment.diversity()),
                 explore: request.explore.or(treatment.explore),
+                new_trial: request.new_trial.or(treatment.new_trial),
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
@@ -129,6 +130,7 @@ impl Engine {
             published: asker != Asker::Shop,
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
+            trial: answer.trial.clone(),
             asked: asked.map(|asked| asked.to_record()).unwrap_or_default(),
             ..served(
                 id,
@@ -222,7 +224,7 @@ impl Engine {
         let visitor = self.unless_hidden(request.visitor.clone());
         self.with_shop(|shop| {
             let n_on_sale = Some(self.inner.totals.n_on_sale(&shop, &request.list()));
-            shop.recommend(&RecommendRequest { visitor, n_on_sale, explore: None, ..request })
+            shop.recommend(&RecommendRequest { visitor, n_on_sale, explore: None, new_trial: None, ..request })
         })
     }
 
@@ -255,9 +257,10 @@ impl Engine {
         visitor: &Visitor,
         make: impl FnOnce(Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
     ) -> Result<Answered<T>, EngineError> {
-        let explore = &self.inner.config.serve.explore;
+        let serve = &self.inner.config.serve;
         let decide = |facts: &Facts| {
-            self.inner.traffic.treatment(visitor, id, facts.stream_time.0).within(explore, &facts.draws)
+            let treatment = self.inner.traffic.treatment(visitor, id, facts.stream_time.0);
+            treatment.within(&serve.explore, &facts.draws).within_new(&serve.new_products, &facts.new_products.trial)
         };
         running.with_shop_for(decide, |shop, treatment| {
             Ok(Answered { answer: make(shop, &treatment)?, arm: treatment.assignment })
@@ -355,5 +358,6 @@ fn served(
         asked: Box::default(),
         sponsored: Vec::new(),
         published: false,
+        trial: accrue_store::Trial::None,
     }
 }

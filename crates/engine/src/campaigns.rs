@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use accrue_event::{Campaign, CampaignDocument, CampaignRecord, DAY_MS, Timestamp};
 use accrue_serve::{CampaignFault, Campaigns};
-use accrue_store::{Account, Body, Facts, Offset, Spend, day_of};
+use accrue_store::{Account, Body, Facts, Offset, Spend};
 use arc_swap::ArcSwap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -96,7 +96,7 @@ impl CampaignAccount {
         let at_ms = facts.ledger.time().0;
         let begins = |day: i64| Timestamp(day.saturating_mul(DAY_MS));
         Self {
-            today: account.map(|account| account.of_day(day_of(at_ms))).unwrap_or_default(),
+            today: account.map(|account| facts.ledger.today(account)).unwrap_or_default(),
             total: account.map(|account| account.total).unwrap_or_default(),
             allowance: budget.map_or(0, |budget| facts.ledger.allowance(budget, at_ms)),
             days: account

@@ -295,6 +295,7 @@ pub fn learn_settings(config: &Config) -> LearnSettings {
         history_capacity: config.learn.history_capacity,
         same_item_a_day: config.learn.same_item_a_day,
         predict_one_in: config.learn.predict_one_in,
+        dates_items_by_events: true,
         drift: config.learn.drift.clone(),
         impressions: config.learn.impressions.clone(),
         clicks: config.learn.clicks.clone(),

@@ -11,7 +11,7 @@ use accrue_event::{
     Check, Event, EventId, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User,
     UserId,
 };
-use accrue_serve::{ListRequest, Recommendation, Shop, SuggestRequest, Suggestion};
+use accrue_serve::{ListRequest, NewListed, Recommendation, Shop, SuggestRequest, Suggestion};
 use accrue_store::{Body, Facts, Offset, PendingErasure, SourcePosition};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
@@ -31,10 +31,10 @@ use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::transfer::take_up_parts;
 use crate::visits::Visits;
+use crate::what_if_job::WhatIfJob;
 use crate::write::addresses::AddressCounts;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
-use crate::write::patch::patch_record;
 
 /// Bytes of records after which a page of the quarantine ends.
 const QUARANTINE_PAGE_BYTES: usize = 4 << 20;
@@ -63,6 +63,7 @@ pub(crate) struct Inner {
     /// Pages with sponsored items that each address asked for with a published key.
     pub sponsored_pages: Mutex<AddressCounts>,
     pub erasure: Erasure,
+    pub what_if: WhatIfJob,
 }
 
 impl Engine {
@@ -110,6 +111,7 @@ impl Engine {
             visits: Visits::default(),
             sponsored_pages: Mutex::default(),
             erasure: Erasure::default(),
+            what_if: WhatIfJob::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
         if let Some((noted, error)) = unfinished {
@@ -253,21 +255,6 @@ impl Engine {
         self.running().shared.facts.read().sources.get(source).cloned()
     }
 
-    /// Changes some fields of an item of the catalogue, through the check.
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Refused`], and those of [`Engine::ingest_async`].
-    pub async fn patch_item(&self, id: ItemId, patch: RawPatch) -> Result<Item, EngineError> {
-        let sought = id.clone();
-        self.edit(move |facts, check| {
-            let entry = facts.find(&id).filter(|entry| entry.is_in_catalogue()).ok_or_else(|| unknown_item(&id))?;
-            let (after, _) = check.judge_patch(&patch, &entry.item).map_err(EngineError::Refused)?;
-            Ok(if after == entry.item { Vec::new() } else { vec![patch_record(&entry.item, &after)] })
-        })
-        .await?;
-        self.item(&sought).ok_or_else(|| unknown_item(&sought))
-    }
-
     /// Takes an item out of the shop, a product with its variants.
     ///
     /// # Errors
@@ -384,6 +371,12 @@ impl Engine {
             let total = Some(self.inner.totals.n_on_sale(&shop, list));
             Recommendation { total, ..shop.new_items(list) }
         }))
+    }
+
+    /// The latest `n` new products, and how well each is known.
+    pub fn library(&self, n: usize) -> Vec<NewListed> {
+        let settings = &self.inner.config.serve.new_products;
+        self.with_shop(|shop| shop.library(n, &settings.trial(true, 0)))
     }
 
     /// What a shopper who is typing may want. After a start, texts that were not read again yet are missing for a moment.
@@ -504,6 +497,7 @@ impl Engine {
             clicks: ClickStatus::of(&version, learner.impressions),
             satisfaction: [*facts.satisfaction.total(), facts.satisfaction.latest(7)],
             draws: DrawStatus::of(&self.inner.config.serve.explore, &facts.draws),
+            new_products: DrawStatus::of_new(&self.inner.config.serve.new_products, &facts.new_products.trial),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),

@@ -51,8 +51,12 @@ mod tuning;
 mod versions;
 mod visits;
 mod what_if;
+mod what_if_job;
+mod what_if_log;
 mod write;
 
+pub use accrue_lab::off_policy::Estimate;
+pub use accrue_lab::what_if::Judgement;
 pub use accrue_model::MemberReport;
 pub use accrue_model::ranker::HeadFigures;
 pub use answers::{Answered, StartedSearch};
@@ -87,5 +91,7 @@ pub use tuning::{
 };
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
+pub use what_if_job::{WhatIfState, WhatIfStatus};
+pub use what_if_log::{WhatIfAsked, WhatIfFound, judge_on_log};
 pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender, TimeLeap};
 pub use write::check::with_kind_in_code;

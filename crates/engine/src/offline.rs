@@ -46,7 +46,13 @@ pub fn replay(dir: &Path, config: &Config, to: Option<Offset>, verify: bool) -> 
     let mut log = LogReader::open(dir)?;
     let start = log.start();
     if start > Offset(0) {
-        return Err(TrainError::BeginningPruned { start }.into());
+        let settings = learn_settings(config);
+        let end = log.end();
+        let kept = match verify {
+            true => recover(&mut log, &checkpoints_in(dir), &settings, end, true)?.converted(),
+            false => Vec::new(),
+        };
+        return Err(TrainError::BeginningPruned { start, kept }.into());
     }
     let alone = folded(&mut log, dir, config, to, false)?;
     let alone = accrue_train::digest(&mut log, &alone.facts, &alone.learner)?;

@@ -15,7 +15,7 @@ use accrue_store::RankingReport;
 
 use crate::content::ContentStatus;
 use crate::page_work::StageStatus;
-use crate::traffic::ExploreSettings;
+use crate::traffic::{ExploreSettings, NewProductsSettings};
 use crate::versions::Versions;
 
 /// The state of an engine.
@@ -81,6 +81,8 @@ pub struct Status {
     pub satisfaction: [SatisfactionCounts; 2],
     /// What draws cost, where first places were drawn.
     pub draws: Option<DrawStatus>,
+    /// What new products cost, where one could have stood on an answer.
+    pub new_products: Option<DrawStatus>,
     /// Bytes copied by publications, per event learned.
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.
@@ -147,6 +149,13 @@ impl DrawStatus {
         let cost = DrawCost::of(account.window(explore.budget_days.into()));
         let is_spent = explore.is_spent(cost);
         Some(Self { drawn, others, cost, budget: explore.budget, is_spent })
+    }
+
+    /// Of the account of new products; `None` if none could ever have stood on an answer.
+    pub(crate) fn of_new(settings: &NewProductsSettings, account: &DrawAccount) -> Option<Self> {
+        let budget = (settings.budget > 0.0).then_some(settings.budget);
+        let explore = ExploreSettings { budget, budget_days: settings.budget_days, ..ExploreSettings::default() };
+        Self::of(&explore, account)
     }
 }
 

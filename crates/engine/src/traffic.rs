@@ -10,16 +10,18 @@ use std::ops::Bound;
 
 use accrue_event::{DAY_MS, SettingFault, Shopper};
 use accrue_model::{DrawCost, Exploration, Part, Thompson};
-use accrue_serve::{Explore, Visitor};
+use accrue_serve::{Explore, NewTrial, Visitor};
 use accrue_store::{Assignment, DrawAccount, Share, Split, shopper_hash, shopper_name};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Seeds of the hashes, so that three choices are independent of each other: which answers are drawn, what is drawn,
-/// and which shoppers the good version answers.
+/// Seeds of the hashes, so that choices are independent of each other: which answers are drawn, what is drawn, which
+/// shoppers the good version answers, on which answers new products may stand, and how they are drawn.
 const WHETHER: u64 = 2;
 const WHAT: u64 = 3;
 const GOOD: u64 = 4;
+const NEW: u64 = 5;
+const NEW_SEED: u64 = 6;
 /// Largest share of answers that are drawn where a budget limits what draws cost.
 const MAX_SHARE: f64 = 0.5;
 /// Largest number of arms.
@@ -33,6 +35,8 @@ pub struct ServeConfig {
     pub record: RecordShare,
     /// Which answers are drawn by chance, and how.
     pub explore: ExploreSettings,
+    /// In which answers new products may stand, and what that may cost.
+    pub new_products: NewProductsSettings,
     /// An experiment that is running.
     pub experiment: Option<ExperimentSettings>,
     /// Share of shoppers, different ones each day, that the good version answers, 0 to 1.
@@ -41,7 +45,13 @@ pub struct ServeConfig {
 
 impl Default for ServeConfig {
     fn default() -> Self {
-        Self { record: Default::default(), explore: Default::default(), experiment: None, good_share: 0.01 }
+        Self {
+            record: Default::default(),
+            explore: Default::default(),
+            new_products: Default::default(),
+            experiment: None,
+            good_share: 0.01,
+        }
     }
 }
 
@@ -56,6 +66,7 @@ impl ServeConfig {
             let expected = "true with `explore.budget`: what is not recorded is not counted";
             return Err(SettingFault::new("record", recorded, expected));
         }
+        self.new_products.validate().map_err(|fault| fault.within("new_products"))?;
         SettingFault::check("good_share", self.good_share, 0.0..=1.0)?;
         let Some(experiment) = &self.experiment else { return Ok(()) };
         experiment.validate(learned).map_err(|fault| fault.within("experiment"))?;
@@ -169,6 +180,56 @@ impl ExploreSettings {
     }
 }
 
+/// In which answers new products may stand, and what that may cost. On how many places they may stand is a setting of
+/// the scene.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewProductsSettings {
+    /// Share of answers, 0 to 0.5. The others are those that they are compared with.
+    pub share: f64,
+    /// Clicks that new products may cost in a window of `budget_days`; none is shown any more once they may have cost as
+    /// many. 0 sets no limit.
+    pub budget: f64,
+    /// Days of a window, 1 to 365.
+    pub budget_days: u16,
+    /// Days for which a product is new, 1 to 365.
+    pub max_age_days: u16,
+    /// Clicks after which a product is known, 1 to 1000.
+    pub enough_clicks: u64,
+}
+
+impl Default for NewProductsSettings {
+    fn default() -> Self {
+        // The bound of the cost grows with the root of the clicks that are compared; 500 are reached after some 10,000 of
+        // them, or as soon as that many are really lost.
+        Self { share: MAX_SHARE, budget: 500.0, budget_days: 30, max_age_days: 30, enough_clicks: 20 }
+    }
+}
+
+impl NewProductsSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("share", self.share, 0.0..=MAX_SHARE)?;
+        SettingFault::check("budget", self.budget, 0.0..=1e9)?;
+        SettingFault::check("budget_days", self.budget_days, 1..=365)?;
+        SettingFault::check("max_age_days", self.max_age_days, 1..=365)?;
+        SettingFault::check("enough_clicks", self.enough_clicks, 1..=1_000)
+    }
+
+    /// What a page needs to know of them.
+    pub(crate) fn trial(&self, is_shown: bool, seed: u64) -> NewTrial {
+        NewTrial { is_shown, seed, max_age_days: self.max_age_days, enough_clicks: self.enough_clicks }
+    }
+
+    /// Whether new products of this cost may have reached the budget.
+    pub(crate) fn is_spent(&self, cost: DrawCost) -> bool {
+        self.budget > 0.0 && cost.at_most >= self.budget
+    }
+}
+
 /// An experiment: a name and its arms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +335,8 @@ pub struct Treatment<'t> {
     pub is_by_good: bool,
     /// How the first places are drawn, if they are, and the seed of the draw.
     pub explore: Option<(Explore, u64)>,
+    /// Whether new products may stand on it; `None` where it is not among the answers that are compared.
+    pub new_trial: Option<NewTrial>,
     /// The arm, as records name it; `None` for a visitor without an id, and without an experiment.
     pub assignment: Option<Assignment>,
     arm: Option<&'t ArmSettings>,
@@ -286,6 +349,15 @@ impl Treatment<'_> {
         let is_limited = explore.budget.is_some() && self.explore.is_some() && self.assignment.is_none();
         if is_limited && explore.is_spent(DrawCost::of(account.window(explore.budget_days.into()))) {
             return Self { explore: None, ..self };
+        }
+        self
+    }
+
+    /// Without new products where they may have cost their budget.
+    pub fn within_new(self, settings: &NewProductsSettings, account: &DrawAccount) -> Self {
+        let is_over = |days: u16| settings.is_spent(DrawCost::of(account.window(days.into())));
+        if self.new_trial.is_some() && is_over(settings.budget_days) {
+            return Self { new_trial: None, ..self };
         }
         self
     }
@@ -305,6 +377,9 @@ impl Treatment<'_> {
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     explore: ExploreSettings,
+    new_products: NewProductsSettings,
+    /// Whether every answer is recorded. What is not recorded cannot be compared.
+    records_all: bool,
     experiment: Option<(ExperimentSettings, Split)>,
     good_share: f64,
 }
@@ -313,7 +388,13 @@ impl Traffic {
     /// With these settings, which must be valid.
     pub fn new(settings: &ServeConfig) -> Self {
         let experiment = settings.experiment.clone().map(|experiment| (experiment.clone(), experiment.split()));
-        Self { explore: settings.explore, experiment, good_share: settings.good_share }
+        Self {
+            explore: settings.explore,
+            new_products: settings.new_products,
+            records_all: settings.record.share() >= 1.0,
+            experiment,
+            good_share: settings.good_share,
+        }
     }
 
     /// Decides how the answer `answer_id` to this visitor is made, at the stream time `now_ms`. A user is recognised by
@@ -328,7 +409,10 @@ impl Traffic {
                 (Some(arm), Some(Assignment { experiment, arm: name }))
             });
         let is_by_good = shopper.is_some_and(|shopper| self.is_by_good(&shopper, now_ms));
-        Treatment { shopper: hash, is_by_good, explore: self.exploration(arm, answer_id), assignment, arm }
+        let explore = self.exploration(arm, answer_id);
+        // Arms are compared with each other, so chance must not add to what they show.
+        let new_trial = if arm.is_none() && explore.is_none() { self.new_trial(answer_id) } else { None };
+        Treatment { shopper: hash, is_by_good, explore, new_trial, assignment, arm }
     }
 
     /// Whether the good version answers this shopper on the day of `now_ms`. It answers a different small share of
@@ -343,6 +427,15 @@ impl Traffic {
         let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
         let is_drawn = unit(answer_id, WHETHER) < share;
         is_drawn.then(|| (self.explore.how(), xxh3_64_with_seed(answer_id.as_bytes(), WHAT)))
+    }
+
+    /// Whether new products may stand on the answer with this id, and the seed of their draws.
+    fn new_trial(&self, answer_id: &str) -> Option<NewTrial> {
+        let settings = &self.new_products;
+        (settings.share > 0.0 && self.records_all).then(|| {
+            let seed = xxh3_64_with_seed(answer_id.as_bytes(), NEW_SEED);
+            settings.trial(unit(answer_id, NEW) < settings.share, seed)
+        })
     }
 }
 
@@ -447,6 +540,7 @@ mod tests {
                 asked: Box::default(),
                 sponsored: Vec::new(),
                 published: false,
+                trial: accrue_store::Trial::None,
             };
             account.serve(&served, accrue_event::Timestamp(n));
         }

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use accrue_model::{Ensemble, Parts, transfer};
-use accrue_store::{Body, LogReader, Offset, StoreError};
+use accrue_store::{Body, LogReader, Offset, StoreError, Unread, UnreadReason};
 use accrue_train::{LearnSettings, recover};
 
 use crate::config::{Config, learn_settings};
@@ -111,7 +111,9 @@ pub fn parts_of(source: &Source, config: &Config) -> Result<Parts, EngineError> 
     let mut log = LogReader::open(&source.folder)?;
     let end = log.end();
     let mut recovered = recover(&mut log, &checkpoints_in(&source.folder), &learn_settings(&config), end, true)?;
-    if let Some(unread) = recovered.unread.first() {
+    // A converted section is a part of the facts, of which nothing is taken.
+    let is_lost = |unread: &&Unread| !matches!(unread.reason, UnreadReason::Converted { .. });
+    if let Some(unread) = recovered.unread.iter().find(is_lost) {
         let message =
             format!("{name}: a checkpoint of another build, of which this one cannot use everything: {unread}");
         return Err(EngineError::Conflict { message });

@@ -181,6 +181,8 @@ pub(crate) fn asked(request: &RecommendRequest) -> Option<AskedPage> {
         n_on_sale: _,
         // A page is made again without a draw, which the propensities of the record stand for.
         explore: _,
+        // The same holds for new products, which are on no page that is made again.
+        new_trial: _,
         explain: _,
         // What was sponsored is left out on both sides.
         lately_sponsored: _,
@@ -468,6 +470,7 @@ mod tests {
             ranks: Vec::new(),
             sponsored: Vec::new(),
             published: false,
+            trial: accrue_store::Trial::None,
             asked,
         }
     }

@@ -18,6 +18,7 @@ mod json;
 mod mapping;
 mod near;
 mod price;
+mod private;
 mod published;
 mod raw;
 mod raw_patch;
@@ -36,7 +37,7 @@ pub use attribute::{Attribute, Attributes};
 pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge, InvalidClick, InvalidReason};
 pub use check::{
     Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
-    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn,
+    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn, stock_of,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
@@ -44,11 +45,13 @@ pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id, placed_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
-    BoundMapping, Cell, Condition, Family, FamilyFinder, Mapped, Mapping, MappingError, MappingRule, Names, Object,
-    Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer, listed, usual_column,
+    BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
+    Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer,
+    is_charge, listed, order_column, order_state, usual_column,
 };
 pub use near::{misspelling, nearest};
 pub use price::Price;
+pub use private::{Private, is_cost, is_private, names_person, privacy_of};
 pub use published::{Namespace, PUBLISHED_PREFIX};
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 
 use crate::any_value::{self, AnyValue};
@@ -95,6 +95,39 @@ fn quoted(names: &[&str]) -> String {
     }
 }
 
+/// What serde calls a kind of value, in the words of a request or a file.
+fn kind(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number of at least 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" | "bool" => "true or false",
+        "a string" => "a text",
+        "a sequence" => "a list",
+        "a map" => "an object or table",
+        _ if expected.starts_with("struct ") => "an object or table",
+        _ if expected.starts_with("enum ") => "one of its names",
+        _ => expected,
+    }
+}
+
+/// A value as its writer sees it.
+fn shown(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Str(text) => format!("{text:?}"),
+        Unexpected::Bool(value) => value.to_string(),
+        Unexpected::Unsigned(value) => value.to_string(),
+        Unexpected::Signed(value) => value.to_string(),
+        Unexpected::Float(value) => value.to_string(),
+        Unexpected::Unit | Unexpected::Option => "null".into(),
+        Unexpected::Seq => "a list".into(),
+        Unexpected::Map => "an object".into(),
+        other => other.to_string(),
+    }
+}
+
 impl std::error::Error for Mismatch {}
 
 impl de::Error for Mismatch {
@@ -102,8 +135,24 @@ impl de::Error for Mismatch {
         Self { path: String::new(), kind: MismatchKind::Value(reason.to_string()) }
     }
 
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("must be {}, not {}", kind(&expected.to_string()), shown(found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+
+    fn unknown_variant(name: &str, known: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("must be {}, not {name:?}", quoted(known)))
+    }
+
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
         Self { path: field.to_owned(), kind: MismatchKind::UnknownField { known } }
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self { path: field.to_owned(), kind: MismatchKind::Value("it is given twice".into()) }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -194,7 +243,9 @@ macro_rules! untyped {
     ($($method:ident $visit:ident $type:ty,)+) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
             match self {
-                Tree::Untyped(text) => visitor.$visit(text.parse::<$type>().map_err(de::Error::custom)?),
+                Tree::Untyped(text) => visitor.$visit(text.parse::<$type>().map_err(|_| {
+                    de::Error::invalid_type(Unexpected::Str(text), &stringify!($type))
+                })?),
                 tree => tree.deserialize_any(visitor),
             }
         })+
@@ -342,14 +393,18 @@ mod tests {
     fn mismatches_name_their_path() {
         for (json, path, told) in [
             (r#"{"n": 1, "limit": 2}"#, "limit", "unknown field `limit`, expected one of `n`, `seen`"),
-            (r#"{"n": "one"}"#, "n", "n: invalid type: string \"one\", expected u32"),
-            (r#"{"n": -1}"#, "n", "n: invalid value: integer `-1`, expected u32"),
+            (r#"{"n": "one"}"#, "n", "n: must be a whole number of at least 0, not \"one\""),
+            (r#"{"n": -1}"#, "n", "n: must be a whole number of at least 0, not -1"),
             (r#"{}"#, "n", "missing field `n`"),
             (r#"{"n": 1, "parts": [{"share": 1}, {}]}"#, "parts[1].share", "missing field `parts[1].share`"),
             (r#"{"n": 1, "parts": [{"size": 1}]}"#, "parts[0].size", "unknown field `parts[0].size`, expected `share`"),
-            (r#"{"n": 1, "seen": "hide"}"#, "seen", "seen: unknown variant `hide`"),
-            (r#"{"n": 1, "seen": {"after": true}}"#, "seen.after", "seen.after: invalid type: boolean"),
-            ("3", "", "invalid type: integer `3`, expected struct Request"),
+            (r#"{"n": 1, "seen": "hide"}"#, "seen", "seen: must be `keep` or `after`, not \"hide\""),
+            (
+                r#"{"n": 1, "seen": {"after": true}}"#,
+                "seen.after",
+                "seen.after: must be a whole number of at least 0, not true",
+            ),
+            ("3", "", "must be an object or table, not 3"),
         ] {
             let fault = tree(json).read::<Request>().unwrap_err();
             assert_eq!(fault.path, path, "{json}");
@@ -361,7 +416,7 @@ mod tests {
     fn untyped_texts_take_the_type_that_is_expected() {
         let query = |n: &str| Tree::Table(vec![("n".to_owned(), Tree::Untyped(n.to_owned()))]).read::<Request>();
         assert_eq!(query("7").unwrap().n, 7);
-        assert_eq!(query("many").unwrap_err().to_string(), "n: invalid digit found in string");
+        assert_eq!(query("many").unwrap_err().to_string(), "n: must be a whole number of at least 0, not \"many\"");
     }
 
     #[test]

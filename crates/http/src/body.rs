@@ -340,8 +340,8 @@ mod tests {
             assert!(format!("{problem:?}").contains(detail), "{body}: {problem:?}");
         };
         check(r#"{"n":1,"limit":2}"#, Code::UnknownField, "expected `n`");
-        check(r#"{"n":"one"}"#, Code::InvalidBody, "n: invalid type: string");
-        check(r#"{"n":-1}"#, Code::InvalidBody, "expected u32");
+        check(r#"{"n":"one"}"#, Code::InvalidBody, "n: must be a whole number");
+        check(r#"{"n":-1}"#, Code::InvalidBody, "must be a whole number of at least 0, not -1");
         check(r#"{}"#, Code::InvalidBody, "missing field `n`");
         check("{\"n\":1,\n!}", Code::MalformedJson, "at byte 8");
         check("{\"n\":\"one\",!}", Code::MalformedJson, "at byte 11");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_engine::{CampaignAccount, CampaignChange, CampaignList};
-use accrue_event::{Campaign, CampaignDocument, Timestamp};
+use accrue_event::{Campaign, CampaignDocument, ItemId, Timestamp};
 use accrue_store::{Offset, Spend};
 use axum::Json;
 use axum::extract::State;
@@ -51,6 +51,10 @@ pub(super) struct CampaignsBody {
     campaigns: Vec<Campaign>,
     /// What each campaign was shown for and spent, by its id, also those that are no longer in force.
     spend: BTreeMap<Box<str>, CampaignSpendBody>,
+    /// Items that campaigns name and the catalogue does not have, by their ids; absent if there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
+    missing: BTreeMap<Box<str>, Vec<ItemId>>,
 }
 
 /// One campaign.
@@ -123,7 +127,8 @@ impl Server {
         let CampaignList { since: Offset(offset), document, accounts } = self.engine.campaigns();
         let CampaignDocument { currency, reserve, campaigns } = document;
         let spend = accounts.iter().map(|(id, account)| (id.clone(), account.into())).collect();
-        Json(CampaignsBody { offset, currency, reserve: reserve.unwrap_or(1), campaigns, spend })
+        let missing = self.missing(campaigns.iter().map(|campaign| (&*campaign.id, &campaign.items[..])));
+        Json(CampaignsBody { offset, currency, reserve: reserve.unwrap_or(1), campaigns, spend, missing })
     }
 }
 

@@ -4,17 +4,19 @@
 //! description, with what a variant has from its product. So a page can be drawn from one answer.
 
 use accrue_engine::Engine;
-use accrue_event::{Attributes, Price, Timestamp};
-use accrue_serve::filter::UnknownField;
+use accrue_event::{Attributes, Price, Timestamp, is_private, privacy_of};
+use accrue_serve::filter::{Filter, UnknownField};
 use accrue_serve::{Facet, FacetError, MAX_FACETS, MAX_SORT_FIELDS, Sort, SortError};
 use accrue_store::Described;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use super::params::At;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::schema::AttributesRecord;
+use super::settings::Scope;
 
 /// Names in one request, at most.
 const MAX_FIELDS: usize = 100;
@@ -102,9 +104,9 @@ impl Field {
     }
 }
 
-/// The fields that a request asks for.
+/// The fields that a request asks for, and whether attributes of persons and costs are among them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fields(Vec<Field>);
+pub(super) struct Fields(Vec<Field>, bool);
 
 impl FieldNames {
     /// The fields with these names.
@@ -118,18 +120,36 @@ impl FieldNames {
                 at.fault("fields", &format!("{name:?} is no field of an item; the fields are {known}, attributes.NAME"))
             })?);
         }
-        Ok(Fields(fields))
+        Ok(Fields(fields, false))
     }
 }
 
 impl Fields {
     /// What a hit of a search has if the request does not say.
     pub(super) fn title_and_price() -> Self {
-        Self(vec![Field::Title, Field::Price])
+        Self(vec![Field::Title, Field::Price], false)
+    }
+
+    /// The fields as this caller may read them: what the shop pays and what is of a person only administrators may.
+    pub(super) fn for_caller(self, caller: &Caller) -> Self {
+        Self(self.0, caller.permits(Scope::Admin))
     }
 }
 
 impl FieldNames {
+    /// Refuses names of attributes that only administrators may read: counts and orders of hits tell their values too.
+    pub(super) fn refuse_private(&self, field: &'static str, at: At<'_>, caller: &Caller) -> Result<(), Problem> {
+        if caller.permits(Scope::Admin) {
+            return Ok(());
+        }
+        let attribute =
+            |name: &str| name.split(':').next().unwrap_or(name).trim().trim_start_matches("attributes.").to_owned();
+        match self.names().map(attribute).find(|name| is_private(name).is_some()) {
+            Some(name) => Err(at.fault(field, &format!("{name:?} is told to keys with the scope admin alone"))),
+            None => Ok(()),
+        }
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|name| name.trim()).filter(|name| !name.is_empty())
     }
@@ -166,6 +186,20 @@ impl FieldNames {
                 _ => problem,
             }
         })
+    }
+}
+
+/// The filter, unless it is of a key for pages and names an attribute that is not for visitors: whether an item passes
+/// tells the value.
+pub(super) fn refuse_private(filter: Option<Filter>, caller: &Caller) -> Result<Option<Filter>, Problem> {
+    let is_private =
+        |filter: &Filter| filter.attribute_names().find_map(|name| is_private(name).map(|_| name.to_owned()));
+    match filter.as_ref().filter(|_| !caller.may_know_persons()).and_then(is_private) {
+        Some(name) => {
+            let told = format!("{name:?} is not told to keys for pages");
+            Err(Problem::new(Code::InvalidFilter, told).field("filter"))
+        }
+        None => Ok(filter),
     }
 }
 
@@ -252,6 +286,9 @@ impl Fields {
     pub(super) fn describe(&self, item: Described<'_>) -> DescriptionBody {
         let mut body = DescriptionBody::default();
         self.0.iter().for_each(|field| body.add(field, item));
+        if !self.1 {
+            body.attributes.retain(|name, value| privacy_of(name, value).is_none());
+        }
         body
     }
 }
@@ -267,7 +304,7 @@ impl ItemFields {
     /// A sentence about the first name that is no field.
     pub fn parse(names: &str) -> Result<Self, String> {
         let names = FieldNames(names.split(',').map(str::to_owned).collect());
-        names.read(At("")).map(Self).map_err(|problem| problem.detail().to_owned())
+        names.read(At("")).map(|fields| Self(Fields(fields.0, true))).map_err(|problem| problem.detail().to_owned())
     }
 
     /// What an item has of them.

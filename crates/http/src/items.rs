@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accrue_engine::Ingested;
-use accrue_event::{Attribute, Item, ItemId, RawItem, RawPatch, RawValue, Timestamp, clean_id};
+use accrue_engine::{Incoming, Ingested};
+use accrue_event::{Item, ItemId, RawItem, RawPatch, RawValue, clean_id};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body;
 use super::ingested::{IngestedBody, MisspeltBody, RefusedBody, refuse_if_nothing_taken, refuse_if_refused};
-use super::params::{At, Id, Params};
+use super::params::{Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
-use super::schema::{AttributesRecord, ItemRecord};
+use super::schema::ItemRecord;
 use super::server::Server;
 
 /// How items are accepted.
@@ -107,172 +107,81 @@ pub(super) async fn put_item(
     Id(id): Id,
     body::Json(mut item): body::Json<RawItem>,
 ) -> Result<Json<IngestedBody>, Problem> {
-    let same = match &item.id {
-        RawValue::Null => true,
-        RawValue::Text(other) => *clean_id(other) == *id,
-        RawValue::Int(other) => other.to_string() == id,
-        _ => false,
-    };
-    if !same {
-        let detail = format!("id: the address has {id:?}, the body another id; leave out the one in the body");
-        return Err(Problem::new(Code::InvalidValue, detail).field("id"));
-    }
+    refuse_other_id(&item.id, &id)?;
     item.id = RawValue::text(id);
     let ingested = server.engine.put_items(vec![item.into()], false).await?;
     refuse_if_refused(&ingested)?;
     Ok(Json(ingested.into()))
 }
 
-/// A change of some fields; those left out stay as they are, and `null` clears a field.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"price": 8.9, "stock": 40}))]
-pub(super) struct PatchItem {
-    /// New group of its variants.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    parent: Given<Box<str>>,
-    /// New title.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    title: Given<Box<str>>,
-    /// New description.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    description: Given<Box<str>>,
-    /// New brand.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    brand: Given<Box<str>>,
-    /// New categories, in place of the old ones.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Vec<String>>)]
-    categories: Given<Vec<Box<str>>>,
-    /// New tags, in place of the old ones.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Vec<String>>)]
-    tags: Given<Vec<Box<str>>>,
-    /// New price of one piece.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<f64>)]
-    price: Given<f64>,
-    /// New currency, as an ISO 4217 code.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    currency: Given<Box<str>>,
-    /// New BCP 47 tag of title and description.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    locale: Given<Box<str>>,
-    /// New address of a picture.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    image: Given<Box<str>>,
-    /// Whether it may be shown.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<bool>)]
-    available: Given<bool>,
-    /// Pieces in stock; 0 hides the item, and `null` is unknown.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    stock: Given<u32>,
-    /// When it was published in the shop (RFC 3339).
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    published_at: Given<Timestamp>,
-    /// Attributes to set; the others stay. `null` removes an attribute, or, in place of the object, all of them.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<AttributesRecord>)]
-    attributes: Given<BTreeMap<Box<str>, Option<Attribute>>>,
-}
-
-/// A field of a change: left out, `null`, or a value.
-type Given<T> = Option<Option<T>>;
-
-/// A field that was sent.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Given<T>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-impl PatchItem {
-    /// The change as a record for the check. An empty text is refused, because the check would leave the field
-    /// unchanged.
-    fn into_raw(self) -> Result<RawPatch, Problem> {
-        fn take<T>(cleared: &mut Vec<Box<str>>, field: &str, given: Given<T>) -> Option<T> {
-            if matches!(given, Some(None)) {
-                cleared.push(field.into());
-            }
-            given.flatten()
-        }
-        let mut cleared = Vec::new();
-        let mut item = RawItem::default();
-        let texts = [
-            ("parent", self.parent),
-            ("title", self.title),
-            ("description", self.description),
-            ("brand", self.brand),
-            ("currency", self.currency),
-            ("locale", self.locale),
-            ("image", self.image),
-        ];
-        for (field, given) in texts {
-            match take(&mut cleared, field, given) {
-                Some(text) if text.trim().is_empty() => return Err(At("").fault(field, "must hold some text")),
-                Some(text) => item.set(field, RawValue::text(text)),
-                None => {}
-            }
-        }
-        for (field, given) in [("categories", self.categories), ("tags", self.tags)] {
-            if let Some(texts) = take(&mut cleared, field, given) {
-                item.set(field, RawValue::List(texts.into_iter().map(RawValue::text).collect()));
-            }
-        }
-        if let Some(price) = At("").amount("price", take(&mut cleared, "price", self.price))? {
-            item.price = RawValue::Float(price);
-        }
-        if let Some(available) = take(&mut cleared, "available", self.available) {
-            item.available = RawValue::Bool(available);
-        }
-        if let Some(stock) = take(&mut cleared, "stock", self.stock) {
-            item.stock = RawValue::Int(stock.into());
-        }
-        if let Some(at) = take(&mut cleared, "published_at", self.published_at) {
-            item.published_at = RawValue::Int(at.0);
-        }
-        for (name, value) in take(&mut cleared, "attributes", self.attributes).unwrap_or_default() {
-            match value {
-                Some(value) => item.attributes.push((name, value.into())),
-                None => cleared.push(format!("attributes.{name}").into()),
-            }
-        }
-        Ok(RawPatch { item, cleared })
-    }
+/// An item after a change of some of its fields.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PatchedItemBody {
+    #[serde(flatten)]
+    #[schema(value_type = ItemRecord)]
+    item: Item,
+    /// Names that were kept as attributes, and are near the name of a field that the record lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    misspelt: Vec<MisspeltBody>,
 }
 
 /// Change some fields of an item
 ///
-/// For frequent changes of stock and price. Fields that are left out stay as they are, and `null` clears a field. Texts
-/// pass the same check as those of a whole description, and its bounds hold for the item after the change. Unknown fields
-/// are refused; 422 with the `reason` if the check refuses a value; 404 for an item that the catalogue does not have, also
-/// if events name it.
+/// For frequent changes of stock and price. The body is a record of `PATCH /v1/items`, of which the id may be left out, and
+/// is judged as there: fields that are left out stay as they are, `null` clears a field, and the bounds of the check hold for
+/// the item after the change. 422 with the `reason` if the check refuses the record; 404 for an item that the catalogue
+/// does not have, also if events name it.
 #[utoipa::path(
     patch,
     path = "/v1/items/{id}",
     tag = "collect",
     params(("id" = String, Path, description = "The item's id", example = "sku-9")),
-    request_body = PatchItem,
+    request_body(content = ItemRecord, example = json!({"price": 8.9, "stock": 40})),
     responses(
-        (status = 200, description = "The item after the change", body = ItemRecord),
+        (status = 200, description = "The item after the change", body = PatchedItemBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn patch_item(
     State(server): State<Arc<Server>>,
     Id(id): Id,
-    body::Json(patch): body::Json<PatchItem>,
-) -> Result<Json<Item>, Problem> {
-    let patch = patch.into_raw()?;
-    Ok(Json(server.engine.patch_item(ItemId::from(id.as_str()), patch).await?))
+    request: Request,
+) -> Result<Json<PatchedItemBody>, Problem> {
+    let mut batch = server.read_batch::<RawPatch>(request, 1).await?;
+    if batch.records.is_empty() {
+        return Err(Problem::new(Code::InvalidValue, "the body is empty; send one object with the fields to change"));
+    }
+    if let Some(Incoming::Record(patch)) = batch.records.first_mut() {
+        refuse_other_id(&patch.item.id, &id)?;
+        patch.item.id = RawValue::text(id.as_str());
+    }
+    let ingested = server.engine.patch_items(batch.records).await?;
+    let not_found = || Problem::new(Code::ItemNotFound, format!("no item has the id {id:?}"));
+    if let Some(refused) = ingested.quarantined.iter().find(|refused| refused.reason == NOT_IN_CATALOGUE) {
+        return Err(not_found().member("reason", refused.reason.as_str()));
+    }
+    refuse_if_refused(&ingested)?;
+    let item = server.engine.item(&ItemId::from(id.as_str())).ok_or_else(not_found)?;
+    let misspelt = ingested.misspelt.into_iter().map(MisspeltBody::from).collect();
+    Ok(Json(PatchedItemBody { item, misspelt }))
+}
+
+/// The reason of a patch of an item that the catalogue does not have.
+const NOT_IN_CATALOGUE: &str = "item_not_in_catalogue";
+
+/// Refuses a body with another id than that of the address.
+fn refuse_other_id(sent: &RawValue, id: &str) -> Result<(), Problem> {
+    let is_same = match sent {
+        RawValue::Null => true,
+        RawValue::Text(other) => *clean_id(other) == *id,
+        RawValue::Int(other) => other.to_string() == id,
+        _ => false,
+    };
+    if is_same {
+        return Ok(());
+    }
+    let detail = format!("id: the address has {id:?}, the body another id; leave out the one in the body");
+    Err(Problem::new(Code::InvalidValue, detail).field("id"))
 }
 
 /// The outcome of a batch of changes: `accepted` + `repaired` + `unchanged` + the length of `refused` is its number of

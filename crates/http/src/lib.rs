@@ -29,6 +29,7 @@ mod listener;
 mod lists;
 mod metrics;
 mod middleware;
+mod new_products;
 mod params;
 mod predict;
 mod probes;
@@ -58,6 +59,7 @@ mod threads;
 mod turns;
 mod users;
 mod versions;
+mod what_if;
 
 pub use fields::ItemFields;
 pub use listener::raise_limit_of_files;

@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::answer::{IncompleteBody, RecommendationBody, VariantsBody};
 use super::caller::Caller;
-use super::fields::{FieldNames, Fields};
+use super::fields::{FieldNames, Fields, refuse_private};
 use super::params::{At, Id, N, Params};
 use super::problem::{Problem, ProblemDocument};
 use super::server::Server;
@@ -45,11 +45,11 @@ pub(super) struct ListParams {
 }
 
 impl ListParams {
-    fn into_request(self, engine: &Engine) -> Result<(ListRequest, Fields), Problem> {
-        let fields = self.fields.read(At(""))?;
+    fn into_request(self, engine: &Engine, caller: &Caller) -> Result<(ListRequest, Fields), Problem> {
+        let fields = self.fields.read(At(""))?.for_caller(caller);
         let list = ListRequest {
             n: At("").count("n", self.n, 10, N)?,
-            filter: At("").filter(self.filter.as_deref(), engine)?,
+            filter: refuse_private(At("").filter(self.filter.as_deref(), engine)?, caller)?,
             grouping: self.variants.into(),
             incomplete: self.incomplete.map(IncompleteItems::from),
         };
@@ -75,7 +75,7 @@ pub(super) async fn similar(
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine)?;
+    let (list, fields) = params.into_request(&server.engine, &caller)?;
     caller.charge_page(list.n)?;
     let recommendation = server.engine.similar(&ItemId::new(id), &list)?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
@@ -98,7 +98,7 @@ pub(super) async fn trending(
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine)?;
+    let (list, fields) = params.into_request(&server.engine, &caller)?;
     caller.charge_page(list.n)?;
     let recommendation = server.engine.trending(&list)?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
@@ -121,7 +121,7 @@ pub(super) async fn new_items(
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine)?;
+    let (list, fields) = params.into_request(&server.engine, &caller)?;
     caller.charge_page(list.n)?;
     let recommendation = server.engine.new_items(&list)?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))

@@ -30,7 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(id) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|error| Problem::new(Code::InvalidPath, error.body_text()))?;
+            .map_err(|_| Problem::new(Code::InvalidPath, "the id in the path is not a text in UTF-8"))?;
         let id = clean_id(&id);
         check_id(&id).map_err(|fault| Problem::new(Code::InvalidPath, format!("id: {fault}")))?;
         Ok(Self(id.into_owned()))
@@ -119,16 +119,6 @@ impl At<'_> {
             return Err(self.fault(field, &format!("must have at most {most} elements, not {n}")));
         }
         Ok(())
-    }
-
-    /// A finite number that is not negative.
-    pub(super) fn amount(self, field: &str, value: Option<f64>) -> Result<Option<f64>, Problem> {
-        match value {
-            Some(value) if !(value.is_finite() && value >= 0.0) => {
-                Err(self.fault(field, &format!("must be a number of at least 0, not {value}")))
-            }
-            value => Ok(value),
-        }
     }
 
     /// Refuses a text that is too long.

@@ -15,7 +15,7 @@ pub(super) use super::answer::{ArmBody, PERSONS_LEFT_OUT, RecommendedBody, Varia
 use super::answer::{EVENTS_IGNORED, IncompleteBody, RecommendationBody};
 use super::body::{self, off_worker};
 use super::caller::Caller;
-use super::fields::{FieldNames, Fields};
+use super::fields::{FieldNames, Fields, refuse_private};
 use super::ingested::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
@@ -195,6 +195,7 @@ impl RecommendBody {
             lately_sponsored: Vec::new(),
             may_be_sponsored: true,
             explore: None,
+            new_trial: None,
             explain: self.explain,
             visitor,
         };
@@ -266,7 +267,9 @@ pub(super) async fn recommend(
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (body, is_changed) = body.without_persons(&caller);
-    let asked = body.into_request(At(""), &server.engine)?;
+    let mut asked = body.into_request(At(""), &server.engine)?;
+    asked.fields = asked.fields.for_caller(&caller);
+    asked.request.filter = refuse_private(asked.request.filter, &caller)?;
     caller.charge_page(asked.request.n)?;
     let mut answer = server.recommend(caller.asker(), asked, started)?;
     answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));

@@ -19,6 +19,7 @@ use super::access::Access;
 use super::problem::{Code, Problem};
 use super::server::Server;
 use super::settings::Scope;
+use accrue_event::misspelling;
 
 /// The query parameter that may carry a key of browsers, see [`super::access`].
 const KEY: &str = "key";
@@ -54,6 +55,34 @@ impl RouteTable {
                     .map_or(Access::Needs(Scope::Admin), |any| any.access),
             ),
         }
+    }
+}
+
+impl RouteTable {
+    /// The route that is meant by a path that no route has, with its methods: the same path without a slash at its end or
+    /// with `/v1` before it, one whose path this one goes on, or one whose last part is spelt nearly alike.
+    pub fn near(&self, path: &str) -> Option<(&str, Vec<&str>)> {
+        let mut known: Vec<&str> = self.0.keys().map(String::as_str).filter(|known| !known.contains('{')).collect();
+        known.sort_unstable();
+        let path = path.trim_end_matches('/');
+        let versioned = format!("/v1{path}");
+        let (folder, last) = path.rsplit_once('/')?;
+        let is_spelt_alike = |known: &&&str| {
+            let (of, name) = known.rsplit_once('/').unwrap_or_default();
+            [folder, "", "/v1"].contains(&of) && misspelling(last, name).is_some()
+        };
+        let is_beginning = |known: &&&str| path.starts_with(**known) && known.matches('/').count() > 1;
+        let found = known
+            .iter()
+            .find(|known| **known == path || **known == versioned)
+            .or_else(|| known.iter().filter(|known| **known != "/").find(is_spelt_alike))
+            .or_else(|| known.iter().rev().find(is_beginning))?;
+        Some((*found, self.methods(found)))
+    }
+
+    /// The methods of a route.
+    pub fn methods(&self, path: &str) -> Vec<&str> {
+        self.0.get(path).map(|methods| methods.keys().map(String::as_str).collect()).unwrap_or_default()
     }
 }
 
@@ -210,5 +239,33 @@ mod tests {
         assert_eq!(access(Method::PATCH, Some("/v1/items/{id}")), Access::Needs(Scope::Write));
         assert_eq!(access(Method::POST, Some("/v1/items/{id}")), Access::Needs(Scope::Write));
         assert_eq!(access(Method::GET, None), Access::Open);
+    }
+
+    #[test]
+    fn the_route_that_a_wrong_path_means_is_found() {
+        let mut table = RouteTable::default();
+        for (path, method) in [
+            ("/", "GET"),
+            ("/v1/new", "GET"),
+            ("/v1/recommend", "POST"),
+            ("/v1/items/{id}", "GET"),
+            ("/v1/events", "POST"),
+        ] {
+            let methods = BTreeMap::from([(method.to_owned(), Arc::new(route(&[], Access::Open)))]);
+            table.0.insert(path.to_owned(), methods);
+        }
+        let near = |path: &str| table.near(path).map(|(path, methods)| format!("{} {path}", methods.join(", ")));
+        for (wrong, meant) in [
+            ("/v1/new/", "GET /v1/new"),
+            ("/new", "GET /v1/new"),
+            ("/v1/recommendations", "POST /v1/recommend"),
+            ("/v1/recomend", "POST /v1/recommend"),
+            ("/event", "POST /v1/events"),
+        ] {
+            assert_eq!(near(wrong).as_deref(), Some(meant), "{wrong}");
+        }
+        for unlike in ["/", "/v1/shops", "/v1/items", "/wp-login.php", ""] {
+            assert_eq!(near(unlike), None, "{unlike}");
+        }
     }
 }

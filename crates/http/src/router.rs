@@ -9,7 +9,9 @@ use std::time::Duration;
 use accrue_engine::Engine;
 use accrue_event::SettingFault;
 use axum::Router;
+use axum::extract::{MatchedPath, State};
 use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
@@ -28,8 +30,9 @@ use super::settings::{HttpSettings, Scope};
 use super::site::Site;
 use super::turns::Turns;
 use super::{
-    campaigns, console, events, forget, items, listener, lists, middleware, predict, probes, proposals, quality,
-    quarantine, recommend, rules, scenes, search, searches, status, storefront, suggest, synonyms, users, versions,
+    campaigns, console, events, forget, items, listener, lists, middleware, new_products, predict, probes, proposals,
+    quality, quarantine, recommend, rules, scenes, search, searches, status, storefront, suggest, synonyms, users,
+    versions, what_if,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -150,15 +153,34 @@ fn build(
     (router, server)
 }
 
-async fn not_found(uri: Uri) -> Problem {
-    Problem::new(Code::NotFound, format!("no route has the path {}; /openapi.json lists them", uri.path()))
+async fn not_found(State(server): State<Arc<Server>>, method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let is_read = [Method::GET, Method::HEAD].contains(&method);
+    if console::owns(path) && path.ends_with('/') && is_read {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return Redirect::permanent(&format!("{}{query}", path.trim_end_matches('/'))).into_response();
+    }
+    let near = match server.routes.near(path) {
+        Some((near, methods)) => format!("did you mean {} {near}? ", methods.join(", ")),
+        None => String::new(),
+    };
+    let detail = format!("no route has the path {path}; {near}/openapi.json lists all");
+    Problem::new(Code::NotFound, detail).into_response()
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
-        format!("{} has no method {method}; the header `allow` lists them", uri.path()),
-    )
+async fn method_not_allowed(
+    State(server): State<Arc<Server>>,
+    route: Option<MatchedPath>,
+    method: Method,
+    uri: Uri,
+) -> Problem {
+    let methods = route.map(|route| server.routes.methods(route.as_str()).join(", ")).unwrap_or_default();
+    let remedy = match &*methods {
+        "" => "the header `allow` lists them".to_owned(),
+        "POST" if method == Method::GET => "it has POST, which takes the parameters as JSON in its body".to_owned(),
+        methods => format!("it has {methods}"),
+    };
+    Problem::new(Code::MethodNotAllowed, format!("{} has no method {method}; {remedy}", uri.path()))
 }
 
 /// All routes: a line for what is new is all that the server needs to know of it, see `docs/add-a-route.md`.
@@ -182,6 +204,7 @@ fn registry() -> Registry {
         .page(Read, routes!(predict::predict))
         .page(Search, routes!(lists::trending))
         .page(Search, routes!(lists::new_items))
+        .page(Read, routes!(new_products::library))
         .page(Search, routes!(search::post_search, search::get_search))
         .needs(Search, routes!(suggest::suggest))
         .needs(Read, routes!(searches::searches))
@@ -206,6 +229,7 @@ fn registry() -> Registry {
         .needs(Admin, routes!(versions::rollback))
         .needs(Admin, routes!(versions::release))
         .needs(Admin, routes!(versions::ask, versions::dismiss))
+        .needs(Admin, routes!(what_if::latest, what_if::begin))
         .needs(Admin, routes!(quarantine::list, quarantine::decide))
         .needs(Admin, routes!(forget::forget, forget::forgetting))
         .open(routes!(probes::healthz))
@@ -266,7 +290,8 @@ mod tests {
             for (method, operation) in operations(item) {
                 let route = table.find(&method, Some(path));
                 let needs_admin = route.access == Access::Needs(Scope::Admin);
-                let decides = path == "/v1/quarantine" || path == "/v1/forget" || path.starts_with("/v1/versions/");
+                let decides = ["/v1/quarantine", "/v1/forget", "/v1/what-if"].contains(&&**path)
+                    || path.starts_with("/v1/versions/");
                 assert_eq!(needs_admin, decides, "{method} {path}");
                 let is_unknown = route.check_query(&"/?no_such_parameter=1".parse().unwrap()).is_err();
                 assert_eq!(is_unknown, route.access != Access::Open, "{method} {path} takes any parameter");

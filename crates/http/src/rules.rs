@@ -1,10 +1,11 @@
 //! `/v1/rules`: what the shop pins, boosts, buries and hides.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_engine::RuleChange;
-use accrue_event::ShopRule;
-use accrue_store::Offset;
+use accrue_event::{ItemId, ShopRule};
+use accrue_store::{ItemIdx, Offset};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -36,12 +37,36 @@ pub(super) struct RulesBody {
     /// In the order in which they were sent.
     #[schema(value_type = Vec<RuleRecord>)]
     rules: Vec<ShopRule>,
+    /// Items that rules name and the catalogue does not have, by the names of the rules; absent if there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
+    missing: BTreeMap<Box<str>, Vec<ItemId>>,
 }
 
 impl Server {
     fn rules(&self) -> Json<RulesBody> {
         let (Offset(offset), rules) = self.engine.rules();
-        Json(RulesBody { offset, rules })
+        let missing = self.missing(rules.iter().map(|rule| (&*rule.name, &rule.items[..])));
+        Json(RulesBody { offset, rules, missing })
+    }
+
+    /// Of each name the items that the catalogue does not have, because they were removed or never described; such as
+    /// have none are left out.
+    pub(super) fn missing<'n>(
+        &self,
+        named: impl Iterator<Item = (&'n str, &'n [ItemId])>,
+    ) -> BTreeMap<Box<str>, Vec<ItemId>> {
+        self.engine.with_shop(|shop| {
+            let is_sold = |item: ItemIdx| shop.facts.entry(item).is_some_and(|entry| !entry.retired);
+            // A parent stands for its variants, and need not be in the catalogue itself.
+            let is_missing = |id: &&ItemId| {
+                let own = shop.facts.items.get(id.as_str());
+                let variants = shop.facts.products.variants_of(id.as_str()).iter().copied();
+                !own.into_iter().chain(variants).any(is_sold)
+            };
+            let missing = named.map(|(name, items)| (name.into(), items.iter().filter(is_missing).cloned().collect()));
+            missing.filter(|(_, items): &(_, Vec<_>)| !items.is_empty()).collect()
+        })
     }
 
     async fn change_rules(&self, change: RuleChange) -> Result<Json<RulesBody>, Problem> {

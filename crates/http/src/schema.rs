@@ -207,6 +207,9 @@ pub struct SceneRecord {
     /// Places of the first page, from 1, that campaigns bid for; at most 10, each above the one before.
     #[schema(example = json!([3, 7]))]
     pub sponsored: Option<Vec<u32>>,
+    /// The share of the places of the first page on which new products may stand, 0 to 1.
+    #[schema(example = 0.1)]
+    pub new_products: Option<f32>,
 }
 
 /// What each action is worth, 0 to 1000000, 0 if left out. While all are 0, the order is that of the scores.

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body;
 use super::caller::Caller;
-use super::fields::{FieldNames, Fields};
+use super::fields::{FieldNames, Fields, refuse_private};
 use super::middleware::overloaded;
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Code, Problem, ProblemDocument};
@@ -281,8 +281,11 @@ impl Server {
         let started = Instant::now();
         let at = At("");
         let fields = body.fields.as_ref().map_or_else(|| Ok(Fields::title_and_price()), |fields| fields.read(at))?;
+        let fields = fields.for_caller(caller);
+        body.facets.refuse_private("facets", at, caller)?;
+        body.sort.refuse_private("sort", at, caller)?;
         let (body, is_changed) = body.without_persons(caller);
-        let filter = at.filter(body.filter.as_deref(), &self.engine)?;
+        let filter = refuse_private(at.filter(body.filter.as_deref(), &self.engine)?, caller)?;
         let Some(query) = body.query.or_else(|| filter.is_some().then(String::new)) else {
             let missing = "say what to search for in `query`, or `q`, or give a filter to list what passes it";
             return Err(Problem::new(no_query, missing).field("query"));

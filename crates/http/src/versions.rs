@@ -162,8 +162,10 @@ pub(super) struct VersionBody {
     begun: u64,
     /// The records before this offset were learned; for the last version, where it began.
     offset: u64,
-    /// When the last of them was received.
-    received_at: String,
+    /// When the last of them was received; absent in a shop without records, or for a version of a build that did not
+    /// write it down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received_at: Option<String>,
     /// The build of the server that completed it.
     build: String,
     /// Checksum of its settings.
@@ -206,7 +208,7 @@ impl VersionBody {
             parent: entry.parent,
             begun: entry.begun.0,
             offset: entry.offset.0,
-            received_at: accrue_event::Timestamp(entry.received_ms).to_string(),
+            received_at: (entry.received_ms > 0).then(|| accrue_event::Timestamp(entry.received_ms).to_string()),
             build: entry.build.to_string(),
             settings: entry.settings.to_string(),
             status: entry.status.name().to_string(),

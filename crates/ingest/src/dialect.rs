@@ -1,14 +1,17 @@
 //! How a table is written, and what can be recognised of it from its first bytes: line ends, delimiter, lines before the header.
 
 use super::format::Quotes;
+use super::quoted::Scan;
 
 /// How the rows of a table are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
     /// What separates cells.
     pub delimiter: u8,
-    /// Whether `"` encloses cells.
+    /// Whether quotes enclose cells.
     pub quotes: Quotes,
+    /// The sign of quotes: `"`, or `'` where all cells are in those.
+    pub quote: u8,
     /// Whether blanks before a quote are no part of its cell.
     pub skips_blanks: bool,
     /// What makes the next character part of the cell.
@@ -75,7 +78,17 @@ fn plain_lines_before_header(lines: &[&[u8]], given: Option<u8>) -> usize {
 }
 
 /// Delimiters that are recognised, the more usual ones first, with the word that messages use.
-const DELIMITERS: [(u8, &str); 4] = [(b',', "commas"), (b';', "semicolons"), (b'\t', "tabs"), (b'|', "vertical bars")];
+const DELIMITERS: [(u8, &str); 8] = [
+    (b',', "commas"),
+    (b';', "semicolons"),
+    (b'\t', "tabs"),
+    (b'|', "vertical bars"),
+    (b'~', "tildes"),
+    (b'^', "carets"),
+    // Hive and Redshift write these.
+    (0x01, "the character \\x01 between cells"),
+    (0x1F, "the character \\x1F between cells"),
+];
 
 /// Whether lines end with CR alone, as in Excel's "CSV (Macintosh)": the first line end outside quotes is one.
 pub(super) fn ends_lines_with_cr(start: &[u8], quotes: Quotes) -> bool {
@@ -137,6 +150,26 @@ pub(super) fn delimiter_name(delimiter: u8) -> String {
     known.map_or_else(|| format!("`{}` between cells", char::from(delimiter)), |(_, name)| (*name).to_owned())
 }
 
+/// Whether all cells of a table are in single quotes, but for those that are empty: the names of the columns and the rows.
+pub(super) fn has_single_quotes<'l>(lines: impl Iterator<Item = &'l [u8]>, plain: Dialect) -> bool {
+    let quoted = Dialect { quotes: Quotes::On, quote: b'\'', ..plain };
+    // The last line of what is seen may be cut.
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.trim_ascii().is_empty()).take(MAX_PREAMBLE).collect();
+    // Numbers may stand without quotes.
+    let is_begin = |byte: u8| byte == plain.delimiter || byte.is_ascii_digit() || matches!(byte, b'\'' | b' ' | b'-');
+    let is_quoted = |line: &&[u8]| {
+        let mut scan = Scan::default();
+        let is_fault = |place: usize| {
+            let was_begin = scan == Scan::Begin;
+            scan = scan.over(&line[place..=place], quoted);
+            scan == Scan::Broken || (was_begin && !is_begin(line[place]))
+        };
+        !(0..line.len()).any(is_fault) && !scan.is_open()
+    };
+    let is_named = lines.first().is_some_and(|header| header.starts_with(b"'") && header.ends_with(b"'"));
+    lines.len() > 1 && is_named && lines.iter().take((lines.len() - 1).max(2)).all(is_quoted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +214,9 @@ mod tests {
         assert_eq!(delimiter_of(b"id;title;price, EUR", b','), b';');
         assert_eq!(delimiter_of(b"id,\"a;b;c;d\",price", b','), b',');
         assert_eq!(delimiter_of(b"id|title|price", b','), b'|');
+        assert_eq!(delimiter_of(b"id~title~price, EUR", b','), b'~');
+        assert_eq!(delimiter_of(b"id^title^price", b','), b'^');
+        assert_eq!(delimiter_of(b"id\x01title\x01price", b','), 1);
         assert_eq!(delimiter_of(b"id", b','), b',');
         assert_eq!(delimiter_of(b"id,title", b'\t'), b',');
         assert_eq!(named_delimiter(b"sep=;"), Some(b';'));

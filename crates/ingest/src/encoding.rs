@@ -1,14 +1,16 @@
 //! Texts in other encodings than UTF-8.
 //!
 //! An encoding that is named (by the mapping, or by a byte order mark) is decoded as the bytes are read. In a table
-//! without one, the first text that is not ASCII decides between UTF-8 and Windows-1252, which holds Latin-1. Texts that make
-//! no words in either are in an encoding that has to be named: read as Windows-1252, a catalogue in Cyrillic would be taken in
-//! and never be found.
+//! without one, the first text that is not ASCII decides between UTF-8, Windows-1252, which holds Latin-1, and the other
+//! encodings of Latin letters (`latin.rs`). Texts that make no words in any are in an encoding that has to be named: read as
+//! Windows-1252, a catalogue in Cyrillic would be taken in and never be found.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use encoding_rs::{CoderResult, Decoder, Encoding, WINDOWS_1252};
+
+use super::latin;
 
 const RAW_BYTES: usize = 32 << 10;
 
@@ -83,8 +85,9 @@ pub(super) enum Guess {
     #[default]
     Open,
     Utf8,
-    Windows1252,
-    /// Neither of the two.
+    /// One of Latin letters, a byte each.
+    Latin(&'static Encoding),
+    /// None of these.
     Unknown,
 }
 
@@ -101,7 +104,7 @@ impl Guess {
         }
         match self {
             Self::Open | Self::Utf8 => std::str::from_utf8(row).ok().map(Cow::Borrowed),
-            Self::Windows1252 => Some(WINDOWS_1252.decode_without_bom_handling(row).0),
+            Self::Latin(encoding) => Some(encoding.decode_without_bom_handling(row).0),
             Self::Unknown => None,
         }
     }
@@ -116,8 +119,11 @@ impl Guess {
         match (n_fitting, n_others) {
             (0, 0) => Self::Open,
             _ if n_fitting >= n_others => Self::Utf8,
-            _ if makes_words_of_windows_1252(bytes) => Self::Windows1252,
-            _ => Self::Unknown,
+            _ => match latin::recognised(bytes) {
+                Some(encoding) => Self::Latin(encoding),
+                None if makes_words_of_windows_1252(bytes) => Self::Latin(WINDOWS_1252),
+                None => Self::Unknown,
+            },
         }
     }
 }

@@ -77,9 +77,9 @@ impl Format {
         if self == Self::Tsv { b'\t' } else { b',' }
     }
 
-    /// Whether quotes enclose cells if neither the mapping nor a flag says so. Not between tabs: such files are written
+    /// Whether quotes enclose cells if neither the mapping nor a flag says so. Not between tabs and other control characters: such files are written
     /// without quoting, and a product called `12" plate` must not swallow the lines after it.
     pub fn quotes(self, delimiter: u8) -> Quotes {
-        if self == Self::Csv && delimiter != b'\t' { Quotes::On } else { Quotes::Off }
+        if self == Self::Csv && !delimiter.is_ascii_control() { Quotes::On } else { Quotes::Off }
     }
 }

@@ -60,7 +60,7 @@ fn n_known_names(text: &str) -> usize {
         !name.is_ascii() && kinds.iter().any(|kind| fields_named(*kind, name).next().is_some())
     };
     let names = |line: &str| {
-        let names = line.split([',', ';', '\t', '|']).map(|name| name.trim().trim_matches('"'));
+        let names = line.split([',', ';', '\t', '|', '~', '^', '\u{1}']).map(|name| name.trim().trim_matches('"'));
         names.filter(is_known).count()
     };
     text.lines().take(MAX_LINES).map(names).max().unwrap_or(0)

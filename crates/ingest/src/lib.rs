@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod format;
 mod input;
+mod latin;
 mod legacy;
 mod lines;
 mod objects;

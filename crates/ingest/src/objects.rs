@@ -1,8 +1,9 @@
 //! Records as JSON objects, one a line.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
-use accrue_event::{BoundMapping, Mismatch, Object, RawEvent, RawPatch, RawValue, RecordKind, Sales, Tree};
+use accrue_event::{BoundMapping, Family, Mismatch, Object, RawEvent, RawPatch, RawValue, RecordKind, Sales, Tree};
 use serde::de::DeserializeOwned;
 
 use super::entry::{Batch, Entry, unreadable};
@@ -74,15 +75,21 @@ impl Parser {
         self.mapping.sales()
     }
 
+    /// Has records completed by what others of the file say of them.
+    pub fn set_family(&mut self, family: Arc<Family>) {
+        self.mapping.set_family(family);
+    }
+
     /// Which names were recognised since the last call.
     pub fn take_notes(&mut self) -> Vec<String> {
         self.mapping.take_notes()
     }
 }
 
-/// Whether an event has what every event needs under our names. It is written for us, and its other fields are too.
+/// Whether an event has what every event needs under our names. It is written for us, and its other fields are too. What is an
+/// object, such as the `{"$oid": …}` of MongoDB, is looked into with the mapping.
 fn is_ours(event: &RawEvent) -> bool {
-    let is_given = |value: &RawValue| !value.is_missing();
+    let is_given = |value: &RawValue| !value.is_missing() && !matches!(value, RawValue::Other(_));
     is_given(&event.event_type)
         && (is_given(&event.user) || is_given(&event.session))
         && (is_given(&event.item) || is_given(&event.query))
@@ -114,6 +121,10 @@ impl<R: Read + Send> Source for Objects<R> {
         self.parser.sales()
     }
 
+    fn set_family(&mut self, family: Arc<Family>) {
+        self.parser.set_family(family);
+    }
+
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {
         let number = self.lines.number();
         let len = match self.lines.find(0)? {
@@ -128,6 +139,10 @@ impl<R: Read + Send> Source for Objects<R> {
         let mut line = self.lines.peek(len).trim_ascii();
         if number == 1 {
             line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+        }
+        // Lines may be the elements of an array without its brackets.
+        if let Some(rest) = line.strip_suffix(b",").map(<[u8]>::trim_ascii_end).filter(|rest| rest.ends_with(b"}")) {
+            line = rest;
         }
         if !line.is_empty() {
             self.parser.records(line, number, batch);

@@ -1,6 +1,6 @@
 //! Cells of a row between delimiters, with or without quotes (RFC 4180).
 //!
-//! Quotes are read strictly: a cell that begins with `"` ends with `"` before a delimiter or the line's end. A row that
+//! Quotes (`"`, or another sign that the dialect says) are read strictly: a cell that begins with one ends with one before a delimiter or the line's end. A row that
 //! does otherwise is told as broken, so that a stray quote costs its own line and not all the lines up to the next quote.
 
 use super::dialect::Dialect;
@@ -29,19 +29,19 @@ pub(super) enum Scan {
 impl Scan {
     /// Goes on over `bytes`.
     pub fn over(mut self, bytes: &[u8], dialect: Dialect) -> Self {
-        let (delimiter, has_quotes) = (dialect.delimiter, dialect.quotes == Quotes::On);
+        let (delimiter, quote, has_quotes) = (dialect.delimiter, dialect.quote, dialect.quotes == Quotes::On);
         for &byte in bytes {
             let is_escape = dialect.escape == Some(byte);
             self = match self {
                 Self::Begin | Self::Plain if is_escape => Self::PlainEscape,
                 Self::Begin | Self::Plain if byte == delimiter => Self::Begin,
-                Self::Begin if byte == b'"' && has_quotes => Self::Quoted,
+                Self::Begin if byte == quote && has_quotes => Self::Quoted,
                 Self::Begin if byte == b' ' && dialect.skips_blanks => Self::Begin,
                 Self::Begin | Self::Plain | Self::PlainEscape => Self::Plain,
                 Self::Quoted if is_escape => Self::QuotedEscape,
-                Self::Quoted if byte == b'"' => Self::Quote,
+                Self::Quoted if byte == quote => Self::Quote,
                 Self::Quoted | Self::QuotedEscape => Self::Quoted,
-                Self::Quote if byte == b'"' => Self::Quoted,
+                Self::Quote if byte == quote => Self::Quoted,
                 Self::Quote if byte == delimiter => Self::Begin,
                 Self::Quote | Self::Broken => return Self::Broken,
             };
@@ -69,13 +69,14 @@ impl Cells {
         self.text.clear();
         self.ends.clear();
         let mut rest = row;
+        let quote = char::from(dialect.quote);
         loop {
             let unpadded = rest.trim_start_matches(' ');
             let n_blanks =
-                if dialect.skips_blanks && unpadded.starts_with('"') { rest.len() - unpadded.len() } else { 0 };
-            let quoted = rest[n_blanks..].strip_prefix('"').filter(|_| dialect.quotes == Quotes::On);
+                if dialect.skips_blanks && unpadded.starts_with(quote) { rest.len() - unpadded.len() } else { 0 };
+            let quoted = rest[n_blanks..].strip_prefix(quote).filter(|_| dialect.quotes == Quotes::On);
             let cell_end = match quoted {
-                Some(quoted) => n_blanks + 1 + self.unquote(quoted, dialect.escape),
+                Some(quoted) => n_blanks + 1 + self.unquote(quoted, dialect),
                 None => self.unescape(rest, dialect),
             };
             self.ends.push(self.text.len());
@@ -110,16 +111,17 @@ impl Cells {
     }
 
     /// Appends a cell up to its closing quote; how many bytes it took, with that quote.
-    fn unquote(&mut self, quoted: &str, escape: Option<u8>) -> usize {
-        let is_end = |byte: u8| byte == b'"' || escape == Some(byte);
+    fn unquote(&mut self, quoted: &str, dialect: Dialect) -> usize {
+        let quote = dialect.quote;
+        let is_end = |byte: u8| byte == quote || dialect.escape == Some(byte);
         let mut from = 0;
         while let Some(n) = quoted.as_bytes()[from..].iter().position(|byte| is_end(*byte)) {
             let found = from + n;
             self.text.push_str(&quoted[from..found]);
-            if quoted.as_bytes()[found] != b'"' {
+            if quoted.as_bytes()[found] != quote {
                 from = found + 1 + self.push_escaped(&quoted[found + 1..]);
-            } else if quoted[found + 1..].starts_with('"') {
-                self.text.push('"');
+            } else if quoted.as_bytes().get(found + 1) == Some(&quote) {
+                self.text.push(char::from(quote));
                 from = found + 2;
             } else {
                 return found + 1;

@@ -9,7 +9,9 @@ use accrue_event::{
     Sales, listed,
 };
 
-use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
+use super::dialect::{
+    Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, has_single_quotes, lines_before_header, named_delimiter,
+};
 use super::encoding::{self, Guess, NO_KNOWN_ENCODING, Transcoded};
 use super::entry::{Batch, Entry};
 use super::error::ReadError;
@@ -327,10 +329,15 @@ pub(super) fn decoded(
 /// says it itself.
 fn recognised(mut lines: Lines<Bytes>) -> std::io::Result<(Lines<Bytes>, Option<String>)> {
     let start = lines.start(LOOK_AHEAD_BYTES)?;
-    if start.trim_ascii_start().starts_with(b"<") || Guess::of(start) != Guess::Unknown {
+    if start.trim_ascii_start().starts_with(b"<") {
         return Ok((lines, None));
     }
-    let Some(other) = legacy::recognised(start) else { return Ok((lines, None)) };
+    let other = match Guess::of(start) {
+        Guess::Open | Guess::Utf8 => None,
+        Guess::Latin(encoding) => Some(encoding).filter(|encoding| *encoding != encoding_rs::WINDOWS_1252),
+        Guess::Unknown => legacy::recognised(start),
+    };
+    let Some(other) = other else { return Ok((lines, None)) };
     let (rest, input) = lines.into_parts();
     let whole: Bytes = Box::new(Cursor::new(rest).chain(input));
     Ok((Lines::new(Box::new(Transcoded::new(whole, other))), Some(other.name().to_owned())))
@@ -409,7 +416,11 @@ impl Table {
             .or_else(|| named_delimiter(first_line))
             .unwrap_or_else(|| delimiter_of(first_line, format.delimiter()));
         let is_delimiter_recognised = given.is_none() && delimiter != format.delimiter();
-        let mut dialect = Dialect { delimiter, quotes: quotes(delimiter), skips_blanks: false, escape, comment };
+        let mut dialect =
+            Dialect { delimiter, quotes: quotes(delimiter), quote: b'"', skips_blanks: false, escape, comment };
+        if settings.quotes.is_none() && has_single_quotes(lines().skip(n_before), dialect) {
+            (dialect.quotes, dialect.quote) = (Quotes::On, b'\'');
+        }
         let is_quoting_recognised = settings.quotes.is_none()
             && dialect.quotes == Quotes::Off
             && !is_form_recognised
@@ -443,9 +454,17 @@ impl Table {
         });
         let escape = self.is_escape_recognised.then(|| "quotes behind backslashes".to_owned());
         let quotes = self.is_quoting_recognised.then(|| "cells in quotes".to_owned());
+        let single = (self.dialect.quote == b'\'').then(|| "cells in single quotes".to_owned());
         let blanks = self.dialect.skips_blanks.then(|| "blanks before quotes".to_owned());
         let form = self.is_form_recognised.then(|| "the 131 columns of Snowplow's enriched events".to_owned());
-        form.into_iter().chain(delimiter).chain(quotes).chain(line_end).chain(before).chain(escape).chain(blanks)
+        form.into_iter()
+            .chain(delimiter)
+            .chain(quotes)
+            .chain(single)
+            .chain(line_end)
+            .chain(before)
+            .chain(escape)
+            .chain(blanks)
     }
 }
 
@@ -487,7 +506,7 @@ const MAX_LINES_OF_ROW: usize = 200;
 fn has_backslash_escapes<'l>(lines: impl Iterator<Item = &'l [u8]>, strict: Dialect) -> bool {
     let escaped = Dialect { escape: Some(b'\\'), ..strict };
     let scan = |line: &[u8], dialect| Scan::default().over(line, dialect);
-    let marked: Vec<&[u8]> = lines.filter(|line| line.windows(2).any(|pair| pair == b"\\\"")).collect();
+    let marked: Vec<&[u8]> = lines.filter(|line| line.windows(2).any(|pair| *pair == [b'\\', strict.quote])).collect();
     strict.quotes == Quotes::On
         && marked.iter().any(|line| scan(line, strict) == Scan::Broken)
         && !marked.iter().any(|line| scan(line, escaped) == Scan::Broken)

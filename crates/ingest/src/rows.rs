@@ -137,8 +137,10 @@ impl<R: Read + Send> Source for Rows<R> {
 
     fn take_notes(&mut self) -> Vec<String> {
         let mut notes = self.mapping.as_mut().map(BoundMapping::take_notes).unwrap_or_default();
-        if self.encoding == Guess::Windows1252 && !std::mem::replace(&mut self.is_encoding_told, true) {
-            notes.push("windows-1252".into());
+        if let Guess::Latin(encoding) = self.encoding
+            && !std::mem::replace(&mut self.is_encoding_told, true)
+        {
+            notes.push(encoding.name().to_lowercase());
         }
         if self.has_short_rows && !std::mem::replace(&mut self.are_short_rows_told, true) {
             notes.push("rows without their last cells, which are taken as empty".into());
@@ -189,7 +191,8 @@ fn meant(cell: &str) -> &str {
 
 /// Whether a row has quotes or escapes, so that it is not simply split at its delimiters.
 fn is_marked(row: &[u8], dialect: Dialect) -> bool {
-    (dialect.quotes == Quotes::On && row.contains(&b'"')) || dialect.escape.is_some_and(|escape| row.contains(&escape))
+    (dialect.quotes == Quotes::On && row.contains(&dialect.quote))
+        || dialect.escape.is_some_and(|escape| row.contains(&escape))
 }
 
 /// The names of the columns, from the first line after `n_before` others. Excel's line `sep=;` is passed over, and so

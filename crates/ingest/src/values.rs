@@ -4,8 +4,9 @@
 //! itself, and the array is never in memory as a whole.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
-use accrue_event::{Sales, is_answer};
+use accrue_event::{Family, Sales, is_answer};
 
 use super::entry::{Batch, MAX_LINE_BYTES};
 use super::lines::Lines;
@@ -274,6 +275,10 @@ impl<R: Read + Send> Source for Values<R> {
 
     fn sales(&self) -> Sales {
         self.parser.sales()
+    }
+
+    fn set_family(&mut self, family: Arc<Family>) {
+        self.parser.set_family(family);
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {

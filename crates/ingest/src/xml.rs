@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::Arc;
 
-use accrue_event::Sales;
+use accrue_event::{Family, Sales};
 use quick_xml::Reader as Events;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -367,7 +368,7 @@ impl Document {
         let encoding = match declared {
             Some(other) if other != encoding_rs::UTF_8 => Some(other),
             _ => match Guess::of(&start) {
-                Guess::Windows1252 => Some(encoding_rs::WINDOWS_1252),
+                Guess::Latin(encoding) => Some(encoding),
                 Guess::Unknown => return Err(io::Error::new(io::ErrorKind::InvalidData, NO_KNOWN_ENCODING)),
                 Guess::Open | Guess::Utf8 => None,
             },
@@ -419,6 +420,10 @@ impl Source for Xml {
 
     fn sales(&self) -> Sales {
         self.parser.sales()
+    }
+
+    fn set_family(&mut self, family: Arc<Family>) {
+        self.parser.set_family(family);
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {

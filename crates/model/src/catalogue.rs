@@ -22,6 +22,9 @@ const MAX_DESCRIPTORS: usize = 16;
 /// The first sight of an item that was never seen.
 const NEVER: i64 = i64::MAX;
 
+/// An item whose first event is further before its description than this was not new when it was described.
+const LONG_MS: i64 = 30 * DAY_MS;
+
 type Descriptors = Arc<[u32]>;
 
 /// The field that a descriptor comes from. The same word in two fields makes two descriptors.
@@ -103,6 +106,20 @@ impl Catalogue {
             if self.items.newest.len() > 2 * N_NEWEST {
                 self.items.newest.drain(..N_NEWEST);
             }
+        }
+    }
+
+    /// Takes in that an item was chosen at this time. If that was before its first sight, which was then the arrival of its
+    /// description, it has been there since: a catalogue may arrive years after the first orders. An item that was there
+    /// for long already is not one of the newest.
+    pub fn date(&mut self, item: ItemIdx, at_ms: i64) {
+        let first_seen_ms = *self.items.first_seen.get(item as usize);
+        if first_seen_ms == NEVER || first_seen_ms <= at_ms {
+            return;
+        }
+        *self.items.first_seen.get_mut(item as usize) = at_ms;
+        if first_seen_ms.saturating_sub(at_ms) > LONG_MS {
+            self.items.newest.retain(|&newest| newest != item);
         }
     }
 

@@ -18,6 +18,7 @@ mod facets;
 mod gaussian;
 pub mod members;
 pub mod neural;
+pub mod new_product;
 mod pairs;
 pub mod ranker;
 mod table;

@@ -10,6 +10,7 @@ pub mod filter;
 mod find;
 #[cfg(test)]
 mod fixture;
+mod library;
 mod lists;
 mod page;
 mod predict;
@@ -28,11 +29,12 @@ pub use find::{
     Facet, FacetCounts, FacetError, MAX_FACETS, MAX_RANGES, MAX_SORT_FIELDS, MAX_VALUES, NumberCounts, RangeCount,
     Sort, SortError, ValueCount,
 };
-pub use page::{PageWork, Stage, StageWork, Why, WithoutEvent};
+pub use library::NewListed;
+pub use page::{PageWork, Sibling, Stage, StageWork, Why, WithoutEvent};
 pub use predict::{PredictRequest, Predicted, Prediction};
 pub use request::{
-    CitedEvent, Explore, Grouping, ListRequest, RankedHit, Reason, RecommendRequest, Recommendation, Recommended,
-    SearchAnswer, SearchRequest, Seen, SponsoredBy, Visitor,
+    CitedEvent, Explore, Grouping, ListRequest, NewTrial, RankedHit, Reason, RecommendRequest, Recommendation,
+    Recommended, SearchAnswer, SearchRequest, Seen, SponsoredBy, Visitor,
 };
 pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
 pub use scene::{

@@ -117,8 +117,11 @@ impl Shop<'_> {
         let n_undated = if overview.n_published() < u64::from(n_items) { n_items } else { 0 };
         let is_undated =
             |item: &ItemIdx| self.facts.entry(*item).is_some_and(|entry| entry.item.published_at.is_none());
-        let first_seen = move |item| ensemble.first_seen_ms(item).unwrap_or(now_ms);
-        let undated = (0..n_undated).rev().filter(is_undated).map(move |item| (first_seen(item), item));
+        let first_seen = |item| ensemble.first_seen_ms(item).unwrap_or(now_ms);
+        // Not in the order of the indices: the first event of an item may be years before its description.
+        let undated = (0..n_undated).filter(is_undated).map(|item| (first_seen(item), item));
+        let mut undated = undated.collect::<BinaryHeap<_>>();
+        let undated = std::iter::from_fn(move || undated.pop());
         let (mut published, mut undated) = (published.peekable(), undated.peekable());
         std::iter::from_fn(move || match (published.peek(), undated.peek()) {
             (Some((at_ms, _)), Some((seen_ms, _))) if at_ms < seen_ms => undated.next(),

@@ -9,7 +9,7 @@ use crate::filter::Filter;
 use crate::search::QueryVector;
 use crate::{Facet, FacetCounts, IncompleteItems, ReasonCode, Sort};
 use accrue_model::{Exploration, Part, Thompson};
-use accrue_store::{Circumstances, ItemIdx};
+use accrue_store::{Circumstances, ItemIdx, Trial};
 
 /// Whose page it is. Both may be absent: then the page has what is popular in the whole shop.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,19 @@ impl Visitor {
         let guest = || self.session.clone().map(Shopper::Guest);
         self.user.clone().map(Shopper::User).or_else(guest)
     }
+}
+
+/// Whether and how new products may stand on a page whose scene has places for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewTrial {
+    /// Whether they may. If not, the answer says only whether one could have stood on it.
+    pub is_shown: bool,
+    /// The seed of the draws.
+    pub seed: u64,
+    /// Days for which a product is new.
+    pub max_age_days: u16,
+    /// Clicks after which a product is known.
+    pub enough_clicks: u64,
 }
 
 /// What to do with items that the shopper chose before.
@@ -109,6 +122,8 @@ pub struct RecommendRequest {
     pub may_be_sponsored: bool,
     /// Draws the first places of a first page, with this number as the seed.
     pub explore: Option<(Explore, u64)>,
+    /// Whether new products may stand on a first page; `None` where it does not count among the answers that are compared.
+    pub new_trial: Option<NewTrial>,
     /// Whether each item comes with its reasons.
     pub explain: bool,
 }
@@ -136,6 +151,7 @@ impl Default for RecommendRequest {
             lately_sponsored: Vec::new(),
             may_be_sponsored: true,
             explore: None,
+            new_trial: None,
             explain: false,
         }
     }
@@ -251,6 +267,8 @@ pub struct Recommendation {
     pub ranks: Vec<u32>,
     /// For each item the probability of its place, given those above; empty if nothing was drawn.
     pub propensities: Vec<f32>,
+    /// Whether new products could stand on it, and where.
+    pub trial: Trial,
 }
 
 /// A search request.

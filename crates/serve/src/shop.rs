@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use accrue_event::{Event, EventType, Shopper, UserId};
 use accrue_model::{Context, Prepared, Version};
-use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, session_hash};
+use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, Trial, session_hash};
 
 use crate::filter::Filter;
 use crate::rules::ActiveRules;
@@ -202,7 +202,17 @@ impl<'a> Shop<'a> {
     pub(crate) fn recommendation(&self, items: Vec<Recommended>, degraded: Vec<&'static str>) -> Recommendation {
         let (version, offset) = (self.version.number, self.version.offset);
         let (ranks, propensities) = (Vec::new(), Vec::new());
-        Recommendation { version, offset, total: None, next_offset: None, degraded, items, ranks, propensities }
+        Recommendation {
+            version,
+            offset,
+            total: None,
+            next_offset: None,
+            degraded,
+            items,
+            ranks,
+            propensities,
+            trial: Trial::None,
+        }
     }
 
     /// How many products a list of everything may have; items, if each variant counts. Looks at the whole catalogue.

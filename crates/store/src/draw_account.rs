@@ -105,7 +105,11 @@ impl DrawAccount {
 
     /// Takes in an answer.
     pub fn serve(&mut self, served: &Served, received_at: Timestamp) {
-        let is_drawn = !served.propensities.is_empty();
+        self.count(served, !served.propensities.is_empty(), received_at);
+    }
+
+    /// Takes in an answer of one of the two kinds that are compared.
+    pub(crate) fn count(&mut self, served: &Served, is_drawn: bool, received_at: Timestamp) {
         let counts = served.page == Page::Recommend
             && served.first_position == 0
             && served.items.len() >= 2
@@ -187,6 +191,7 @@ mod tests {
             asked: Box::default(),
             sponsored: Vec::new(),
             published: false,
+            trial: crate::Trial::None,
         }
     }
 

@@ -46,6 +46,12 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no data folder of this name, or it is another kind of folder.
+    #[error("{path}: there is no data folder here: it has no folder `log`", path = path.display())]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// One record of the log is damaged.
     #[error(
         "{path}: the record at offset {offset} is damaged: {what}; restore the folder from a backup (accrue restore)",

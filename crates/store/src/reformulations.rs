@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use accrue_event::{Attribute, Event, EventType, ItemId, Shopper, normalised};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{Body, Page, Record, Served, is_search_choice, shopper_hash};
 
@@ -73,11 +74,22 @@ struct Visit {
     /// Own records tell of it.
     is_own: bool,
     query: Box<str>,
+    /// The id of the answer, as a hash; `None` for a search that only an event reports.
+    answer: Option<u64>,
     at_ms: i64,
     found_nothing: bool,
     is_chosen: bool,
     /// The searches just before it that led to nothing, the latest at the end.
     before: Vec<Box<str>>,
+}
+
+impl Visit {
+    /// Whether a record of the shopper is about this search: it has the same words, and comes soon before or after, or
+    /// names the answer. Answers have the server's time, and events that of their sender, which may be another.
+    fn is_of(&self, query: &str, at_ms: i64, answer: Option<u64>) -> bool {
+        let is_near = (at_ms - self.at_ms).abs() <= VISIT_MS;
+        *self.query == *query && (is_near || (answer.is_some() && answer == self.answer))
+    }
 }
 
 /// What came of the searches for one query.
@@ -149,6 +161,7 @@ struct Search {
     shopper: u64,
     is_own: bool,
     query: Box<str>,
+    answer: Option<u64>,
     at_ms: i64,
     found_nothing: bool,
 }
@@ -157,6 +170,8 @@ struct Search {
 struct Choice<'a> {
     shopper: u32,
     is_own: bool,
+    /// The id of the answer that it names, as a hash.
+    answer: Option<u64>,
     item: &'a ItemId,
     at_ms: i64,
 }
@@ -204,7 +219,8 @@ impl Reformulations {
         let found_nothing = served.items.is_empty() && served.first_position == 0;
         if let Some(query) = words(query) {
             let (shopper, is_own) = (shopper_hash(&shopper), !served.published);
-            self.search(Search { shopper, is_own, query, at_ms, found_nothing });
+            let answer = Some(xxh3_64(served.recommendation_id.as_bytes()));
+            self.search(Search { shopper, is_own, query, answer, at_ms, found_nothing });
         }
     }
 
@@ -216,12 +232,13 @@ impl Reformulations {
         let named = event.visitor();
         let is_doubted = !is_own && matches!(named, Shopper::User(_));
         let (hash, at_ms) = (shopper_hash(&named), event.at.0);
+        let answer = event.recommendation_id.as_deref().map(|id| xxh3_64(id.as_bytes()));
         let shopper = if is_doubted { !hash } else { hash };
         if event.event_type == EventType::Search {
             let found_nothing = matches!(event.properties.get("results"), Some(Attribute::Number(n)) if *n == 0.0);
-            self.search(Search { shopper, is_own, query, at_ms, found_nothing });
+            self.search(Search { shopper, is_own, query, answer, at_ms, found_nothing });
         } else if let Some(item) = event.item.as_ref().filter(|_| is_search_choice(&event.event_type)) {
-            self.choose(shopper, query, &Choice { shopper: shopper as u32, is_own, item, at_ms });
+            self.choose(shopper, query, &Choice { shopper: shopper as u32, is_own, answer, item, at_ms });
         }
     }
 
@@ -249,13 +266,13 @@ impl Reformulations {
     /// A search of a shopper. The same words again are no other search: a reload, a further page, or the answer to a
     /// search that an event reports too.
     fn search(&mut self, search: Search) {
-        let Search { shopper, is_own, query, at_ms, found_nothing } = search;
+        let Search { shopper, is_own, query, answer, at_ms, found_nothing } = search;
         let (mut before, mut is_own_visit) = (Vec::new(), is_own);
         if let Some(mut visit) = self.take_visit(shopper) {
             visit.is_own |= is_own;
             is_own_visit = visit.is_own;
             let since = at_ms - visit.at_ms;
-            if visit.query == query && since.abs() <= VISIT_MS {
+            if visit.is_of(&query, at_ms, answer) {
                 if found_nothing && !visit.found_nothing {
                     visit.found_nothing = true;
                     self.count(&query, |fate| fate.without_result += 1);
@@ -286,20 +303,21 @@ impl Reformulations {
         fate.last_ms = fate.last_ms.max(at_ms);
         fate.known_by = fate.known_by.max(if is_own { KnownBy::OwnSearch } else { KnownBy::PublishedKeys });
         fate.searcher(shopper as u32, is_own);
-        self.put_visit(Visit { shopper, is_own: is_own_visit, query, at_ms, found_nothing, is_chosen: false, before });
+        let is_own = is_own_visit;
+        self.put_visit(Visit { shopper, is_own, query, answer, at_ms, found_nothing, is_chosen: false, before });
     }
 
     /// A choice after a search for these words; it says that there was such a search, if that is not known.
     fn choose(&mut self, shopper: u64, query: Box<str>, choice: &Choice<'_>) {
-        let is_of = |visit: &Visit| visit.query == query && (choice.at_ms - visit.at_ms).abs() <= VISIT_MS;
+        let is_of = |visit: &Visit| visit.is_of(&query, choice.at_ms, choice.answer);
         let known = self.take_visit(shopper);
         let is_known = known.as_ref().is_some_and(is_of);
         if let Some(visit) = known {
             self.put_visit(visit);
         }
         if !is_known {
-            let (is_own, query, at_ms) = (choice.is_own, query.clone(), choice.at_ms);
-            self.search(Search { shopper, is_own, query, at_ms, found_nothing: false });
+            let (is_own, query, answer, at_ms) = (choice.is_own, query.clone(), choice.answer, choice.at_ms);
+            self.search(Search { shopper, is_own, query, answer, at_ms, found_nothing: false });
         }
         let Some(mut visit) = self.take_visit(shopper) else { return };
         visit.is_own |= choice.is_own;
@@ -485,6 +503,44 @@ mod tests {
 
     fn click(found: &mut Reformulations, user: &str, query: &str, at_s: i64) {
         found.observe(&record(EventType::Click, user, query, Some("i1"), at_s, false));
+    }
+
+    #[test]
+    fn a_choice_that_names_its_answer_is_no_further_search_whatever_its_time() {
+        let mut found = Reformulations::default();
+        let answer = |id: &str, received_at: i64| {
+            let served = Served {
+                recommendation_id: id.into(),
+                page: Page::Search { query: "mug".into() },
+                user: Some("ann".into()),
+                session: None,
+                version: 1,
+                learned: Offset(0),
+                first_position: 0,
+                items: vec!["i1".into()],
+                propensities: Vec::new(),
+                arm: None,
+                ranks: Vec::new(),
+                asked: Box::default(),
+                sponsored: Vec::new(),
+                published: false,
+            };
+            Record { offset: Offset(0), received_at: Timestamp(received_at), body: Body::Served(Box::new(served)) }
+        };
+        let choose = |found: &mut Reformulations, kind: EventType, id: &str| {
+            let mut record = record(kind, "ann", "mug", Some("i1"), 9, false);
+            if let Body::Event(checked) = &mut record.body {
+                checked.event.recommendation_id = Some(id.into());
+            }
+            found.observe(&record);
+        };
+        let years_later = 40 * 365 * accrue_event::DAY_MS;
+        found.observe(&answer("r1", years_later));
+        choose(&mut found, EventType::Click, "r1");
+        choose(&mut found, EventType::Cart, "r1");
+        assert_eq!(found.totals(), SearchTotals { searches: 1, without_result: 0, chosen: 1 });
+        choose(&mut found, EventType::Click, "of-another-day");
+        assert_eq!(found.totals().searches, 2);
     }
 
     #[test]

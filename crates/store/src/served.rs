@@ -44,6 +44,33 @@ pub struct Served {
     /// Whether it was asked for with a published key, so that anyone can have invented the session.
     #[serde(deserialize_with = "or_end")]
     pub published: bool,
+    /// Whether new products could stand on the answer.
+    #[serde(deserialize_with = "or_end")]
+    pub trial: Trial,
+}
+
+/// Whether new products could stand on an answer. Answers of both kinds are alike in all else, so that the difference of
+/// their clicks is what showing new products costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Trial {
+    /// No new product could have stood on it, whatever its id.
+    #[default]
+    None,
+    /// Its id decided that none does.
+    Without,
+    /// Some may stand at these places.
+    With(Vec<NewSlot>),
+}
+
+/// A place of an answer that was drawn among the item that stood there and new products.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewSlot {
+    /// The place in the answer, from 0.
+    pub place: u16,
+    /// The probability with which its item was drawn.
+    pub propensity: f32,
+    /// Whether it is a new product.
+    pub is_new: bool,
 }
 
 /// A sponsored item of an answer.
@@ -118,6 +145,7 @@ mod tests {
             asked: Box::default(),
             sponsored: Vec::new(),
             published: false,
+            trial: Trial::None,
         };
         let older = Older(
             13, // the place of `Served` among the bodies
@@ -141,6 +169,7 @@ mod tests {
             ranks: vec![0],
             sponsored: vec![slot],
             published: true,
+            trial: Trial::With(vec![NewSlot { place: 0, propensity: 0.25, is_new: true }]),
             ..served
         };
         let newer = Body::Served(Box::new(newer));

@@ -10,8 +10,8 @@ use std::ops::{Deref, Range};
 
 use accrue_model::{Member, Visitor};
 use accrue_store::{
-    Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, SectionSource, StoreError,
-    Unread, UnreadReason, Written,
+    Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, OlderParts, Record, SectionSource,
+    StoreError, Unread, UnreadReason, Written,
 };
 use serde::Serialize;
 
@@ -88,10 +88,15 @@ pub enum TrainError {
         start: Offset,
     },
     /// A replay of the whole log was requested, and its beginning was pruned.
-    #[error("the log cannot be replayed from its beginning: retention removed the records before {start}")]
+    #[error(
+        "the log cannot be replayed from its beginning: retention removed the records before {start}{}",
+        kept.iter().map(|kept| format!("; of the checkpoint, {kept}")).collect::<String>()
+    )]
     BeginningPruned {
         /// The log's beginning.
         start: Offset,
+        /// What the checkpoint has that could not be compared even with the records that are left, and why.
+        kept: Vec<String>,
     },
     /// The server stops before the earlier records were read to their end. What was being learned from them must not be
     /// used.
@@ -183,8 +188,10 @@ pub struct Recovered {
     pub checkpoint: Option<Offset>,
     /// Checkpoints that were damaged and skipped; each deserves a warning.
     pub skipped: Vec<StoreError>,
-    /// Sections of the checkpoint that were not used; each deserves a warning ([`Recovered::warnings`]).
+    /// Sections of the checkpoint that were not used as they are; each deserves a warning ([`Recovered::warnings`]).
     pub unread: Vec<Unread>,
+    /// Whether the log has all records, so that parts of the facts that an older build counted were folded again.
+    pub is_whole: bool,
 }
 
 /// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to
@@ -214,6 +221,7 @@ pub fn recover(
         found => found?.flatten(),
     };
     let settings = settings_for(log, settings)?;
+    let is_whole = log.start() == Offset(0);
     let mut recovered = match found {
         None => Recovered {
             facts: Facts::new(settings.history_capacity),
@@ -221,16 +229,36 @@ pub fn recover(
             checkpoint: None,
             skipped,
             unread: Vec::new(),
+            is_whole,
         },
         Some(found) => {
-            let (facts, learner, unread) = load(&found.checkpoint, log, &settings)?;
+            let (mut facts, learner, unread) = load(&found.checkpoint, log, &settings)?;
+            if is_whole && unread.iter().any(|unread| matches!(unread.reason, UnreadReason::Converted { .. })) {
+                fold_again(&mut facts, log)?;
+            }
             let checkpoint = Some(found.checkpoint.header().offset);
-            Recovered { facts, learner, checkpoint, skipped: found.skipped, unread }
+            Recovered { facts, learner, checkpoint, skipped: found.skipped, unread, is_whole }
         }
     };
     recovered.learner.share_histories(&recovered.facts, usize::MAX);
     recovered.read_on(log, until)?;
     Ok(recovered)
+}
+
+/// Folds the parts of the facts again that an older build counted in another way, from the beginning of the log to the
+/// facts' offset.
+fn fold_again(facts: &mut Facts, log: &mut LogReader) -> Result<(), TrainError> {
+    let (mut parts, mut next) = (OlderParts::default(), Offset(0));
+    while next < facts.end {
+        let limit = CHUNK.min((facts.end.0 - next.0) as usize);
+        let read = log.read(next, limit, |record| parts.apply(facts, &record))?;
+        if read == next {
+            break;
+        }
+        next = read;
+    }
+    parts.replace_in(facts);
+    Ok(())
 }
 
 /// The settings with the seed and the length of histories that the log began with. They cannot change with time: a state that was
@@ -278,7 +306,9 @@ fn load(
     let is_whole = log.start() == Offset(0);
     // What is missing can be folded again from the log, unless its beginning was pruned.
     if (facts.is_none() || learner.is_none()) && !is_whole {
-        let needed = |unread: &&Unread| unread.section.starts_with("facts/") || is_needed(&unread.section);
+        let is_used = |unread: &Unread| matches!(unread.reason, UnreadReason::Converted { .. });
+        let needed =
+            |unread: &&Unread| (unread.section.starts_with("facts/") && !is_used(unread)) || is_needed(&unread.section);
         let what = unread.iter().find(needed).map(ToString::to_string).unwrap_or_default();
         return Err(TrainError::Section { what, path: checkpoint.path().display().to_string(), start: log.start() });
     }
@@ -299,7 +329,16 @@ fn is_needed(section: &str) -> bool {
     matches!(section, "learned/core" | "learned/lineage")
 }
 
+/// What becomes of a section that an older build counted in another way, where the log lacks its first records.
+const COUNTS_STAY: &str = "the log no longer has its first records, so the counts of the older build stay";
+
 impl Recovered {
+    /// The sections whose counts are those of an older build, with the reason: they cannot be compared with a replay.
+    pub fn converted(&self) -> Vec<String> {
+        let of_older = |unread: &&Unread| matches!(unread.reason, UnreadReason::Converted { .. }) && !self.is_whole;
+        self.unread.iter().filter(of_older).map(|unread| format!("{unread}; {COUNTS_STAY}")).collect()
+    }
+
     /// A sentence for each fault and its consequence, for the operator.
     pub fn warnings(&self) -> Vec<String> {
         let skipped = self.skipped.iter().map(|error| format!("a checkpoint was skipped: {error}"));
@@ -307,6 +346,10 @@ impl Recovered {
         let unread = self.unread.iter().map(|unread| {
             let follows = match &*unread.section {
                 _ if unread.reason == UnreadReason::Unknown => "it is left out",
+                _ if matches!(unread.reason, UnreadReason::Converted { .. }) && self.is_whole => {
+                    "this part of the facts is folded again from the log"
+                }
+                _ if matches!(unread.reason, UnreadReason::Converted { .. }) => COUNTS_STAY,
                 section if section.starts_with("facts/") => "the facts are folded again from the log",
                 _ if needed => "everything is learned again from the log",
                 "learned/descriptions" => {

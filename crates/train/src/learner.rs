@@ -435,6 +435,10 @@ impl Learner {
 
     fn learn(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
         let is_known = self.is_known(event.item);
+        // Anyone can send an event of a published key, with any time.
+        if self.settings.dates_items_by_events && !names.is_published {
+            self.each_catalogue(|models| models.date_item(event.item, event.at_ms));
+        }
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
         if takes_from_others(names, weight) {
@@ -581,11 +585,16 @@ impl Learner {
     /// Makes an item known to the models without learning from it: the shop's items are known also while the models do
     /// not learn.
     pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
-        self.current.see_item(item, at_ms);
-        // Also the states that the guard compares, so that to them an item does not look newer than it is.
-        self.lineage.tested_mut().for_each(|state| state.see_item(item, at_ms));
+        self.each_catalogue(|models| models.see_item(item, at_ms));
+    }
+
+    /// Makes the same change to what all models know of items: also to the states that the guard compares, so that to them
+    /// an item does not look newer than it is.
+    fn each_catalogue(&mut self, mut change: impl FnMut(&mut Ensemble)) {
+        self.current.change(&mut change);
+        self.lineage.tested_mut().for_each(|state| state.change(&mut change));
         if let Some(shadow) = &mut self.unsaved.shadow {
-            shadow.state.see_item(item, at_ms);
+            change(&mut shadow.state);
         }
     }
 

@@ -51,7 +51,8 @@ pub(crate) fn read_table<T>(table: Table, works: impl Fn(&T) -> bool) -> Recorde
 where
     T: Default + Serialize + DeserializeOwned,
 {
-    let defaults = T::default();
+    // Not `T::default()`: what a record does not name may differ from what a new configuration has.
+    let defaults: T = Tree::deserialize(Table::new()).ok().and_then(|tree| tree.read().ok()).unwrap_or_default();
     let taken = Table::try_from(&defaults).expect("settings are plain tables");
     let settings_of = |table: &Table| Tree::deserialize(table.clone()).ok()?.read().ok().filter(&works);
     let mut taking = Taking { settings: defaults, table: taken, settings_of, left: Vec::new() };

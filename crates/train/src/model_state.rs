@@ -6,7 +6,7 @@
 //! they learned since. They are sealed, kept and undone with the version that they belong to.
 
 use accrue_model::{Ensemble, Prepared, Settings, Step};
-use accrue_store::{CheckpointWriter, ItemIdx, SectionSource, Split, StoreError};
+use accrue_store::{CheckpointWriter, SectionSource, Split, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::lenient;
@@ -116,10 +116,6 @@ impl ModelState {
     /// Makes the same change to all models.
     pub(crate) fn change(&mut self, change: impl FnMut(&mut Ensemble)) {
         self.each().for_each(change);
-    }
-
-    pub(crate) fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
-        self.change(|models| models.see_item(item, at_ms));
     }
 
     /// Learns a choice of the shopper with this hash. `good` is the state of the good version.

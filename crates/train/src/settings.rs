@@ -23,6 +23,11 @@ pub struct LearnSettings {
     pub same_item_a_day: u32,
     /// One choice in this many is predicted before it is learned (more in a young shop); [`u64::MAX`] for none.
     pub predict_one_in: u64,
+    /// Whether an item's age counts from its first event where that was before its description came. No configuration
+    /// has it: it is in the records of all builds that know it, and one without it is of an older build, whose models
+    /// counted from the description alone.
+    #[serde(default)]
+    pub dates_items_by_events: bool,
     /// Weights of event types by name, where they differ from the built-in weights.
     pub weights: BTreeMap<String, f32>,
     /// Settings of the detection of drift.
@@ -46,6 +51,7 @@ impl Default for LearnSettings {
             history_capacity: 1000,
             same_item_a_day: 20,
             predict_one_in: 512,
+            dates_items_by_events: true,
             weights: BTreeMap::new(),
             drift: DriftSettings::default(),
             impressions: ImpressionSettings::default(),
@@ -109,6 +115,14 @@ fn lines(text: &str) -> BTreeSet<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_of_builds_that_dated_items_by_their_descriptions_alone_go_on_doing_so() {
+        let of = |text: &str| LearnSettings::from_record(text).unwrap().settings.dates_items_by_events;
+        assert!(of(&LearnSettings::default().to_record()));
+        assert!(!of("seed = 3\n"));
+        assert!(!of("seed = 3\naura = 1\n"), "also where a setting is ignored");
+    }
 
     #[test]
     fn a_fingerprint_names_what_differs_from_the_defaults() {

@@ -7,6 +7,7 @@
 mod complete;
 mod described;
 mod dry_run;
+mod extent;
 mod feed;
 mod follow;
 mod followers;
@@ -14,19 +15,23 @@ mod guess;
 mod item_columns;
 mod learn;
 mod money;
+mod orders;
+mod progress;
 mod remote;
+mod repeated;
+mod reviews;
 mod summary;
 mod systems;
 mod titles;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use accrue_engine::{Engine, EngineError, Ingested, TransferSource, read_text};
 use accrue_event::{Mapping, RecordKind, listed};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::output::{Output, count};
 use super::problem::{Hint as _, Problem};
@@ -34,9 +39,13 @@ use super::signals::Stop;
 use super::{Context, Exit};
 use described::Described;
 use dry_run::DryRun;
+use extent::{Extent, Stocks};
 use feed::Feed;
 pub(super) use followers::Followers;
 use learn::learn;
+use orders::OrderColumns;
+use progress::progress_bar;
+use repeated::Rows;
 use summary::{Places, Summary};
 use systems::{SYSTEMS, System};
 
@@ -66,7 +75,7 @@ docs/sources.md explains --from: tables of PostgreSQL and MySQL, read on from wh
 A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
 count as duplicates, so an interrupted ingest can be started again.
 docs/mapping.md explains mappings, with an example for each of: Shopify, WooCommerce, Magento, PrestaShop, Shopware,
-BigCommerce, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
+BigCommerce, commercetools, Squarespace, Wix, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
 Exit codes: 0 success, 1 all of a file was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
@@ -148,6 +157,9 @@ trait Sink: Send {
 
     /// What the items that were taken lack.
     fn described(&self) -> Described;
+
+    /// Whether products that the catalogue has keep what the records that follow do not say of them.
+    fn keep_the_rest(&mut self, _is_kept: bool) {}
 }
 
 /// Why the reading of files ended.
@@ -173,8 +185,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     }
     let mut files = Vec::with_capacity(arguments.files.len());
     for path in &arguments.files {
-        let settings = settings_for(path, &arguments, settings.clone(), context.output)?;
-        files.push(Named { path: path.clone(), settings });
+        let (settings, extent) = settings_for(path, &arguments, settings.clone(), context.output)?;
+        files.push(Named { path: path.clone(), settings, extent });
     }
     // Products first, so that events find theirs.
     files.sort_by_key(|file| file.settings.mapping.kind != RecordKind::Items);
@@ -206,7 +218,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
             summary.tell_untitled(feed.untitled());
         }
         if feed.n_left_unknown() > 0 {
-            for Named { path, settings } in files.iter().filter(|file| file.settings.mapping.kind == RecordKind::Events)
+            for Named { path, settings, .. } in
+                files.iter().filter(|file| file.settings.mapping.kind == RecordKind::Events)
             {
                 let sample = Sample::open(path, settings).ok().filter(|_| path.is_file());
                 let note = sample.and_then(|it| feed.note_on_ids(&path.display().to_string(), &settings.mapping, &it));
@@ -267,11 +280,12 @@ fn no_products(files: &[Named]) -> Problem {
 struct Named {
     path: PathBuf,
     settings: ReadSettings,
+    extent: Extent,
 }
 
 /// Opens every file once, so that a wrong name or mapping is reported before anything is written.
 fn look_ahead(files: &[Named]) -> Result<(), ReadError> {
-    for Named { path, settings } in files {
+    for Named { path, settings, .. } in files {
         // A pipe can be read only once.
         let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
         if path != Path::new("-") && !is_stream {
@@ -291,7 +305,7 @@ fn pump(
 ) -> anyhow::Result<End> {
     let progress = Progress::default();
     let bar = progress_bar(files, output);
-    let (sender, receiver) = sync_channel::<(String, Batch)>(AHEAD);
+    let (sender, receiver) = sync_channel::<(String, Extent, Batch)>(AHEAD);
     let (end, fed) = std::thread::scope(|scope| {
         let (bar, progress_seen) = (&bar, progress.clone());
         let feeder = scope.spawn(move || {
@@ -306,7 +320,8 @@ fn pump(
             )
         });
         let mut end = End::Whole;
-        'files: for Named { path, settings } in files {
+        'files: for Named { path, settings, extent } in files {
+            let mut stocks = Stocks::default();
             let mut reader = match Reader::open(path, settings, &progress) {
                 Ok(reader) => reader,
                 Err(error) => {
@@ -326,7 +341,7 @@ fn pump(
                     bar.suspend(|| output.note(&format!("{}: recognised {}", reader.name(), notes.join(", "))));
                 }
                 let batch = match batch {
-                    Ok(batch) => batch,
+                    Ok(batch) => stocks.in_place_of_products(*extent, batch),
                     Err(error) => {
                         end = End::Broken(error);
                         break 'files;
@@ -343,7 +358,7 @@ fn pump(
                 }
                 has_records = true;
                 // The feeder closes the channel only if it failed; its result says why.
-                if sender.send((reader.name().to_owned(), batch)).is_err() {
+                if sender.send((reader.name().to_owned(), *extent, batch)).is_err() {
                     break 'files;
                 }
             }
@@ -364,19 +379,23 @@ fn pump(
 
 /// Feeds batches until there are no more; `false` if it gave up, because nothing of what came was taken.
 fn feed(
-    receiver: &Receiver<(String, Batch)>,
+    receiver: &Receiver<(String, Extent, Batch)>,
     sink: &mut dyn Sink,
     summary: &mut Summary,
     moved: impl Fn(),
     bar: &ProgressBar,
 ) -> Result<bool, EngineError> {
-    for (file, Batch { entries, lines, n_before, n_skipped, n_without_item }) in receiver {
+    let mut rows = Rows::default();
+    for (file, extent, Batch { entries, lines, n_before, n_skipped, n_without_item }) in receiver {
         summary.skip(n_skipped);
         summary.leave_without_item(n_without_item);
         let n = entries.len() as u64;
         if n == 0 {
             continue;
         }
+        rows.add(&file, &entries);
+        summary.repeat(rows.repeated());
+        sink.keep_the_rest(extent == Extent::Part);
         let ingested = sink.take(entries)?;
         let n_left_out = sink.take_skipped();
         summary.skip(n_left_out);
@@ -407,14 +426,18 @@ fn settings_for(
     arguments: &Arguments,
     mut settings: ReadSettings,
     output: Output,
-) -> Result<ReadSettings, Problem> {
+) -> Result<(ReadSettings, Extent), Problem> {
+    let mut extent = Extent::Whole;
     // A pipe can be read only once; what is wrong with a file is told when it is read.
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     let sample = is_file.then(|| Sample::open(path, &settings).ok()).flatten();
     if let Some(sample) = &sample {
         match &arguments.mapping {
             Some(mapping) => translate(mapping, sample, &mut settings),
-            None if arguments.map.is_none() => recognise(path, sample, arguments, &mut settings, output)?,
+            None if arguments.map.is_none() => extent = recognise(path, sample, arguments, &mut settings, output)?,
+            None if extent::is_map_of_products(arguments, sample, &mut settings.mapping) => {
+                output.note(&format!("{}{}", named(path, arguments), Extent::Whole.told()));
+            }
             None if settings.mapping.kind == RecordKind::Events => {
                 describe_items(&named(path, arguments), sample, &mut settings.mapping, output);
             }
@@ -431,7 +454,7 @@ fn settings_for(
         ];
         notes.into_iter().flatten().for_each(|note| output.note(&note));
     }
-    Ok(settings)
+    Ok((settings, if arguments.patch || arguments.sync { Extent::Whole } else { extent }))
 }
 
 /// Gives the mapping of a system the names that the columns have in this file.
@@ -449,16 +472,39 @@ fn recognise(
     arguments: &Arguments,
     settings: &mut ReadSettings,
     output: Output,
-) -> Result<(), Problem> {
+) -> Result<Extent, Problem> {
     let kind = kind_of(arguments);
     let file = named(path, arguments);
+    let orders = OrderColumns::of(sample).filter(|_| kind.is_none());
+    let mut extent = Extent::Whole;
     if let Some((system, mapping)) = System::recognise(sample, kind) {
         settings.mapping = mapping;
         let System { title, name, .. } = system;
         output.note(&format!("{file}recognised {title}; used --mapping {name}, which `--guess` prints"));
+    } else if let Some(reviews) = reviews::mapping(path, sample).filter(|_| kind.is_none()) {
+        settings.mapping = reviews?;
+        output
+            .note(&format!("{file}recognised reviews: each row is a rating of a product; --guess prints the mapping"));
+    } else if let Some(orders) = orders.filter(|orders| orders.are_purchases(sample)) {
+        settings.mapping = orders::mapping_for(sample, &settings.mapping)?;
+        output.note(&format!(
+            "{file}recognised orders, of which every line is a purchase: {}; --guess prints the mapping",
+            orders.told()
+        ));
+    } else if let Some(orders) = orders.filter(|_| guess::describes_products(sample)) {
+        let message = format!(
+            "{}: neither clearly orders nor clearly products: it has {}, as orders have, and no column that is known for the rest of one",
+            path.display(),
+            orders.evidence()
+        );
+        return Err(Problem::new(
+            message,
+            "--guess prints a mapping to start from; --items says that these are products",
+        ));
     } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
-        output.note(&format!("{file}recognised products, as with --items: there is no column for a shopper"));
+        extent = Extent::of(sample);
+        output.note(&format!("{file}{}", extent.told()));
         money::tell_price(&file, sample, output);
     } else if kind.is_none() && guess::names_nobody_and_nothing(sample) {
         let message = format!(
@@ -475,7 +521,7 @@ fn recognise(
     } else if kind.is_none() {
         describe_items(&file, sample, &mut settings.mapping, output);
     }
-    Ok(())
+    Ok(extent)
 }
 
 /// The beginning of what is said of a file, if there are several.
@@ -558,22 +604,4 @@ pub(super) fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Resu
     }
     mapping.validate().hint(hint)?;
     Ok(mapping)
-}
-
-/// A bar over the bytes of all files, or none if stderr is not a terminal.
-fn progress_bar(files: &[Named], output: Output) -> ProgressBar {
-    if !output.draws_progress() {
-        return ProgressBar::hidden();
-    }
-    let sizes: Option<u64> = files.iter().map(|file| Some(std::fs::metadata(&file.path).ok()?.len())).sum();
-    let bar = match sizes {
-        Some(n_bytes) => ProgressBar::new(n_bytes).with_style(style("{bar:30} {percent:>3} %  {msg}  {eta} left")),
-        None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}  {msg}")),
-    };
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

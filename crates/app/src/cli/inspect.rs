@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use accrue_event::{ItemId, Shopper, UserId};
-use accrue_store::{CatalogueEntry, Checkpoint, LogReader, Offset, PastEvent};
+use accrue_store::{CatalogueEntry, Checkpoint, Facts, LogReader, Offset, PastEvent};
 use accrue_train::{Quality, Recovered, recover};
 use serde::Serialize;
 use serde_json::json;
@@ -87,16 +87,37 @@ pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recover
     Ok((log, recovered))
 }
 
-pub(super) fn unknown(what: &str, id: &str) -> Problem {
-    Problem::new(
-        format!("{what} {id:?} is unknown"),
-        "ids are exact, capitals included; `accrue export catalogue` lists items",
+pub(super) fn unknown_item(facts: &Facts, id: &str) -> Problem {
+    let known = facts.items.names().find(|known| is_alike(known, id));
+    unknown("item", id, known, "`accrue export catalogue` lists items")
+}
+
+pub(super) fn unknown_user(facts: &Facts, id: &str) -> Problem {
+    let known = facts.user_names().find(|known| is_alike(known, id));
+    unknown(
+        "user",
+        id,
+        known,
+        "`accrue export recommendations` has a line for each user; guests have a session and no id",
     )
+}
+
+/// Whether two ids differ in capitals and blanks alone.
+fn is_alike(known: &str, id: &str) -> bool {
+    known.trim().to_lowercase() == id.trim().to_lowercase()
+}
+
+fn unknown(what: &str, id: &str, known: Option<&str>, otherwise: &str) -> Problem {
+    let hint = match known {
+        Some(known) => format!("did you mean {known:?}? Ids are exact, capitals included"),
+        None => format!("ids are exact, capitals included; {otherwise}"),
+    };
+    Problem::new(format!("{what} {id:?} is unknown"), hint)
 }
 
 fn item(context: &Context, id: &str) -> anyhow::Result<()> {
     let (_, recovered) = recovered(context)?;
-    let entry = recovered.facts.find(&ItemId::from(id)).ok_or_else(|| unknown("item", id))?;
+    let entry = recovered.facts.find(&ItemId::from(id)).ok_or_else(|| unknown_item(&recovered.facts, id))?;
     let CatalogueEntry { item, described, retired } = &**entry;
     print_fields(context, &json!({ "item": item, "described": described, "retired": retired }))
 }
@@ -105,7 +126,7 @@ fn user(context: &Context, id: &str) -> anyhow::Result<()> {
     let (_, recovered) = recovered(context)?;
     let facts = &recovered.facts;
     let known = UserId::from(id);
-    let user = facts.user(&known).ok_or_else(|| unknown("user", id))?;
+    let user = facts.user(&known).ok_or_else(|| unknown_user(facts, id))?;
     let past = facts.shopper(&Shopper::User(known)).map_or(&[][..], |shopper| facts.histories.get(shopper).past());
     let event = |past: &PastEvent| {
         json!({
@@ -130,8 +151,15 @@ fn offset(context: &Context, n: u64) -> anyhow::Result<()> {
 
 fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
     let checkpoint = match file {
-        Some(file) => Checkpoint::open(&file)?,
+        Some(file) => {
+            if !file.is_file() {
+                let hint = "name a file of a folder `checkpoints`, or none for the newest of the data folder";
+                return Err(Problem::new(format!("{}: there is no such file", file.display()), hint).into());
+            }
+            Checkpoint::open(&file)?
+        }
         None => {
+            LogReader::open(&context.config.data)?;
             let found = accrue_engine::checkpoints_in(&context.config.data).newest()?;
             let found = found.ok_or_else(|| {
                 Problem::new(

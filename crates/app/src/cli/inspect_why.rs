@@ -1,12 +1,12 @@
 //! `accrue inspect why USER ITEM`: why an item stands where it does for a shopper, with the page without each cited event.
 
 use accrue_event::{ItemId, Shopper, UserId};
-use accrue_serve::{Reason, RecommendRequest, Visitor, Why};
+use accrue_serve::{Reason, RecommendRequest, Sibling, Visitor, Why};
 use serde::Serialize;
 
 use super::Context;
 use super::export::unknown_scene;
-use super::inspect::unknown;
+use super::inspect::{unknown_item, unknown_user};
 use super::output::columns;
 use super::problem::Problem;
 
@@ -38,10 +38,10 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
     let (id, wanted) = (UserId::from(&*user), ItemId::from(&*item));
     let why = accrue_engine::at_rest(&config.data, &config.engine, |shop| {
         if shop.facts.shopper(&Shopper::User(id.clone())).is_none() {
-            return Err(unknown("user", &user));
+            return Err(unknown_user(shop.facts, &user));
         }
         if shop.facts.find(&wanted).is_none() {
-            return Err(unknown("item", &item));
+            return Err(unknown_item(shop.facts, &item));
         }
         if let Some(scene) = scene.as_deref().filter(|scene| !shop.scenes.has(scene)) {
             return Err(unknown_scene(&shop, scene));
@@ -49,20 +49,34 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         let visitor = Visitor { user: Some(id), session: None };
         let request =
             RecommendRequest { visitor, scene: scene.map(Into::into), n: n.into(), ..RecommendRequest::default() };
-        shop.why(&request, &wanted).ok_or_else(|| {
-            Problem::new(
+        shop.why(&request, &wanted).ok_or_else(|| match shop.shown_sibling(&request, &wanted) {
+            Some(shown) => Problem::new(
+                format!("the page of {user:?} does not show {item:?}: {}", told(&shown)),
+                "a product has one place on a page; ask for the sibling",
+            ),
+            None => Problem::new(
                 format!("the page of {user:?} may not show {item:?}"),
                 "it is sold out, retired, not published yet, hidden by a rule, disliked, or not in this scene; \
                  `accrue inspect item` shows it",
-            )
+            ),
         })
     })??;
     output.result(&Answer { user, item, why }, table)
 }
 
+/// Which variant stands in the place of another.
+fn told(Sibling { item, title, place }: &Sibling) -> String {
+    let title = title.as_deref().map(|title| format!(" ({title})")).unwrap_or_default();
+    format!("its sibling {item}{title} is shown at place {}", place + 1)
+}
+
 fn table(Answer { why, .. }: &Answer) -> String {
     let place = |place: Option<usize>| place.map_or("beyond 1000".to_owned(), |place| (place + 1).to_string());
-    let mut text = format!("place {}, score {:.4}\n", place(why.place), why.score);
+    let mut text = match &why.sibling {
+        // A product has one place on a page.
+        Some(sibling) => format!("not shown: {}; score {:.4}\n", told(sibling), why.score),
+        None => format!("place {}, score {:.4}\n", place(why.place), why.score),
+    };
     let share = |reason: &Reason| vec![format!("{:+.4}", reason.share), reason.code.to_owned(), reason.text.clone()];
     text += &columns(&why.reasons.iter().map(share).collect::<Vec<_>>());
     if !why.is_whole {

@@ -44,7 +44,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 use toml::Value;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -178,9 +178,9 @@ struct Context {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // If this cannot be printed, there is nowhere to report it.
-            let _ = error.print();
+        Err(mut error) => {
+            suggest_verb(&mut error);
+            print_fault(&error);
             return ExitCode::from(u8::from(error.use_stderr()) * 2);
         }
     };
@@ -193,6 +193,61 @@ pub fn main() -> ExitCode {
             output::note(&message);
             ExitCode::from(2)
         }
+    }
+}
+
+/// Other names under which a verb may be sought, with what there is.
+const OTHER_NAMES: [(&str, &str); 14] = [
+    ("recommend", "export recommendations"),
+    ("recommendations", "export recommendations"),
+    ("events", "export events"),
+    ("catalogue", "export catalogue"),
+    ("stats", "inspect stats"),
+    ("status", "inspect stats"),
+    ("item", "inspect item"),
+    ("user", "inspect user"),
+    ("why", "inspect why"),
+    ("digest", "inspect digest"),
+    ("import", "ingest"),
+    ("load", "ingest"),
+    ("start", "serve"),
+    ("verify", "replay --verify"),
+];
+
+/// Names the verb that is meant, where none of the program's own is spelt nearly like what was given. What clap takes for
+/// near has often little in common with it.
+fn suggest_verb(error: &mut clap::Error) {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return;
+    }
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    let command = <Cli as clap::CommandFactory>::command();
+    if accrue_event::nearest(given, command.get_subcommands().map(clap::Command::get_name)).is_some() {
+        return;
+    }
+    let near = accrue_event::nearest(given, OTHER_NAMES.iter().map(|(name, _)| *name));
+    if let Some((_, verb)) = OTHER_NAMES.iter().find(|(name, _)| Some(*name) == near) {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![(*verb).to_owned()]));
+    }
+}
+
+/// What the standard library says of a number that cannot be read, and what a person is told.
+const NOT_A_NUMBER: [(&str, &str); 5] = [
+    ("invalid digit found in string", "it must be a whole number"),
+    ("cannot parse integer from empty string", "it must be a whole number"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("number too small to fit in target type", "the number is too small"),
+    ("invalid float literal", "it must be a number"),
+];
+
+/// Prints what is wrong with the arguments.
+fn print_fault(error: &clap::Error) {
+    let plain = error.render().to_string();
+    match NOT_A_NUMBER.iter().find(|(told, _)| plain.contains(told)) {
+        Some((told, meant)) => output::note(plain.replace(told, meant).trim_end()),
+        // If this cannot be printed, there is nowhere to report it.
+        None => drop(error.print()),
     }
 }
 
@@ -287,10 +342,16 @@ fn sources(global: &Global, verb: &Verb) -> Sources {
 /// Starts the log on stderr. A thread of its own writes the lines, because stderr may be a pipe: a reader that is slow must not hold up an
 /// answer, and one that is gone must not end it. Lines beyond [`LOG_LINES`] that wait are dropped.
 fn start_log(filter: &str) -> anyhow::Result<WorkerGuard> {
-    let targets: Targets = filter.parse().map_err(|error| {
-        let message = format!("--log {filter}: {error}");
-        problem::Problem::new(message, "use error, warn, info, debug, trace, or a list such as warn,accrue=debug")
-    })?;
+    let wrong = |fault: String| {
+        let hint = "use error, warn, info, debug, trace, or a list such as warn,accrue=debug";
+        problem::Problem::new(format!("--log {filter}: {fault}"), hint)
+    };
+    let targets: Targets = filter.parse().map_err(|error: ParseError| wrong(error.to_string()))?;
+    // A misspelt level would be read as the name of a module, of which everything is logged, and of all others nothing.
+    let is_level = |part: &&str| part.contains('=') || part.parse::<LevelFilter>().is_ok() || part.contains("accrue");
+    if let Some(part) = filter.split(',').map(str::trim).find(|part| !part.is_empty() && !is_level(part)) {
+        return Err(wrong(format!("{part:?} is no level")).into());
+    }
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(io::stderr());
     let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(writer).with_ansi(false);
     // Without this, a line that cannot be written is reported on stderr, and fails there again.
@@ -332,6 +393,20 @@ mod tests {
         ] {
             let cli = Cli::try_parse_from(arguments).unwrap();
             assert_eq!((cli.global.json, cli.global.seed), (true, Some(7)), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_verb_under_another_name_is_told() {
+        for (given, verb) in [
+            ("recomend", "export recommendations"),
+            ("verify", "replay --verify"),
+            ("srve", "serve"),
+            ("status", "inspect stats"),
+        ] {
+            let mut error = Cli::try_parse_from(["accrue", given]).unwrap_err();
+            suggest_verb(&mut error);
+            assert!(error.to_string().contains(&format!("'{verb}'")), "{given}: {error}");
         }
     }
 

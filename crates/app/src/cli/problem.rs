@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use accrue_engine::{EngineError, Resource};
 use accrue_ingest::ReadError;
 use accrue_ingest::remote::RemoteError;
+use accrue_lab::experiment::ReportError;
 use accrue_store::StoreError;
 use accrue_train::TrainError;
 
@@ -95,13 +96,19 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     if let Some(TrainError::Store(error)) = cause.downcast_ref::<TrainError>() {
         return Some(store_hint(error));
     }
+    if let Some(ReportError::Store(error)) = cause.downcast_ref::<ReportError>() {
+        return Some(store_hint(error));
+    }
     if let Some(error) = cause.downcast_ref::<ReadError>() {
         return Some(read_hint(error));
     }
     if let Some(error) = cause.downcast_ref::<RemoteError>() {
         return Some(remote_hint(error));
     }
-    cause.downcast_ref::<ConfigError>().map(|_| "`accrue config` shows every key with its value")
+    cause.downcast_ref::<ConfigError>().map(|error| match error {
+        ConfigError::Read { .. } => "check the path; `accrue init` writes a file to begin with",
+        _ => "`accrue config` shows every key with its value",
+    })
 }
 
 fn store_hint(error: &StoreError) -> &'static str {
@@ -109,11 +116,11 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::Locked { .. } => {
             "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine, /v1/versions, /v1/forget"
         }
-        StoreError::NoLog { .. } => {
+        StoreError::NoLog { .. } | StoreError::NoFolder { .. } => {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
         }
         StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
-            "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
+            "check the path; --data DIR names the data folder"
         }
         StoreError::DiskFull { .. } | StoreError::ReadOnly { .. } => {
             "acknowledged writes are durable, and can be read meanwhile"

@@ -12,7 +12,7 @@ const ADMIN_KEY: &str = "admin-key-0123456789";
 const MOST_BYTES: usize = 150_000;
 
 /// The pages whose calls need `admin`.
-const FOR_ADMINS: [&str; 3] = ["/console/quarantine", "/console/people", "/console/settings"];
+const FOR_ADMINS: [&str; 4] = ["/console/what-if", "/console/quarantine", "/console/people", "/console/settings"];
 
 fn with_keys() -> Shop {
     let key = |name: &str, key: &str, scopes: &[Scope]| Key {
@@ -449,4 +449,50 @@ fn campaigns_that_are_saved_at_once_are_all_kept_and_a_form_that_is_out_of_date_
     assert!(first.text().contains("?from=200") && !first.text().contains("m449"), "the first 200");
     let last = see(&shop, &format!("{path}?from=400"), &editor);
     assert!(last.text().contains("m449") && last.text().contains("?from=200"), "the last 50");
+}
+
+#[test]
+fn a_what_if_is_asked_for_from_its_page_and_from_a_rule_and_what_was_typed_stays_where_it_is_refused() {
+    let shop = with_keys();
+    let (admin, editor) = (log_in(&shop, ADMIN_KEY), log_in(&shop, "editor-key-0123456789"));
+    let page = see(&shop, "/console/what-if", &admin);
+    assert!(page.text().contains("Nothing was judged"), "{}", page.text());
+    let token = form_token(&page);
+    let ask = |path: &str, cookie: &str, token: &str, fields: &[(&str, &str)]| {
+        let fields = [&[("form_token", token), ("action", "judge")], fields].concat();
+        send(&shop, path, cookie, &fields)
+    };
+    for (scenes, said) in [
+        (r#"{"home": {"sources": ["neigbours"]}}"#, "did you mean `neighbours`"),
+        ("{home}", "scenes: "),
+        ("", "at least one scene"),
+        (r#"{"home": {"<blink>": 1}}"#, "unknown field"),
+    ] {
+        let refused = ask("/console/what-if", &admin, &token, &[("scenes", scenes), ("top", "5")]);
+        let text = refused.text();
+        assert!(refused.status == 400 && text.contains(said) && text.contains("value=\"5\""), "{scenes}: {text}");
+        assert!(!text.contains("<blink>"), "{text}");
+    }
+    let begun = ask("/console/what-if", &admin, &token, &[("scenes", r#"{"home": {"room_for_new": 0.2}}"#)]);
+    assert_eq!(
+        (begun.status, begun.header("location")),
+        (303, Some("/console/what-if?done=judging")),
+        "{}",
+        begun.text()
+    );
+    let ended = || see(&shop, "/v1/what-if", &admin).json()["state"] != "running";
+    wait_until("the what-if ends", &ended);
+    let page = see(&shop, "/console/what-if?done=judging", &admin);
+    // Nothing was served yet.
+    assert!(page.text().contains("there is no page to judge by"), "{}", page.text());
+    assert!(page.text().contains("room_for_new"), "what was proposed: {}", page.text());
+    let rule = [("name", "first"), ("what", "hide"), ("items", "sku-1")];
+    let of_editor = form_token(&see(&shop, "/console/rules", &editor));
+    assert_eq!(ask("/console/rules", &editor, &of_editor, &rule).status, 403, "a what-if needs admin");
+    let of_rule = ask("/console/rules", &admin, &form_token(&see(&shop, "/console/rules", &admin)), &rule);
+    assert_eq!(of_rule.header("location"), Some("/console/what-if?done=judging"), "{}", of_rule.text());
+    wait_until("the what-if ends", &ended);
+    let found = see(&shop, "/v1/what-if", &admin).json();
+    assert_eq!(found["proposal"]["rules"][0]["name"], "first", "{found}");
+    assert_eq!(see(&shop, "/v1/rules", &admin).json()["rules"], json!([]), "nothing was changed");
 }

@@ -123,7 +123,7 @@ fn wait_until(browser: &Browser, script: &str) -> bool {
     browser.wait_for(&script) == json!(true)
 }
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "",
     "/quality",
     "/playground",
@@ -131,6 +131,7 @@ const PAGES: [&str; 11] = [
     "/searches",
     "/rules",
     "/campaigns",
+    "/what-if",
     "/experiments",
     "/quarantine",
     "/people",
@@ -207,6 +208,34 @@ fn the_console_is_sound_in_a_real_browser_at_every_width_and_in_both_colours() {
     browser.keys("/");
     assert_eq!(browser.run("return document.activeElement.name"), "q");
     assert_eq!(browser.run("return document.activeElement.value"), "", "the key itself is not typed");
+}
+
+#[test]
+fn a_scene_is_judged_from_its_page_in_a_real_browser_which_follows_the_work() {
+    let Some(browser) = Browser::open("a_scene_is_judged_from_its_page_in_a_real_browser_which_follows_the_work")
+    else {
+        return;
+    };
+    let demo = Demo::start();
+    demo.wait_for_predictions(300);
+    let console = format!("http://{}/console", demo.address);
+    browser.resize(1280, 1100);
+    browser.go(&format!("{console}/look?language=en&theme=light"));
+    browser.go(&format!("{console}/what-if"));
+    browser.click("#propose button");
+    // The page is asked for again by its script until the answer is there.
+    assert!(wait_until(&browser, "return document.querySelector('[data-again], #found dl')"), "it has begun");
+    let is_done = || {
+        browser.go(&format!("{console}/what-if"));
+        wait_until(&browser, "return document.querySelector('#found table')")
+    };
+    assert!((0..8).any(|_| is_done()), "it is judged within two minutes");
+    let told = browser.run("return document.querySelector('#found').innerText").to_string();
+    assert!(told.contains("Refused"), "the demonstration draws nothing by chance: {told}");
+    assert_eq!(faults(&browser, "what if"), Vec::<String>::new());
+    picture(&browser, "console-what-if");
+    browser.resize(390, 900);
+    assert_eq!(faults(&browser, "what if, narrow"), Vec::<String>::new());
 }
 
 #[test]

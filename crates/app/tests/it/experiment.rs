@@ -243,6 +243,7 @@ fn write_log(dir: &Path, lose_every: Option<u64>) {
                 asked: Box::default(),
                 sponsored: Vec::new(),
                 published: false,
+                trial: accrue_store::Trial::None,
             };
             log.append(Timestamp(at), &[Body::Served(Box::new(served))]).unwrap();
             if clicked {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::mappings::{example, find, ingested, run, text};
 
@@ -125,7 +125,7 @@ fn products_of_interfaces_have_variants_sale_prices_and_states() {
     assert_eq!(find(&bigcommerce, "id", "OL-1")["available"], false);
     let shopware = items("shopware-api-products.json");
     let small = find(&shopware, "id", "SW100.1");
-    assert_eq!((&small["parent"], &small["stock"]), (&"aa11".into(), &0.into()));
+    assert_eq!((&small["parent"], &small["stock"]), (&"SW100".into(), &0.into()));
     let shirt = find(&shopware, "id", "SW100");
     assert_eq!(
         (&shirt["price"], &shirt["brand"], &shirt["categories"]),
@@ -162,4 +162,191 @@ fn a_hint_on_ids_names_a_column_for_every_kind_of_record() {
     ingest(folder.path(), &["segment.ndjson", "--mapping", "m.toml"]);
     let events = exported(folder.path(), "events");
     assert_eq!(events.iter().map(|event| &event["item"]).collect::<Vec<_>>(), ["LS", "LS"]);
+}
+
+#[test]
+fn variants_of_interfaces_have_their_own_prices_and_the_rest_of_their_product() {
+    let items = |name: &str| ingested(&example(name), &[], "catalogue").2;
+    let fields = |item: &Value, names: &[&str]| names.iter().map(|name| item[*name].clone()).collect::<Vec<_>>();
+    let check = |items: &[Value], id: &str, names: &[&str], expected: Value| {
+        assert_eq!(Value::from(fields(find(items, "id", id), names)), expected, "{id}");
+    };
+    let all = ["title", "parent", "price", "stock", "available", "image", "categories", "attributes"];
+
+    let shopify = items("shopify-graphql-products.json");
+    check(
+        &shopify,
+        "LS-S",
+        &all,
+        json!(["Linen shirt", "linen-shirt", 49.0, 4, true, "https://cdn.shop.example/linen-1.jpg", ["Shirts"], {"Size": "S", "Colour": "Blue"}]),
+    );
+    check(
+        &shopify,
+        "808950811",
+        &all,
+        json!(["Linen shirt", "linen-shirt", 52.0, null, true, "https://cdn.shop.example/linen-m.jpg", ["Shirts"], {"Size": "M", "Colour": "Blue"}]),
+    );
+    check(&shopify, "OL-1", &["available", "stock", "attributes", "tags"], json!([false, null, {}, []]));
+    check(
+        &shopify,
+        "LS-S",
+        &["description", "brand", "tags", "published_at"],
+        json!(["Woven in Porto.", "Maré", ["linen", "summer"], "2026-01-06T09:00:00Z"]),
+    );
+
+    let bulk = items("shopify-bulk-products.jsonl");
+    check(
+        &bulk,
+        "LS-S",
+        &["title", "parent", "price", "stock", "attributes"],
+        json!([null, "linen-shirt", 49.0, 4, {"Size": "S"}]),
+    );
+    check(
+        &bulk,
+        "808950811",
+        &["title", "parent", "price", "stock", "available"],
+        json!([null, "linen-shirt", 52.0, null, true]),
+    );
+    check(&bulk, "linen-shirt", &["title", "price", "brand", "available"], json!(["Linen shirt", 49.0, "Maré", true]));
+    check(&bulk, "OL-1", &["parent", "available"], json!(["old-lamp", false]));
+
+    let woo = items("woocommerce-api-products.json");
+    check(
+        &woo,
+        "800",
+        &["title", "parent", "price", "attributes"],
+        json!(["Wool scarf", null, 32.0, {"Colour": ["Red", "Grey"], "sku": "WS"}]),
+    );
+    check(
+        &woo,
+        "801",
+        &["title", "parent", "price", "stock", "available", "image", "attributes"],
+        json!([null, "800", 35.0, 2, true, "https://shop.example/scarf-red.jpg", {"Colour": "Red", "sku": "WS-R"}]),
+    );
+    check(&woo, "802", &["title", "parent", "price", "available"], json!([null, "800", 32.0, false]));
+
+    let shopware = items("shopware-api-products.json");
+    check(&shopware, "SW100.1", &["title", "parent", "price", "available"], json!([null, "SW100", null, true]));
+    check(
+        &shopware,
+        "SW100.2",
+        &["title", "parent", "price", "attributes"],
+        json!([null, "SW100", 52.0, {"Size": "XL"}]),
+    );
+
+    let commercetools = items("commercetools-products.json");
+    check(
+        &commercetools,
+        "LS-S",
+        &all,
+        json!(["Linen shirt", "ct-1", 49.0, 4, true, "https://ct.example/ls-s.jpg", ["Shirts"], {"size": "S", "colour": "blue"}]),
+    );
+    check(
+        &commercetools,
+        "LS-M",
+        &["title", "parent", "price", "stock", "available", "currency"],
+        json!(["Linen shirt", "ct-1", 52.5, 0, false, "EUR"]),
+    );
+    check(&commercetools, "OL-1", &["price", "currency", "available"], json!([8000.0, "JPY", false]));
+    let projections = items("commercetools-projections.json");
+    check(
+        &projections,
+        "WS-R",
+        &["title", "parent", "price", "categories"],
+        json!(["Wool scarf", "ct-3", 35.0, ["Clothing"]]),
+    );
+    check(&projections, "WS-G", &["title", "parent", "price", "available"], json!(["Wool scarf", "ct-3", 32.0, true]));
+
+    for name in ["squarespace-api-products.json", "squarespace-products.csv"] {
+        let squarespace = items(name);
+        check(
+            &squarespace,
+            "LS-S",
+            &["title", "parent", "price", "stock", "available", "tags", "attributes"],
+            json!(["Linen shirt", "sq1", 49.0, 4, true, ["linen", "summer"], {"Size": "S"}]),
+        );
+        check(
+            &squarespace,
+            "LS-M",
+            &["title", "parent", "price", "stock", "available", "attributes"],
+            json!(["Linen shirt", "sq1", 39.5, null, true, {"Size": "M"}]),
+        );
+        check(&squarespace, "OL-1", &["title", "available", "image"], json!(["Old lamp", false, null]));
+        assert_eq!(find(&squarespace, "id", "LS-S")["image"], "https://s.example/ls.jpg", "{name}");
+    }
+
+    let wix = items("wix-api-products.json");
+    check(
+        &wix,
+        "LS-S",
+        &["title", "parent", "price", "currency", "stock", "available", "image", "brand", "attributes"],
+        json!(["Linen shirt", "wx1", 39.2, "EUR", 4, true, "https://wix.example/ls.jpg", "Maré", {"Size": "S"}]),
+    );
+    check(&wix, "LS-M", &["price", "stock", "available"], json!([52.0, null, false]));
+    check(&wix, "OL-1", &["title", "price", "available"], json!(["Old lamp", 80.0, false]));
+}
+
+#[test]
+fn values_that_databases_put_into_objects_are_read_as_they_are_meant() {
+    let orders = r#"{"_id":{"$oid":"65a1"},"type":"purchase","user":{"$oid":"u1"},"skus":["A","B"],"at":{"$date":{"$numberLong":"1772355600000"}},"price":{"$numberDecimal":"9.90"},"quantity":{"$numberInt":"2"}},
+{"_id":{"$oid":"65a2"},"type":"purchase","user":{"$oid":"u2"},"skus":"A","at":{"$date":"2026-03-02T09:00:00Z"}},
+"#;
+    let folder = folder_of(&[("orders.jsonl", orders), ("m.toml", "[fields]\nitem = \"skus\"\n")]);
+    let mapping = folder.path().join("m.toml");
+    let (summary, said, events) =
+        ingested(&folder.path().join("orders.jsonl"), &["--mapping", mapping.to_str().unwrap()], "events");
+    assert_eq!(summary["read"], 3, "{summary} {said}");
+    let told: Vec<_> =
+        events.iter().map(|event| (&event["id"], &event["item"], &event["user"], &event["at"])).collect();
+    let expected = [
+        (json!("65a1"), json!("A"), json!("u1"), json!("2026-03-01T09:00:00Z")),
+        (json!("65a1#2"), json!("B"), json!("u1"), json!("2026-03-01T09:00:00Z")),
+        (json!("65a2"), json!("A"), json!("u2"), json!("2026-03-02T09:00:00Z")),
+    ];
+    assert_eq!(told, expected.each_ref().map(|(id, item, user, at)| (id, item, user, at)));
+    assert_eq!((&events[0]["price"], &events[0]["quantity"]), (&9.9.into(), &2.into()));
+}
+
+#[test]
+fn tables_in_other_encodings_and_with_other_signs_are_read() {
+    let expected = json!([["A", "Żółty kubek", 9.5], ["B", "Łyżka; mała", 5.0], ["C", "Święta książka", 7.0]]);
+    let rows = |delimiter: &str, quote: &str| {
+        let row = |cells: [&str; 3]| cells.map(|cell| format!("{quote}{cell}{quote}")).join(delimiter) + "\n";
+        row(["id", "title", "price"])
+            + &row(["A", "Żółty kubek", "9.50"])
+            + &row(["B", "Łyżka; mała", "5.00"])
+            + &row(["C", "Święta książka", "7.00"])
+    };
+    let of_iso = |text: &str| {
+        text.chars()
+            .map(|c| match c {
+                'Ż' => 0xAF,
+                'ó' => 0xF3,
+                'ł' => 0xB3,
+                'Ł' => 0xA3,
+                'ż' => 0xBF,
+                'Ś' => 0xA6,
+                'ę' => 0xEA,
+                'ą' => 0xB1,
+                c => u8::try_from(c).unwrap(),
+            })
+            .collect::<Vec<u8>>()
+    };
+    let files = [
+        ("iso.csv", of_iso(&rows(",", "\"")), "ISO-8859-2"),
+        ("tilde.csv", rows("~", "").into_bytes(), "tildes"),
+        ("caret.txt", rows("^", "").into_bytes(), "carets"),
+        ("hive.csv", rows("\u{1}", "").into_bytes(), "\\x01"),
+        ("single.csv", rows(",", "'").into_bytes(), "cells in single quotes"),
+        ("single-semicolon.csv", rows(";", "'").into_bytes(), "cells in single quotes"),
+    ];
+    for (name, bytes, note) in files {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let (_, said, items) = ingested(&path, &["--items"], "catalogue");
+        assert!(said.contains(note), "{name}: {said}");
+        let items: Vec<Value> = items.iter().map(|item| json!([item["id"], item["title"], item["price"]])).collect();
+        assert_eq!(Value::from(items), expected, "{name}");
+    }
 }

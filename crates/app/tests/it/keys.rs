@@ -256,6 +256,34 @@ fn a_body_that_is_refused_is_paid_for() {
 }
 
 #[test]
+fn what_the_shop_pays_is_told_to_administrators_alone() {
+    let shop = shop();
+    let attributes = json!({"cost": 3.5, "EK": "2,95", "colour": "red", "note": "ada@example.com"});
+    let item = json!({"id": "priced", "title": "Zinc bucket", "price": 9, "attributes": attributes});
+    assert_eq!(ask(&shop, OWN_KEY, "POST", "/v1/items", &json!([item])).status, 200);
+    let found = |key: &str, more: &str| get(&shop, key, &format!("/v1/search?q=bucket&fields=attributes{more}"));
+    assert!((0..200).any(|_| found(WEB_KEY, "")["total"] == 1 || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        false
+    }));
+    for key in [WEB_KEY, OWN_KEY] {
+        assert_eq!(found(key, "")["hits"][0]["attributes"], json!({"colour": "red"}), "{key}");
+        for path in ["/v1/search?q=bucket&facets=cost", "/v1/search?q=bucket&sort=attributes.cost:desc"] {
+            ask(&shop, key, "GET", path, &Value::Null).problem(400, "invalid_value");
+        }
+    }
+    for path in ["/v1/search?q=bucket&filter=cost%3E3", "/v1/trending?filter=attributes.cost%3E3"] {
+        ask(&shop, WEB_KEY, "GET", path, &Value::Null).problem(400, "invalid_filter");
+    }
+    let by_name = get(&shop, WEB_KEY, "/v1/search?q=bucket&fields=title,attributes.cost,attributes.colour");
+    assert_eq!(by_name["hits"][0]["attributes"], json!({"colour": "red"}));
+    let page = ask(&shop, WEB_KEY, "POST", "/v1/recommend", &json!({"n": 40, "fields": ["attributes"]})).json();
+    assert!(!page.to_string().contains("cost") && !page.to_string().contains("ada@"), "{page}");
+    let of_admin = found(ADMIN_KEY, "")["hits"][0]["attributes"].clone();
+    assert_eq!((&of_admin["cost"], &of_admin["note"]), (&json!(3.5), &Value::Null), "nobody is told of persons");
+}
+
+#[test]
 fn a_key_for_searching_tells_nothing_about_persons() {
     let shop = shop();
     let own = |kind: &str, item: &str| json!({"type": kind, "user": "u1", "item": item});

@@ -194,3 +194,55 @@ fn inspect_why_says_what_the_server_says_and_confirms_it() {
     let plain = accrue(dir.path(), &["inspect", "why", "u7", "i1"]);
     assert!(String::from_utf8_lossy(&plain.stdout).contains("place "), "{plain:?}");
 }
+
+#[test]
+fn a_running_server_judges_a_proposal_in_the_background_as_the_command_does() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path(), 1.0, 300);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.path().join("shop"));
+    let server = Server::start(command.arg("--config").arg(dir.path().join("accrue.toml")).env_clear());
+    wait_until_learned(&server);
+    assert_eq!(server.ask("GET", "/v1/what-if", ""), (200, json!({"state": "none"})));
+    for (body, field) in [
+        (json!({}), "scenes"),
+        (json!({"scenes": {"home": {"sources": ["x"]}}}), ""),
+        (json!({"rules": [{"name": "x", "action": "hide"}]}), ""),
+        (json!({"rules": [], "top": 0}), "top"),
+        (json!({"rules": [], "days": 400}), "days"),
+        (json!({"rules": [], "answers": 1_000_000}), "answers"),
+        (json!({"rules": [], "least_effective": 0}), "least_effective"),
+    ] {
+        let (status, problem) = server.ask("POST", "/v1/what-if", &body.to_string());
+        assert_eq!((status, &problem["code"]), (400, &json!("invalid_value")), "{body}: {problem}");
+        assert!(field.is_empty() || problem["field"] == field, "{body}: {problem}");
+    }
+    let rule = json!({"name": "x", "action": "hide", "filter": "brand:b0"});
+    let body = json!({"rules": [rule], "top": 1, "least_effective": 8});
+    let (status, begun) = server.ask("POST", "/v1/what-if", &body.to_string());
+    let proposal = &begun["proposal"];
+    assert_eq!(
+        (status, &proposal["rules"][0]["filter"], &proposal["top"]),
+        (202, &json!("brand:b0"), &json!(1)),
+        "{begun}"
+    );
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let found = loop {
+        let (_, latest) = server.ask("GET", "/v1/what-if", "");
+        if latest["state"] != "running" {
+            break latest;
+        }
+        assert!(std::time::Instant::now() < deadline, "{latest}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(found["state"], "done", "{found}");
+    let clicks = &found["found"]["clicks"];
+    assert!(clicks["n_effective"].as_f64().unwrap() > 8.0, "{found}");
+    let [low, high] = [0, 1].map(|end| clicks["change"]["ci95"][end].as_f64().unwrap());
+    assert!(low < high && (low..high).contains(&clicks["change"]["value"].as_f64().unwrap()), "{found}");
+    let file = dir.path().join("proposal.toml");
+    std::fs::write(&file, "[[rule]]\nname = 'x'\naction = 'hide'\nfilter = 'brand:b0'").unwrap();
+    let arguments = ["what-if", "--settings", file.to_str().unwrap(), "--json", "--top", "1", "--least-effective", "8"];
+    let printed = json_of(&accrue(dir.path(), &arguments), 0);
+    assert_eq!(printed["clicks"], *clicks, "the same as the command's");
+}

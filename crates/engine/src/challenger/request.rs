@@ -115,8 +115,8 @@ mod tests {
             ("'factorization.speed' = 1", "there is no setting `factorization.speed`"),
             ("'nothing.rate' = 1", "there is no setting `nothing.rate`"),
             ("'retrieval.new' = 1", "it is now `newness.candidates`"),
-            ("part = 'magic'", "part: invalid value"),
-            ("'factorization.rate' = 'fast'", "factorization.rate: invalid type"),
+            ("part = 'magic'", "part: must be one of"),
+            ("'factorization.rate' = 'fast'", "factorization.rate: must be a number"),
         ] {
             let error = changed(wrong).unwrap_err().to_string();
             assert!(error.contains(told), "{wrong}: {error}");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use accrue_serve::search::{Opened, SearchError, SearchIndex, SearchReader, SearchSettings};
+use accrue_serve::search::{Opened, SearchError, SearchIndex, SearchReader, SearchSettings, has_han};
 use accrue_store::{Facts, ItemIdx};
 
 use super::index_change::IndexChange;
@@ -89,6 +89,8 @@ pub(crate) struct Indexer {
     retry: Backoff,
     /// The next item whose texts may be suggested; `None` once the catalogue was read to its end.
     unread: Option<ItemIdx>,
+    /// Whether no text of an item needed the dictionary of Chinese yet.
+    is_without_han: bool,
     /// Failures since the index last worked that its files may have caused.
     n_failures: u32,
 }
@@ -104,7 +106,17 @@ impl Indexer {
         if index.is_none() {
             retry.fail();
         }
-        Self { dir: dir.into(), settings: settings.clone(), shared, reader, index, retry, n_failures, unread: Some(0) }
+        Self {
+            dir: dir.into(),
+            settings: settings.clone(),
+            shared,
+            reader,
+            index,
+            retry,
+            unread: Some(0),
+            is_without_han: true,
+            n_failures,
+        }
     }
 
     /// Serves the queue until its sender is gone, then commits what is left. What there is no time for is added at the next start.
@@ -124,6 +136,10 @@ impl Indexer {
             let must_stop = self.shared.must_stop();
             let changes: Vec<IndexChange> = change.into_iter().chain(changes.try_iter().take(CHANGES)).collect();
             suggest(&self.shared, &changes);
+            if self.is_without_han && changes.iter().any(has_han_title) {
+                self.is_without_han = false;
+                load_dictionary(&self.reader);
+            }
             let done = changes.into_iter().try_for_each(|change| apply(index, change));
             let done = done.and_then(|()| match ended && !must_stop {
                 true => index.commit().map(|()| true),
@@ -152,7 +168,14 @@ impl Indexer {
             (next..end).take(CHUNK).map(|item| IndexChange::of_item(&facts, item)).collect()
         };
         suggest(&self.shared, &items);
+        if self.is_without_han && items.iter().any(has_han_title) {
+            self.is_without_han = false;
+            load_dictionary(&self.reader);
+        }
         self.unread = (!items.is_empty()).then_some(next + items.len() as ItemIdx);
+        if self.unread.is_none() {
+            tracing::debug!("the suggestions are complete");
+        }
     }
 
     fn fail(&mut self, error: &SearchError) {
@@ -224,6 +247,20 @@ impl Indexer {
         index.commit()?;
         Ok(Some(index))
     }
+}
+
+/// Whether a change brings an item whose title has Chinese characters.
+fn has_han_title(change: &IndexChange) -> bool {
+    matches!(change, IndexChange::Item(_, item) if item.title.as_deref().is_some_and(has_han))
+}
+
+/// Loads the dictionary of Chinese on a thread of its own, so that neither the start nor the first search waits for it.
+/// Searches that come meanwhile wait for the rest of that time.
+fn load_dictionary(reader: &SearchReader) {
+    tracing::debug!("loading the dictionary of Chinese");
+    let reader = reader.clone();
+    // Without a thread the first search loads it.
+    let _ = std::thread::Builder::new().name("accrue-han".into()).spawn(move || reader.load_dictionary());
 }
 
 /// Keeps what can be suggested.

@@ -153,6 +153,7 @@ mod tests {
             asked: Box::default(),
             sponsored: Vec::new(),
             published: false,
+            trial: accrue_store::Trial::None,
         }
     }
 

@@ -4,10 +4,12 @@
 //! catalogue has stays, and neither is a product shown that may be sold out, nor one taken off sale by a typing error.
 //! Attributes in which shop systems mark drafts and removed products hide an item, whatever its availability says.
 
+use super::availability_words::{NEGATIONS, NOT_SOLD, SOLD, WITHDRAWN};
 use super::number::excerpt;
 use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::{Reason, Rejection, Repair};
+use super::words_of_exports::{is_active, spreadsheet_boolean, without_subject};
 use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes};
 
@@ -69,6 +71,18 @@ const HIDE_IF_FALSE: &[&str] = &[
     "publish",
     "published",
     "visible",
+    "istaktiv",
+    "veröffentlicht",
+    "gepubliceerd",
+    "pubblicato",
+    "opublikowany",
+    "опубликован",
+    "yayında",
+    "是否上架",
+    "是否启用",
+    "是否发布",
+    "上架",
+    "公開",
 ];
 
 /// As [`HIDE_IF_FALSE`], where it says that a product cannot be bought and not that it was taken out of the shop.
@@ -86,9 +100,12 @@ const NOT_SOLD_IF_FALSE: &[&str] = &[
     "salable",
     "saleable",
     "sellable",
+    "是否在售",
+    "是否可售",
+    "是否销售",
 ];
 
-/// Names of attributes that hide an item where they hold one of [`HIDDEN_STATES`].
+/// Names of attributes that hide an item where they hold a state in which shop systems do not show a product.
 const STATES: &[&str] = &[
     "catalogvisibility",
     "lifecycle",
@@ -101,57 +118,67 @@ const STATES: &[&str] = &[
     "status",
     "visibility",
     "visibilityincatalog",
+    "artikelstatus",
+    "produktstatus",
+    "verkaufsstatus",
+    "statut",
+    "statutproduit",
+    "étatproduit",
+    "estado",
+    "estadoproducto",
+    "estadodelproducto",
+    "stato",
+    "statoprodotto",
+    "productstatus",
+    "verkoopstatus",
+    "statusproduktu",
+    "stav",
+    "stavproduktu",
+    "situação",
+    "situaçãodoproduto",
+    "статус",
+    "статустовара",
+    "состояние",
+    "durum",
+    "üründurumu",
+    "satışdurumu",
+    "状态",
     "上架状态",
+    "上下架状态",
     "商品状态",
+    "产品状态",
     "销售状态",
+    "宝贝状态",
+    "狀態",
+    "上架狀態",
+    "商品狀態",
+    "銷售狀態",
+    "ステータス",
+    "商品ステータス",
+    "公開状態",
+    "公開ステータス",
+    "販売状態",
+    "販売ステータス",
+    "상태",
+    "상품상태",
+    "판매상태",
+    "진열상태",
+    "전시상태",
 ];
 
-/// States of a product in which shop systems do not show it.
-const HIDDEN_STATES: &[&str] = &[
+/// Names of attributes that say that a product was taken out of the shop where they are true.
+const FLAGS: &[&str] = &[
     "archived",
     "deleted",
     "disabled",
-    "discontinued",
     "draft",
     "hidden",
     "inactive",
-    "notvisible",
-    "notvisibleindividually",
-    "outofstock",
     "private",
-    "soldout",
     "trash",
-    "unavailable",
     "unpublished",
     "下架",
     "已下架",
-    "停售",
-    "停产",
-];
-
-/// Parts of texts that say that an item cannot be bought, whatever stands around them.
-const NEGATIONS: &[&str] = &[
-    "agotado",
-    "ausverkauft",
-    "cannotbebought",
-    "discontinued",
-    "esaurito",
-    "indisponible",
-    "nichtlieferbar",
-    "nichtmehr",
-    "nichtverfügbar",
-    "nichtvorrätig",
-    "nolonger",
-    "notavailable",
-    "notforsale",
-    "notinstock",
-    "outofstock",
-    "rupturedestock",
-    "soldout",
-    "unavailable",
-    "uitverkocht",
-    "vergriffen",
-    "épuisé",
 ];
 
 /// The field `available`, with each of the names that it has elsewhere.
@@ -167,7 +194,7 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
     if attributes.iter().any(|(name, value)| is_hidden_by(name, value)) {
         return Ok(Some(false));
     }
-    let is_other = |name: &str| compact(name).is_some_and(|name| OTHER_NAMES.contains(&name.as_str()));
+    let is_other = |name: &str| compact(name).is_some_and(|name| OTHER_NAMES.contains(&without_subject(&name)));
     let of_other = || attributes.iter().rev().find(|(name, value)| !value.is_missing() && is_other(name));
     let (name, value) = match value.is_missing() {
         false => ("available", value),
@@ -184,20 +211,10 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
     understood(value).map(Some).ok_or_else(unknown)
 }
 
-/// States that are of a product as a whole, and not of what is left of it.
-const WITHDRAWN: &[&str] = &[
-    "archived",
-    "deleted",
-    "disabled",
-    "draft",
-    "hidden",
-    "inactive",
-    "private",
-    "trash",
-    "unpublished",
-    "下架",
-    "已下架",
-];
+/// Whether a word says that a product is a draft or was taken out of the shop, with all its variants.
+pub(crate) fn is_withdrawn_word(text: &str) -> bool {
+    compact(text).is_some_and(|word| is_in(WITHDRAWN, &word))
+}
 
 /// Whether the attributes of a product say that it is a draft or was taken out of the shop, with all its variants. A
 /// product that is merely sold out is not.
@@ -211,30 +228,66 @@ pub fn is_withdrawn(attributes: &Attributes) -> bool {
             Attribute::List(_) => None,
         };
         let is_state = || match value {
-            Attribute::Text(text) => compact(text).is_some_and(|state| WITHDRAWN.contains(&state.as_str())),
+            Attribute::Text(text) => compact(text).is_some_and(|state| is_in(WITHDRAWN, &state)),
             _ => false,
         };
-        let is_in = |names: &[&str]| names.contains(&name.as_str());
-        let is_flag = WITHDRAWN.contains(&name.strip_prefix("is").unwrap_or(&name));
+        let is_flag = is_in(FLAGS, name.strip_prefix("is").unwrap_or(&name));
         (is_flag && is_true() == Some(true))
-            || (is_in(HIDE_IF_FALSE) && is_true() == Some(false))
-            || (is_in(STATES) && is_state())
+            || ((is_in(HIDE_IF_FALSE, &name) || is_active(&name)) && is_true() == Some(false))
+            || (is_in(STATES, &name) && is_state())
     })
 }
 
 /// Whether an attribute says that the product is not to be shown.
 fn is_hidden_by(name: &str, value: &RawValue) -> bool {
     let Some(name) = compact(name) else { return false };
-    let is_in = |names: &[&str]| names.contains(&name.as_str());
     let state = || match value {
         RawValue::Text(text) => compact(text),
         _ => None,
     };
-    (is_in(HIDE_IF_TRUE) && understood(value) == Some(true))
-        || ((is_in(HIDE_IF_FALSE) || is_in(NOT_SOLD_IF_FALSE)) && understood(value) == Some(false))
+    let is_no = || {
+        let names = [HIDE_IF_FALSE, NOT_SOLD_IF_FALSE];
+        is_active(&name) || names.iter().any(|names| is_in(names, without_subject(&name)))
+    };
+    let is_zero = || matches!(value, RawValue::Int(0)) || matches!(value, RawValue::Text(text) if text.trim() == "0");
+    (is_in(HIDE_IF_TRUE, &name) && understood(value) == Some(true))
+        || (is_no() && understood(value) == Some(false))
         // Magento and OpenCart number the states of products.
-        || (is_in(&["status", "productstatus"]) && matches!(value, RawValue::Int(0)))
-        || (is_in(STATES) && state().is_some_and(|state| HIDDEN_STATES.contains(&state.as_str())))
+        || (is_in(&["status", "productstatus"], &name) && is_zero())
+        || (is_in(STATES, &name) && state().is_some_and(|state| is_hidden_state(&state)))
+}
+
+/// Whether a state is one in which shop systems do not show a product. Of truth values and numbers, which may mean anything
+/// as a state, none is.
+fn is_hidden_state(state: &str) -> bool {
+    const OF_ANYTHING: &[&str] = &[
+        "false",
+        "no",
+        "n",
+        "f",
+        "off",
+        "never",
+        "deny",
+        "pending",
+        "reserved",
+        "nein",
+        "non",
+        "nee",
+        "nie",
+        "ne",
+        "não",
+        "нет",
+        "hayır",
+        "否",
+        "いいえ",
+        "아니오",
+        "없음",
+    ];
+    !OF_ANYTHING.contains(&state) && (is_in(WITHDRAWN, state) || is_in(NOT_SOLD, state))
+}
+
+fn is_in(words: &[&str], word: &str) -> bool {
+    words.contains(&word)
 }
 
 /// The pieces that a text in place of their number states, such as `10+`, `5 pcs`, `sold out` or `in stock`. The inner
@@ -281,56 +334,12 @@ fn word(text: &str) -> Option<bool> {
         .iter()
         .find_map(|prefix| word.strip_prefix(prefix).filter(|rest| !rest.is_empty()))
         .unwrap_or(&word);
-    // Truth values; schema.org; Google, Meta and other feeds; Shopify, WooCommerce, Magento and PrestaShop; the common
-    // languages of shops. Items that can be ordered before they are in stock can be bought, so they are shown.
+    if let Some(is_true) = spreadsheet_boolean(word) {
+        return Some(is_true);
+    }
     match word {
-        "true" | "yes" | "y" | "j" | "t" | "on" | "x" | "instock" | "available" | "isavailable" | "availablenow"
-        | "inventory" => Some(true),
-        "instoreonly" | "onlineonly" | "limitedavailability" | "limited" | "limitedstock" | "lowstock" => Some(true),
-        "preorder" | "presale" | "backorder" | "backordered" | "onbackorder" | "onorder" | "madetoorder" => Some(true),
-        "availablefororder" | "availabletoorder" | "orderable" | "purchasable" | "buyable" | "saleable" => Some(true),
-        "active" | "enabled" | "publish" | "published" | "visible" | "live" | "online" | "continue" => Some(true),
-        "ja" | "oui" | "si" | "sí" | "sì" | "sim" | "tak" | "auflager" | "lieferbar" | "sofortlieferbar"
-        | "verfügbar" => Some(true),
-        "vorrätig" | "vorbestellbar" | "enstock" | "disponible" | "disponibile" | "disponível" | "opvoorraad" => {
-            Some(true)
-        }
-        "dostępny" | "ilager" | "ilagret" | "pålager" => Some(true),
-        // Stocks that are not counted.
-        "unlimited" | "infinite" | "infinity" | "unbegrenzt" | "unendlich" | "illimité" | "ilimitado"
-        | "illimitato" => Some(true),
-        "onbeperkt" | "nieograniczony" | "obegränsat" | "untracked" | "nottracked" => Some(true),
-        "是" | "有货" | "现货" | "在售" | "上架" | "已上架" | "不限" | "在庫あり" | "있음" => {
-            Some(true)
-        }
-        "否" | "无货" | "缺货" | "售罄" | "下架" | "已下架" | "停售" | "在庫なし" | "売り切れ" | "품절" => {
-            Some(false)
-        }
-        "false" | "no" | "n" | "f" | "off" | "outofstock" | "oos" | "nostock" | "notinstock" | "nonstock" => {
-            Some(false)
-        }
-        "soldout" | "discontinued" | "endoflife" | "eol" | "reserved" | "retired" | "unavailable" | "notavailable" => {
-            Some(false)
-        }
-        "temporarilyoutofstock" | "temporarilyunavailable" | "currentlyunavailable" | "outofseason" => Some(false),
-        "inactive" | "disabled" | "draft" | "archived" | "pending" | "private" | "trash" | "hidden" | "deleted" => {
-            Some(false)
-        }
-        "offline" | "unpublished" | "notvisible" | "notvisibleindividually" | "blocked" | "deny" | "never" => {
-            Some(false)
-        }
-        "nein" | "non" | "não" | "nie" | "ausverkauft" | "vergriffen" | "nichtlieferbar" | "nichtverfügbar" => {
-            Some(false)
-        }
-        "nichtvorrätig" | "nichtauflager" | "épuisé" | "enrupture" | "rupturedestock" | "indisponible" => {
-            Some(false)
-        }
-        "agotado" | "nodisponible" | "sinexistencias" | "esaurito" | "nondisponibile" | "esgotado" | "indisponível" => {
-            Some(false)
-        }
-        "uitverkocht" | "nietopvoorraad" | "nietleverbaar" | "wyprzedany" | "niedostępny" | "slutsåld" | "udsolgt" => {
-            Some(false)
-        }
+        word if is_in(SOLD, word) => Some(true),
+        word if is_in(NOT_SOLD, word) || is_in(WITHDRAWN, word) => Some(false),
         _ => NEGATIONS.iter().any(|negation| word.contains(negation)).then_some(false),
     }
 }
@@ -386,6 +395,55 @@ mod tests {
     }
 
     #[test]
+    fn words_of_the_usual_languages_are_understood() {
+        for shown in [
+            "有貨",
+            "出售中",
+            "在庫あり",
+            "판매중",
+            "skladem",
+            "В наличии",
+            "em estoque",
+            "Stokta var",
+            "dostępny",
+            "en stock",
+        ] {
+            assert_eq!(read_text(shown), Some(Some(true)), "{shown}");
+        }
+        for hidden in [
+            "下架",
+            "已下架",
+            "缺货",
+            "停售",
+            "仓库中",
+            "暂时缺货",
+            "缺貨中",
+            "売り切れ",
+            "販売終了",
+            "일시 품절",
+            "vyprodáno",
+            "Нет в наличии",
+            "esgotado",
+            "Tükendi",
+            "niedostępny",
+            "wycofany ze sprzedaży",
+            "Nicht bestellbar",
+            "Fuori produzione",
+            "rupture",
+            "slut i lager",
+        ] {
+            assert_eq!(read_text(hidden), Some(Some(false)), "{hidden}");
+        }
+        for word in SOLD {
+            assert!(!NOT_SOLD.contains(word) && !WITHDRAWN.contains(word), "{word} has two meanings");
+            assert_eq!(compact(word).as_deref(), Some(*word));
+        }
+        for word in NOT_SOLD.iter().chain(WITHDRAWN) {
+            assert_eq!(compact(word).as_deref(), Some(*word));
+        }
+    }
+
+    #[test]
     fn a_text_in_place_of_the_number_of_pieces_is_read_or_states_none() {
         let read = |text: &str| pieces(text, &mut Repairs::default());
         for text in ["in stock", "Unlimited", "∞", "Unbegrenzt", "不限"] {
@@ -413,6 +471,27 @@ mod tests {
             ("sold_out", RawValue::text("yes")),
             ("gesperrt", RawValue::text("J")),
             ("上架状态", RawValue::text("下架")),
+            ("商品状态", RawValue::text("仓库中")),
+            ("商品狀態", RawValue::text("已下架")),
+            ("是否上架", RawValue::text("否")),
+            ("公開状態", RawValue::text("非公開")),
+            ("판매상태", RawValue::text("판매 중지")),
+            ("Artikelstatus", RawValue::text("gesperrt")),
+            ("Statut", RawValue::text("Désactivé")),
+            ("Estado", RawValue::text("Descatalogado")),
+            ("Stato", RawValue::text("Bozza")),
+            ("Stav produktu", RawValue::text("Skryto")),
+            ("Статус", RawValue::text("Снят с продажи")),
+            ("Ürün durumu", RawValue::text("Pasif")),
+            ("status", RawValue::text("discontinued")),
+            // As in the products of Stripe, Odoo, JTL and Lightspeed.
+            ("active", RawValue::Bool(false)),
+            ("active", RawValue::text("0")),
+            ("Aktiv", RawValue::text("N")),
+            ("actif", RawValue::text("FAUX")),
+            ("Can be Sold", RawValue::text("False")),
+            ("product_enabled", RawValue::text("no")),
+            ("status", RawValue::text("0")),
         ] {
             assert_eq!(of(name, value), Some(false), "{name}");
         }
@@ -421,10 +500,16 @@ mod tests {
             ("status", RawValue::text("new arrival")),
             ("published", RawValue::text("2024-03-01")),
             ("deleted", RawValue::Int(0)),
-            ("active", RawValue::Bool(false)),
+            ("Aktiv", RawValue::text("J")),
+            ("active", RawValue::text("noise cancelling")),
+            ("status", RawValue::Int(1)),
             ("hidden", RawValue::text("zip pocket")),
             ("gesperrt", RawValue::text("N")),
             ("上架状态", RawValue::text("上架")),
+            ("商品状态", RawValue::text("出售中")),
+            ("estado", RawValue::text("usado")),
+            ("status", RawValue::text("no")),
+            ("concept", RawValue::text("online")),
         ] {
             assert_eq!(of(name, value), Some(true), "{name}");
         }
@@ -453,5 +538,8 @@ mod tests {
         assert_eq!(of("availability", " "), Some(None));
         assert_eq!(of("availability", "in two weeks"), None);
         assert_eq!(of("colour", "off"), Some(None));
+        assert_eq!(of("product_is_available", "false"), Some(Some(false)));
+        assert_eq!(of("available", "FALSCH"), Some(Some(false)));
+        assert_eq!(of("in_stock", "VRAI"), Some(Some(true)));
     }
 }

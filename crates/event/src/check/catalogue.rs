@@ -11,12 +11,14 @@ use super::categories;
 use super::markup::without_markup;
 use super::nested;
 use super::number::{Number, excerpt, number};
+use super::persons::without_persons;
 use super::repairs::Repairs;
 use super::rules;
 use super::text::{Lines, clean, prefix};
 use super::time::read_time;
 use super::usual;
 use super::verdict::{Reason, Rejection, Repair};
+use super::words_of_exports::{is_no_price, is_spreadsheet_error};
 use crate::amount;
 use crate::raw::{RawItem, RawUser};
 use crate::raw_patch::{ATTRIBUTES, RawPatch};
@@ -31,7 +33,7 @@ impl Check {
     pub fn judge_item(&self, raw: &RawItem) -> Result<(Item, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let settings = self.settings();
-        let raw = &*usual::named(raw, None, &mut repairs);
+        let raw = &*without_persons(usual::named(raw, None, &mut repairs), &mut repairs);
         let id = rules::id("id", &raw.id, settings, &mut repairs)?
             .ok_or_else(|| Rejection::new(Reason::NoId, "id: an item needs one"))?;
         self.match_item(&id)?;
@@ -90,7 +92,7 @@ impl Check {
         let settings = self.settings();
         let mut item = before.clone();
         raw.cleared.iter().for_each(|name| clear(&mut item, name));
-        let raw = &*usual::named(&raw.item, Some(before), &mut repairs);
+        let raw = &*without_persons(usual::named(&raw.item, Some(before), &mut repairs), &mut repairs);
         let short = |value: &RawValue, repairs: &mut Repairs| {
             rules::free_text(value, settings.max_title_bytes, Lines::Join, repairs)
         };
@@ -338,11 +340,17 @@ fn is_null(value: &RawValue) -> bool {
     const WORDS: [&str; 8] = ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na", "\\n"];
     let RawValue::Text(text) = value else { return false };
     let text = text.trim();
-    WORDS.iter().any(|null| text.eq_ignore_ascii_case(null)) || text.starts_with("0000-00-00")
+    WORDS.iter().any(|null| text.eq_ignore_ascii_case(null))
+        || is_spreadsheet_error(text)
+        || text.starts_with("0000-00-00")
 }
 
 /// The price of one piece.
 fn price(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Price>, Rejection> {
+    if matches!(value, RawValue::Text(text) if is_no_price(text)) {
+        repairs.note(Repair::PriceDropped);
+        return Ok(None);
+    }
     if is_null(value) {
         repairs.note(Repair::FieldDropped);
         return Ok(None);

@@ -40,22 +40,48 @@ pub(super) fn listed<'v>(value: &'v RawValue, locale: Option<&str>, repairs: &mu
 }
 
 fn is_one(text: &str) -> bool {
-    text.len() > MAX_BYTES || (separator(text).is_none() && !text.trim_start().starts_with('['))
+    text.len() > MAX_BYTES || (parts(text).is_none() && !text.trim_start().starts_with('['))
 }
 
-/// What stands between the categories of a text. A comma with a blank behind it is part of a name, as in `Home, Garden`.
-fn separator(text: &str) -> Option<&'static str> {
-    if text.contains(" > ") {
-        return Some(" > ");
+/// Signs between the levels of a path.
+const STEPS: &[char] = &['＞', '›', '»', '→'];
+/// Signs between categories, beside the comma.
+const BETWEEN: &[char] = &['|', '｜', '，', '、', '､', '；'];
+
+/// The categories in a text, if there are several: the levels of paths, and those that stand beside each other.
+fn parts(text: &str) -> Option<Vec<&str>> {
+    // `«` and `»` are quotation marks together.
+    let is_sign = |c: char| STEPS.contains(&c) && (c != '»' || !text.contains('«'));
+    let is_step = |place: usize, c: char| is_sign(c) || (c == '>' && is_between(text, place));
+    let is_separator = |place: usize, c: char| BETWEEN.contains(&c) || is_step(place, c);
+    let separators: Vec<(usize, char)> = text.char_indices().filter(|(place, c)| is_separator(*place, *c)).collect();
+    if separators.is_empty() {
+        return is_list(text).then(|| text.split(',').collect());
     }
-    if text.contains('|') {
-        return Some("|");
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (place, c) in separators {
+        parts.push(&text[start..place]);
+        start = place + c.len_utf8();
     }
-    let is_list = |text: &str| {
-        text.split_once(',').is_some() && text.split(',').skip(1).all(|part| !part.is_empty() && !part.starts_with(' '))
-    };
+    parts.push(&text[start..]);
+    Some(parts)
+}
+
+/// Whether the sign `>` stands between two names: with blanks on both sides, or letters at both.
+fn is_between(text: &str, place: usize) -> bool {
+    let (before, after) = (text[..place].chars().next_back(), text[place + 1..].chars().next());
+    let is_name = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+    let is_blank = |c: Option<char>| c == Some(' ');
+    (is_blank(before) && is_blank(after)) || (is_name(before) && is_name(after) && !text.contains('<'))
+}
+
+/// Whether a text is a list of names between commas. A comma with a blank behind it is part of a name, as in `Home, Garden`.
+fn is_list(text: &str) -> bool {
     let is_words = |c: char| c.is_alphabetic() || matches!(c, ' ' | ',' | '&' | '-' | '\'' | '’');
-    (is_list(text) && text.chars().all(is_words)).then_some(",")
+    text.contains(',')
+        && text.split(',').skip(1).all(|part| !part.is_empty() && !part.starts_with(' '))
+        && text.chars().all(is_words)
 }
 
 fn take_apart(value: &RawValue, locale: Option<&str>, depth: usize, found: &mut Vec<RawValue>, repairs: &mut Repairs) {
@@ -89,13 +115,8 @@ fn list_in(text: &str) -> Option<Vec<RawValue>> {
 }
 
 fn of_text(text: &str, found: &mut Vec<RawValue>) {
-    match separator(text) {
-        Some(" > ") => {
-            // Several paths may stand in one text.
-            let steps = text.split('|').flat_map(|path| path.split(" > "));
-            push(steps, found);
-        }
-        Some(separator) => push(text.split(separator), found),
+    match parts(text) {
+        Some(parts) => push(parts.into_iter(), found),
         None => push(std::iter::once(text), found),
     }
 }
@@ -158,6 +179,17 @@ mod tests {
             (r#""Lego 1,5""#, "Lego 1,5"),
             (r#""Adult,Kids;x""#, "Adult,Kids;x"),
             (r#""Clothing|Shirts""#, "Clothing;Shirts"),
+            (r#""女装，连衣裙""#, "女装;连衣裙"),
+            (r#""女装、连衣裙""#, "女装;连衣裙"),
+            (r#""女装>连衣裙""#, "女装;连衣裙"),
+            (r#""女装＞连衣裙＞长裙""#, "女装;连衣裙;长裙"),
+            (r#""女装 > 连衣裙，夏季 > 长裙""#, "女装;连衣裙;夏季;长裙"),
+            (r#""家電 › カメラ""#, "家電;カメラ"),
+            (r#""Küche » Tassen""#, "Küche;Tassen"),
+            (r#""Clothing>Shirts""#, "Clothing;Shirts"),
+            (r#""« Noël »""#, "« Noël »"),
+            (r#""Lamps >5 W""#, "Lamps >5 W"),
+            (r#""<b>Clothing</b>""#, "<b>Clothing</b>"),
             (r#""[\"Clothing\",\"Shirts\"]""#, "Clothing;Shirts"),
             (r#"{"0":"Clothing"}"#, "Clothing"),
             (r#"{"1":"Home","2":"Clothing"}"#, "Home;Clothing"),

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod availability;
+mod availability_words;
 mod catalogue;
 mod categories;
 mod coordinated;
@@ -15,21 +16,26 @@ mod markup;
 mod misspelt;
 mod nested;
 mod number;
+mod persons;
 mod rate;
 mod repairs;
 mod rules;
 mod statistics;
+mod stock_of_places;
 #[cfg(test)]
 mod tests;
 mod text;
 mod time;
 mod usual;
 mod verdict;
+mod words_of_exports;
 
 pub use availability::is_withdrawn;
+pub(crate) use availability::is_withdrawn_word;
 pub use histogram::LogHistogram;
 pub use misspelt::{MisspeltField, MisspeltFields};
 pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};
+pub use stock_of_places::stock_of;
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 
 use super::nested;
 use super::repairs::Repairs;
+use super::stock_of_places::with_stock;
 use super::time::read_time;
 use super::verdict::Repair;
 use crate::raw::{RawEvent, RawItem};
 use crate::{Item, RawValue};
 
 /// Names that mean the field and nothing else, in lower case and without separators, the more certain ones first. A mapping
-/// knows more of them; here no person sees what was taken for what.
+/// knows more of them; here no person sees what was taken for what. Google's `availability_date` is none of them: an item
+/// for preorder can be bought before that date.
 const NAMES: &[(&str, &[&str])] = &[
     ("title", &["title", "name", "productname", "producttitle", "itemname", "itemtitle", "displayname"]),
     ("description", &["description", "bodyhtml", "descriptionhtml"]),
@@ -31,7 +33,6 @@ const NAMES: &[(&str, &[&str])] = &[
             "availableat",
             "availablesince",
             "dateavailable",
-            "availabilitydate",
             "releasedate",
         ],
     ),
@@ -160,6 +161,7 @@ pub(super) fn named<'r>(raw: &'r RawItem, before: Option<&Item>, repairs: &mut R
             repairs.note(Repair::FieldAlias);
         }
     }
+    with_stock(&mut named, before, repairs);
     with_title_by_language(&mut named, before, repairs);
     with_offers(&mut named, repairs);
     if let Some((price, currency)) = nested::price(&named.price) {

@@ -164,6 +164,10 @@ codes! {
         AtHeld => "at_held",
         /// A code was converted to upper case.
         Uppercased => "uppercased",
+        /// An attribute of an item was of a person, such as an e-mail address, and was left out.
+        PersonDropped => "person_dropped",
+        /// The price is not told, or a range of prices was sent; the item has none.
+        PriceDropped => "price_dropped",
     }
 }
 

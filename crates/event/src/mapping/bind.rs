@@ -5,6 +5,7 @@ use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
 use super::object::Path;
+use super::orders::BoundOrders;
 use super::pairs::BoundPairs;
 use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
 use super::rule::MappingRule;
@@ -12,6 +13,7 @@ use super::sale::{BoundSale, Sales};
 use super::shape::Shape;
 use super::vocabulary::{compact, other_names};
 use super::{LISTS, Mapping, Names};
+use crate::private::is_cost;
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind};
 
@@ -94,12 +96,16 @@ impl<'m> Binding<'m> {
         }
         let pairs = self.pairs(&mut rest)?;
         let sale = self.sale()?;
+        let orders = self.orders()?;
         let fill = self.fill_down(&fields, &rest)?;
         let n_paths = self.columns.len() - self.n_header;
         let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
         for (place, name) in self.columns[..self.n_header].iter().enumerate() {
             let is_root = roots.iter().any(|path| path.root() == &**name);
-            if !self.used[place] && !is_root && !is_dropped(&mapping.drop_columns, name) {
+            let is_left = !self.used[place] && !is_root && !is_dropped(&mapping.drop_columns, name);
+            if is_left && mapping.kind == RecordKind::Items && is_cost(name) {
+                self.notes.push(note_on_cost(name));
+            } else if is_left {
                 let reading = self.reading_of_property(name);
                 let (name, sources) = (PropertyName::Fixed(name.clone()), vec![Source::Cell(place)]);
                 rest.push(BoundProperty { name, separators: None, sources, reading });
@@ -125,6 +131,11 @@ impl<'m> Binding<'m> {
             decimal: mapping.decimal,
             fill,
             pairs,
+            join: mapping
+                .join
+                .as_ref()
+                .and_then(|join| Some((Path::of_fields(&join.object)?, Path::of_fields(&join.to)?))),
+            orders,
             sale,
             sales: Sales::default(),
             family: None,
@@ -324,6 +335,18 @@ impl<'m> Binding<'m> {
         Ok(Some(BoundSale::new(mapping, sale, price, times)))
     }
 
+    fn orders(&mut self) -> Result<Option<BoundOrders>, MappingError> {
+        let mapping = self.mapping;
+        let Some(orders) = &mapping.orders else { return Ok(None) };
+        let mut charges = Vec::new();
+        for column in orders.charges.iter() {
+            charges.push(self.place("orders", column)?);
+        }
+        let state = orders.state.as_deref().map(|column| self.place("orders", column)).transpose()?;
+        let line_total = orders.line_total.as_deref().map(|column| self.source("orders", column)).transpose()?;
+        Ok(Some(BoundOrders { state, charges, line_total, reading: Reading::Price(mapping.decimal) }))
+    }
+
     /// The place of a column in a row.
     fn place(&mut self, table: &'static str, name: &str) -> Result<usize, MappingError> {
         if let Some(place) = self.columns.iter().position(|known| **known == *name) {
@@ -437,6 +460,11 @@ impl<'m> Binding<'m> {
             Reading::Text
         }
     }
+}
+
+/// What is said of a column of costs that the mapping does not name: rules may use costs, and visitors must not read them.
+pub(super) fn note_on_cost(name: &str) -> String {
+    format!("`{name}` as a cost, which is left out")
 }
 
 /// Whether a name is one that a pattern means, in which `*` stands for any text.

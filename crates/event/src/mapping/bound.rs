@@ -7,6 +7,7 @@ use super::cell::{Cell, Reading};
 use super::family::Family;
 use super::fill::FillDown;
 use super::object::{Object, Path};
+use super::orders::BoundOrders;
 use super::pairs::BoundPairs;
 use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
 use super::rule::{Test, Undo, reason};
@@ -77,6 +78,9 @@ pub struct BoundMapping {
     pub(super) decimal: Decimal,
     pub(super) fill: Option<FillDown>,
     pub(super) pairs: Vec<BoundPairs>,
+    /// An object, and the list that it is to begin.
+    pub(super) join: Option<(Path, Path)>,
+    pub(super) orders: Option<BoundOrders>,
     pub(super) sale: Option<BoundSale>,
     pub(super) sales: Sales,
     pub(super) family: Option<Arc<Family>>,
@@ -158,9 +162,12 @@ impl BoundMapping {
         rest.extend(this.pairs_of_cells(row));
         rest.extend(this.rest.iter().filter_map(|property| this.property(row, property)));
         match this.kind {
+            RecordKind::Events if this.is_charge(row) => Mapped::Skipped,
             RecordKind::Events => {
                 let mut event = RawEvent { properties: rest, ..RawEvent::default() };
-                match this.fill(row, None, |field, value| set(event.field_mut(field), value)) {
+                let fate = this.fill(row, None, |field, value| set(event.field_mut(field), value));
+                this.price_of_line(row, &mut event);
+                match fate {
                     // A valid mapping deletes no event.
                     Fate::Skipped | Fate::Deleted => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
@@ -277,7 +284,7 @@ impl BoundMapping {
                 return Fate::Refused(self.refuse(code, column, rule, row));
             }
         }
-        fate
+        self.undo_of_order(row).map_or(fate, Fate::Undone)
     }
 
     /// Whether the mapping says what a field is where a record says nothing.
@@ -412,7 +419,7 @@ impl BoundMapping {
     }
 
     /// The text of a cell, or what an earlier row says in its place.
-    fn text<'r, C: Cell>(&'r self, row: &'r [C], column: usize) -> Cow<'r, str> {
+    pub(super) fn text<'r, C: Cell>(&'r self, row: &'r [C], column: usize) -> Cow<'r, str> {
         let own = row.get(column).map_or(Cow::Borrowed(""), Cell::text);
         let filled = self.fill.as_ref().and_then(|fill| fill.text(column, is_empty(&self.empty, &own)));
         filled.map_or(own, Cow::Borrowed)

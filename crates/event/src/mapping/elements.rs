@@ -4,11 +4,13 @@
 //! Each record has a copy of what stands around its array, so an object of which the copies would take too much memory
 //! is refused.
 
+use super::bind::note_on_cost;
 use super::bound::{BoundMapping, Mapped, is_dropped};
 use super::cell::Cell as _;
 use super::object::{Nested, Object, Path};
 use super::parts::{BoundField, Column, Source};
 use super::vocabulary::compact;
+use crate::private::is_cost;
 use crate::raw::RawEvent;
 use crate::{RawValue, Reason, RecordKind, Rejection};
 
@@ -23,6 +25,9 @@ impl BoundMapping {
     /// mapping finds the item.
     pub fn apply_object(&mut self, mut object: Object) -> Vec<Mapped> {
         object.open_texts(|name| self.leads_into(name));
+        if let Some((from, to)) = &self.join {
+            object.join(from, to);
+        }
         self.open_arrays(&object);
         let mut elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
         if let Some(around) = &self.array_around {
@@ -100,6 +105,16 @@ impl BoundMapping {
             if let Some(opened) = column.path.as_ref().and_then(|path| path.opened(object)) {
                 column.path = Some(opened);
                 has_opened = true;
+            }
+        }
+        if self.kind == RecordKind::Events {
+            for place in &self.keys {
+                let column = &mut self.columns[*place];
+                if let Some(into) = Path::into_singles(column.path.as_ref(), &column.name, object) {
+                    column.path = Some(into);
+                    column.is_opened = true;
+                    has_opened = true;
+                }
             }
         }
         if has_opened {
@@ -186,7 +201,18 @@ impl BoundMapping {
                 }
             }
         }
-        let is_left = |name: &str| !self.names(name) && !taken.contains(&name);
+        let is_of_items = self.kind == RecordKind::Items;
+        if is_of_items {
+            let inner = inner.iter().flatten().flat_map(|inner| &inner.0);
+            for (name, _) in object.0.iter().chain(inner).filter(|(name, _)| is_cost(name)) {
+                let note = note_on_cost(name);
+                if !self.names(name) && self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
+        }
+        let is_left_out = |name: &str| is_of_items && is_cost(name);
+        let is_left = |name: &str| !self.names(name) && !taken.contains(&name) && !is_left_out(name);
         let mut rest = self.pairs_of_object(object, element);
         for (name, value) in &object.0 {
             match value {
@@ -220,11 +246,12 @@ impl BoundMapping {
 impl Column {
     /// A column, and the path if its name is one.
     pub fn named(name: &str) -> Self {
-        Self { name: name.into(), path: Path::parse(name), n_shared: 0 }
+        Self { name: name.into(), path: Path::parse(name), is_opened: false, n_shared: 0 }
     }
 
     fn value(&self, object: &Object, inner: &[Option<&Object>; 2], element: Option<&[usize]>) -> RawValue {
-        if let Some(exact) = object.field(&self.name).filter(|value| value.is_given()) {
+        let is_given = |value: &&Nested| value.is_given() && !self.is_opened;
+        if let Some(exact) = object.field(&self.name).filter(is_given) {
             return exact.clone().into();
         }
         match (&self.path, element) {

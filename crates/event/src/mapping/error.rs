@@ -85,6 +85,12 @@ pub enum MappingError {
         /// The key.
         key: &'static str,
     },
+    /// A key that only events have.
+    #[error("`{key}` is about events, but `kind` is not `events`")]
+    OnlyOfEvents {
+        /// The key.
+        key: &'static str,
+    },
     /// Pairs that name neither a column nor both of two.
     #[error("pairs {pairs}: needs `name` and `value` with a `*` or `[]` in the name, or `column`")]
     Pairs {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::MappingError;
 use super::{Mapping, MappingRule, Names};
+use crate::check::is_withdrawn_word;
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind, clean_id};
 
@@ -145,20 +146,28 @@ impl FamilyFinder {
         if let Some(name) = key(&item.brand) {
             self.found.ids.insert(name, id.clone());
         }
-        if let RawValue::Text(text) = &item.description
-            && self.names_variants
-        {
-            let variants: Vec<&str> = match &self.id {
-                Some(expression) => {
-                    expression.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str())).collect()
-                }
-                None => text.split(',').collect(),
-            };
-            let variants = variants.into_iter().filter_map(|variant| key(&RawValue::text(variant)));
-            self.found.parents.extend(variants.map(|variant| (variant, id.clone())));
+        if self.names_variants {
+            let variants = self.variants_in(&item.description);
+            self.found.parents.extend(variants.into_iter().map(|variant| (variant, id.clone())));
         }
         if is_no(&item.available) {
             self.found.hidden.insert(id);
+        }
+    }
+
+    /// The ids of the variants that the product's column names: in a text, or in a list of ids or of texts.
+    fn variants_in(&self, column: &RawValue) -> Vec<Box<str>> {
+        match (column, &self.id) {
+            (RawValue::Text(text), Some(expression)) => {
+                let found = expression.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str().to_owned()));
+                found.filter_map(|variant| key(&RawValue::text(variant))).collect()
+            }
+            (RawValue::Text(text), None) => {
+                text.split(',').filter_map(|variant| key(&RawValue::text(variant))).collect()
+            }
+            (RawValue::List(values), _) => values.iter().flat_map(|value| self.variants_in(value)).collect(),
+            (value, None) => key(value).into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -237,7 +246,7 @@ fn price(value: &RawValue) -> Option<f64> {
 
 fn is_no(available: &RawValue) -> bool {
     match available {
-        RawValue::Text(text) => matches!(text.trim(), "no" | "0" | "false"),
+        RawValue::Text(text) => matches!(text.trim(), "no" | "0" | "false") || is_withdrawn_word(text),
         RawValue::Int(number) => *number == 0,
         RawValue::Bool(value) => !value,
         _ => false,

@@ -12,7 +12,9 @@ mod error;
 mod family;
 mod fill;
 mod names;
+mod notation;
 mod object;
+mod orders;
 mod pairs;
 mod parts;
 mod response;
@@ -24,6 +26,7 @@ mod system_tests;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -38,12 +41,13 @@ pub use cell::{Cell, Reading};
 pub use error::{MappingError, listed};
 pub use family::{Family, FamilyFinder, Variants};
 pub use names::Names;
-pub use object::Object;
+pub use object::{Join, Object};
+pub use orders::Orders;
 pub use pairs::Pairs;
 pub use response::is_answer;
 pub use rule::{Condition, MappingRule, Undo};
 pub use sale::{Sale, Sales};
-pub use vocabulary::{fields_named, usual_column};
+pub use vocabulary::{OrderPart, OrderState, fields_named, is_charge, order_column, order_state, usual_column};
 
 use error::known_fields;
 
@@ -144,6 +148,12 @@ pub struct Mapping {
     /// A price that is valid for some time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sale: Option<Sale>,
+    /// An object that belongs to a list beside it, of which each element is a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join: Option<Join>,
+    /// Lines of orders whose words are in any language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Orders>,
     /// How a file tells which items are variants of one product.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variants: Option<Variants>,
@@ -207,6 +217,9 @@ impl Mapping {
         if let Some((key, _)) = of_items.into_iter().find(|(_, given)| *given && self.kind != RecordKind::Items) {
             return Err(MappingError::OnlyOfItems { key });
         }
+        if self.orders.is_some() && self.kind != RecordKind::Events {
+            return Err(MappingError::OnlyOfEvents { key: "orders" });
+        }
         for (idx, pairs) in self.pairs.iter().enumerate() {
             pairs.validate(idx + 1)?;
         }
@@ -251,6 +264,7 @@ impl Mapping {
         let item = self.item.values().flat_map(Names::iter).map(|column| ("item", column));
         let rules = self.rule.iter().flat_map(MappingRule::columns).map(|column| ("rule", column));
         let sale = self.sale.iter().flat_map(Sale::columns).map(|column| ("sale", column));
-        fields.chain(properties).chain(item).chain(rules).chain(sale)
+        let orders = self.orders.iter().flat_map(Orders::columns).map(|column| ("orders", column));
+        fields.chain(properties).chain(item).chain(rules).chain(sale).chain(orders)
     }
 }

@@ -6,8 +6,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::notation;
 use crate::any_value::{self, AnyValue};
 use crate::raw_value::{RawValue, pairs_json};
 
@@ -21,6 +22,16 @@ pub(super) enum Nested {
     Single(RawValue),
     List(Vec<Nested>),
     Object(Object),
+}
+
+/// An object that belongs to a list beside it, such as the master variant of a product to its other variants.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// The path to the object.
+    pub object: Box<str>,
+    /// The path to the list, of which the object becomes the first element.
+    pub to: Box<str>,
 }
 
 /// Elements of an array whose fields are shown to a person.
@@ -79,6 +90,12 @@ impl Path {
         (steps.len() > 1 || name.starts_with("$.")).then_some(Self { steps })
     }
 
+    /// The path of a name that may be a plain one, if it leads through fields alone.
+    pub fn of_fields(name: &str) -> Option<Self> {
+        let path = Self::parse(name).unwrap_or_else(|| Self { steps: vec![Step::Key(name.into())] });
+        path.steps.iter().all(|step| matches!(step, Step::Key(_))).then_some(path)
+    }
+
     /// The name of the field that the path begins with.
     pub fn root(&self) -> &str {
         match &self.steps[0] {
@@ -109,6 +126,7 @@ impl Path {
         for step in &self.steps[1..] {
             if let (Step::Key(key), Some(Nested::List(values))) = (step, here)
                 && key.parse::<usize>().is_err()
+                && !is_of_connection(key)
             {
                 steps.push(Step::Each);
                 here = values.first();
@@ -121,6 +139,30 @@ impl Path {
             steps.push(step.clone());
         }
         (steps.len() > self.steps.len()).then_some(Self { steps })
+    }
+
+    /// The path into each element of the list of single values to which this one, or the field of this name, leads in an
+    /// object; `None` if there is no such list.
+    pub fn into_singles(path: Option<&Self>, name: &str, object: &Object) -> Option<Self> {
+        let mut steps = path.map_or_else(|| vec![Step::Key(name.into())], |path| path.steps.clone());
+        if steps.last() == Some(&Step::Each) {
+            return None;
+        }
+        let Some((Step::Key(root), rest)) = steps.split_first() else { return None };
+        let mut here = object.field(root)?;
+        for step in rest {
+            here = match (step, here) {
+                (Step::Each, Nested::List(values)) => values.first()?,
+                (Step::Each, one) => one,
+                (step, value) => value.step(step)?,
+            };
+        }
+        let Nested::List(values) = here else { return None };
+        let is_id =
+            |value: &Nested| matches!(value, Nested::Single(RawValue::Text(_) | RawValue::Int(_) | RawValue::Null));
+        let is_list = !values.is_empty() && values.iter().all(is_id);
+        steps.push(Step::Each);
+        is_list.then_some(Self { steps })
     }
 
     /// Whether this array lies in the elements of another one.
@@ -162,6 +204,36 @@ impl Object {
                 *value = Nested::opened(std::mem::take(single));
             }
         }
+    }
+
+    /// Makes an object the first element of a list; both paths lead through fields alone.
+    pub(super) fn join(&mut self, from: &Path, to: &Path) {
+        let taken = self.field_at(from, false).map(|value| std::mem::replace(value, Nested::Single(RawValue::Null)));
+        let Some(element @ Nested::Object(_)) = taken else { return };
+        if let Some(list) = self.field_at(to, true) {
+            match list {
+                Nested::List(values) => values.insert(0, element),
+                other => *other = Nested::List(vec![element]),
+            }
+        }
+    }
+
+    /// The value at a path through fields; the last of them is added if `adds` and it is missing.
+    fn field_at(&mut self, path: &Path, adds: bool) -> Option<&mut Nested> {
+        let (last, around) = path.steps.split_last()?;
+        let mut here = self;
+        for step in around {
+            let Step::Key(key) = step else { return None };
+            match here.0.iter_mut().rev().find(|(name, _)| name == key) {
+                Some((_, Nested::Object(inner))) => here = inner,
+                _ => return None,
+            }
+        }
+        let Step::Key(key) = last else { return None };
+        if adds && here.field(key).is_none() {
+            here.0.push((key.clone(), Nested::Single(RawValue::Null)));
+        }
+        here.0.iter_mut().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// The names of the fields, in order.
@@ -220,10 +292,17 @@ impl Nested {
     /// The value of a step into this one, for steps that lead to one value.
     fn step(&self, step: &Step) -> Option<&Self> {
         match (step, self) {
-            (Step::Key(key), Self::Object(object)) => object.field(key),
+            (Step::Key(key), Self::Object(object)) if &**key != "node" || object.field(key).is_some() => {
+                object.field(key)
+            }
             (Step::Index(place), Self::List(values)) => values.get(*place),
             // `images.0.src`, and JSON pointers.
-            (Step::Key(place), Self::List(values)) => values.get(place.parse::<usize>().ok()?),
+            (Step::Key(place), Self::List(values)) if place.parse::<usize>().is_ok() => {
+                values.get(place.parse::<usize>().ok()?)
+            }
+            // A connection of GraphQL is the list in it.
+            (Step::Key(key), Self::List(_)) if is_of_connection(key) => Some(self),
+            (Step::Key(_), Self::Object(_)) => Some(self),
             (Step::Where(key, wanted), Self::List(values)) => values.iter().find(|value| {
                 let Self::Object(object) = value else { return false };
                 matches!(object.field(key), Some(Self::Single(single)) if single_text(single) == **wanted)
@@ -327,6 +406,11 @@ impl Nested {
     }
 }
 
+/// Whether a path names by this the list in a connection of GraphQL, which stands for the connection.
+fn is_of_connection(key: &str) -> bool {
+    matches!(key, "edges" | "nodes")
+}
+
 fn single_text(value: &RawValue) -> String {
     use super::cell::Cell as _;
     value.text().into_owned()
@@ -409,7 +493,7 @@ impl AnyValue for Nested {
     }
 
     fn table(fields: Vec<(Box<str>, Nested)>) -> Self {
-        Self::Object(Object(fields))
+        notation::meant(fields)
     }
 }
 

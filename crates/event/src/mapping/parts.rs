@@ -12,6 +12,8 @@ use crate::RawValue;
 pub(super) struct Column {
     pub name: Box<str>,
     pub path: Option<Path>,
+    /// Whether the name is that of a list of single values, each of which is an item.
+    pub is_opened: bool,
     /// How many arrays of the path are those of which each element is a record.
     pub n_shared: usize,
 }

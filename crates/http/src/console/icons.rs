@@ -8,6 +8,7 @@ pub(super) const SEARCHES: &str = "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13
 pub(super) const RULES: &str = "M5 4v16M12 4v16M19 4v16M3 9h4M10 15h4M17 8h4";
 pub(super) const CAMPAIGNS: &str = "M4 10v4h3l8 5V5l-8 5zM18 9.5a3.5 3.5 0 0 1 0 5M7 14l1.5 6h2.5l-1-4.5";
 pub(super) const EXPERIMENTS: &str = "M9 3h6M10 3v6l-5 9a2 2 0 0 0 2 3h10a2 2 0 0 0 2-3l-5-9V3M7.5 15h9";
+pub(super) const WHAT_IF: &str = "M4 12h5l3-6M9 12l3 6M12 6h8M12 18h8M17 3l3 3-3 3M17 15l3 3-3 3";
 pub(super) const QUARANTINE: &str = "M12 3l8 3v6c0 5-3.5 8-8 9-4.5-1-8-4-8-9V6zM12 8v5M12 16v.5";
 pub(super) const PEOPLE: &str = "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c0-3.6 2.9-6 6.5-6s6.5 2.4 6.5 6M16 4.5a3.5 3.5 0 0 1 0 6.2M18 14.5c2 .8 3.5 2.8 3.5 5.5";
 pub(super) const SETTINGS: &str = "M4 7h10M18 7h2M4 17h2M10 17h10M14 4.5v5M10 14.5v5";

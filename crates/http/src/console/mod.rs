@@ -86,6 +86,7 @@ static PAGES: &[Page] = &[
     Page::new("/console/rules", |texts| texts.rules, EDIT, icons::RULES, pages::rules::routes),
     Page::new("/console/campaigns", |texts| texts.campaigns, EDIT, icons::CAMPAIGNS, pages::campaigns::routes),
     Page::new("/console/experiments", |texts| texts.experiments, LOOK, icons::EXPERIMENTS, pages::experiments::routes),
+    Page::new("/console/what-if", |texts| texts.what_if, OPERATE, icons::WHAT_IF, pages::what_if::routes),
     Page::new("/console/quarantine", |texts| texts.quarantine, OPERATE, icons::QUARANTINE, pages::quarantine::routes),
     Page::new("/console/people", |texts| texts.people, OPERATE, icons::PEOPLE, pages::people::routes),
     Page::new("/console/settings", |texts| texts.settings, OPERATE, icons::SETTINGS, pages::settings::routes),

@@ -162,6 +162,7 @@ done! {
     Accepted => "accepted", done_accepted;
     Rejected => "rejected", done_rejected;
     Forgetting => "forgetting", done_forgetting;
+    Judging => "judging", done_judging;
 }
 
 impl Done {

@@ -144,6 +144,11 @@ impl Ensemble {
         self.catalogue.see(item, at_ms);
     }
 
+    /// Takes in that an item was chosen at this time, which may be before its first sight.
+    pub fn date_item(&mut self, item: ItemIdx, at_ms: i64) {
+        self.catalogue.date(item, at_ms);
+    }
+
     /// Replaces an item's description.
     pub fn describe(&mut self, item: ItemIdx, description: &Item) {
         self.catalogue.describe(item, description);

@@ -135,7 +135,7 @@ impl Filter {
     }
 
     /// The names of the attributes that the filter names.
-    pub(crate) fn attribute_names(&self) -> impl Iterator<Item = &str> {
+    pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
         self.attributes().into_iter().map(|(name, _)| name)
     }
 

@@ -50,6 +50,14 @@ pub enum SortError {
     /// There is no such field.
     #[error("{0}")]
     Unknown(UnknownField),
+    /// A field with its direction as other systems write it.
+    #[error("there is no field {written}; write {meant}")]
+    Spelling {
+        /// What was written.
+        written: Box<str>,
+        /// The same as it is read.
+        meant: Box<str>,
+    },
     /// The direction is neither `asc` nor `desc`.
     #[error("the direction of {field} is asc or desc, not {direction:?}")]
     Direction {
@@ -76,13 +84,18 @@ impl Shop<'_> {
     /// # Errors
     /// [`SortError`].
     pub fn sort<'t>(&self, parts: impl IntoIterator<Item = &'t str>) -> Result<Option<Sort>, SortError> {
-        let (mut keys, mut by_score) = (Vec::new(), false);
+        let (mut keys, mut by_score, mut before) = (Vec::new(), false, None);
         for part in parts.into_iter().map(str::trim).filter(|part| !part.is_empty()) {
             match part {
                 "relevance" | "relevance:desc" => by_score = true,
                 "relevance:asc" => return Err(SortError::Relevance),
+                "asc" | "desc" if before.is_some() => {
+                    let meant = format!("{}:{part}", before.unwrap_or_default());
+                    return Err(SortError::Spelling { written: part.into(), meant: meant.into() });
+                }
                 _ => keys.push(self.sort_key(part)?),
             }
+            before = Some(part);
         }
         if keys.len() > MAX_SORT_FIELDS {
             return Err(SortError::TooMany);
@@ -109,6 +122,9 @@ impl Shop<'_> {
             _ => {
                 let attribute = name.strip_prefix("attributes.").unwrap_or(name);
                 if !self.facts.items.is_empty() && !self.facts.overview().has_attribute(attribute) {
+                    if let Some(meant) = self.respelt(part) {
+                        return Err(SortError::Spelling { written: part.into(), meant: meant.into() });
+                    }
                     let near = self.near(attribute, &SORTED);
                     return Err(SortError::Unknown(UnknownField { name: attribute.into(), near, is_text: false }));
                 }
@@ -122,6 +138,28 @@ impl Shop<'_> {
             Some(other) => return Err(SortError::Direction { field: name.into(), direction: other.into() }),
         };
         Ok(SortKey { field, is_descending })
+    }
+
+    /// An order that was written as in other systems: `-price`, `price desc`, `price_desc`, `price-asc`, `desc(price)`.
+    fn respelt(&self, part: &str) -> Option<String> {
+        let is_field = |name: &str| SORTED.contains(&name) || self.facts.overview().has_attribute(name);
+        let ends = |separator: char| {
+            let (name, direction) = part.rsplit_once(separator)?;
+            let direction = direction.trim().to_ascii_lowercase();
+            ["asc", "desc"].contains(&&*direction).then_some((name, direction))
+        };
+        let called = |direction: &str| {
+            let name = part.strip_prefix(direction)?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
+            Some((name, direction.to_owned()))
+        };
+        let signed = |sign: char, direction: &str| Some((part.strip_prefix(sign)?, direction.to_owned()));
+        let (name, direction) = signed('-', "desc")
+            .or_else(|| signed('+', "asc"))
+            .or_else(|| [' ', '_', '-', '.', '|'].into_iter().find_map(ends))
+            .or_else(|| called("desc"))
+            .or_else(|| called("asc"))?;
+        let name = name.trim();
+        is_field(name).then(|| format!("{name}:{direction}"))
     }
 
     /// The first `n` products in the order, each as one of its items, and the number of all.

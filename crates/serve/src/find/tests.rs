@@ -427,6 +427,18 @@ fn names_that_no_item_has_are_refused_with_near_ones() {
     let fault = |sort: &str| shop.sort(sort.split(',')).unwrap_err().to_string();
     assert!(fault("prize:asc").contains("did you mean price?"), "{}", fault("prize:asc"));
     assert!(fault("title:up").contains("asc or desc"));
+    for (written, meant) in [
+        ("-price", "price:desc"),
+        ("+price", "price:asc"),
+        ("price desc", "price:desc"),
+        ("published_at_DESC", "published_at:desc"),
+        ("price-asc", "price:asc"),
+        ("desc(colour)", "colour:desc"),
+        ("price,desc", "price:desc"),
+    ] {
+        assert!(fault(written).ends_with(&format!("write {meant}")), "{}", fault(written));
+    }
+    assert!(!fault("-prize").contains("write"), "{}", fault("-prize"));
     assert_eq!(shop.sort(["relevance", "price"]).unwrap_err(), SortError::Relevance);
     assert_eq!(shop.sort(["price"; 5]).unwrap_err(), SortError::TooMany);
     assert_eq!(shop.sort(["", " "]).unwrap(), None);

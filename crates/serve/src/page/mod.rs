@@ -26,6 +26,7 @@ mod greedy;
 mod kept_places;
 mod likeness;
 mod mmr;
+mod new_products;
 mod rank;
 mod retrieve;
 mod rules;
@@ -43,20 +44,21 @@ mod work;
 use std::borrow::Cow;
 
 use accrue_model::{Context, Drawn, Prepared};
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, Trial};
 
 use self::diversify::diversify;
 use self::explain::explain;
 use self::explore::explore;
 use self::fatigue::lower_shown_often;
 use self::kept_places::KeptPlaces;
+use self::new_products::{Tried, try_new};
 use self::rank::rank;
 use self::retrieve::Retrieval;
 use self::rules::{Pinned, reorder};
 use self::sponsored::{Sponsored, has_slots, sponsor};
 use self::value::by_value;
 pub(crate) use self::variants::Variants;
-pub use self::why::{Why, WithoutEvent};
+pub use self::why::{Sibling, Why, WithoutEvent};
 use self::work::Work;
 pub use self::work::{PageWork, Stage, StageWork};
 use crate::rules::ActiveRules;
@@ -150,6 +152,10 @@ fn make_after(
         };
         let degraded = slots::degraded(&situation, &page);
         let (page, drawn) = if sponsored.is_empty() { explore(&situation, page) } else { (page, None) };
+        let Tried { page, trial, n_added } = match sponsored.is_empty() && drawn.is_none() {
+            true => work.time(Stage::Rerank, || try_new(&situation, &retrieval, page)),
+            false => Tried { page, trial: Trial::None, n_added: 0 },
+        };
         let reasons = if request.explain {
             work.pass(Stage::Explain, page.len(), page.len());
             work.time(Stage::Explain, || explain(&situation, &page))
@@ -157,13 +163,13 @@ fn make_after(
             Vec::new()
         };
         let mut answer = answer(&shop, &page, reasons, degraded, drawn);
-        if !sponsored.is_empty() {
-            answer.next_offset = Some(page.len() - sponsored.len());
+        if !sponsored.is_empty() || n_added > 0 {
+            answer.next_offset = Some(page.len() - sponsored.len() - n_added);
         }
         for Sponsored { place, campaign, price } in sponsored {
             answer.items[place].sponsored = Some(SponsoredBy { campaign, price });
         }
-        Recommendation { total, ..answer }
+        Recommendation { total, trial, ..answer }
     })
 }
 

@@ -27,6 +27,9 @@ const ROUNDING: f32 = 1e-4;
 pub struct Why {
     /// Its place in the list, from 0; `None` if it is not among the first 1,000.
     pub place: Option<usize>,
+    /// The variant of the same product that stands in the list in its place, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sibling: Option<Sibling>,
     /// Its score.
     pub score: f32,
     /// What the score is made of.
@@ -37,6 +40,17 @@ pub struct Why {
     pub without: Vec<WithoutEvent>,
     /// What the page could not do.
     pub degraded: Vec<&'static str>,
+}
+
+/// A variant that stands in the list, of which the product has one place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sibling {
+    /// Its id.
+    pub item: ItemId,
+    /// Its title, or that of its product.
+    pub title: Option<Box<str>>,
+    /// Its place in the list, from 0.
+    pub place: usize,
 }
 
 /// The item on a page that is made without one event of the past.
@@ -62,7 +76,7 @@ impl Shop<'_> {
     /// may not show it.
     pub fn why(&self, request: &RecommendRequest, item: &ItemId) -> Option<Why> {
         let shop = self.with_incomplete(request.incomplete);
-        let (place, answer) = explained(&shop, request, item)?;
+        let Explained { place, sibling, answer } = explained(&shop, request, item)?;
         let found = answer.items.iter().find(|found| found.id == *item)?;
         let past = shop.past(&request.visitor, None, &about(&shop, request));
         let sum: f32 = found.reasons.iter().map(|reason| reason.share).sum();
@@ -91,6 +105,7 @@ impl Shop<'_> {
         }
         Some(Why {
             place,
+            sibling,
             score: found.score,
             reasons: found.reasons.clone(),
             is_whole: (sum - found.score).abs() <= rounding,
@@ -100,20 +115,51 @@ impl Shop<'_> {
     }
 }
 
+impl Shop<'_> {
+    /// The variant of the item's product that stands in the list of this request, for an item that may not.
+    pub fn shown_sibling(&self, request: &RecommendRequest, item: &ItemId) -> Option<Sibling> {
+        let shop = self.with_incomplete(request.incomplete);
+        sibling(&shop, &list_of(&shop, request), item)
+    }
+}
+
+/// The beginning of the list, as far as an item is looked for.
+fn list_of(shop: &Shop<'_>, request: &RecommendRequest) -> Recommendation {
+    make(*shop, &RecommendRequest { n: LOOKED_AT, offset: 0, ..request.clone() }, &Work::default())
+}
+
 fn about(shop: &Shop<'_>, request: &RecommendRequest) -> Vec<ItemIdx> {
     request.items.iter().filter_map(|item| shop.facts.items.get(item.as_str())).collect()
 }
 
-/// The page of `request.n` items that has the item, with reasons, and the item's place in the list.
-fn explained(shop: &Shop<'_>, request: &RecommendRequest, item: &ItemId) -> Option<(Option<usize>, Recommendation)> {
-    let list = make(*shop, &RecommendRequest { n: LOOKED_AT, offset: 0, ..request.clone() }, &Work::default());
+/// An item's place in the list, or that of a variant of its product, and the page of `request.n` items that has the item,
+/// with reasons.
+struct Explained {
+    place: Option<usize>,
+    sibling: Option<Sibling>,
+    answer: Recommendation,
+}
+
+fn explained(shop: &Shop<'_>, request: &RecommendRequest, item: &ItemId) -> Option<Explained> {
+    let list = list_of(shop, request);
     let place = list.items.iter().position(|found| found.id == *item);
     let n = request.n.max(1);
     let request = match place {
         Some(place) => RecommendRequest { offset: place / n * n, n, explain: true, ..request.clone() },
         None => RecommendRequest { explain: true, ..only(request, item)? },
     };
-    Some((place, make(*shop, &request, &Work::default())))
+    let sibling = if place.is_none() { sibling(shop, &list, item) } else { None };
+    Some(Explained { place, sibling, answer: make(*shop, &request, &Work::default()) })
+}
+
+/// The first item of a list that is a variant of the same product.
+fn sibling(shop: &Shop<'_>, list: &Recommendation, item: &ItemId) -> Option<Sibling> {
+    let product_of = |id: &ItemId| shop.facts.products.of(shop.facts.items.get(id.as_str())?);
+    let product = product_of(item)?;
+    let place = list.items.iter().position(|found| product_of(&found.id) == Some(product))?;
+    let id = list.items[place].id.clone();
+    let described = shop.facts.described(shop.facts.items.get(id.as_str())?)?.to_item();
+    Some(Sibling { item: id, title: described.title, place })
 }
 
 /// The same request for this item alone.
@@ -260,5 +306,31 @@ mod tests {
         assert_eq!(shop.why(&request, &"nothing".into()), None);
         let excluded = RecommendRequest { exclude: vec![deep.items[0].id.clone()], ..request };
         assert_eq!(shop.why(&excluded, &deep.items[0].id), None);
+        assert_eq!(why.sibling, None);
+    }
+
+    #[test]
+    fn of_a_variant_that_is_not_shown_the_sibling_in_its_place_is_told() {
+        let fixture = Fixture::new(Size::default());
+        let shop = fixture.shop();
+        let request = RecommendRequest { visitor: user(1), ..Default::default() };
+        let shown = shop.recommend(&RecommendRequest { n: LOOKED_AT, ..request.clone() });
+        let parent_of = |id: &ItemId| shop.facts.find(id).and_then(|entry| entry.item.parent.clone());
+        let is_shown = |id: &ItemId| shown.items.iter().any(|found| found.id == *id);
+        let has_shown_sibling = |id: &ItemId| {
+            let parent = parent_of(id);
+            parent.is_some() && shown.items.iter().any(|found| parent_of(&found.id) == parent)
+        };
+        let mut n_told = 0;
+        let ids = fixture.facts.entries().iter().map(|entry| &entry.item.id);
+        for id in ids.filter(|id| !is_shown(id) && has_shown_sibling(id)) {
+            let told = shop.shown_sibling(&request, id).unwrap_or_else(|| panic!("{id} has a sibling on the page"));
+            assert_eq!((&shown.items[told.place].id, parent_of(&told.item)), (&told.item, parent_of(id)));
+            if let Some(why) = shop.why(&request, id) {
+                assert_eq!((why.place, why.sibling), (None, Some(told)));
+                n_told += 1;
+            }
+        }
+        assert!(n_told > 10, "{n_told}");
     }
 }

@@ -30,6 +30,10 @@ pub(crate) const MAX_PLACES: usize = 10_000;
 const HOME_ROOM: f32 = 0.5;
 /// How many items like the page's stand first on the scene `product`, at most.
 const SIMILAR_FIRST: usize = 20;
+/// The share of the places of the first page on which new products may stand, on the scenes `home` and `category`: one
+/// of ten. On the others the shopper is about to do something: a product page answers what else there is, a basket is
+/// paid, a search has said what is wanted, a mailing cannot be taken back.
+const NEW_PRODUCTS: f32 = 0.1;
 /// Items of one category among ten places of the scene `email`.
 const EMAIL_PER_CATEGORY: usize = 3;
 
@@ -134,6 +138,8 @@ pub(crate) struct Scene {
     pub value: Option<Value>,
     /// Places of the first page, from 1, that campaigns bid for, in order.
     pub sponsored: Vec<usize>,
+    /// The share of the places of the first page on which new products may stand.
+    pub new_products: f32,
 }
 
 impl Scene {
@@ -158,6 +164,7 @@ impl Scene {
             fatigue: None,
             value: None,
             sponsored: Vec::new(),
+            new_products: 0.0,
         }
     }
 
@@ -214,6 +221,7 @@ impl Scene {
             }),
             value: Some(ValueSettings::of(self.value.as_ref())),
             sponsored: Some(self.sponsored.clone()),
+            new_products: Some(self.new_products),
         }
     }
 }
@@ -245,7 +253,7 @@ fn built_in(name: &str) -> Scene {
     let drop = |event_type: EventType| Seen::DropTypes(vec![event_type]);
     let (neighbours, bought_together) = (Part::Neighbours.name(), Part::BoughtTogether.name());
     match name {
-        "home" => Scene { room_for_new: HOME_ROOM, ..Scene::plain() },
+        "home" => Scene { room_for_new: HOME_ROOM, new_products: NEW_PRODUCTS, ..Scene::plain() },
         // What could be taken instead of the item.
         "product" => Scene::with_first([(sources::SIMILAR, Some(SIMILAR_FIRST))]),
         // What goes with what is in the basket.
@@ -255,6 +263,7 @@ fn built_in(name: &str) -> Scene {
         // The best sellers of a category may be unknown to models of this shopper.
         "category" => {
             let mut scene = Scene::plain();
+            scene.new_products = NEW_PRODUCTS;
             scene.sources.push((sources::built_in(sources::TRENDING), None));
             scene
         }

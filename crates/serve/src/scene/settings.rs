@@ -63,6 +63,9 @@ pub struct SceneSettings {
     /// Places of the first page, from 1, that campaigns bid for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sponsored: Option<Vec<usize>>,
+    /// The share of the places of the first page on which new products may stand, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_products: Option<f32>,
 }
 
 /// What each action is worth. While all are 0, the order is that of the scores.
@@ -232,6 +235,10 @@ impl SceneSettings {
         if let Some(places) = &self.sponsored {
             check_slots(places)?;
             scene.sponsored = places.clone();
+        }
+        if let Some(share) = self.new_products {
+            SettingFault::check("new_products", share, 0.0..=1.0)?;
+            scene.new_products = share;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! An item as a document: its stems with their places, the other forms that they are found by, its codes and its vocabulary.
 
-use accrue_event::{Attribute, Item};
+use accrue_event::{Attribute, Item, privacy_of};
 use tantivy::TantivyDocument;
 use tantivy::tokenizer::{PreTokenizedString, Token};
 
@@ -68,7 +68,8 @@ impl Tokens {
         self.add_field(analyzer, 3, Joins::Tight, &mut item.description.as_deref().into_iter());
         let mut place = 0;
         let mut left = MAX_FIELD_BYTES;
-        for (name, value) in item.attributes.iter() {
+        // A search for an address must not find what its owner bought.
+        for (name, value) in item.attributes.iter().filter(|(name, value)| privacy_of(name, value).is_none()) {
             let mut add = |text: &str, joins: Joins| {
                 let text = head(text, left);
                 left -= text.len();
@@ -446,7 +447,7 @@ fn codes_of(item: &Item) -> Vec<String> {
     if let Some(text) = item.title.as_deref() {
         codes_inside(&compose(head(text, MAX_FIELD_BYTES))).for_each(&mut add);
     }
-    for value in item.attributes.values() {
+    for (_, value) in item.attributes.iter().filter(|(name, value)| privacy_of(name, value).is_none()) {
         match value {
             Attribute::Text(text) => attribute_code(text).into_iter().for_each(&mut add),
             Attribute::List(texts) => texts.iter().filter_map(|text| attribute_code(text)).for_each(&mut add),

@@ -71,6 +71,11 @@ pub use tantivy::tokenizer::Language;
 
 use crate::repair::RepairSettings;
 
+/// Whether a text has a Chinese character, so that searches for it need the dictionary of Chinese.
+pub fn has_han(text: &str) -> bool {
+    !text.is_ascii() && text.chars().any(analysis::is_han_character)
+}
+
 /// What an exact id adds to a score: far above any sum of words.
 pub const EXACT_ID: f32 = 1000.0;
 /// `offset + limit` of a search is cut to this depth.

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use tantivy::postings::SegmentPostings;
 use tantivy::schema::IndexRecordOption;
 
-use super::analysis::Kind;
+use super::analysis::{Kind, load_dictionary};
 use super::best::Best;
 use super::cursor::Cursor;
 use super::plan::{Plan, Typos};
@@ -63,6 +63,13 @@ impl SearchReader {
     pub fn set_synonyms(&self, synonyms: &Synonyms) {
         let (language, has_common) = (self.settings.language, self.settings.common_synonyms);
         self.meanings.store(Arc::new(Meanings::new(synonyms, language, has_common)));
+    }
+
+    /// Loads the dictionary of Chinese, for which the first query with Han text would wait otherwise. That takes up to
+    /// half a second, and memory that a shop without Chinese texts does not need.
+    pub fn load_dictionary(&self) {
+        load_dictionary();
+        self.meanings.load().load_han();
     }
 
     /// A reader of the same index with more synonyms; later changes of this reader's synonyms are not seen by it.

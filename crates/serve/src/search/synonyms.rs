@@ -198,6 +198,13 @@ impl Meanings {
         }
     }
 
+    /// Reads the common ones of Han text, if they are in use, before a query needs them.
+    pub(super) fn load_han(&self) {
+        if let Some(han) = &self.han {
+            LazyLock::force(han);
+        }
+    }
+
     /// Calls `add` with the concepts that a name in the query covers, the stems that it also finds and what these are worth.
     pub(super) fn expand(&self, words: &[Word], add: &mut AddMeaning<'_>) {
         for start in 0..words.len() {

@@ -41,12 +41,27 @@ pub enum UnreadReason {
         /// The version of this build.
         expected: u32,
     },
+    /// It has an older version, which this build converts, but an older build counted in another way.
+    #[error("{}", converted(*found, *expected))]
+    Converted {
+        /// The version in the file; 0 where the build that wrote it did not count this yet.
+        found: u32,
+        /// The version of this build.
+        expected: u32,
+    },
     /// Its bytes are undamaged, but this build cannot decode them.
     #[error("it does not decode: {0}")]
     Undecodable(String),
     /// This build does not know it.
     #[error("this build has no use for it")]
     Unknown,
+}
+
+fn converted(found: u32, expected: u32) -> String {
+    match found {
+        0 => "the build that wrote the checkpoint did not count it yet".into(),
+        found => format!("it has version {found}, which counted in another way than version {expected}"),
+    }
 }
 
 impl std::fmt::Display for Unread {
@@ -95,6 +110,31 @@ impl<'a> SectionSource<'a> {
         };
         self.unread.push(Unread { section: name.to_owned(), reason });
         Ok(None)
+    }
+
+    /// The value of a section of an older version, converted. That the build that wrote it counted in another way than this
+    /// one is noted, because what was converted is not what this build computes from the same records.
+    ///
+    /// # Errors
+    /// Those of [`SectionSource::value`].
+    pub fn converted<Old: DeserializeOwned, T: From<Old>>(
+        &mut self,
+        name: &str,
+        found: u32,
+        expected: u32,
+    ) -> Result<Option<T>, StoreError> {
+        let value = self.value::<Old>(name, found)?.map(T::from);
+        if value.is_some() {
+            self.unread.push(Unread { section: name.to_owned(), reason: UnreadReason::Converted { found, expected } });
+        }
+        Ok(value)
+    }
+
+    /// The empty value of a section that the build that wrote the checkpoint did not have, which is noted likewise.
+    pub fn not_counted<T: Default>(&mut self, name: &str, expected: u32) -> T {
+        self.asked.insert(name.to_owned());
+        self.unread.push(Unread { section: name.to_owned(), reason: UnreadReason::Converted { found: 0, expected } });
+        T::default()
     }
 
     /// Skips a section without content, whether the checkpoint has it or not.

@@ -5,6 +5,7 @@
 //! They check nothing: the log has the outcome of each check.
 
 mod fact;
+mod older;
 mod sections;
 mod shopper_names;
 #[cfg(test)]
@@ -20,14 +21,16 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 pub use self::fact::{Fact, Names};
+pub use self::older::OlderParts;
 use self::shopper_names::{guest_name, user_name};
 pub use self::shopper_names::{session_hash, shopper_name};
 use crate::columns::Columns;
+use crate::new_products::Now;
 use crate::{
     Body, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories, ItemIdx, Ledger,
-    Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, Satisfaction,
-    SearchProposal, SearchRanking, Searches, SharedDescriptors, ShopperIdx, Shown, Vocabulary, shopper_descriptors,
-    shopper_hash,
+    NewProducts, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
+    Satisfaction, SearchProposal, SearchRanking, Searches, SharedDescriptors, ShopperIdx, Shown, Vocabulary,
+    shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -137,6 +140,9 @@ pub struct Facts {
     /// Clicks on answers that were drawn by chance, and on the others.
     #[serde(skip)]
     pub draws: DrawAccount,
+    /// New products, and what showing them costs.
+    #[serde(skip)]
+    pub new_products: NewProducts,
     /// How content shoppers are with what they chose.
     #[serde(skip)]
     pub satisfaction: Satisfaction,
@@ -183,6 +189,7 @@ impl Facts {
             search_ranking: SearchRanking::default(),
             ledger: Ledger::default(),
             draws: DrawAccount::default(),
+            new_products: NewProducts::default(),
             satisfaction: Satisfaction::default(),
             search_proposals: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -242,6 +249,7 @@ impl Facts {
                 let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
                 self.ledger.serve(served, shopper, record.received_at);
                 self.draws.serve(served, record.received_at);
+                self.new_products.serve(served, record.received_at, &self.items);
             }
             Body::Campaigns(json) => self.ledger.take(json, record.offset.next(), record.received_at, self.stream_time),
             Body::Event(checked) => self.apply_event(record, checked),
@@ -256,12 +264,17 @@ impl Facts {
             Body::Dropped { of } => {
                 self.quarantine.remove(of);
             }
-            Body::Item(item) => self.describe(record.offset, (**item).clone()),
+            Body::Item(item) => {
+                let is_first = self.items.get(item.id.as_str()).is_none();
+                self.describe(record.offset, (**item).clone());
+                self.note_new(&item.id, is_first, record.received_at);
+            }
             Body::ItemPatched { id, patch } => {
                 self.edit_item(record.offset, id, |entry| {
                     patch.apply(&mut entry.item);
                     entry.described = true;
                 });
+                self.note_new(id, false, record.received_at);
             }
             Body::ItemRetired(id) => self.edit_item(record.offset, id, |entry| entry.retired = true),
             Body::User(user) => {
@@ -365,6 +378,9 @@ impl Facts {
             let item = self.intern_item(offset, item);
             self.searches.observe(event, item);
             self.shown.observe(&event.event_type, shopper, item, event.at.0);
+            if let Some(entry) = self.catalogue.get(item as usize) {
+                self.new_products.observe(event, item, &entry.item, record.received_at);
+            }
         }
         if let Some(interaction) = self.interaction(event) {
             self.histories.push(&interaction);
@@ -386,6 +402,15 @@ impl Facts {
     fn describe(&mut self, offset: Offset, item: Item) {
         let id = item.id.clone();
         self.edit_item(offset, &id, |entry| *entry = CatalogueEntry { item, described: true, retired: false });
+    }
+
+    /// Tells the library of new products of a description.
+    fn note_new(&mut self, id: &ItemId, is_first: bool, received_at: Timestamp) {
+        let Some(item) = self.items.get(id.as_str()) else { return };
+        let Some(entry) = self.catalogue.get(item as usize) else { return };
+        let has_events = self.stream_time != Timestamp::default();
+        let at_ms = if has_events { self.stream_time.0 } else { received_at.0 };
+        self.new_products.describe(item, &entry.item, is_first, Now { at_ms, has_events });
     }
 
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut CatalogueEntry)) {

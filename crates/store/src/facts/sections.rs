@@ -12,9 +12,9 @@ use crate::ledger::FirstLedger;
 use crate::search_ranking::FirstSearchRanking;
 use crate::searches::FirstSearches;
 use crate::{
-    CheckpointWriter, DrawAccount, Encoded, Ledger, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown,
-    StoreError, Vocabulary, shopper_descriptors,
+    CheckpointWriter, DrawAccount, Encoded, Ledger, NewProducts, Overview, PagedMap, PagedVec, Products,
+    PublishedCounts, Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors,
+    ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors,
 };
 
 /// The section of what published keys caused.
@@ -35,6 +35,8 @@ const SEARCHES: &str = "facts/searches";
 const LEDGER: &str = "facts/campaigns";
 /// The section of the account of draws.
 const DRAWS: &str = "facts/draws";
+/// The section of new products.
+const NEW_PRODUCTS: &str = "facts/new_products";
 /// The section of how content shoppers are.
 const SATISFACTION: &str = "facts/satisfaction";
 /// The section of learned weights of searches.
@@ -74,9 +76,8 @@ impl Facts {
         if !self.synonyms.is_empty() {
             writer.value(SYNONYMS, 1, &self.synonyms)?;
         }
-        if self.searches != Searches::default() {
-            writer.value(SEARCHES, 2, &self.searches)?;
-        }
+        // Also where it is empty, so that a checkpoint without it is known to be of a build that did not count it.
+        writer.value(SEARCHES, 2, &self.searches)?;
         if !self.shown.is_empty() {
             writer.value(SHOWN, 1, &self.shown)?;
         }
@@ -88,6 +89,9 @@ impl Facts {
         }
         if !self.draws.is_untouched() {
             writer.value(DRAWS, 1, &self.draws)?;
+        }
+        if !self.new_products.is_empty() {
+            writer.value(NEW_PRODUCTS, 1, &self.new_products)?;
         }
         if !self.satisfaction.is_empty() {
             writer.value(SATISFACTION, 1, &self.satisfaction)?;
@@ -116,13 +120,14 @@ impl Facts {
         let scenes: Option<RuleTexts> = optional(source, SCENES, 1)?;
         let synonyms: Option<Box<str>> = optional(source, SYNONYMS, 1)?;
         let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
-            Some(1) => source.value::<FirstSearches>(SEARCHES, 1)?.map(Searches::from),
-            _ => optional(source, SEARCHES, 2)?,
+            None => Some(source.not_counted(SEARCHES, 2)),
+            Some(1) => source.converted::<FirstSearches, _>(SEARCHES, 1, 2)?,
+            Some(_) => source.value(SEARCHES, 2)?,
         };
         let shown: Option<Shown> = optional(source, SHOWN, 1)?;
         let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
             None => Some(SearchRanking::default()),
-            Some(1) => source.value::<FirstSearchRanking>(SEARCH_RANKING, 1)?.map(SearchRanking::from),
+            Some(1) => source.converted::<FirstSearchRanking, _>(SEARCH_RANKING, 1, 2)?,
             Some(_) => source.value(SEARCH_RANKING, 2)?,
         };
         let ledger: Option<Ledger> = match source.checkpoint().section_version(LEDGER) {
@@ -130,6 +135,7 @@ impl Facts {
             _ => optional(source, LEDGER, 2)?,
         };
         let draws: Option<DrawAccount> = optional(source, DRAWS, 1)?;
+        let new_products: Option<NewProducts> = optional(source, NEW_PRODUCTS, 1)?;
         let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = optional(source, SOURCES, 1)?;
@@ -169,6 +175,7 @@ impl Facts {
                 search_ranking: search_ranking?,
                 ledger: ledger?,
                 draws: draws?,
+                new_products: new_products?,
                 satisfaction: satisfaction?,
                 search_proposals: search_proposals?,
                 sources: sources?,

@@ -68,6 +68,7 @@ fn a_served_answer_changes_nothing_but_the_end() {
         asked: Box::default(),
         sponsored: Vec::new(),
         published: false,
+        trial: crate::Trial::None,
     };
     assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
     let before = fold(vec![event("1", "ann", "mug", 1)]);

@@ -154,6 +154,19 @@ impl Ledger {
         self.time
     }
 
+    /// Whether an event has told the time of the stream.
+    fn has_begun(&self) -> bool {
+        self.time > Timestamp(0)
+    }
+
+    /// What a campaign was shown for and spent on the current day of the stream; before the first event, on the latest day.
+    pub fn today(&self, account: &Account) -> Spend {
+        match self.has_begun() {
+            true => account.of_day(day_of(self.time.0)),
+            false => account.days.last().map(|(_, spend)| *spend).unwrap_or_default(),
+        }
+    }
+
     /// When an event happened that arrives now, as far as campaigns are concerned.
     pub fn moment(event: &Event, received_at: Timestamp) -> Timestamp {
         if event.id.is_published() { event.at.min(received_at) } else { event.at }
@@ -253,7 +266,8 @@ impl Ledger {
         if served.sponsored.is_empty() {
             return;
         }
-        let day = self.day;
+        // Before the first event the stream has no time, so the day is that of the answer.
+        let day = if self.has_begun() { self.day } else { day_of(received_at.0) };
         let is_published = served.published;
         let mut slots = Vec::with_capacity(served.sponsored.len());
         for slot in &served.sponsored {

@@ -44,6 +44,7 @@ fn served(id: &str, price: u64) -> Served {
         asked: Box::default(),
         sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price }],
         published: false,
+        trial: crate::Trial::None,
     }
 }
 
@@ -382,4 +383,20 @@ fn a_published_event_ahead_of_the_clock_does_not_begin_the_next_day() {
         (Timestamp(2 * DAY_MS), 0),
         "the shop's own clock counts"
     );
+}
+
+#[test]
+fn answers_before_the_first_event_count_on_the_day_of_their_arrival() {
+    let mut ledger = ledger();
+    let (monday, tuesday) = (20_000, 20_001);
+    ledger.serve(&served("r1", 10), Some(1), Timestamp(monday * DAY_MS + 5));
+    ledger.serve(&served("r2", 10), Some(1), Timestamp(tuesday * DAY_MS + 5));
+    let account = ledger.account("spring").unwrap().clone();
+    let days: Vec<(i64, u64)> = account.days.iter().map(|(day, spend)| (*day, spend.impressions)).collect();
+    assert_eq!(days, [(monday, 1), (tuesday, 1)]);
+    assert_eq!(ledger.today(&account).impressions, 1);
+    pass(&mut ledger, tuesday * DAY_MS + 9);
+    ledger.serve(&served("r3", 10), Some(1), Timestamp(tuesday * DAY_MS + 10));
+    let account = ledger.account("spring").unwrap();
+    assert_eq!((account.of_day(tuesday).impressions, ledger.today(account).impressions), (2, 2));
 }

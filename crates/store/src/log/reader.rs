@@ -73,7 +73,13 @@ impl LogReader {
     /// # Errors
     /// If `dir` has no log, or a damaged one.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let dir = dir.join("log");
+        let folder = dir;
+        let dir = folder.join("log");
+        if let Err(error) = std::fs::metadata(&dir)
+            && error.kind() == std::io::ErrorKind::NotFound
+        {
+            return Err(StoreError::NoFolder { path: folder.into() });
+        }
         let firsts = segment::list(&dir)?;
         let Some(&last) = firsts.last() else {
             return Err(StoreError::NoLog { path: dir });

@@ -59,6 +59,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 asked: Box::default(),
                 sponsored: Vec::new(),
                 published: false,
+                trial: accrue_store::Trial::None,
             })),
             // The user is what a page claims; the merge says whose session it was.
             904 => Body::SearchChoice(Box::new(SearchChoice {

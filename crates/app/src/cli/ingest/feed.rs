@@ -36,6 +36,8 @@ pub(super) struct Feed {
     listed: Option<Listed>,
     /// Records of the latest batch that say nothing.
     n_skipped: u64,
+    /// Products of the catalogue keep what the records do not say of them.
+    keeps_the_rest: bool,
 }
 
 /// The items that files name, of records that were refused too.
@@ -61,7 +63,18 @@ impl Feed {
             is_patch,
             listed: None,
             n_skipped: 0,
+            keeps_the_rest: false,
         }
+    }
+
+    /// Whether the catalogue has more of an item than a record says that has no column for the rest.
+    fn is_known_better(&self, item: &RawItem) -> bool {
+        let known = item_id(item).and_then(|id| self.engine.item(&id));
+        known.is_some_and(|known| {
+            let has_more = |raw: RawItem| present(&raw) & !present(item) != 0;
+            let is_own = |name: &str| item.attributes.iter().any(|(own, _)| **own == *name);
+            known.attributes.keys().any(|name| !is_own(name)) || as_raw(&known).is_some_and(has_more)
+        })
     }
 
     /// The files are the whole catalogue.
@@ -305,6 +318,10 @@ impl Feed {
 }
 
 impl Sink for Feed {
+    fn keep_the_rest(&mut self, is_kept: bool) {
+        self.keeps_the_rest = is_kept;
+    }
+
     fn described(&self) -> Described {
         let mut described = self.lacking;
         for item in self.variants.iter().filter_map(|id| self.engine.item(id)) {
@@ -367,6 +384,9 @@ impl Sink for Feed {
                 // A refused record is not read, so any kind will do.
                 Entry::Unreadable(refusal) => events.push(index, Incoming::Refused(refusal)),
                 Entry::Item(item) if self.is_patch => patches.push(index, item.into()),
+                Entry::Item(item) if self.keeps_the_rest && self.is_known_better(&item) => {
+                    patches.push(index, item.into());
+                }
                 Entry::Item(item) => items.push(index, item),
                 Entry::Patch(patch) => patches.push(index, patch),
                 Entry::User(user) => users.push(index, user),

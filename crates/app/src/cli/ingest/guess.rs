@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::Sink as _;
 use super::dry_run::DryRun;
+use super::orders::{self, OrderColumns};
 use super::systems::System;
-use super::{item_columns, money};
+use super::{item_columns, money, reviews};
 use crate::cli::problem::Problem;
 use crate::cli::{Context, Exit};
 
@@ -56,7 +57,10 @@ pub(super) fn run(
     }
     let text = match System::recognise(&sample, kind) {
         Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text_for(&sample)),
-        None => written(&sample, &settings.mapping, kind, &path.display().to_string()),
+        None => match reviews::mapping_text(&sample).filter(|_| kind.is_none()) {
+            Some(Ok(text)) => text,
+            _ => written(&sample, &settings.mapping, kind, &path.display().to_string()),
+        },
     };
     let mut mapping: Mapping = toml::from_str(&text)?;
     super::complete::complete(&mut mapping, None, None)?;
@@ -112,110 +116,223 @@ fn table(records: &[Shown]) -> String {
 }
 
 /// A mapping by the usual names of columns. `given` is what is known before: how the file is written, and fields.
-fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>, file: &str) -> String {
+pub(super) fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>, file: &str) -> String {
     let columns: Vec<&str> = sample.columns.iter().map(String::as_str).filter(|column| !column.is_empty()).collect();
     let of_mapping = Some(given.kind).filter(|kind| *kind != RecordKind::Events);
-    let kind = kind.or(of_mapping).unwrap_or_else(|| kind_of(&columns));
-    let mut found: Vec<(&str, &str)> = Vec::new();
-    let mut missing = Vec::new();
-    for field in kind.fields().iter().copied() {
-        // JSON:API calls every record an `event`, and says the kind of what a record refers to.
-        let is_kind = |column: &str| {
-            let says_kind = || sample.texts(column).all(|text| matches!(text, "event" | ""));
-            field == "type" && (column.ends_with(".data.type") || says_kind())
-        };
-        let is_free = |column: &&str| !found.iter().any(|(_, used)| used == column) && !is_kind(column);
-        let free: Vec<&str> = columns.iter().copied().filter(is_free).collect();
-        let named = given
-            .fields
-            .get(field)
-            .and_then(|names| names.iter().find_map(|name| free.iter().find(|known| **known == name)));
-        match named.copied().or_else(|| usual_column(kind, field, &free)) {
-            Some(column) => found.push((field, column)),
-            None => missing.push(field),
-        }
+    let orders = OrderColumns::of(sample).filter(|orders| orders.are_purchases(sample));
+    let kind = kind.or(of_mapping).unwrap_or_else(|| match orders {
+        Some(_) => RecordKind::Events,
+        None => kind_of(&columns),
+    });
+    let mut draft = Draft::of(sample, given, kind, columns, orders.filter(|_| kind == RecordKind::Events));
+    if kind == RecordKind::Items {
+        draft.find_price();
     }
-    let mut remarks: Vec<(&str, String)> = Vec::new();
-    if kind == RecordKind::Items && missing.contains(&"price") {
-        let free = columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column));
-        if let Some((price, others)) = money::columns(sample, free).split_first() {
-            found.push(("price", *price));
-            missing.retain(|field| *field != "price");
-            let others: Vec<String> = others.iter().map(|other| quoted(other)).collect();
-            let or = if others.is_empty() { String::new() } else { format!("; or {}", others.join(", ")) };
-            remarks.push(("price", format!(" (by its values{or})")));
-        }
-    }
-    let has = |field: &str| found.iter().any(|(known, _)| *known == field);
-    let rating =
-        columns.iter().copied().find(|column| matches!(column.to_lowercase().as_str(), "rating" | "stars" | "score"));
-    let mut constants = String::new();
-    if kind == RecordKind::Events && !has("type") {
-        let (event_type, why) = match rating {
-            Some(_) => ("rating", "every record is a rating"),
-            None if has("quantity") || has("price") => {
-                ("purchase", "every record is a purchase; perhaps it is something else")
-            }
-            None => ("view", "every record is a view; perhaps it is something else"),
-        };
-        constants = format!("\n[constants]\ntype = \"{event_type}\"    # {why}\n");
-        missing.retain(|field| *field != "type");
-        if let Some(column) = rating.filter(|_| !has("value")) {
-            found.push(("value", column));
-            missing.retain(|field| *field != "value");
-        }
-    }
+    let constants = if kind == RecordKind::Events { draft.constants() } else { String::new() };
     let mut text = format!(
         "# A mapping for {file}, as a start. docs/mapping.md explains every key.\n\nkind = \"{}\"\n",
         kind.name()
     );
     text.push_str(&form_of(sample, given));
-    if let Some((_, column)) = found.iter().find(|(field, _)| matches!(*field, "at" | "published_at")) {
+    if let Some((_, column)) = draft.found.iter().find(|(field, _)| matches!(*field, "at" | "published_at")) {
         text.push_str(&time_format(&sample.texts(column).filter(|text| !text.trim().is_empty()).collect::<Vec<_>>()));
     }
-    if kind == RecordKind::Events {
-        let unused: Vec<&str> =
-            columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
-        let personal: Vec<String> = item_columns::personal(&unused).into_iter().map(quoted).collect();
-        if !personal.is_empty() {
-            text.push_str(&format!("drop_columns = [{}]    # of customers\n", personal.join(", ")));
-        }
-    }
-    text.push_str("\n[fields]\n");
-    for (field, column) in &found {
-        let examples: Vec<String> =
-            sample.texts(column).filter(|text| !text.trim().is_empty()).take(2).map(excerpt).collect();
-        let more = remarks.iter().find(|(known, _)| known == field).map_or("", |(_, remark)| remark.as_str());
-        let remark = if examples.is_empty() { String::new() } else { format!("    # {}{more}", examples.join(", ")) };
-        text.push_str(&format!("{field} = {}{remark}\n", quoted(column)));
-    }
-    let needed: Vec<&str> = missing.iter().copied().filter(|field| is_needed(kind, field, &found)).collect();
-    for field in &needed {
-        text.push_str(&format!("# {field} = \"…\"    # needed, and no column has a usual name of it\n"));
-    }
+    text.push_str(&draft.dropped());
+    text.push_str(&draft.fields());
     text.push_str(&constants);
     if kind == RecordKind::Events {
-        text.push_str(&item_of_events(sample, &columns, &found));
+        text.push_str(&draft.item_of_events());
     }
-    if let Some((_, column)) = found.iter().find(|(field, column)| *field == "type" && column.contains("metric")) {
+    if let Some((_, column)) = draft.found.iter().find(|(field, column)| *field == "type" && column.contains("metric"))
+    {
         text.push_str(&rules_for_metrics(sample, column));
     }
-    let optional: Vec<&str> = missing.into_iter().filter(|field| !needed.contains(field)).collect();
-    if !optional.is_empty() {
-        text.push_str(&format!("\n# Without a column: {}.\n", optional.join(", ")));
+    text.push_str(&draft.rest());
+    text
+}
+
+/// What is found of a mapping so far.
+struct Draft<'s> {
+    sample: &'s Sample,
+    kind: RecordKind,
+    columns: Vec<&'s str>,
+    /// Field and column.
+    found: Vec<(&'static str, &'s str)>,
+    missing: Vec<&'static str>,
+    remarks: Vec<(&'static str, String)>,
+    orders: Option<OrderColumns<'s>>,
+}
+
+impl<'s> Draft<'s> {
+    fn of(
+        sample: &'s Sample,
+        given: &Mapping,
+        kind: RecordKind,
+        columns: Vec<&'s str>,
+        orders: Option<OrderColumns<'s>>,
+    ) -> Self {
+        let of_orders = orders.map(|orders| orders.fields()).unwrap_or_default();
+        let mut found: Vec<(&str, &str)> = Vec::new();
+        let mut missing = Vec::new();
+        for field in kind.fields().iter().copied() {
+            // JSON:API calls every record an `event`, and says the kind of what a record refers to.
+            let is_kind = |column: &str| {
+                let says_kind = || sample.texts(column).all(|text| matches!(text, "event" | ""));
+                field == "type" && (column.ends_with(".data.type") || says_kind())
+            };
+            let is_others = |column: &&str| {
+                let is_of_order = of_orders.iter().any(|(known, used)| used == column && *known != field);
+                is_of_order || orders.is_some_and(|orders| orders.is_taken(column))
+            };
+            let is_free =
+                |column: &&str| !found.iter().any(|(_, used)| used == column) && !is_kind(column) && !is_others(column);
+            let free: Vec<&str> = columns.iter().copied().filter(is_free).collect();
+            let named = given
+                .fields
+                .get(field)
+                .and_then(|names| names.iter().find_map(|name| free.iter().copied().find(|known| *known == name)));
+            let of_order = || of_orders.iter().find(|(known, _)| *known == field).map(|(_, column)| *column);
+            match named.or_else(of_order).or_else(|| usual_column(kind, field, &free)) {
+                Some(column) => found.push((field, column)),
+                None => missing.push(field),
+            }
+        }
+        Self { sample, kind, columns, found, missing, remarks: Vec::new(), orders }
     }
-    let rest: Vec<&str> =
-        columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
-    if !rest.is_empty() {
-        let what = if kind == RecordKind::Events { "properties" } else { "attributes" };
-        text.push_str(&format!("\n# These become {what} under their own names; `drop_columns` leaves columns out:\n"));
-        let listed = rest.iter().take(MAX_LISTED);
-        listed.for_each(|column| text.push_str(&format!("#   {}\n", excerpt_of(column, 80))));
-        if rest.len() > MAX_LISTED {
-            text.push_str(&format!("#   … and {} more\n", rest.len() - MAX_LISTED));
+
+    fn has(&self, field: &str) -> bool {
+        self.found.iter().any(|(known, _)| *known == field)
+    }
+
+    fn take(&mut self, field: &'static str, column: &'s str) {
+        self.found.push((field, column));
+        self.missing.retain(|missing| *missing != field);
+    }
+
+    fn unused(&self) -> Vec<&'s str> {
+        self.columns.iter().copied().filter(|column| !self.found.iter().any(|(_, used)| used == column)).collect()
+    }
+
+    /// The price of products by its values, if no column has a usual name of it.
+    fn find_price(&mut self) {
+        if !self.missing.contains(&"price") {
+            return;
+        }
+        if let Some((price, others)) = money::columns(self.sample, self.unused().into_iter()).split_first() {
+            let others: Vec<String> = others.iter().map(|other| quoted(other)).collect();
+            let or = if others.is_empty() { String::new() } else { format!("; or {}", others.join(", ")) };
+            self.remarks.push(("price", format!(" (by its values{or})")));
+            self.take("price", price);
         }
     }
-    text
+
+    /// The type of all events, if no column has it.
+    fn constants(&mut self) -> String {
+        if self.has("type") {
+            return String::new();
+        }
+        let rating = self
+            .columns
+            .iter()
+            .copied()
+            .find(|column| matches!(column.to_lowercase().as_str(), "rating" | "stars" | "score"));
+        let (event_type, why) = match rating {
+            _ if self.orders.is_some() => ("purchase", "every record is a line of an order"),
+            Some(_) => ("rating", "every record is a rating"),
+            None if self.has("quantity") || self.has("price") => {
+                ("purchase", "every record is a purchase; perhaps it is something else")
+            }
+            None => ("view", "every record is a view; perhaps it is something else"),
+        };
+        self.missing.retain(|field| *field != "type");
+        if let Some(column) = rating.filter(|_| !self.has("value")) {
+            self.take("value", column);
+        }
+        format!("\n[constants]\ntype = \"{event_type}\"    # {why}\n")
+    }
+
+    /// The key for the columns of customers, which events need not keep, and for what is private of items.
+    fn dropped(&self) -> String {
+        let mut unused = self.unused();
+        let (dropped, why) = match self.kind {
+            RecordKind::Events if self.orders.is_some() => (orders::of_customers(&unused), "of customers"),
+            RecordKind::Events => (item_columns::personal(&unused), "of customers"),
+            RecordKind::Items => {
+                unused.retain(|column| accrue_event::is_private(column).is_some());
+                (unused, "of persons, and what the shop pays")
+            }
+            RecordKind::Users => return String::new(),
+        };
+        let dropped: Vec<String> = dropped.into_iter().map(quoted).collect();
+        match dropped.is_empty() {
+            true => String::new(),
+            false => format!("drop_columns = [{}]    # {why}\n", dropped.join(", ")),
+        }
+    }
+
+    /// The table of fields, and what is needed for a record and was not found.
+    fn fields(&self) -> String {
+        let mut text = String::from("\n[fields]\n");
+        for (field, column) in &self.found {
+            let examples: Vec<String> =
+                self.sample.texts(column).filter(|text| !text.trim().is_empty()).take(2).map(excerpt).collect();
+            let more = self.remarks.iter().find(|(known, _)| known == field).map_or("", |(_, remark)| remark.as_str());
+            let remark =
+                if examples.is_empty() { String::new() } else { format!("    # {}{more}", examples.join(", ")) };
+            text.push_str(&format!("{field} = {}{remark}\n", quoted(column)));
+        }
+        for field in self.missing.iter().filter(|field| is_needed(self.kind, field, &self.found)) {
+            text.push_str(&format!("# {field} = \"…\"    # needed, and no column has a usual name of it\n"));
+        }
+        text
+    }
+
+    /// What lines say of their items, and which lines are none of products.
+    fn item_of_events(&self) -> String {
+        let mut columns = self.columns.clone();
+        if let Some(orders) = self.orders {
+            let personal = orders::of_customers(&self.unused());
+            columns.retain(|column| !orders.is_taken(column) && !personal.contains(column));
+        }
+        let mut text = item_of_events(self.sample, &columns, &self.found);
+        if let Some(orders) = self.orders {
+            let says_price = text.contains("\nprice = ");
+            if let Some(price) = orders.price.filter(|_| text.contains("\ntitle = ") && !says_price) {
+                text.push_str(&format!("price = {}\n", quoted(price)));
+            }
+            let column_of =
+                |field: &str| self.found.iter().find(|(known, _)| *known == field).map(|(_, column)| *column);
+            let shopper = column_of("user").or(column_of("session"));
+            let described = orders.item.map(|item| item_columns::described(self.sample, &columns, item, shopper));
+            let title = described.as_ref().and_then(|described| described.first()).map(|(_, title)| title.as_str());
+            text.push_str(&orders.rules(title));
+        }
+        text
+    }
+
+    /// Remarks about fields without a column, and columns without a field.
+    fn rest(&self) -> String {
+        let optional: Vec<&str> =
+            self.missing.iter().copied().filter(|field| !is_needed(self.kind, field, &self.found)).collect();
+        let mut text = String::new();
+        if !optional.is_empty() {
+            text.push_str(&format!("\n# Without a column: {}.\n", optional.join(", ")));
+        }
+        let mut rest = self.unused();
+        rest.retain(|column| !self.orders.is_some_and(|orders| orders.is_taken(column)));
+        if !rest.is_empty() {
+            let what = if self.kind == RecordKind::Events { "properties" } else { "attributes" };
+            text.push_str(&format!(
+                "\n# These become {what} under their own names; `drop_columns` leaves columns out:\n"
+            ));
+            let listed = rest.iter().take(MAX_LISTED);
+            listed.for_each(|column| text.push_str(&format!("#   {}\n", excerpt_of(column, 80))));
+            if rest.len() > MAX_LISTED {
+                text.push_str(&format!("#   … and {} more\n", rest.len() - MAX_LISTED));
+            }
+        }
+        text
+    }
 }
 
 /// The keys that say how the file is written: those that are given, and what was recognised.
@@ -331,7 +448,7 @@ fn is_needed(kind: RecordKind, field: &str, found: &[(&str, &str)]) -> bool {
 
 /// The key `time_format` for times that are in no standard notation.
 fn time_format(texts: &[&str]) -> String {
-    const FORMATS: [&str; 10] = [
+    const FORMATS: [&str; 16] = [
         "%d.%m.%Y %H:%M:%S",
         "%d.%m.%Y %H:%M",
         "%d.%m.%Y",
@@ -342,12 +459,25 @@ fn time_format(texts: &[&str]) -> String {
         "%m/%d/%Y %H:%M",
         "%m/%d/%Y",
         "%Y/%m/%d %H:%M:%S",
+        "%d.%m.%y",
+        "%d.%m.%y %H:%M",
+        "%d/%m/%y",
+        "%d/%m/%y %H:%M",
+        "%m/%d/%y",
+        "%m/%d/%y %H:%M",
     ];
-    let is_standard = |text: &&str| text.trim().parse::<f64>().is_ok() || Timestamp::parse(text.trim()).is_some();
+    // A year of two digits is one of the first century as it stands.
+    let is_late = |at: Timestamp| at > Timestamp(0);
+    let is_standard =
+        |text: &&str| text.trim().parse::<f64>().is_ok() || Timestamp::parse(text.trim()).is_some_and(is_late);
     if texts.iter().all(is_standard) {
         return String::new();
     }
-    let fits = |format: &&&str| texts.iter().all(|text| Mapping::reads_time(format, text));
+    let has_whole_year = |text: &str| text.as_bytes().windows(4).any(|four| four.iter().all(u8::is_ascii_digit));
+    let fits = |format: &&&str| {
+        let is_whole = format.contains("%Y");
+        texts.iter().all(|text| has_whole_year(text) == is_whole && Mapping::reads_time(format, text))
+    };
     let fitting: Vec<&str> = FORMATS.iter().filter(fits).copied().collect();
     match fitting[..] {
         [] => {
@@ -430,6 +560,7 @@ mod tests {
         assert_eq!(time_format(&["2026-01-05", "1767225600"]), "");
         assert_eq!(time_format(&["05.01.2026 10:00"]), "");
         assert_eq!(time_format(&["25/01/2026"]), "time_format = \"%d/%m/%Y\"\n");
+        assert_eq!(time_format(&["03/01/26", "03/25/26"]), "time_format = \"%m/%d/%y\"\n");
         assert!(time_format(&["05/01/2026"]).contains("# or \"%m/%d/%Y\""));
         assert!(time_format(&["soon"]).starts_with("# time_format"));
     }

@@ -8,6 +8,7 @@ use accrue_event::MisspeltField;
 use serde::Serialize;
 
 use super::described::Described;
+use super::repeated::Repeated;
 use crate::cli::output::{columns, count};
 
 /// Refused records of each reason that are shown.
@@ -61,6 +62,9 @@ pub(super) struct Summary {
     /// Attributes and properties that were left out, with the number of records.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     dropped: BTreeMap<Box<str>, u64>,
+    /// Ids of products that several rows of one file have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeated: Option<Repeated>,
     /// An event that is much newer than all before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     leap: Option<TimeLeap>,
@@ -148,6 +152,11 @@ impl Summary {
     /// Counts those of the lines that are left out which have no item where the mapping looks for it.
     pub fn leave_without_item(&mut self, n: u64) {
         self.without_item += n;
+    }
+
+    /// Sets which ids several rows of a file have. Changes may name one product several times.
+    pub fn repeat(&mut self, repeated: Option<Repeated>) {
+        self.repeated = repeated.filter(|_| !self.is_patch);
     }
 
     /// Sets what the items lack.
@@ -238,6 +247,9 @@ impl Summary {
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
         let mut text = columns(&rows);
         text.push_str(&self.items.text());
+        if let Some(repeated) = &self.repeated {
+            text.push_str(&repeated.text());
+        }
         if let Some(Untitled { items, without_title }) = self.untitled {
             text.push_str(&format!(
                 "\n{} of {} items have no title: pages show their ids, and search does not find them. Ingest the products, or \

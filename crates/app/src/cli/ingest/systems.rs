@@ -35,6 +35,8 @@ systems! {
     "shopify-products", "Shopify's export of products", ["Handle", "Title", "Variant SKU", "Variant Price", "Option1 Value", "Variant Inventory Policy", "Variant Inventory Tracker"];
     "shopify-products", "Shopify's export of products", ["URL handle", "Title", "SKU", "Price", "Option1 value", "Inventory quantity", "Continue selling when out of stock"];
     "shopify-orders", "Shopify's export of orders", ["Name", "Email", "Financial Status", "Cancelled at", "Lineitem name", "Lineitem sku"];
+    "shopify-bulk-products", "a bulk query of Shopify's products", ["__parentId", "handle", "sku", "inventoryPolicy|inventoryQuantity|selectedOptions"];
+    "shopify-graphql-products", "products of Shopify's interface by GraphQL", ["handle", "vendor|productType", "variants[].selectedOptions"];
     "shopify-api-products", "products of Shopify's REST interface", ["body_html", "handle", "variants[].inventory_policy"];
     "shopify-storefront-products", "products of a Shopify storefront", ["body_html", "handle", "variants[].available", "variants[].option1"];
     "shopify-api-orders", "orders of Shopify's REST interface", ["financial_status", "line_items[].variant_id", "created_at"];
@@ -51,6 +53,11 @@ systems! {
     "shopware-products", "Shopware's export of products", ["product_number", "parent_id", "price_gross", "manufacturer_name", "tax_rate"];
     "shopware-api-orders", "orders of Shopware's Admin interface", ["orderNumber", "orderDateTime", "lineItems[].payload.productNumber"];
     "shopware-api-products", "products of Shopware's Admin interface", ["productNumber", "parentId|parent_id", "active", "translated"];
+    "commercetools-products", "products of commercetools", ["masterData.current.masterVariant.sku", "masterData.published"];
+    "commercetools-projections", "projections of products of commercetools", ["masterVariant.sku", "slug", "name"];
+    "squarespace-api-products", "products of Squarespace's interface", ["urlSlug|storePageId|url", "isVisible", "variants[].pricing.basePrice"];
+    "squarespace-products", "Squarespace's export of products", ["Product ID [Non Editable]", "Variant ID [Non Editable]", "Title", "Price", "Hosted Image URLs|Visible"];
+    "wix-api-products", "products of Wix Stores' interface", ["productType", "priceData.currency", "variants[].variant", "slug"];
     "bigcommerce-api-products", "products of BigCommerce's interface", ["inventory_tracking", "is_visible", "price", "calculated_price|brand_id", "sku"];
     "bigcommerce-api-orders", "orders of BigCommerce's interface with their products", ["billing_address", "status_id", "products[].order_id", "products[].product_id"];
     "bigcommerce-products", "BigCommerce's export of products", ["Item", "ID", "Name", "SKU", "Options", "Inventory Tracking", "Current Stock", "Price"];

@@ -140,6 +140,10 @@
   }
   keep();
 
+  // What is being computed is asked for again, without the sentence about what a form has done.
+  const again = document.querySelector("[data-again]");
+  if (again) setTimeout(() => location.replace(location.pathname), 1000 * Number(again.dataset.again));
+
   // Times in the zone of the browser; the title keeps UTC.
   for (const time of document.querySelectorAll("time")) {
     const when = new Date(time.dateTime);

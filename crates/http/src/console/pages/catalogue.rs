@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use accrue_engine::Engine;
-use accrue_event::Price;
-use accrue_serve::{IncompleteItems, ListRequest, Recommended, SearchRequest, Shop};
+use accrue_event::{Price, Timestamp};
+use accrue_serve::{IncompleteItems, ListRequest, NewListed, Recommended, SearchRequest, Shop};
 use accrue_store::{CatalogueEntry, Facts, ItemIdx};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::format::{count, filled, price, time};
+use super::super::format::{count, filled, percent, price, time};
 use super::super::part::{Figure, badge, call, empty, figure, item, said, title_of};
 use super::super::texts::Texts;
 use super::super::view::{View, encoded};
@@ -149,6 +149,7 @@ async fn page(view: View) -> Result<Response, Problem> {
     let body = html! {
         p .lead { (texts.catalogue_lead) }
         (counts(texts, engine))
+        @if query.is_none() && list.has.is_none() { (library(texts, engine)) }
         form .card .row method="get" action=(PATH) role="search" {
             label .wide { (texts.find_item) input type="search" name="q" value=[view.param("q")] placeholder=(texts.words_or_id) data-search; }
             button .primary { (texts.search) }
@@ -189,6 +190,62 @@ fn counts(texts: &Texts, engine: &Engine) -> Markup {
         dl .figures.five.small {
             @for (label, n) in figures {
                 (figure(Figure { label, value: count(n), unit: "", api: "/metrics", field: "", form: "", note: Markup::default() }))
+            }
+        }
+    }
+}
+
+/// Products in the library.
+const N_NEW: usize = 12;
+
+/// How well the latest new products are known, and what showing them costs.
+fn library(texts: &Texts, engine: &Engine) -> Markup {
+    let listed = engine.library(N_NEW);
+    let rows: Vec<(String, Option<String>)> = engine.with_shop(|shop| {
+        let of = |new: &NewListed| {
+            (shop.facts.items.name(new.item).unwrap_or_default().to_owned(), title_of(shop.facts, new.item))
+        };
+        listed.iter().map(of).collect()
+    });
+    let trial = engine.status().new_products;
+    html! {
+        @if !listed.is_empty() {
+            section .card #library {
+                h2 { (texts.library) " " (call("/v1/new/products")) }
+                p .soft { (texts.library_note) }
+                @if let Some(trial) = trial {
+                    p {
+                        (filled(texts.library_trial, &[
+                            &count(trial.drawn.answers), &count(trial.drawn.clicks), &count(trial.others.answers),
+                            &count(trial.others.clicks), &format!("{:.0}", trial.cost.estimate), &format!("{:.0}", trial.cost.at_most),
+                        ]))
+                        @if trial.is_spent { " " (badge("warn", texts.library_spent)) }
+                    }
+                }
+                div .scroll {
+                    table {
+                        thead {
+                            tr {
+                                th { (texts.item) } th { (texts.new_since) } th .number { (texts.impressions) }
+                                th .number { (texts.clicks) } th .number { (texts.draws_of_new) }
+                                th .number title=(texts.estimated_note) { (texts.estimated_click) } th .number { (texts.novelty) }
+                            }
+                        }
+                        tbody {
+                            @for (new, (id, title)) in listed.iter().zip(&rows) {
+                                tr {
+                                    td { (item(id, title.as_deref())) @if !new.is_new { " " (badge("soft", texts.known_by_now)) } }
+                                    td { (time(Timestamp(new.since_ms))) }
+                                    td .number { (count(new.shown.impressions)) }
+                                    td .number { (count(new.shown.clicks)) }
+                                    td .number { (count(new.draws)) }
+                                    td .number { (percent(new.estimated.into())) }
+                                    td .number { @if let Some(novelty) = new.novelty { (format!("{novelty:.2}")) } @else { "–" } }
+                                }
+                            }
+                        }
+                    }
+                }
             }
         }
     }

@@ -12,3 +12,4 @@ pub(super) mod quarantine;
 pub(super) mod rules;
 pub(super) mod searches;
 pub(super) mod settings;
+pub(super) mod what_if;

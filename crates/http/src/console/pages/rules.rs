@@ -241,6 +241,7 @@ fn form(view: &View, entered: &Entered, is_edited: bool) -> Markup {
             (entered.area(texts.item_ids, "items", texts.one_a_line))
             div .row {
                 button .primary name="action" value="save" { (texts.save_rule) }
+                @if view.permits(Scope::Admin) { button name="action" value="judge" { (texts.what_if_judge) } }
                 @if is_edited { a .button href=(PATH) { (texts.cancel) } }
             }
             p .soft { (texts.rule_note) }
@@ -267,18 +268,38 @@ fn rule_of(fields: &Fields) -> Result<ShopRule, Problem> {
     })
 }
 
+/// Has a rule judged on the log, beside the others that are in force and in the place of the one of its name.
+fn judge(view: &View, rule: ShopRule) -> Result<Response, Problem> {
+    if !view.permits(Scope::Admin) {
+        return Err(Problem::new(
+            Code::MissingScope,
+            "a what-if reads the whole log: log in with a key that has `admin`",
+        ));
+    }
+    let (_, mut rules) = view.server.engine.rules();
+    match rules.iter_mut().find(|known| known.name == rule.name) {
+        Some(known) => *known = rule,
+        None => rules.push(rule),
+    }
+    super::what_if::judge_rules(&view.server, rules)
+}
+
 async fn act(view: View, fields: Fields) -> Result<Response, Problem> {
     let engine = &view.server.engine;
     match fields.get("action") {
-        Some("save") => {
-            let saved = match rule_of(&fields) {
-                Ok(rule) => engine.change_rules(RuleChange::Put(Box::new(rule))).await.map_err(Problem::from),
+        Some(action @ ("save" | "judge")) => {
+            let done = match rule_of(&fields) {
+                Ok(rule) if action == "judge" => judge(&view, rule),
+                Ok(rule) => {
+                    let saved = engine.change_rules(RuleChange::Put(Box::new(rule))).await;
+                    saved.map(|()| Done::Saved.redirect(PATH)).map_err(Problem::from)
+                }
                 Err(problem) => Err(problem),
             };
-            match saved {
-                Ok(()) => Ok(Done::Saved.redirect(PATH)),
+            match done {
+                Ok(response) => Ok(response),
                 // What was typed stays, with what is wrong beside its field.
-                Err(problem) if problem.code() == Code::InvalidValue => {
+                Err(problem) if [Code::InvalidValue, Code::Conflict].contains(&problem.code()) => {
                     let (is_edited, status) = (fields.get("edited").is_some(), problem.code().status());
                     let entered = Entered::refused(fields, &problem);
                     Ok(render(&view, &engine.rules().1, &entered, is_edited, status))

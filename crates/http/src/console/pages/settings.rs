@@ -33,7 +33,7 @@ async fn page(view: View) -> Response {
     let shown: Vec<&ShownSetting> = all.iter().filter(is_shown).take(N).collect();
     let n_changed = all.iter().filter(|setting| !setting.is_default).count();
     let body = html! {
-        p .lead { (texts.settings_lead) }
+        p .lead { (texts.settings_lead) " " a href="/console/what-if" { (texts.what_if_of_scenes) } }
         form .card .row method="get" action=(PATH) role="search" {
             label .wide { (texts.find_setting) input type="search" name="q" value=[view.param("q")] placeholder="learn." data-search; }
             label .check { input type="checkbox" name="changed" value="1" checked[only_changed]; (texts.only_changed) }

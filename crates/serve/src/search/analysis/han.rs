@@ -6,8 +6,14 @@ use std::sync::LazyLock;
 use jieba_rs::Jieba;
 use pinyin::ToPinyin as _;
 
-/// About half a million words; loaded when the first Han text comes.
+/// About half a million words, which takes a part of a second and tens of megabytes; loaded when the first Han text
+/// comes, or by [`load_dictionary`].
 static JIEBA: LazyLock<Jieba> = LazyLock::new(Jieba::new);
+
+/// Loads the dictionary if it is not loaded yet.
+pub(in crate::search) fn load_dictionary() {
+    LazyLock::force(&JIEBA);
+}
 
 /// Pairs of a traditional character and its simplified form, in the order of the former. From OpenCC's `TSCharacters`
 /// (Apache-2.0), the pairs of the basic plane, the first form of each.

@@ -20,7 +20,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 pub(super) use self::code::{code, codes_inside, digits_of_code, squashed};
 use self::fold::fold;
 use self::han::HanTerm;
-pub(super) use self::han::{CHARACTER, END_PART, PART, pinyin};
+pub(super) use self::han::{CHARACTER, END_PART, PART, load_dictionary, pinyin};
 pub(super) use self::language::{LANGUAGES, StopWords, compounds, language_of};
 use self::script::Script;
 

@@ -1,234 +1,7 @@
-//! The names under which other systems have our fields.
-//!
-//! A field that a mapping does not name, and that a file does not have under its own name, is taken from the first of
-//! these names that the file has. Names are compared without case and separators: `Product ID`, `product_id` and `productId` are
-//! one name. They are those of Shopify, WooCommerce, Magento, PrestaShop, Google Merchant, Meta, GA4, Segment, Snowplow, Gorse,
-//! Meilisearch, Algolia and of public data sets, in English, German, French, Spanish and Chinese as far as shop systems write
-//! them. Names with several meanings (`value`, `product`, `status`) are left out.
-
-use crate::RecordKind;
-use crate::near::{folded, singular};
+//! Usual names of the fields of items.
 
 /// Other names of a field, the more certain ones first.
-pub(super) fn other_names(kind: RecordKind, field: &str) -> &'static [&'static str] {
-    match kind {
-        RecordKind::Events => of_events(field),
-        RecordKind::Items => of_items(field),
-        RecordKind::Users => match field {
-            "id" => &[
-                "userid",
-                "customerid",
-                "clientid",
-                "memberid",
-                "accountid",
-                "shopperid",
-                "idcustomer",
-                "customeremail",
-                "email",
-            ],
-            _ => &[],
-        },
-    }
-}
-
-/// A name without case and separators.
-pub(super) fn compact(name: &str) -> String {
-    folded(name)
-}
-
-/// The fields of which a name is a usual one: their own, or one of those of other systems, in the singular or the
-/// plural.
-pub fn fields_named(kind: RecordKind, name: &str) -> impl Iterator<Item = &'static str> {
-    let wanted = singular(&folded(name));
-    kind.fields().iter().copied().filter(move |field| {
-        let mut names = other_names(kind, field).iter().map(|name| singular(name));
-        singular(&folded(field)) == wanted || names.any(|name| name == wanted)
-    })
-}
-
-/// The column that has a field under a usual name: its own, or one of those of other systems. Of a path such as
-/// `event_attributes.object.object_id` its last names count.
-pub fn usual_column<'c>(kind: RecordKind, field: &str, columns: &[&'c str]) -> Option<&'c str> {
-    let own = compact(field);
-    let mut wanted = std::iter::once(&*own).chain(other_names(kind, field).iter().copied());
-    wanted.find_map(|wanted| {
-        let fits = |column: &&&str| {
-            // JSON:API puts what a record refers to under `relationships.profile.data`.
-            let is_step =
-                |step: &&str| !matches!(*step, "data" | "relationships") || !column.contains("relationships.");
-            let steps: Vec<&str> = column.split('.').filter(is_step).collect();
-            let last_two = steps[steps.len().saturating_sub(2)..].concat();
-            compact(column) == wanted
-                || steps.last().is_some_and(|last| compact(last) == wanted)
-                || compact(&last_two) == wanted
-        };
-        columns.iter().filter(fits).min_by_key(|column| column.matches(['.', '[']).count()).copied()
-    })
-}
-
-fn of_events(field: &str) -> &'static [&'static str] {
-    match field {
-        "id" => &["eventid", "messageid", "insertid"],
-        "type" => &[
-            "eventtype",
-            "eventname",
-            "event",
-            "action",
-            "actionname",
-            "actiontype",
-            "eventaction",
-            "behavior",
-            "behaviour",
-            "behaviortype",
-            "behaviourtype",
-            "feedbacktype",
-            "interactiontype",
-            "interaction",
-            "metricname",
-            "metricid",
-            "行为",
-            "行为类型",
-            "事件",
-            "事件类型",
-            "用户行为",
-        ],
-        "user" => &[
-            "userid",
-            "customerid",
-            "memberid",
-            "accountid",
-            "shopperid",
-            "buyerid",
-            "visitoruserid",
-            "profileid",
-            "numéroclient",
-            "numeroclient",
-            "codeclient",
-            "codicecliente",
-            "códigocliente",
-            "klantnummer",
-            "numerklienta",
-            "кодклиента",
-            "клиент",
-            "顧客id",
-            "顧客番号",
-            "会員番号",
-            "고객번호",
-            "회원id",
-            "idcustomer",
-            "customeremail",
-            "useremail",
-            "email",
-            "kundennummer",
-            "kundennr",
-            "kundenid",
-            "用户",
-            "用户id",
-            "用户编号",
-            "会员id",
-            "会员号",
-            "会员编号",
-            "买家id",
-            "客户id",
-            "客户编号",
-        ],
-        "session" => &[
-            "sessionid",
-            "usersession",
-            "visitid",
-            "anonymousid",
-            "visitorid",
-            "userpseudoid",
-            "clientid",
-            "cookieid",
-            "deviceid",
-            "guestid",
-            "domainsessionid",
-            "domainuserid",
-            "cartid",
-            "会话id",
-            "访客id",
-        ],
-        "item" => &[
-            "itemid",
-            "productid",
-            "sku",
-            "productsku",
-            "itemsku",
-            "variantsku",
-            "lineitemsku",
-            "variantid",
-            "articleid",
-            "articlenumber",
-            "stockcode",
-            "contentid",
-            "objectid",
-            "offerid",
-            "goodsid",
-            "référencearticle",
-            "codearticle",
-            "référenceproduit",
-            "códigoproducto",
-            "referenciaproducto",
-            "códigoartículo",
-            "codicearticolo",
-            "codiceprodotto",
-            "artikelcode",
-            "kodproduktu",
-            "артикул",
-            "кодтовара",
-            "商品コード",
-            "商品番号",
-            "品番",
-            "상품코드",
-            "상품번호",
-            "asin",
-            "artikelnummer",
-            "artikelnr",
-            "productviewsku",
-            "商品编号",
-            "商品编码",
-            "商品id",
-            "商品編號",
-            "货号",
-            "商品货号",
-        ],
-        // The check knows the names of times; here are those that it must know before `time_format` and `time_zone` apply.
-        "at" => crate::check::OTHER_NAMES_OF_TIME,
-        "quantity" => &[
-            "qty",
-            "units",
-            "itemquantity",
-            "lineitemquantity",
-            "qtyordered",
-            "menge",
-            "anzahl",
-            "数量",
-            "购买数量",
-            "商品数量",
-            "數量",
-        ],
-        "price" => &[
-            "unitprice",
-            "itemprice",
-            "productprice",
-            "lineitemprice",
-            "preis",
-            "einzelpreis",
-            "单价",
-            "商品单价",
-            "成交价",
-            "單價",
-        ],
-        "query" => {
-            &["searchterm", "searchquery", "searchstring", "searchphrase", "searchtext", "searchkeywords", "userquery"]
-        }
-        "recommendation_id" => &["recommendationid"],
-        _ => &[],
-    }
-}
-
-fn of_items(field: &str) -> &'static [&'static str] {
+pub(super) fn names(field: &str) -> &'static [&'static str] {
     match field {
         "id" => &[
             "id",
@@ -641,6 +414,18 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "disponibilité",
             "disponibilidad",
             "disponibilità",
+            "disponibilidade",
+            "beschikbaarheid",
+            "dostępność",
+            "dostupnost",
+            "наличие",
+            "stokdurumu",
+            "库存状态",
+            "是否有货",
+            "庫存狀態",
+            "在庫状況",
+            "在庫状態",
+            "재고상태",
         ],
         "stock" => &[
             "stock",
@@ -680,7 +465,23 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "库存",
             "库存数量",
             "商品库存",
+            "可售库存",
+            "可用库存",
             "庫存",
+            "庫存數量",
+            "庫存量",
+            "在庫数量",
+            "재고량",
+            "stanmagazynowy",
+            "stanmagazynu",
+            "množstvínaskladě",
+            "početnaskladě",
+            "estoque",
+            "quantidadeemestoque",
+            "количествонаскладе",
+            "stokmiktarı",
+            "stokadedi",
+            "stok",
         ],
         "published_at" => &[
             "publishedat",
@@ -699,35 +500,5 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "发布时间",
         ],
         _ => &[],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chinese_header_is_known() {
-        let columns = ["商品编号", "商品名称", "品牌", "分类", "价格", "库存", "图片"];
-        let fields = ["id", "title", "brand", "categories", "price", "stock", "image"];
-        assert_eq!(fields.map(|field| usual_column(RecordKind::Items, field, &columns)), columns.map(Some));
-        let columns = ["用户ID", "商品ID", "行为类型", "下单时间", "数量"];
-        let fields = ["user", "item", "type", "at", "quantity"];
-        assert_eq!(fields.map(|field| usual_column(RecordKind::Events, field, &columns)), columns.map(Some));
-    }
-
-    #[test]
-    fn names_are_compact_and_belong_to_one_field() {
-        for kind in [RecordKind::Events, RecordKind::Items, RecordKind::Users] {
-            let mut seen = Vec::new();
-            for field in kind.fields() {
-                for name in other_names(kind, field) {
-                    assert_eq!(compact(name), *name);
-                    // A product's handle is its id where it has no other, else the group of its variants.
-                    assert!(*name == "handle" || !seen.contains(name), "{name}");
-                    seen.push(name);
-                }
-            }
-        }
     }
 }

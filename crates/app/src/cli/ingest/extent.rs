@@ -1,0 +1,178 @@
+//! How much a file of products that was recognised by its columns says of each product.
+//!
+//! An export of stocks has ids, stocks, places and perhaps a title. Taken as whole products it would take price, pictures
+//! and categories from the catalogue, so it changes only what it is about. Of any other file that describes nothing beside
+//! a title, a price or a stock, products keep what the file has no column for.
+
+use std::collections::HashMap;
+
+use accrue_event::{Mapping, RawItem, RawPatch, RawValue, RecordKind, stock_of, usual_column};
+use accrue_ingest::{Batch, Entry, Sample};
+
+use super::{Arguments, guess, kind_of, mapping_argument};
+
+/// How much a file says of each of its products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All that is known.
+    #[default]
+    Whole,
+    /// A title, a price, a stock: products that the catalogue has keep the rest.
+    Part,
+    /// The stock of known products, in a row for each place.
+    Stocks,
+}
+
+/// Names of the column of a place, in lower case and without separators.
+const PLACES: &[&str] = &[
+    "location",
+    "locationname",
+    "outlet",
+    "warehouse",
+    "warehousename",
+    "standort",
+    "lagerort",
+    "lager",
+    "filiale",
+    "entrepôt",
+    "emplacement",
+    "almacén",
+    "bodega",
+    "ubicación",
+    "magazijn",
+    "sklad",
+    "склад",
+    "仓库",
+    "倉庫",
+];
+
+/// Names of the column of a stock that are not usual ones, as they begin.
+const STOCKS: &[&str] = &["onhand", "available", "qtyonhand", "quantityonhand", "stockonhand"];
+
+impl Extent {
+    /// How much a file of products with these columns says of each.
+    pub fn of(sample: &Sample) -> Self {
+        let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+        let has = |field: &str| usual_column(RecordKind::Items, field, &columns).is_some();
+        if ["description", "image", "brand", "categories", "tags", "published_at"].into_iter().any(has) {
+            return Self::Whole;
+        }
+        let compact = |name: &str| -> String {
+            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+        };
+        let is_place = |name: &&str| PLACES.contains(&&*compact(name));
+        let is_stock = |name: &&str| STOCKS.iter().any(|start| compact(name).starts_with(start));
+        let has_stock = has("stock") || columns.iter().any(|name| is_stock(name));
+        if columns.iter().any(|name| is_place(name)) && has_stock && !has("price") { Self::Stocks } else { Self::Part }
+    }
+
+    /// What is said of a file of products.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Whole => "recognised products, as with --items: there is no column for a shopper",
+            Self::Part => {
+                "recognised products: there is no column for a shopper. It says little of each, so products that the catalogue \
+                 has keep what the file has no column for; --items replaces them"
+            }
+            Self::Stocks => {
+                "recognised stocks of known products, as with --patch: only the stock changes, and the places of one product are \
+                 added up; --items takes the rows as whole products"
+            }
+        }
+    }
+}
+
+/// Whether `--map` names the id of products for a file of products; then the mapping becomes one of products.
+pub(super) fn is_map_of_products(arguments: &Arguments, sample: &Sample, mapping: &mut Mapping) -> bool {
+    let Some(map) = arguments.map.as_deref().filter(|_| kind_of(arguments).is_none()) else { return false };
+    let names = |field: &str| map.split(',').filter_map(|pair| pair.split('=').next()).any(|name| name.trim() == field);
+    let is_of_events = ["user", "session", "item", "type", "at"].into_iter().any(names);
+    let of_products = || mapping_argument(map, RecordKind::Items).ok();
+    let is_meant = names("id") && !is_of_events && guess::describes_products(sample);
+    match is_meant.then(of_products).flatten() {
+        Some(of_products) => {
+            *mapping = of_products;
+            true
+        }
+        None => false,
+    }
+}
+
+/// Rows of stocks as changes of products. Each row has the sum of the places so far, so the last one has the whole stock.
+#[derive(Debug, Default)]
+pub(super) struct Stocks {
+    sums: HashMap<Box<str>, f64>,
+}
+
+impl Stocks {
+    /// The batch of a file of this extent.
+    pub fn in_place_of_products(&mut self, extent: Extent, batch: Batch) -> Batch {
+        match extent {
+            Extent::Stocks => Batch { entries: self.changes(batch.entries), ..batch },
+            Extent::Whole | Extent::Part => batch,
+        }
+    }
+
+    /// The entries with changes of the stock in place of products.
+    fn changes(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+        entries.into_iter().map(|entry| self.change(entry)).collect()
+    }
+
+    fn change(&mut self, entry: Entry) -> Entry {
+        let Entry::Item(item) = entry else { return entry };
+        let RawItem { id, .. } = &item;
+        let key = match id {
+            RawValue::Text(text) => text.trim().into(),
+            RawValue::Int(number) => number.to_string().into(),
+            _ => Box::default(),
+        };
+        let sum = self.sums.entry(key).or_default();
+        let stock = match stock_of(&item) {
+            Some(pieces) => {
+                *sum += pieces.max(0.0);
+                RawValue::Float(*sum)
+            }
+            // A text such as "not stocked": the place has none.
+            None => RawValue::Float(*sum),
+        };
+        Entry::Patch(RawPatch::from(RawItem { id: item.id, stock, ..RawItem::default() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(columns: &str) -> Extent {
+        Extent::of(&Sample {
+            columns: columns.split(',').map(str::to_owned).collect(),
+            is_table: true,
+            ..Sample::default()
+        })
+    }
+
+    #[test]
+    fn stocks_and_short_lists_are_told_from_whole_products() {
+        assert_eq!(extent("Handle,Title,SKU,Location,Available (not editable),On hand (current)"), Extent::Stocks);
+        assert_eq!(extent("Artikelnummer,Bezeichnung,Lagerort,Bestand"), Extent::Stocks);
+        assert_eq!(extent("id,title,price"), Extent::Part);
+        assert_eq!(extent("sku,name,price,stock,location"), Extent::Part);
+        assert_eq!(extent("id,title,price,image,location,stock"), Extent::Whole);
+    }
+
+    #[test]
+    fn the_stock_is_the_sum_of_the_places() {
+        let row = |id: &str, stock: i64| {
+            Entry::Item(RawItem { id: RawValue::text(id), stock: RawValue::Int(stock), ..RawItem::default() })
+        };
+        let changes = Stocks::default().changes(vec![row("a", 2), row("b", 0), row("a", 3)]);
+        let stocks: Vec<RawValue> = changes
+            .into_iter()
+            .map(|entry| match entry {
+                Entry::Patch(patch) => patch.item.stock,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(stocks, [2.0, 0.0, 5.0].map(RawValue::Float));
+    }
+}

@@ -1,0 +1,346 @@
+//! Whether a table holds orders, in any usual language, and the columns that say so.
+//!
+//! An export of orders has numbers and titles of products too. Taken for a catalogue it would fill the shop with old prices and
+//! teach nothing, so a table that has a buyer or the number of an order, and a time, is never a catalogue without being told.
+
+use std::collections::HashMap;
+
+use accrue_event::{Mapping, OrderPart, RecordKind, listed, order_column, usual_column};
+use accrue_ingest::Sample;
+
+use super::{guess, item_columns};
+use crate::cli::problem::Problem;
+
+/// Tables with more columns than that are no exports of orders.
+const MAX_COLUMNS: usize = 300;
+
+fn is_of_mail(column: &str) -> bool {
+    let column = column.to_lowercase();
+    ["mail", "邮箱", "郵件", "メール", "메일", "почта", "posta"].iter().any(|part| column.contains(part))
+}
+
+/// The columns of an order export or of the lines of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OrderColumns<'c> {
+    pub buyer: Option<&'c str>,
+    pub number: Option<&'c str>,
+    pub time: &'c str,
+    pub item: Option<&'c str>,
+    pub quantity: Option<&'c str>,
+    pub price: Option<&'c str>,
+    /// The amount of the line, where no column has the price of one piece.
+    pub line_total: Option<&'c str>,
+    pub state: Option<&'c str>,
+}
+
+impl<'c> OrderColumns<'c> {
+    /// `None` if the columns name no buyer and no order, or no time.
+    pub fn of(sample: &'c Sample) -> Option<Self> {
+        let columns: Vec<&str> = sample.columns.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+        if columns.len() > MAX_COLUMNS {
+            return None;
+        }
+        let mut free = columns.clone();
+        let mut take = |part: OrderPart| {
+            let found = order_column(part, &free)?;
+            free.retain(|column| *column != found);
+            Some(found)
+        };
+        let number = take(OrderPart::Number);
+        // The number of a customer is preferred to an e-mail address.
+        let unmailed: Vec<&str> = columns.iter().copied().filter(|column| !is_of_mail(column)).collect();
+        let buyer = usual_column(RecordKind::Events, "user", &unmailed);
+        let buyer = buyer.filter(|buyer| Some(*buyer) != number).or_else(|| take(OrderPart::Buyer));
+        let mut take = |part: OrderPart| {
+            let left: Vec<&str> = free.iter().copied().filter(|column| Some(*column) != buyer).collect();
+            let found = order_column(part, &left)?;
+            free.retain(|column| *column != found);
+            Some(found)
+        };
+        let time = take(OrderPart::Time).filter(|_| number.is_some() || buyer.is_some())?;
+        let item = take(OrderPart::Item);
+        let quantity = take(OrderPart::Quantity);
+        let price = take(OrderPart::Price);
+        let line_total = take(OrderPart::LineTotal).filter(|total| !is_of_order(sample, number, total));
+        let line_total = line_total.filter(|_| price.is_none());
+        Some(Self { buyer, number, time, item, quantity, price, line_total, state: take(OrderPart::State) })
+    }
+
+    /// Whether every row is a line that somebody bought: it names the product, and more than a catalogue has speaks for an
+    /// order.
+    pub fn are_purchases(&self, sample: &Sample) -> bool {
+        let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+        let has = |kind, field| usual_column(kind, field, &columns);
+        let has_stock = has(RecordKind::Items, "stock").is_some_and(|stock| Some(stock) != self.quantity);
+        let has_number = self.number.is_some() && self.quantity.is_some() && !has_stock;
+        let is_line =
+            self.buyer.is_some() && (self.number.is_some() || self.quantity.is_some() || self.line_total.is_some());
+        let is_flat = !columns.iter().any(|column| column.contains("[]"));
+        self.item.is_some() && (has_number || is_line) && has(RecordKind::Events, "type").is_none() && is_flat
+    }
+
+    /// The fields of an event that the columns have.
+    pub fn fields(&self) -> Vec<(&'static str, &'c str)> {
+        let fields = [
+            ("user", self.buyer),
+            ("session", self.number),
+            ("item", self.item),
+            ("at", Some(self.time)),
+            ("quantity", self.quantity),
+            ("price", self.price),
+        ];
+        fields.into_iter().filter_map(|(field, column)| Some((field, column?))).collect()
+    }
+
+    /// Whether a column says something of an order that is no field of an event.
+    pub fn is_taken(&self, column: &str) -> bool {
+        [self.state, self.line_total].contains(&Some(column))
+    }
+
+    /// What the columns say, for messages: "`Kunde` as user, …".
+    pub fn told(&self) -> String {
+        let total = self.line_total.map(|column| format!("`{column}` as the amount of a line"));
+        let state = self.state.map(|column| format!("`{column}` as the state of an order"));
+        let fields = self.fields().into_iter().map(|(field, column)| format!("`{column}` as {field}"));
+        fields.chain(total).chain(state).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What speaks for orders, for a message that refuses to take them for products.
+    pub fn evidence(&self) -> String {
+        let columns: Vec<String> =
+            [self.buyer, self.number, Some(self.time)].into_iter().flatten().map(Into::into).collect();
+        listed(&columns)
+    }
+
+    /// The rest of a mapping for these columns: which lines are no products, what becomes of the state and the amount.
+    pub fn rules(&self, title: Option<&str>) -> String {
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let named: Vec<String> = self.item.into_iter().chain(title).map(quoted).collect();
+        let mut text =
+            format!("\n[orders]\ncharges = [{}]    # postage, discounts and the like are skipped\n", named.join(", "));
+        if let Some(state) = self.state {
+            text.push_str(&format!("state = {}    # what was cancelled or given back is taken back\n", quoted(state)));
+        }
+        if let Some(total) = self.line_total {
+            text.push_str(&format!("line_total = {}    # of the line, not of a piece\n", quoted(total)));
+        }
+        if let (Some(buyer), Some(_)) = (self.buyer, self.number) {
+            text.push_str(&format!(
+                "\n[[rule]]    # guests\nwhen = {{ column = {}, equals = \"0\" }}\nclear = [\"user\"]\n",
+                quoted(buyer)
+            ));
+        }
+        if let Some(quantity) = self.quantity {
+            text.push_str(&format!(
+                "\n[[rule]]    # what comes back\nwhen = {{ column = {}, below = 0 }}\nset = {{ type = \"return\" }}\nabsolute = [\"quantity\"]\n",
+                quoted(quantity)
+            ));
+        }
+        text
+    }
+}
+
+/// The mapping for a table of orders, as `--guess` prints it. How the file is written is recognised as it is read.
+pub(super) fn mapping_for(sample: &Sample, given: &Mapping) -> Result<Mapping, Problem> {
+    let text = guess::written(sample, given, None, "the file");
+    // Of two notations of dates that fit the first rows, the check says so. Where people write semicolons between cells or
+    // letters beyond English ones, the day comes before the month.
+    let is_day_first = sample.delimiter == Some(';') || sample.columns.iter().any(|column| !column.is_ascii());
+    let is_open = |line: &&str| line.starts_with("time_format") && line.contains("# or ") && !is_day_first;
+    let text: Vec<&str> = text.lines().filter(|line| !is_open(line)).collect();
+    let mapping = toml::from_str::<Mapping>(&text.join("\n")).map_err(|error| {
+        Problem::new(format!("no mapping could be made for the orders: {error}"), "--guess prints what was found")
+    })?;
+    Ok(Mapping { delimiter: given.delimiter, encoding: given.encoding.clone(), ..mapping })
+}
+
+/// Words of columns that describe a person, in an order whatever stands beside them: `Phone (Billing)`, `ship-address-1`.
+const OF_PERSONS: &[&str] = &[
+    "email",
+    "mail",
+    "phone",
+    "telephone",
+    "mobile",
+    "fax",
+    "address",
+    "street",
+    "zip",
+    "postcode",
+    "postal",
+    "city",
+    "firstname",
+    "lastname",
+    "fullname",
+    "recipient",
+    "ip",
+    "telefon",
+    "adresse",
+    "vorname",
+    "nachname",
+];
+
+/// Words before `name` with which it is that of a person.
+const NAMED: &[&str] = &[
+    "first",
+    "last",
+    "full",
+    "buyer",
+    "customer",
+    "client",
+    "ship",
+    "shipping",
+    "billing",
+    "bill",
+    "recipient",
+    "contact",
+];
+
+/// Parts of names that are of persons, in scripts that put no blanks between words.
+const PARTS_OF_PERSONS: &[&str] = &[
+    "氏名",
+    "姓名",
+    "住所",
+    "地址",
+    "电话",
+    "電話",
+    "手机",
+    "手機",
+    "收货",
+    "收貨",
+    "收件",
+    "邮编",
+    "郵便",
+    "身份证",
+    "お届け先",
+    "이름",
+    "주소",
+    "전화",
+    "연락처",
+    "휴대",
+    "수취인",
+    "수령인",
+];
+
+fn is_of_person(column: &str) -> bool {
+    if PARTS_OF_PERSONS.iter().any(|part| column.contains(part)) {
+        return true;
+    }
+    let words: Vec<String> =
+        column.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    has(OF_PERSONS) || (has(&["name"]) && has(NAMED))
+}
+
+/// The columns that name or describe the customer beside the one that identifies them.
+pub(super) fn of_customers<'c>(unused: &[&'c str]) -> Vec<&'c str> {
+    let mut left = unused.to_vec();
+    let mut found = item_columns::personal(unused);
+    for column in unused.iter().filter(|column| is_of_person(column)) {
+        if !found.contains(column) {
+            found.push(column);
+        }
+    }
+    while let Some(buyer) = order_column(OrderPart::Buyer, &left) {
+        left.retain(|column| *column != buyer);
+        if !found.contains(&buyer) {
+            found.push(buyer);
+        }
+    }
+    found
+}
+
+/// Whether an amount is that of the order, which all of its lines repeat, and not of each line.
+fn is_of_order(sample: &Sample, number: Option<&str>, total: &str) -> bool {
+    let Some(number) = number else { return false };
+    // Looked up only.
+    let mut amounts: HashMap<&str, (usize, bool, &str)> = HashMap::new();
+    for (order, amount) in sample.texts(number).zip(sample.texts(total)) {
+        let known = amounts.entry(order.trim()).or_insert((0, true, amount));
+        *known = (known.0 + 1, known.1 && known.2 == amount, known.2);
+    }
+    let several = || amounts.values().filter(|(n, ..)| *n > 1);
+    several().next().is_some() && several().all(|(_, is_same, _)| *is_same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(columns: &str, rows: &[&str]) -> Sample {
+        let cells = |row: &str| row.split(';').map(str::to_owned).collect::<Vec<_>>();
+        Sample {
+            columns: cells(columns),
+            rows: rows.iter().map(|row| cells(row)).collect(),
+            is_table: true,
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn orders_are_told_from_catalogues_and_histories() {
+        let are_purchases = |columns: &str| {
+            let sample = table(columns, &[]);
+            OrderColumns::of(&sample).map(|orders| orders.are_purchases(&sample))
+        };
+        for orders in [
+            "订单编号;买家会员名;下单时间;商品编号;商品名称;实付金额",
+            "Belegnummer;Datum;Kunde;Artikelnummer;Bezeichnung;Menge;Einzelpreis",
+            "N° commande;Date;Client;Référence;Désignation;Qté;Montant",
+            "주문번호;주문일시;구매자ID;상품코드;상품명;수량;결제금액",
+            "order_id;created_at;sku;quantity;price",
+            "Order Number;Order Status;Order Date;Email (Billing);Phone (Billing);SKU;Item Name;Quantity (- Refund);Item Cost",
+            "Sale Date;Item Name;Buyer;Quantity;Price;Ship Name;SKU",
+        ] {
+            assert_eq!(are_purchases(orders), Some(true), "{orders}");
+        }
+        for unclear in [
+            "Bestellnummer;Artikelnummer;Bezeichnung;Preis;Bestand;Erstellt am;Bild",
+            "订单编号;下单时间;商品名称;商品编号",
+            "user_id;item_id;rating;timestamp",
+            "user;item;type;at;quantity",
+        ] {
+            assert_eq!(are_purchases(unclear), Some(false), "{unclear}");
+        }
+        for other in ["Artikelnummer;Bezeichnung;Preis;Bestand", "id;title;price;created_at", "Kundennummer;Name;Ort"] {
+            assert_eq!(are_purchases(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn columns_of_customers_are_none_of_the_order() {
+        let unused = [
+            "Phone (Billing)",
+            "ship-address-1",
+            "Buyer Name",
+            "Ship Name",
+            "Kunde",
+            "Name",
+            "Item Name",
+            "colour",
+            "买家昵称",
+        ];
+        assert_eq!(
+            of_customers(&unused),
+            [
+                "Kunde",
+                "Name",
+                "Phone (Billing)",
+                "ship-address-1",
+                "Buyer Name",
+                "Ship Name",
+                "注文者氏名",
+                "收货地址",
+                "买家昵称"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_amount_of_an_order_is_not_that_of_its_lines() {
+        let columns = "订单号;会员名;下单时间;货号;金额";
+        let of_order = table(columns, &["1;a;2026-01-01;A;30", "1;a;2026-01-01;B;30", "2;b;2026-01-01;A;5"]);
+        assert_eq!(OrderColumns::of(&of_order).unwrap().line_total, None);
+        let of_lines = table(columns, &["1;a;2026-01-01;A;20", "1;a;2026-01-01;B;10", "2;b;2026-01-01;A;5"]);
+        assert_eq!(OrderColumns::of(&of_lines).unwrap().line_total, Some("金额"));
+    }
+}

@@ -1,0 +1,90 @@
+//! A what-if beside the running server: one proposal at a time is judged on the server's own log, in a thread of its own.
+//!
+//! In: a proposal. Out: how far the work is, then what was found, until the next proposal. The work reads the log as
+//! another program would; it holds a second set of facts and models in memory while it runs, and makes at most
+//! [`MOST_ANSWERS`] pages again. Nothing is stored: after a restart there is no result.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::what_if::Proposal;
+use crate::what_if_log::{WhatIfAsked, WhatIfFound, judge_on_log};
+
+/// Answers that are made again, at most, beside a running server.
+pub const MOST_ANSWERS: usize = 5_000;
+
+/// How far the latest what-if is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum WhatIfState {
+    /// None was asked for since the server began.
+    #[default]
+    None,
+    /// The pages are being made again; the share that is done.
+    Running(f64),
+    /// It was judged.
+    Done(Box<WhatIfFound>),
+    /// It could not be judged, and why.
+    Failed(String),
+}
+
+/// The latest what-if.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WhatIfStatus {
+    /// What was asked for, as JSON; empty before the first.
+    pub proposal: Box<str>,
+    /// How far it is.
+    pub state: WhatIfState,
+}
+
+/// The place of the latest what-if.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WhatIfJob(Arc<Mutex<WhatIfStatus>>);
+
+impl Engine {
+    /// The latest what-if.
+    pub fn what_if(&self) -> WhatIfStatus {
+        self.inner.what_if.0.lock().clone()
+    }
+
+    /// Begins to judge a proposal on the log. `written` is the proposal as it was sent.
+    ///
+    /// # Errors
+    /// [`EngineError::Proposal`] if the proposal has a fault, and [`EngineError::Conflict`] while another is being
+    /// judged.
+    pub fn begin_what_if(&self, proposal: Proposal, written: Box<str>, asked: WhatIfAsked) -> Result<(), EngineError> {
+        self.with_shop(|shop| proposal.check(&self.inner.config, shop.facts))?;
+        let job = self.inner.what_if.clone();
+        let mut status = job.0.lock();
+        if matches!(status.state, WhatIfState::Running(_)) {
+            let message = "another proposal is being judged; ask again when it is done".to_owned();
+            return Err(EngineError::Conflict { message });
+        }
+        *status = WhatIfStatus { proposal: written, state: WhatIfState::Running(0.0) };
+        drop(status);
+        let asked = WhatIfAsked { answers: asked.answers.min(MOST_ANSWERS), ..asked };
+        let (dir, config, of_thread) = (self.inner.dir.clone(), self.inner.config.clone(), job.clone());
+        let work = move || {
+            let progress = |done: f64| of_thread.0.lock().state = WhatIfState::Running(done);
+            let judged = || judge_on_log(&dir, &config, &proposal, &asked, &progress);
+            // A bug here must not leave a what-if that never ends.
+            let state = match std::panic::catch_unwind(AssertUnwindSafe(judged)) {
+                Ok(Ok(found)) => WhatIfState::Done(Box::new(found)),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a what-if could not be judged");
+                    WhatIfState::Failed(error.to_string())
+                }
+                Err(_) => WhatIfState::Failed("an internal error, which the server's log has".to_owned()),
+            };
+            of_thread.0.lock().state = state;
+        };
+        let begun = std::thread::Builder::new().name("what-if".into()).spawn(work);
+        if let Err(error) = begun {
+            job.0.lock().state = WhatIfState::Failed(error.to_string());
+        }
+        Ok(())
+    }
+}
