@@ -20,6 +20,8 @@ mod learning;
 mod machine;
 mod measure;
 mod memory;
+mod new_products;
+mod page_stages;
 mod published;
 mod recovery;
 mod reset;

@@ -10,8 +10,8 @@ use super::bed::Bed;
 use super::bench::Bench;
 use super::measure::{Measure, Size, measured};
 use super::{
-    checkpoint, connections, freshness, guard, ingest, learning, machine, memory, published, recovery, reset, search,
-    search_pages, search_words, serving, what_if,
+    checkpoint, connections, freshness, guard, ingest, learning, machine, memory, new_products, page_stages, published,
+    recovery, reset, search, search_pages, search_words, serving, what_if,
 };
 
 /// What to measure.
@@ -43,6 +43,8 @@ const BENCHES: &[&[Bench]] = &[
     reset::BENCHES,
     checkpoint::BENCHES,
     what_if::BENCHES,
+    new_products::BENCHES,
+    page_stages::BENCHES,
     memory::BENCHES,
 ];
 
