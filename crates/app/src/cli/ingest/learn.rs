@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use accrue_engine::Engine;
 use indicatif::ProgressBar;
 
-use super::style;
+use super::progress::style;
 use crate::cli::output::{Output, count};
 use crate::cli::signals::Stop;
 

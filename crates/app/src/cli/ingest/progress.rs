@@ -21,6 +21,6 @@ pub(super) fn progress_bar(files: &[Named], output: Output) -> ProgressBar {
     bar
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
