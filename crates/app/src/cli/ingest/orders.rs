@@ -319,20 +319,11 @@ mod tests {
             "colour",
             "买家昵称",
         ];
-        assert_eq!(
-            of_customers(&unused),
-            [
-                "Kunde",
-                "Name",
-                "Phone (Billing)",
-                "ship-address-1",
-                "Buyer Name",
-                "Ship Name",
-                "注文者氏名",
-                "收货地址",
-                "买家昵称"
-            ]
-        );
+        let found = of_customers(&unused);
+        for column in unused {
+            let is_of_order = matches!(column, "Item Name" | "colour");
+            assert_eq!(found.contains(&column), !is_of_order, "{column}");
+        }
     }
 
     #[test]
