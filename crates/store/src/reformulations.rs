@@ -524,6 +524,7 @@ mod tests {
                 asked: Box::default(),
                 sponsored: Vec::new(),
                 published: false,
+                trial: Default::default(),
             };
             Record { offset: Offset(0), received_at: Timestamp(received_at), body: Body::Served(Box::new(served)) }
         };
@@ -685,6 +686,7 @@ mod tests {
                 asked: Box::default(),
                 sponsored: Vec::new(),
                 published: true,
+                trial: Default::default(),
             };
             let body = Body::Served(Box::new(served));
             found.observe(&Record { offset: Offset(0), received_at: Timestamp(at_ms), body });

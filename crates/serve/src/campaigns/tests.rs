@@ -69,6 +69,7 @@ impl Fixture {
             asked: Box::default(),
             sponsored: vec![SponsoredSlot { place: 0, campaign: campaign.into(), price: 1 }],
             published: false,
+            trial: Default::default(),
         })));
     }
 }

@@ -101,6 +101,7 @@ fn served(n: u64) -> Served {
         asked: if n % 20 == 9 { r#"{"n":2}"#.into() } else { Box::default() },
         sponsored: Vec::new(),
         published: false,
+        trial: Default::default(),
     }
 }
 
