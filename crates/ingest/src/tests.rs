@@ -126,7 +126,7 @@ fn unreadable_lines_are_told_and_the_rest_goes_on() {
     let json = records("a.ndjson", json);
     assert_eq!((json.len(), &json[0], &json[3]), (4, &view(1, "u1", "a"), &view(5, "u2", "b")));
     assert!(json[1].starts_with("3: malformed: line 3: not a JSON object: it ends before"), "{}", json[1]);
-    assert!(json[2].starts_with("4: malformed: line 4: not a JSON object: invalid type"), "{}", json[2]);
+    assert!(json[2].starts_with("4: malformed: line 4: not a JSON object: must be an object"), "{}", json[2]);
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn arrays_and_values_over_several_lines_are_read_as_records() {
     let broken = format!("[{first}, 7, {{\"type\": }}, {second}, {{\"type\":\"view\"");
     let (broken, end) = read("a.json", broken.as_bytes(), &ReadSettings::default());
     assert_eq!((broken.len(), &broken[0], &broken[3]), (4, &expected([1, 1])[0], &expected([1, 1])[1]));
-    for (place, why) in [(1, "not a JSON object: invalid type"), (2, "is not expected")] {
+    for (place, why) in [(1, "not a JSON object: must be an object"), (2, "is not expected")] {
         assert!(broken[place].contains(why), "{}", broken[place]);
     }
     assert!(end.unwrap().to_string().contains("does not end"));

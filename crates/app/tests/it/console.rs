@@ -481,7 +481,7 @@ fn a_what_if_is_asked_for_from_its_page_and_from_a_rule_and_what_was_typed_stays
         begun.text()
     );
     let ended = || see(&shop, "/v1/what-if", &admin).json()["state"] != "running";
-    wait_until("the what-if ends", &ended);
+    wait_until("the what-if ends", ended);
     let page = see(&shop, "/console/what-if?done=judging", &admin);
     // Nothing was served yet.
     assert!(page.text().contains("there is no page to judge by"), "{}", page.text());
@@ -491,7 +491,7 @@ fn a_what_if_is_asked_for_from_its_page_and_from_a_rule_and_what_was_typed_stays
     assert_eq!(ask("/console/rules", &editor, &of_editor, &rule).status, 403, "a what-if needs admin");
     let of_rule = ask("/console/rules", &admin, &form_token(&see(&shop, "/console/rules", &admin)), &rule);
     assert_eq!(of_rule.header("location"), Some("/console/what-if?done=judging"), "{}", of_rule.text());
-    wait_until("the what-if ends", &ended);
+    wait_until("the what-if ends", ended);
     let found = see(&shop, "/v1/what-if", &admin).json();
     assert_eq!(found["proposal"]["rules"][0]["name"], "first", "{found}");
     assert_eq!(see(&shop, "/v1/rules", &admin).json()["rules"], json!([]), "nothing was changed");

@@ -62,8 +62,8 @@ impl Extent {
         };
         let is_place = |name: &&str| PLACES.contains(&&*compact(name));
         let is_stock = |name: &&str| STOCKS.iter().any(|start| compact(name).starts_with(start));
-        let has_stock = has("stock") || columns.iter().any(|name| is_stock(name));
-        if columns.iter().any(|name| is_place(name)) && has_stock && !has("price") { Self::Stocks } else { Self::Part }
+        let has_stock = has("stock") || columns.iter().any(is_stock);
+        if columns.iter().any(is_place) && has_stock && !has("price") { Self::Stocks } else { Self::Part }
     }
 
     /// What is said of a file of products.

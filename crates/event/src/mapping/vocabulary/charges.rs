@@ -106,7 +106,7 @@ pub fn is_charge(text: &str) -> bool {
     let begins = |begin: &&str| {
         text.strip_prefix(*begin).is_some_and(|rest| rest.chars().filter(|c| c.is_alphanumeric()).count() <= MAX_REST)
     };
-    if !text.is_ascii() && BEGINNINGS.iter().any(|begin| begins(begin)) {
+    if !text.is_ascii() && BEGINNINGS.iter().any(begins) {
         return true;
     }
     let words = words(text);
