@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn invalid_values_get_their_default_and_settings_may_need_each_other() {
         let (settings, ignored) = read("same_item_a_day = 'often'\n[models]\npart = 'oracle'\n");
-        assert_eq!(settings, LearnSettings::default());
+        assert_eq!(settings, LearnSettings { dates_items_by_events: false, ..LearnSettings::default() });
         assert_eq!(ignored, ["models.part = \"oracle\"", "same_item_a_day = \"often\""]);
         // `part` is not valid without `kind`, which comes after it.
         let text = "[models]\npart = 'sequence'\nmagic = 1\n[models.sequence]\nkind = 'gru'\nmagic = 2\n";
