@@ -60,7 +60,13 @@ pub fn order_column<'c>(part: OrderPart, columns: &[&'c str]) -> Option<&'c str>
         OrderPart::Time => find(ORDER_TIMES).or(usual).or_else(|| find(TIMES)),
         OrderPart::Number => find(NUMBERS),
         OrderPart::Buyer => usual.or_else(|| find(BUYERS)),
-        OrderPart::Item => usual.or_else(|| find(ITEMS)),
+        // Beside a number of the article, `Item #` is the number of a line in its order.
+        OrderPart::Item => {
+            let others: Vec<&str> =
+                columns.iter().copied().filter(|column| !column.trim_end().ends_with('#')).collect();
+            let certain = if others.len() < columns.len() { order_column(part, &others) } else { None };
+            certain.or(usual).or_else(|| find(ITEMS))
+        }
         OrderPart::Quantity => usual.or_else(|| find(QUANTITIES)),
         OrderPart::Price => usual.or_else(|| find(PRICES)),
         OrderPart::LineTotal => find(LINE_TOTALS),
@@ -226,6 +232,14 @@ const STATES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_a_line_is_no_item_beside_that_of_an_article() {
+        let item = |columns: &[&'static str]| order_column(OrderPart::Item, columns);
+        assert_eq!(item(&["Order Number", "Item #", "SKU", "Item Name"]), Some("SKU"));
+        assert_eq!(item(&["Order Number", "Item #", "Artikelnummer"]), Some("Artikelnummer"));
+        assert_eq!(item(&["Order Number", "Item #", "Qty"]), Some("Item #"));
+    }
 
     #[test]
     fn the_columns_of_orders_are_known_in_the_languages_of_shops() {
