@@ -13,7 +13,7 @@ use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
     Shop, SponsoredBy, Visitor,
 };
-use accrue_store::{Assignment, Facts, Offset, Page, Served, SponsoredSlot};
+use accrue_store::{Assignment, Facts, Offset, Page, Served, SponsoredSlot, Trial};
 
 use crate::by_asker::Asker;
 use crate::clock::now;
@@ -96,7 +96,8 @@ impl Engine {
             request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
         }
         request.lately_sponsored = self.lately_sponsored(&visitor);
-        request.may_be_sponsored = self.has_room_for_sponsored(asker);
+        request.may_be_sponsored = self.has_room_for(Counted::SponsoredPages, asker);
+        let may_try_new = self.has_room_for(Counted::TrialPages, asker);
         let asked = what_if::asked(&request);
         let answered = self.answer(&self.running(), id, &visitor, |shop, treatment| {
             // What an arm changes about a page is no part of the request, so such a page cannot be made again.
@@ -106,7 +107,7 @@ impl Engine {
                 part: request.part.or(treatment.part()),
                 diversity: request.diversity.or(treatment.diversity()),
                 explore: request.explore.or(treatment.explore),
-                new_trial: request.new_trial.or(treatment.new_trial),
+                new_trial: request.new_trial.or(treatment.new_trial).filter(|_| may_try_new),
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
@@ -123,7 +124,10 @@ impl Engine {
         }
         let sponsored = sponsored(&answer.items);
         if !sponsored.is_empty() {
-            self.count_sponsored(asker);
+            self.count_page(Counted::SponsoredPages, asker);
+        }
+        if answer.trial != Trial::None {
+            self.count_page(Counted::TrialPages, asker);
         }
         self.record(id, !sponsored.is_empty(), || Served {
             sponsored,
@@ -283,22 +287,28 @@ impl Engine {
         running.shared.served.sponsored_to(visitor.user.as_ref(), visitor.session.as_ref())
     }
 
-    /// Whether a page may have sponsored items: anyone can ask for pages with a published key, so an address gets as many
-    /// with sponsored items within an hour as `check.published` says. Otherwise a few addresses would decide which answers
-    /// can still be charged for.
-    fn has_room_for_sponsored(&self, asker: Asker) -> bool {
+    /// Whether a page may have sponsored items, or be one of those that tell what new products cost: anyone can ask for
+    /// pages with a published key, so an address gets as many within an hour as `check.published` says. Otherwise a few
+    /// addresses would decide which answers can still be charged for, and what new products seem to cost.
+    fn has_room_for(&self, counted: Counted<'static>, asker: Asker) -> bool {
         let Asker::Page(Some(address)) = asker else { return true };
-        let most = self.inner.config.check.published.sponsored_pages_per_address;
-        let mut pages = self.inner.sponsored_pages.lock();
-        pages.would_admit(Counted::SponsoredPages, address, now(), most)
+        let most = self.most_pages(counted);
+        self.inner.counted_pages.lock().would_admit(counted, address, now(), most)
     }
 
-    /// Counts a page with sponsored items.
-    fn count_sponsored(&self, asker: Asker) {
+    /// Counts a page of that kind.
+    fn count_page(&self, counted: Counted<'static>, asker: Asker) {
         let Asker::Page(Some(address)) = asker else { return };
-        let most = self.inner.config.check.published.sponsored_pages_per_address;
-        let mut pages = self.inner.sponsored_pages.lock();
-        pages.admit_times(Counted::SponsoredPages, address, now(), most);
+        let most = self.most_pages(counted);
+        self.inner.counted_pages.lock().admit_times(counted, address, now(), most);
+    }
+
+    fn most_pages(&self, counted: Counted<'static>) -> u32 {
+        let published = &self.inner.config.check.published;
+        match counted {
+            Counted::TrialPages => published.new_product_pages_per_address,
+            _ => published.sponsored_pages_per_address,
+        }
     }
 
     /// Has an answer written into the log with the next group, if it must be, because clicks on it are charged, or if it
@@ -358,6 +368,6 @@ fn served(
         asked: Box::default(),
         sponsored: Vec::new(),
         published: false,
-        trial: accrue_store::Trial::None,
+        trial: Trial::None,
     }
 }

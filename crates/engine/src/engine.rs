@@ -60,8 +60,8 @@ pub(crate) struct Inner {
     pub totals: Totals,
     pub pages: PageCounters,
     pub visits: Visits,
-    /// Pages with sponsored items that each address asked for with a published key.
-    pub sponsored_pages: Mutex<AddressCounts>,
+    /// Pages that each address asked for with a published key and that are bounded.
+    pub counted_pages: Mutex<AddressCounts>,
     pub erasure: Erasure,
     pub what_if: WhatIfJob,
 }
@@ -109,7 +109,7 @@ impl Engine {
             totals: Totals::default(),
             pages: PageCounters::default(),
             visits: Visits::default(),
-            sponsored_pages: Mutex::default(),
+            counted_pages: Mutex::default(),
             erasure: Erasure::default(),
             what_if: WhatIfJob::default(),
         };

@@ -353,13 +353,16 @@ impl Treatment<'_> {
         self
     }
 
-    /// Without new products where they may have cost their budget.
+    /// Without new products where they may have cost their budget. Its answers still count as those without, because
+    /// the next window begins with the first answer of its days.
     pub fn within_new(self, settings: &NewProductsSettings, account: &DrawAccount) -> Self {
         let is_over = |days: u16| settings.is_spent(DrawCost::of(account.window(days.into())));
-        if self.new_trial.is_some() && is_over(settings.budget_days) {
-            return Self { new_trial: None, ..self };
+        match self.new_trial {
+            Some(trial) if is_over(settings.budget_days) => {
+                Self { new_trial: Some(NewTrial { is_shown: false, ..trial }), ..self }
+            }
+            _ => self,
         }
-        self
     }
 
     /// The part of the models that scores, if the arm names one.
@@ -521,28 +524,56 @@ mod tests {
         assert!(ExploreSettings { share: 1.5, ..Default::default() }.validate().is_err());
         assert!(ExploreSettings { among: 1, ..Default::default() }.validate().is_err());
     }
+
+    fn served(id: &str, is_drawn: bool) -> accrue_store::Served {
+        accrue_store::Served {
+            recommendation_id: id.into(),
+            page: accrue_store::Page::Recommend,
+            user: None,
+            session: None,
+            version: 1,
+            learned: accrue_store::Offset(0),
+            first_position: 0,
+            items: vec!["mug".into(), "cup".into()],
+            propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() },
+            arm: None,
+            ranks: Vec::new(),
+            asked: Box::default(),
+            sponsored: Vec::new(),
+            published: false,
+            trial: accrue_store::Trial::None,
+        }
+    }
+
+    #[test]
+    fn new_products_end_with_their_budget_and_come_back_with_the_next_window() {
+        let mut account = DrawAccount::default();
+        let serve = |account: &mut DrawAccount, day: i64, n: u32, is_drawn: bool| {
+            let at = accrue_event::Timestamp(day * DAY_MS + i64::from(n));
+            account.serve(&served(&format!("r{day}-{n}"), is_drawn), at);
+        };
+        (0..200).for_each(|n| serve(&mut account, 0, n, n % 2 == 0));
+        let settings = NewProductsSettings { budget: 10.0, budget_days: 2, ..NewProductsSettings::default() };
+        let n_shown = |account: &DrawAccount| {
+            let traffic = Traffic { new_products: settings, records_all: true, ..Traffic::default() };
+            let trial = |n: u32| {
+                let treatment = traffic.treatment(&user(n), &format!("x{n}"), 0);
+                treatment.within_new(&settings, account).new_trial.expect("each answer is of one of the two kinds")
+            };
+            (0..100).filter(|&n| trial(n).is_shown).count()
+        };
+        assert_eq!(n_shown(&account), 0, "a hundred answers may have cost as many clicks");
+        serve(&mut account, 1, 0, false);
+        assert_eq!(n_shown(&account), 0, "the same window");
+        serve(&mut account, 2, 0, false);
+        assert!((30..70).contains(&n_shown(&account)), "{}", n_shown(&account));
+    }
+
     #[test]
     fn draws_end_where_they_may_have_cost_their_budget() {
         let mut account = DrawAccount::default();
         for n in 0..200 {
-            let served = accrue_store::Served {
-                recommendation_id: format!("r{n}").into(),
-                page: accrue_store::Page::Recommend,
-                user: None,
-                session: None,
-                version: 1,
-                learned: accrue_store::Offset(0),
-                first_position: 0,
-                items: vec!["mug".into(), "cup".into()],
-                propensities: if n % 2 == 0 { vec![0.5, 1.0] } else { Vec::new() },
-                arm: None,
-                ranks: Vec::new(),
-                asked: Box::default(),
-                sponsored: Vec::new(),
-                published: false,
-                trial: accrue_store::Trial::None,
-            };
-            account.serve(&served, accrue_event::Timestamp(n));
+            account.serve(&served(&format!("r{n}"), n % 2 == 0), accrue_event::Timestamp(n));
         }
         let explore = |budget| ExploreSettings { share: 0.5, budget, ..ExploreSettings::default() };
         let is_drawn = |explore: ExploreSettings, traffic: Traffic, n: u32| {

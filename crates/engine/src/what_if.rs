@@ -276,18 +276,23 @@ pub struct MadeAgain {
     pub proposed: Vec<ItemId>,
 }
 
+/// Why a what-if ended early.
+const ENDED: &str = "the log was changed meanwhile, because a person is being forgotten; ask again";
+
 /// Makes the pages of recorded requests again, which are in the order of what their answers knew
-/// ([`AskedAgain::known`]). `progress` is called with the share done.
+/// ([`AskedAgain::known`]). `progress` is called with the share done and
+/// says whether to go on.
 ///
 /// # Errors
 /// If the log cannot be read, or the states before the first request cannot be computed from what is left of it;
-/// [`EngineError::Proposal`] if the proposal has a fault, by itself or beside the scenes that were in force.
+/// [`EngineError::Proposal`] if the proposal has a fault, by itself or beside the scenes that were in force;
+/// [`EngineError::Conflict`] if `progress` ended it.
 pub fn make_again(
     dir: &Path,
     config: &Config,
     asked: &[AskedAgain],
     proposal: &Proposal,
-    progress: &(dyn Fn(f64) + Sync),
+    progress: &(dyn Fn(f64) -> bool + Sync),
 ) -> Result<Vec<MadeAgain>, EngineError> {
     let mut log = LogReader::open(dir)?;
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
@@ -295,7 +300,9 @@ pub fn make_again(
     let mut ended = recover(&mut log, &checkpoints, &settings, end, true)?;
     proposal.check(config, &ended.facts)?;
     check_names(proposal, config, &mut ended)?;
-    let ends = ended.facts;
+    // The models of the end are not needed further, and a second set of them takes much memory.
+    let Recovered { facts: ends, learner, .. } = ended;
+    drop(learner);
     let (Some(first), Some(last)) = (asked.first(), asked.last()) else { return Ok(Vec::new()) };
     let begins = first.learned;
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
@@ -309,17 +316,21 @@ pub fn make_again(
         let boundaries: Vec<Offset> = groups.iter().map(|group| group.learned).collect();
         let learning = scope.spawn(move || learn(&mut learner, &ends, &mut other_log, &boundaries, versions));
         let mut pages = Pages::new(facts, log, config, proposal, later)?;
-        let mut all = Vec::with_capacity(asked.len());
+        let (mut all, mut is_ended) = (Vec::with_capacity(asked.len()), false);
         for group in &groups {
             // The learner ends early only with an error, which is returned below.
             let Ok(version) = made.recv() else { break };
             for asked in &asked[group.first..group.end] {
                 all.push(pages.make(asked, &version)?);
             }
-            progress(group.end as f64 / asked.len() as f64);
+            if !progress(group.end as f64 / asked.len() as f64) {
+                is_ended = true;
+                break;
+            }
         }
         drop(made);
         match learning.join() {
+            Ok(_) if is_ended => Err(EngineError::Conflict { message: ENDED.to_owned() }),
             Ok(learned) => learned.map(|()| all).map_err(Into::into),
             Err(panic) => std::panic::resume_unwind(panic),
         }

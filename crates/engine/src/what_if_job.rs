@@ -1,8 +1,8 @@
 //! A what-if beside the running server: one proposal at a time is judged on the server's own log, in a thread of its own.
 //!
 //! In: a proposal. Out: how far the work is, then what was found, until the next proposal. The work reads the log as
-//! another program would; it holds a second set of facts and models in memory while it runs, and makes at most
-//! [`MOST_ANSWERS`] pages again. Nothing is stored: after a restart there is no result.
+//! another program would; while it runs it holds the facts twice more and the models once more, and makes at most
+//! [`MOST_ANSWERS`] pages again. It ends when a person is forgotten, whose records it may have read. Nothing is stored: after a restart there is no result.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -54,10 +54,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Proposal`] if the proposal has a fault, and [`EngineError::Conflict`] while another is being
-    /// judged.
+    /// judged or a person is being forgotten.
     pub fn begin_what_if(&self, proposal: Proposal, written: Box<str>, asked: WhatIfAsked) -> Result<(), EngineError> {
         self.with_shop(|shop| proposal.check(&self.inner.config, shop.facts))?;
-        let job = self.inner.what_if.clone();
+        if self.inner.erasure.is_running() {
+            let message = "people are being forgotten just now; ask again when that is done".to_owned();
+            return Err(EngineError::Conflict { message });
+        }
+        let (job, n_erasures) = (self.inner.what_if.clone(), self.n_erasures());
         let mut status = job.0.lock();
         if matches!(status.state, WhatIfState::Running(_)) {
             let message = "another proposal is being judged; ask again when it is done".to_owned();
@@ -66,9 +70,15 @@ impl Engine {
         *status = WhatIfStatus { proposal: written, state: WhatIfState::Running(0.0) };
         drop(status);
         let asked = WhatIfAsked { answers: asked.answers.min(MOST_ANSWERS), ..asked };
+        // The work keeps no engine open.
+        let engine = Arc::downgrade(&self.inner);
         let (dir, config, of_thread) = (self.inner.dir.clone(), self.inner.config.clone(), job.clone());
         let work = move || {
-            let progress = |done: f64| of_thread.0.lock().state = WhatIfState::Running(done);
+            // Whoever is forgotten must not stay in what this thread has read.
+            let progress = |done: f64| {
+                of_thread.0.lock().state = WhatIfState::Running(done);
+                engine.upgrade().is_some_and(|engine| engine.erasure.n_begun() == n_erasures)
+            };
             let judged = || judge_on_log(&dir, &config, &proposal, &asked, &progress);
             // A bug here must not leave a what-if that never ends.
             let state = match std::panic::catch_unwind(AssertUnwindSafe(judged)) {

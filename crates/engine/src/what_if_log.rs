@@ -54,7 +54,8 @@ pub struct WhatIfFound {
     pub report: WhatIfReport,
 }
 
-/// Judges a proposal on the log of a folder. `progress` is called with the share of pages made again.
+/// Judges a proposal on the log of a folder. `progress` is called with the share of pages made again
+/// and says whether to go on.
 ///
 /// # Errors
 /// Those of [`make_again`].
@@ -63,7 +64,7 @@ pub fn judge_on_log(
     config: &Config,
     proposal: &Proposal,
     asked: &WhatIfAsked,
-    progress: &(dyn Fn(f64) + Sync),
+    progress: &(dyn Fn(f64) -> bool + Sync),
 ) -> Result<WhatIfFound, EngineError> {
     let mut log = LogReader::open(dir)?;
     let offset = log.end().0;
@@ -92,6 +93,8 @@ struct Kept {
     asked: AskedAgain,
     shopper: Box<str>,
     items: Vec<ItemId>,
+    /// Products that were drawn into places for new ones, which a page made again has where the models put them.
+    new: Vec<ItemId>,
     ranks: Vec<u32>,
     propensities: Vec<f32>,
     clicks: Vec<f64>,
@@ -158,8 +161,8 @@ impl Answers {
             self.n_unreadable += 1;
             return;
         };
-        // What was sponsored was no choice of the settings, nor were new products, and pages are made again without
-        // either. Such a page has no draws.
+        // What was sponsored was no choice of the settings, nor were new products, and pages are compared without either.
+        // Such a page has no draws.
         let is_new = |place: usize| match &served.trial {
             Trial::With(slots) => slots.iter().any(|slot| slot.is_new && usize::from(slot.place) == place),
             Trial::None | Trial::Without => false,
@@ -168,12 +171,14 @@ impl Answers {
         let is_own = |place: usize| !is_sponsored(place) && !is_new(place);
         let own = served.items.iter().enumerate().filter(|(place, _)| is_own(*place));
         let items: Vec<ItemId> = own.map(|(_, item)| item.clone()).collect();
+        let new = served.items.iter().enumerate().filter(|(place, _)| is_new(*place));
+        let new: Vec<ItemId> = new.map(|(_, item)| item.clone()).collect();
         let n = items.len();
         let key = xxh3_64(served.recommendation_id.as_bytes());
         let (ranks, propensities) = (served.ranks.clone(), served.propensities.clone());
         let (clicks, purchases) = (vec![0.0; n], vec![0.0; n]);
         let (is_kept, _) =
-            self.sample.offer(key, Kept { asked, shopper, items, ranks, propensities, clicks, purchases });
+            self.sample.offer(key, Kept { asked, shopper, items, new, ranks, propensities, clicks, purchases });
         for (kind, item) in self.early.remove(&key).into_iter().flatten().filter(|_| is_kept) {
             self.earn(key, &kind, item.as_ref());
         }
@@ -215,16 +220,18 @@ impl Answers {
 fn pages(kept: Vec<Kept>, made: Vec<MadeAgain>) -> Vec<JudgedPage> {
     let (mut shoppers, mut items) = (Numbers::default(), Numbers::default());
     let page = |(kept, made): (Kept, MadeAgain)| {
-        let mut numbers = |ids: &[ItemId]| ids.iter().map(|id| items.of(id.as_str())).collect::<Vec<u32>>();
+        let is_compared = |id: &&ItemId| !kept.new.contains(id);
+        let mut numbers =
+            |ids: &[ItemId]| ids.iter().filter(is_compared).map(|id| items.of(id.as_str())).collect::<Vec<u32>>();
         JudgedPage {
             shopper: shoppers.of(&kept.shopper),
             shown: numbers(&kept.items),
+            current: numbers(&made.current),
+            proposed: numbers(&made.proposed),
             ranks: kept.ranks,
             propensities: kept.propensities,
             clicks: kept.clicks,
             purchases: kept.purchases,
-            current: numbers(&made.current),
-            proposed: numbers(&made.proposed),
         }
     };
     let could_be_made = |(_, made): &(Kept, MadeAgain)| !made.current.is_empty();

@@ -135,6 +135,9 @@ pub struct PublishedSettings {
     pub charged_clicks_per_address: u32,
     /// Pages with sponsored items that one address gets within an hour; further pages have none. 0 is no bound.
     pub sponsored_pages_per_address: u32,
+    /// Pages in whose place for new products one may stand, or may not to be compared with the others, that one address
+    /// gets within an hour; further pages have no such place. 0 is no bound.
+    pub new_product_pages_per_address: u32,
 }
 
 impl Default for CheckSettings {
@@ -190,6 +193,7 @@ impl Default for PublishedSettings {
             impressions_per_address: 2_000,
             charged_clicks_per_address: 20,
             sponsored_pages_per_address: 1_000,
+            new_product_pages_per_address: 100,
         }
     }
 }

@@ -320,30 +320,54 @@ fn render_satisfaction(page: &mut Page, counts: &SatisfactionCounts) {
     }
 }
 
-/// Answers whose first places were drawn by chance, and what that cost.
-fn render_draws(page: &mut Page, draws: &DrawStatus) {
-    let kinds = [("drawn", draws.drawn), ("other", draws.others)];
-    page.head("accrue_draw_answers", "gauge", "First pages of the current window of the budget of draws, by kind.");
-    for (kind, of) in kinds {
-        page.sample("accrue_draw_answers", &format!("kind=\"{kind}\""), of.answers);
+/// Names and texts of a [`DrawStatus`].
+struct DrawTexts {
+    prefix: &'static str,
+    kinds: [&'static str; 2],
+    answers: &'static str,
+    what: &'static str,
+}
+
+/// Answers whose first places were drawn by chance.
+const DRAWS: DrawTexts = DrawTexts {
+    prefix: "accrue_draw",
+    kinds: ["drawn", "other"],
+    answers: "First pages of the current window of the budget of draws, by kind.",
+    what: "draws",
+};
+
+/// Answers in which new products may stand.
+const NEW_PRODUCTS: DrawTexts = DrawTexts {
+    prefix: "accrue_new_products",
+    kinds: ["with", "without"],
+    answers: "First pages of the current window on which a new product could stand, by whether it may.",
+    what: "new products",
+};
+
+/// Answers of two kinds, and what the first cost.
+fn render_draws(page: &mut Page, draws: &DrawStatus, texts: &DrawTexts) {
+    let DrawTexts { prefix, kinds, answers, what } = texts;
+    let kinds = kinds.iter().zip([draws.drawn, draws.others]);
+    let name = format!("{prefix}_answers");
+    page.head(&name, "gauge", answers);
+    for (kind, of) in kinds.clone() {
+        page.sample(&name, &format!("kind=\"{kind}\""), of.answers);
     }
-    page.head("accrue_draw_clicks", "gauge", "Clicks on these pages.");
+    let name = format!("{prefix}_clicks");
+    page.head(&name, "gauge", "Clicks on these pages.");
     for (kind, of) in kinds {
-        page.sample("accrue_draw_clicks", &format!("kind=\"{kind}\""), of.clicks);
+        page.sample(&name, &format!("kind=\"{kind}\""), of.clicks);
     }
-    page.one(
-        "accrue_draw_cost_clicks",
-        "gauge",
-        "Clicks that draws cost in the window, estimated.",
-        draws.cost.estimate,
-    );
-    let help = "Clicks that draws cost in the window at most, with 95 % probability at all times together.";
-    page.one("accrue_draw_cost_clicks_at_most", "gauge", help, draws.cost.at_most);
+    let help = format!("Clicks that {what} cost in the window, estimated.");
+    page.one(&format!("{prefix}_cost_clicks"), "gauge", &help, draws.cost.estimate);
+    let help = format!("Clicks that {what} cost in the window at most, with 95 % probability at all times together.");
+    page.one(&format!("{prefix}_cost_clicks_at_most"), "gauge", &help, draws.cost.at_most);
     if let Some(budget) = draws.budget {
-        page.one("accrue_draw_budget_clicks", "gauge", "Clicks that draws may cost in a window.", budget);
+        let help = format!("Clicks that {what} may cost in a window.");
+        page.one(&format!("{prefix}_budget_clicks"), "gauge", &help, budget);
     }
-    let help = "1 if nothing more is drawn in this window, because draws may have cost their budget.";
-    page.one("accrue_draw_budget_spent", "gauge", help, u8::from(draws.is_spent));
+    let help = format!("1 if the window has no more {what}, because they may have cost their budget.");
+    page.one(&format!("{prefix}_budget_spent"), "gauge", &help, u8::from(draws.is_spent));
 }
 
 /// What the stages of pages did.
@@ -376,7 +400,10 @@ fn render_learning(page: &mut Page, status: &Status) {
     );
     render_satisfaction(page, &status.satisfaction[0]);
     if let Some(draws) = &status.draws {
-        render_draws(page, draws);
+        render_draws(page, draws, &DRAWS);
+    }
+    if let Some(new_products) = &status.new_products {
+        render_draws(page, new_products, &NEW_PRODUCTS);
     }
     if let Some(clicks) = &status.clicks {
         let help = "Impressions that the click heads learned from.";

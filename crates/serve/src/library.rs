@@ -48,7 +48,7 @@ impl Shop<'_> {
                 shown: new.shown,
                 draws: new.draws,
                 expected,
-                estimated: new_product::estimate(expected, new.shown),
+                estimated: new_product::estimate(expected, new.seen()),
                 novelty: self.novelty(item),
                 is_new: self.is_new(item, new, trial) && self.may_recommend(item, None),
             }

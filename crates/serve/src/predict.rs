@@ -117,6 +117,20 @@ impl Shop<'_> {
         items: &[ItemIdx],
         place: impl Fn(usize) -> Option<u32>,
     ) -> Vec<[f32; N_HEADS]> {
+        self.foresee_as(heads, context, prepared, items, place, 0)
+    }
+
+    /// The same, of which only the items from number `n_unmet` on are taken as themselves: what the heads learned of the
+    /// items before it is left out, and they are predicted by what they are like.
+    pub(crate) fn foresee_as(
+        &self,
+        heads: &ClickHeads,
+        context: &Context<'_>,
+        prepared: &Prepared,
+        items: &[ItemIdx],
+        place: impl Fn(usize) -> Option<u32>,
+        n_unmet: usize,
+    ) -> Vec<[f32; N_HEADS]> {
         let ensemble = &self.version.ensemble;
         // Impressions are learned with the time to the minute.
         let context = &Context { now_ms: moment(context.now_ms), ..*context };
@@ -125,11 +139,14 @@ impl Shop<'_> {
         let mut keys = Keys::default();
         keys.begin(&page);
         let of_page = heads.begin(&keys);
-        let foreseen = |shown| {
+        let foreseen = |(nth, shown)| {
             keys.show(&page, shown, &ensemble.catalogue, &names);
+            if nth < n_unmet {
+                keys.without_own();
+            }
             heads.foresee_on(&of_page, &keys).probabilities
         };
-        shown.iter().map(foreseen).collect()
+        shown.iter().enumerate().map(foreseen).collect()
     }
 }
 

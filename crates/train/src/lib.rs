@@ -6,6 +6,7 @@
 mod checkpoint;
 mod clicks;
 mod descriptions;
+mod digest;
 mod drift;
 mod forget;
 mod gain;
@@ -21,9 +22,10 @@ mod settings;
 mod versions;
 
 pub use checkpoint::{
-    Digest, Recovered, ResolvedLog, TrainError, digest, find_look_back, follow, look_back, looks_back_to, recover, save,
+    Recovered, ResolvedLog, TrainError, find_look_back, follow, look_back, looks_back_to, recover, save,
 };
 pub use clicks::{ClickSettings, Clicks};
+pub use digest::{Digest, digest};
 pub use drift::{Change, Drift, DriftSettings};
 pub use forget::{Traces, erase, find_traces, is_same_person, rebuild, refuse_if_pruned, with_other_spellings};
 pub use gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};

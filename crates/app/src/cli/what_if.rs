@@ -72,7 +72,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         top: arguments.top.into(),
         least_effective: arguments.least_effective,
     };
-    let found = judge_on_log(&config.data, &config.engine, &proposal, &asked, &|_| {});
+    let found = judge_on_log(&config.data, &config.engine, &proposal, &asked, &|_| true);
     let found = found.with_context(|| arguments.settings.display().to_string())?;
     let report = Report { settings: arguments.settings.display().to_string(), found };
     output.result(&report, table)?;

@@ -2,8 +2,11 @@
 
 use std::process::Command;
 
+use accrue_engine::{Config, Engine};
+use accrue_http::{HttpSettings, Key, Scope};
 use serde_json::{Value, json};
 
+use crate::http::{Answer, Shop};
 use crate::server::{Server, purchases};
 
 fn start(folder: &std::path::Path, settings: &str) -> Server {
@@ -117,5 +120,118 @@ fn a_spent_budget_a_share_of_0_and_unrecorded_answers_end_the_showing_of_new_pro
         n_drawn += ask_for_pages(&server, 16..36);
         let n_later = n_drawn - before;
         assert!(n_later == 0 && (most > 0 || n_drawn == 0), "{settings}: {before} {n_later}");
+    }
+}
+
+const OWN_KEY: &str = "own-key-0123456789";
+const WEB_KEY: &str = "web-key-0123456789";
+
+/// The same shop in this process, with keys for its backend and for its pages.
+fn shop_with_keys(config: &Config) -> Shop {
+    let key = |name: &str, key: &str, scopes: &[Scope]| Key {
+        name: name.into(),
+        key: key.into(),
+        scopes: scopes.iter().copied().collect(),
+        origins: Vec::new(),
+        rate_limit_per_s: None,
+        rate_limit_per_address_per_s: None,
+        weight: None,
+    };
+    let keys =
+        vec![key("own", OWN_KEY, &[Scope::Read, Scope::Write]), key("web", WEB_KEY, &[Scope::Publish, Scope::Search])];
+    let settings = HttpSettings { keys, ..Default::default() };
+    let shop = Shop::open_with(settings, |dir| Engine::open(dir, config).unwrap());
+    let item = |id: String| json!({"id": id, "title": format!("thing {id}"), "brand": "Acme", "price": 9.5});
+    let of = |ids: Vec<String>| json!(ids.into_iter().map(item).collect::<Vec<_>>());
+    assert_eq!(with(&shop, OWN_KEY, "POST", "/v1/items", &of((0..60).map(|n| format!("i{n}")).collect())).status, 200);
+    let events: Value = serde_json::from_str(&purchases(3, 0..400)).unwrap();
+    assert_eq!(with(&shop, OWN_KEY, "POST", "/v1/events", &events).status, 200);
+    let new = ["new-a", "new-b", "new-c"].map(String::from).to_vec();
+    assert_eq!(with(&shop, OWN_KEY, "POST", "/v1/items", &of(new)).status, 200);
+    shop.engine.wait_until_learned();
+    shop
+}
+
+fn with(shop: &Shop, key: &str, method: &str, path: &str, body: &Value) -> Answer {
+    let headers = [("x-api-key", key), ("content-type", "application/json"), ("x-forwarded-for", "198.51.100.7")];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    shop.send(method, path, &headers, body.as_bytes())
+}
+
+/// The library when all answers so far are recorded.
+fn settled(shop: &Shop) -> Value {
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    shop.engine.wait_until_learned();
+    with(shop, OWN_KEY, "GET", "/v1/new/products", &Value::Null).json()
+}
+
+#[test]
+fn a_published_key_neither_ends_new_products_nor_makes_them_known() {
+    let mut config = Config::default();
+    config.check.published.new_product_pages_per_address = 40;
+    config.serve.new_products.budget = 60.0;
+    let shop = shop_with_keys(&config);
+    // A new product is invented to be liked, and another one to be disliked, without any page.
+    let event = |id: String, kind: &str, item: &str| json!({"id": id, "type": kind, "session": "g1", "item": item, "position": 2, "at": 1_760_024_000_000_u64});
+    let mut invented: Vec<Value> = (0..60).map(|n| event(format!("c{n}"), "click", "new-a")).collect();
+    invented.extend((0..1_200).map(|n| event(format!("i{n}"), "impression", "new-b")));
+    for events in invented.chunks(200) {
+        with(&shop, WEB_KEY, "POST", "/v1/events", &json!(events));
+    }
+    // One session asks for pages, and clicks what it can on those without a new product, so that these seem to be better.
+    let is_new_page = |page: &Value| page["items"][2]["id"].as_str().unwrap().starts_with("new-");
+    for number in 0..120 {
+        let page =
+            with(&shop, WEB_KEY, "POST", "/v1/recommend", &json!({"session": "g1", "scene": "home", "n": 10})).json();
+        if is_new_page(&page) {
+            continue;
+        }
+        let click = |place: usize| {
+            json!({"id": format!("p{number}-{place}"), "type": "click", "session": "g1", "item": page["items"][place]["id"],
+                "recommendation_id": page["recommendation_id"], "position": place, "at": 1_760_024_000_000_u64})
+        };
+        // A click comes a moment after its page, when the answer is recorded.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        with(&shop, WEB_KEY, "POST", "/v1/events", &json!([click(0), click(1), click(2)]));
+    }
+    let listed = settled(&shop);
+    for new in listed["products"].as_array().unwrap() {
+        assert_eq!(new["is_new"], true, "{new}");
+        assert!(new["estimated"].as_f64().unwrap() < 0.3, "{new}");
+    }
+    let trial = &listed["trial"];
+    let n_answers = ["answers_with", "answers_without"].map(|field| trial[field].as_u64().unwrap());
+    assert!(n_answers.iter().all(|n| *n > 5) && n_answers.iter().sum::<u64>() <= 40, "40 of an address: {trial}");
+    assert!(trial["clicks_without"].as_u64() <= trial["answers_without"].as_u64(), "one click of an answer: {trial}");
+    assert_eq!(trial["spent"], false, "{trial}");
+    // The shop's own pages have new products as before.
+    let own = (0..40).filter(|number| {
+        let body = json!({"user": format!("u{}", number % 50), "scene": "home", "n": 10});
+        is_new_page(&with(&shop, OWN_KEY, "POST", "/v1/recommend", &body).json())
+    });
+    assert!(own.count() > 5);
+}
+
+#[test]
+fn what_rules_pin_stays_and_what_they_bury_is_not_drawn() {
+    let shop = shop_with_keys(&Config::default());
+    let rules = json!({"rules": [{"name": "front", "action": "pin", "items": ["i7"], "position": 3}]});
+    let put = with(&shop, OWN_KEY, "PUT", "/v1/rules", &rules);
+    assert_eq!(put.status, 200, "{}", put.json());
+    let home = |number: usize| -> Vec<String> {
+        let body = json!({"user": format!("u{}", number % 50), "scene": "home", "n": 20});
+        let page = with(&shop, OWN_KEY, "POST", "/v1/recommend", &body).json();
+        page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    for number in 0..40 {
+        let page = home(number);
+        assert_eq!(page.iter().position(|id| id == "i7"), Some(2), "{page:?}");
+        assert_eq!(page.len(), 20);
+    }
+    let rules = json!({"rules": [{"name": "later", "action": "bury", "items": ["new-a", "new-b", "new-c"]}]});
+    let put = with(&shop, OWN_KEY, "PUT", "/v1/rules", &rules);
+    assert_eq!(put.status, 200, "{}", put.json());
+    for number in 0..40 {
+        assert!(home(number)[..10].iter().all(|id| !id.starts_with("new-")), "they stand behind all others");
     }
 }

@@ -47,6 +47,8 @@ pub(crate) enum Counted<'a> {
     Clicks(&'a str),
     /// Pages with sponsored items.
     SponsoredPages,
+    /// Pages that tell what showing new products costs.
+    TrialPages,
 }
 
 /// What a bound is for: the first address of a site is written as the site is.

@@ -227,6 +227,7 @@ impl Keys {
         self.linear.truncate(self.n_of_page.0);
         self.paired.truncate(self.n_of_page.1);
         let (scene, item) = (u64::from(page.scene), u64::from(shown.item));
+        // These first, where `without_own` finds them.
         let own = key(Kind::Item, item, 0);
         self.linear.push((own, 1.0));
         self.paired.push((own, Side::Item));
@@ -247,6 +248,13 @@ impl Keys {
         for (&name, &column) in names.0.iter().zip(&shown.columns) {
             self.between(Kind::Column, name, column);
         }
+    }
+
+    /// Removes what was learned of the item shown last itself, so that only what it is like is left.
+    pub fn without_own(&mut self) {
+        self.linear[self.n_of_page.0].1 = 0.0;
+        self.linear[self.n_of_page.0 + 1].1 = 0.0;
+        self.paired.remove(self.n_of_page.1);
     }
 
     /// The two knots around a value, which share it.

@@ -17,7 +17,7 @@
 //! could have stood.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::DAY_MS;
 use accrue_kernel::{Draws, TopK};
@@ -28,6 +28,7 @@ use super::retrieve::Retrieval;
 use super::{Candidate, Share, Situation};
 use crate::predict::has_learned_enough;
 use crate::request::NewTrial;
+use crate::rules::with_pins;
 use crate::shop::Product;
 use crate::{ReasonCode, Shop};
 
@@ -58,8 +59,8 @@ pub(super) struct Tried {
     pub n_added: usize,
 }
 
-/// Draws the places of the page that the scene has for new products.
-pub(super) fn try_new(situation: &Situation<'_>, retrieval: &Retrieval<'_>, mut page: Vec<Candidate>) -> Tried {
+/// Draws the places of the page that the scene has for new products. What rules pin stays at its places.
+pub(super) fn try_new(situation: &Situation<'_>, retrieval: &Retrieval<'_>, page: Vec<Candidate>) -> Tried {
     let Situation { request, scene, .. } = situation;
     let none = |page| Tried { page, trial: Trial::None, n_added: 0 };
     let Some(trial) = &request.new_trial else { return none(page) };
@@ -74,26 +75,38 @@ pub(super) fn try_new(situation: &Situation<'_>, retrieval: &Retrieval<'_>, mut 
     if !trial.is_shown {
         return Tried { page, trial: Trial::Without, n_added: 0 };
     }
-    let mut n_added = 0;
+    let (n, mut n_added) = (page.len(), 0);
     let mut draws = Draws::new(trial.seed, STREAM, 0);
     let mut slots = Vec::new();
+    let is_pinned = |candidate: &Candidate| situation.rules.pinned_by(candidate.item).is_some();
+    let (pins, mut free): (Vec<_>, Vec<_>) = page.into_iter().enumerate().partition(|(_, on_page)| is_pinned(on_page));
     for place in places {
+        let n_pinned = pins.iter().filter(|(pinned, _)| *pinned < place).count();
+        let nth = place - n_pinned;
+        if pins.iter().any(|(pinned, _)| *pinned == place) || nth >= free.len() {
+            continue;
+        }
         // A product that stands above needs no place.
-        new.retain(|new| page[..=place].iter().all(|candidate| candidate.item != new.item));
-        let Some(drawn) = draw(situation, &page, place, &new, &mut draws) else { break };
+        new.retain(|new| free[..=nth].iter().all(|(_, candidate)| candidate.item != new.item));
+        let Some(drawn) = draw(situation, free[nth].1.item, place, &new, &mut draws) else { break };
         let slot = |is_new| NewSlot { place: place as u16, propensity: drawn.propensity, is_new };
         let Some(chosen) = drawn.new else {
             slots.push(slot(false));
             continue;
         };
-        let candidate = new.remove(chosen);
-        let n_before = page.len();
-        page.retain(|other| other.item != candidate.item);
-        n_added += usize::from(page.len() == n_before);
-        page.insert(place, candidate);
+        let mut candidate = new.remove(chosen);
+        // What brought it onto the page stays among its reasons.
+        if let Some(below) = free.iter().position(|(_, other)| other.item == candidate.item) {
+            candidate = free.remove(below).1;
+            candidate.shares.push(NEW);
+        } else {
+            n_added += 1;
+        }
+        free.insert(nth, (place, candidate));
         slots.push(slot(true));
     }
-    page.truncate(request.n);
+    let mut page = with_pins(free.into_iter().map(|(_, candidate)| candidate), pins);
+    page.truncate(n);
     Tried { page, trial: Trial::With(slots), n_added }
 }
 
@@ -112,16 +125,31 @@ fn candidates(
     page: &[Candidate],
     trial: &NewTrial,
 ) -> Vec<Candidate> {
-    let Situation { shop, request, prepared, .. } = situation;
+    let Situation { shop, request, prepared, rules, .. } = situation;
     let counted = |item: ItemIdx| shop.counted(item, request.grouping);
     let on_page: BTreeSet<ItemIdx> = page.iter().map(|candidate| candidate.item).collect();
+    let pinned: BTreeSet<Product> = rules.pins().iter().map(|pin| counted(pin.item)).collect();
     let mut barred: BTreeSet<Product> = page.iter().map(|candidate| counted(candidate.item)).collect();
-    let is_free = |item: ItemIdx, barred: &mut BTreeSet<Product>| {
-        retrieval.accepts(item) && (on_page.contains(&item) || barred.insert(counted(item)))
-    };
-    let latest = shop.facts.new_products.latest().take(MAX_LOOKED_AT);
-    let new = latest.filter(|(item, new)| shop.is_new(*item, new, trial)).map(|(item, _)| item);
-    let items: Vec<ItemIdx> = new.filter(|&item| is_free(item, &mut barred)).take(MAX_SCORED).collect();
+    let mut since = BTreeMap::new();
+    let mut items: Vec<ItemIdx> = Vec::new();
+    for (item, new) in shop.facts.new_products.latest().take(MAX_LOOKED_AT) {
+        let product = counted(item);
+        let is_free = !pinned.contains(&product) && (on_page.contains(&item) || !barred.contains(&product));
+        // A product is walked once, however many variants it has.
+        let mut first_since = || *since.entry(shop.product(item)).or_insert_with(|| shop.first_since(item));
+        if is_free
+            && shop.is_unknown(new, trial)
+            && !is_known_for_longer(new, first_since())
+            && retrieval.accepts(item)
+            && rules.buries(shop, item).is_none()
+        {
+            barred.insert(product);
+            items.push(item);
+            if items.len() == MAX_SCORED {
+                break;
+            }
+        }
+    }
     let scores = shop.version.ensemble.score_all(prepared, &items);
     situation.work.score(items.len());
     let mut best = TopK::new(MAX_DRAWN);
@@ -136,10 +164,10 @@ struct DrawnPlace {
     propensity: f32,
 }
 
-/// Draws the item of a place; `None` if there is no new product left.
+/// Draws the item of a place, at which `there` stands; `None` if there is no new product left.
 fn draw(
     situation: &Situation<'_>,
-    page: &[Candidate],
+    there: ItemIdx,
     place: usize,
     new: &[Candidate],
     draws: &mut Draws,
@@ -154,8 +182,9 @@ fn draw(
     let mut beliefs: Vec<Gaussian> = match heads {
         None => shown.iter().map(|known| new_product::belief(known.expected, known.expected, known.shown)).collect(),
         Some(heads) => {
-            items.push(page[place].item);
-            let foreseen = shop.foresee(heads, context, prepared, &items, |_| Some(place as u32));
+            items.push(there);
+            // What the heads learned of a new product itself is in its counts, which the belief has.
+            let foreseen = shop.foresee_as(heads, context, prepared, &items, |_| Some(place as u32), new.len());
             let of_new = shown.iter().zip(&foreseen);
             let mut beliefs: Vec<Gaussian> =
                 of_new.map(|(known, &[click, ..])| new_product::belief(click, known.expected, known.shown)).collect();
@@ -183,7 +212,7 @@ impl Known {
         let library = &shop.facts.new_products;
         Self {
             expected: shop.expected_of(item),
-            shown: library.get(item).map_or_else(Default::default, |new| new.shown),
+            shown: library.get(item).map_or_else(Default::default, NewProduct::seen),
         }
     }
 }
@@ -200,21 +229,36 @@ impl Shop<'_> {
 
     /// Whether a product of the library is still new, and no variant of one that the shop has had for longer.
     pub(crate) fn is_new(&self, item: ItemIdx, new: &NewProduct, trial: &NewTrial) -> bool {
+        self.is_unknown(new, trial) && !is_known_for_longer(new, self.first_since(item))
+    }
+
+    /// Whether a product of the library is young and little is known of it.
+    fn is_unknown(&self, new: &NewProduct, trial: &NewTrial) -> bool {
         // By the time of the stream, as the library has it: a shop whose events are imported lives in their time. What is not
         // published yet is not accepted by any page.
         let age_ms = self.facts.stream_time.0.saturating_sub(new.since_ms);
         let is_young = age_ms <= i64::from(trial.max_age_days) * DAY_MS;
-        let is_unknown = new.shown.clicks < trial.enough_clicks && new.shown.impressions < MAX_IMPRESSIONS;
-        let library = &self.facts.new_products;
-        let is_older = |other: ItemIdx| {
-            other != item && library.get(other).is_none_or(|other| new.since_ms - other.since_ms > DAY_MS)
-        };
-        let has_older = || match self.product(item) {
-            Product::Alone(_) => false,
-            Product::OfVariants(product) => self.facts.products.variants(product).iter().any(|&other| is_older(other)),
-        };
-        is_young && is_unknown && !has_older()
+        is_young && new.shown.clicks < trial.enough_clicks && new.seen().impressions < MAX_IMPRESSIONS
     }
+
+    /// Since when the shop has had the first variant of the item's product; `None` if it had one before the library
+    /// began.
+    fn first_since(&self, item: ItemIdx) -> Option<i64> {
+        let library = &self.facts.new_products;
+        let since = |item: &ItemIdx| library.get(*item).map(|new| new.since_ms);
+        match self.product(item) {
+            Product::Alone(_) => since(&item),
+            Product::OfVariants(product) => {
+                let variants = self.facts.products.variants(product).iter().map(since);
+                variants.collect::<Option<Vec<i64>>>().and_then(|since| since.into_iter().min())
+            }
+        }
+    }
+}
+
+/// Whether the first variant of a new product came more than a day before it.
+fn is_known_for_longer(new: &NewProduct, first_since: Option<i64>) -> bool {
+    first_since.is_none_or(|first| new.since_ms - first > DAY_MS)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use self::older::OlderParts;
 use self::shopper_names::{guest_name, user_name};
 pub use self::shopper_names::{session_hash, shopper_name};
 use crate::columns::Columns;
-use crate::new_products::Now;
+use crate::new_products::{Earlier, Now};
 use crate::{
     Body, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories, ItemIdx, Ledger,
     NewProducts, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
@@ -249,7 +249,7 @@ impl Facts {
                 let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
                 self.ledger.serve(served, shopper, record.received_at);
                 self.draws.serve(served, record.received_at);
-                self.new_products.serve(served, record.received_at, &self.items);
+                self.new_products.serve(served, shopper, record.received_at, &self.items);
             }
             Body::Campaigns(json) => self.ledger.take(json, record.offset.next(), record.received_at, self.stream_time),
             Body::Event(checked) => self.apply_event(record, checked),
@@ -265,16 +265,17 @@ impl Facts {
                 self.quarantine.remove(of);
             }
             Body::Item(item) => {
-                let is_first = self.items.get(item.id.as_str()).is_none();
+                let earlier = self.earlier(&item.id);
                 self.describe(record.offset, (**item).clone());
-                self.note_new(&item.id, is_first, record.received_at);
+                self.note_new(&item.id, earlier, record.received_at);
             }
             Body::ItemPatched { id, patch } => {
+                let earlier = self.earlier(id);
                 self.edit_item(record.offset, id, |entry| {
                     patch.apply(&mut entry.item);
                     entry.described = true;
                 });
-                self.note_new(id, false, record.received_at);
+                self.note_new(id, earlier, record.received_at);
             }
             Body::ItemRetired(id) => self.edit_item(record.offset, id, |entry| entry.retired = true),
             Body::User(user) => {
@@ -404,13 +405,19 @@ impl Facts {
         self.edit_item(offset, &id, |entry| *entry = CatalogueEntry { item, described: true, retired: false });
     }
 
+    /// What is known of an item before a description.
+    fn earlier(&self, id: &ItemId) -> Earlier {
+        let item = self.items.get(id.as_str());
+        Earlier::of(item.and_then(|item| self.catalogue.get(item as usize)).map(|entry| &**entry))
+    }
+
     /// Tells the library of new products of a description.
-    fn note_new(&mut self, id: &ItemId, is_first: bool, received_at: Timestamp) {
+    fn note_new(&mut self, id: &ItemId, earlier: Earlier, received_at: Timestamp) {
         let Some(item) = self.items.get(id.as_str()) else { return };
         let Some(entry) = self.catalogue.get(item as usize) else { return };
         let has_events = self.stream_time != Timestamp::default();
         let at_ms = if has_events { self.stream_time.0 } else { received_at.0 };
-        self.new_products.describe(item, &entry.item, is_first, Now { at_ms, has_events });
+        self.new_products.describe(item, &entry.item, earlier, Now { at_ms, has_events });
     }
 
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut CatalogueEntry)) {

@@ -4,10 +4,13 @@
 //! records. Where the log has all records, these parts alone are folded again; the names of items, which they refer to,
 //! are those of the facts. Where retention removed records, the converted counts stay.
 
-use accrue_event::ItemId;
+use std::collections::BTreeMap;
+
+use accrue_event::{Event, Item, ItemId, Shopper, Timestamp};
 
 use super::Facts;
-use crate::{Body, ItemIdx, Record, SearchRanking, Searches};
+use crate::new_products::{Earlier, Now};
+use crate::{Body, CatalogueEntry, ItemIdx, NewProducts, Record, SearchRanking, Searches, shopper_hash};
 
 /// The parts of the facts that are folded again. What choices teach the order of hits depends on how likely a position is
 /// looked at, which the other part counts, so both are folded together.
@@ -15,6 +18,10 @@ use crate::{Body, ItemIdx, Record, SearchRanking, Searches};
 pub struct OlderParts {
     searches: Searches,
     search_ranking: SearchRanking,
+    new_products: NewProducts,
+    /// What the library of new products depends on, as it was at each record.
+    catalogue: BTreeMap<ItemIdx, CatalogueEntry>,
+    stream_time: Timestamp,
 }
 
 impl OlderParts {
@@ -23,9 +30,32 @@ impl OlderParts {
         let item_of = |id: &ItemId| -> Option<ItemIdx> { facts.items.get(id.as_str()) };
         match &record.body {
             Body::Event(checked) | Body::Released { event: checked, .. } => {
+                self.stream_time = self.stream_time.max(checked.event.at);
                 if let Some(item) = checked.event.item.as_ref().and_then(item_of) {
                     self.searches.observe(&checked.event, item);
+                    self.observe(&checked.event, item, record.received_at);
                 }
+            }
+            Body::Item(item) => {
+                if let Some(index) = item_of(&item.id) {
+                    self.describe(index, &item.id, record.received_at, |described| *described = (**item).clone());
+                }
+            }
+            Body::ItemPatched { id, patch } => {
+                if let Some(index) = item_of(id) {
+                    self.describe(index, id, record.received_at, |item| patch.apply(item));
+                }
+            }
+            Body::ItemRetired(id) => {
+                if let Some(index) = item_of(id) {
+                    self.entry(index, id);
+                }
+            }
+            Body::Served(served) => {
+                let user = || served.user.clone().map(Shopper::User);
+                let guest = || served.session.clone().map(Shopper::Guest);
+                let shopper = user().or_else(guest).map(|shopper| shopper_hash(&shopper));
+                self.new_products.serve(served, shopper, record.received_at, &facts.items);
             }
             Body::SearchChoice(choice) => {
                 let propensity = self.searches.propensity(choice.position as usize, choice.is_published);
@@ -35,8 +65,32 @@ impl OlderParts {
         }
     }
 
+    /// What is known of an item; nothing but its id at first.
+    fn entry(&mut self, index: ItemIdx, id: &ItemId) -> &mut CatalogueEntry {
+        let bare = || CatalogueEntry { item: Item::bare(id.clone()), described: false, retired: false };
+        self.catalogue.entry(index).or_insert_with(bare)
+    }
+
+    fn observe(&mut self, event: &Event, index: ItemIdx, received_at: Timestamp) {
+        if let Some(id) = &event.item {
+            self.entry(index, id);
+            self.new_products.observe(event, index, &self.catalogue[&index].item, received_at);
+        }
+    }
+
+    fn describe(&mut self, index: ItemIdx, id: &ItemId, received_at: Timestamp, change: impl FnOnce(&mut Item)) {
+        let earlier = Earlier::of(self.catalogue.get(&index));
+        let entry = self.entry(index, id);
+        change(&mut entry.item);
+        entry.described = true;
+        let has_events = self.stream_time != Timestamp::default();
+        let at_ms = if has_events { self.stream_time.0 } else { received_at.0 };
+        self.new_products.describe(index, &self.catalogue[&index].item, earlier, Now { at_ms, has_events });
+    }
+
     /// Puts the parts into the facts, in the place of those that an older build counted.
     pub fn replace_in(self, facts: &mut Facts) {
         (facts.searches, facts.search_ranking) = (self.searches, self.search_ranking);
+        facts.new_products = self.new_products;
     }
 }

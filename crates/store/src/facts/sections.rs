@@ -76,8 +76,10 @@ impl Facts {
         if !self.synonyms.is_empty() {
             writer.value(SYNONYMS, 1, &self.synonyms)?;
         }
-        // Also where it is empty, so that a checkpoint without it is known to be of a build that did not count it.
+        // These two also where they are empty, so that a checkpoint without them is known to be of a build that did not
+        // count them.
         writer.value(SEARCHES, 2, &self.searches)?;
+        writer.value(NEW_PRODUCTS, 1, &self.new_products)?;
         if !self.shown.is_empty() {
             writer.value(SHOWN, 1, &self.shown)?;
         }
@@ -89,9 +91,6 @@ impl Facts {
         }
         if !self.draws.is_untouched() {
             writer.value(DRAWS, 1, &self.draws)?;
-        }
-        if !self.new_products.is_empty() {
-            writer.value(NEW_PRODUCTS, 1, &self.new_products)?;
         }
         if !self.satisfaction.is_empty() {
             writer.value(SATISFACTION, 1, &self.satisfaction)?;
@@ -135,7 +134,10 @@ impl Facts {
             _ => optional(source, LEDGER, 2)?,
         };
         let draws: Option<DrawAccount> = optional(source, DRAWS, 1)?;
-        let new_products: Option<NewProducts> = optional(source, NEW_PRODUCTS, 1)?;
+        let new_products: Option<NewProducts> = match source.checkpoint().section_version(NEW_PRODUCTS) {
+            None => Some(source.not_counted(NEW_PRODUCTS, 1)),
+            Some(_) => source.value(NEW_PRODUCTS, 1)?,
+        };
         let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = optional(source, SOURCES, 1)?;
