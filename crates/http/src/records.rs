@@ -116,6 +116,10 @@ impl<R: Record> Batch<R> {
         let rest = &body[values.byte_offset()..];
         match first {
             Some(Ok(entry)) if rest.trim_ascii().is_empty() => {
+                if let Some(field) = wrapping(body) {
+                    let detail = format!("the body is the array of records itself, or one record; this one has them in `{field}`");
+                    return Err(Problem::new(Code::MalformedJson, detail).field(field));
+                }
                 self.push(entry, 1);
                 Ok(())
             }
@@ -186,6 +190,15 @@ impl<R: Record> Batch<R> {
             Incoming::Refused(refusal) => Some((index, &refusal.rejection)),
         })
     }
+}
+
+/// The only field of an object, if its value is an array of objects: what other systems expect, and no record.
+fn wrapping(body: &[u8]) -> Option<String> {
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let mut fields = object.into_iter();
+    let (name, value) = fields.next().filter(|_| fields.len() == 0)?;
+    let elements = value.as_array()?;
+    (!elements.is_empty() && elements.iter().all(Value::is_object)).then_some(name)
 }
 
 /// The elements of an array, found by brackets and quotes alone; `None` if these are not balanced.
@@ -374,6 +387,13 @@ mod tests {
         let first = batch.records.iter().position(|record| matches!(record, Incoming::Refused(_)));
         assert_eq!(batch.first_unreadable().map(|(index, _)| index), first);
         Ok(batch.records.iter().map(id).collect())
+    }
+
+    #[test]
+    fn records_under_a_field_are_refused_with_its_name() {
+        assert_eq!(ids(r#"{"events": [{"id": "a"}, {"id": "b"}]}"#, Form::Json), Err(Code::MalformedJson));
+        let Ok(read) = ids(r#"{"id": "a", "labels": [{"x": 1}]}"#, Form::Json) else { panic!("one record") };
+        assert_eq!(read, ["a"]);
     }
 
     #[test]

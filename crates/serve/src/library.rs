@@ -62,7 +62,9 @@ impl Shop<'_> {
         if catalogue.cosine(item, item) <= 0.0 {
             return None;
         }
-        let before = (0..item).rev().take(MAX_COMPARED as usize);
+        let own = self.product(item);
+        let is_other = |other: &ItemIdx| self.product(*other) != own;
+        let before = (0..item).rev().take(MAX_COMPARED as usize).filter(is_other);
         let likest = before.map(|other| catalogue.cosine(item, other)).fold(0.0, f32::max);
         Some((1.0 - likest).clamp(0.0, 1.0))
     }

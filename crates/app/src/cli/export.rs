@@ -13,6 +13,7 @@ use accrue_store::{Body, LogReader, Page, Record};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::output::json_line;
 use super::problem::Problem;
 use super::signals::Stop;
 use super::{Context, Exit, inspect};
@@ -306,6 +307,5 @@ fn user_file(path: &Path) -> anyhow::Result<Vec<UserId>> {
 }
 
 fn line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    Ok(out.write_all(b"\n")?)
+    Ok(out.write_all(json_line(value)?.as_bytes())?)
 }

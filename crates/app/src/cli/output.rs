@@ -30,10 +30,10 @@ impl Output {
     pub fn result<T: Serialize>(&self, value: &T, table: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         if self.is_json {
-            serde_json::to_writer(&mut out, value)?;
-            out.write_all(b"\n")?;
+            out.write_all(json_line(value)?.as_bytes())?;
         } else {
             let text = table(value);
+            let text = text.replace(steers_terminal, " ");
             out.write_all(text.as_bytes())?;
             if !text.ends_with('\n') {
                 out.write_all(b"\n")?;
@@ -52,7 +52,30 @@ impl Output {
 
 /// Writes a line to stderr; if stderr is closed, the line is dropped.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", text.replace(steers_terminal, " "));
+}
+
+/// A value as one line of JSON. What could steer a terminal is escaped, which means the same to a program.
+pub(super) fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    let json = serde_json::to_string(value)?;
+    let mut line = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        match steers_terminal(c) {
+            // All of them are within the first plane.
+            true => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => line.push(c),
+        }
+    }
+    line.push('\n');
+    Ok(line)
+}
+
+/// Whether a terminal that is shown the character does something else than to draw it, or draws others in another order.
+/// Texts of shoppers and catalogues may have any.
+fn steers_terminal(c: char) -> bool {
+    let is_layout = c == '\n' || c == '\t';
+    let turns_text = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (c.is_control() && !is_layout) || turns_text
 }
 
 /// Rows under a header, in columns; a column of numbers is aligned to the right.
@@ -96,6 +119,14 @@ pub(super) fn count(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_steer_a_terminal_is_escaped_and_means_the_same() {
+        let text = "a\u{9b}2Jb\u{202e}c\u{7f}\u{1b}[2J\nd é 😀";
+        let line = json_line(&text).unwrap();
+        assert_eq!(line, "\"a\\u009b2Jb\\u202ec\\u007f\\u001b[2J\\nd é 😀\"\n");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
 
     #[test]
     fn counts_and_columns_are_easy_to_read() {

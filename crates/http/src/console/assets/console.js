@@ -141,8 +141,12 @@
   keep();
 
   // What is being computed is asked for again, without the sentence about what a form has done.
+  // Not while somebody writes the next request.
   const again = document.querySelector("[data-again]");
-  if (again) setTimeout(() => location.replace(location.pathname), 1000 * Number(again.dataset.again));
+  let isWriting = false;
+  document.addEventListener("input", () => (isWriting = true));
+  const reload = () => isWriting || location.replace(location.pathname);
+  if (again) setTimeout(reload, 1000 * Number(again.dataset.again));
 
   // Times in the zone of the browser; the title keeps UTC.
   for (const time of document.querySelectorAll("time")) {
