@@ -117,7 +117,9 @@ impl<R: Record> Batch<R> {
         match first {
             Some(Ok(entry)) if rest.trim_ascii().is_empty() => {
                 if let Some(field) = wrapping(body) {
-                    let detail = format!("the body is the array of records itself, or one record; this one has them in `{field}`");
+                    let detail = format!(
+                        "the body is the array of records itself, or one record; this one has them in `{field}`"
+                    );
                     return Err(Problem::new(Code::MalformedJson, detail).field(field));
                 }
                 self.push(entry, 1);

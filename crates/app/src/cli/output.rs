@@ -74,7 +74,8 @@ pub(super) fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
 /// Texts of shoppers and catalogues may have any.
 fn steers_terminal(c: char) -> bool {
     let is_layout = c == '\n' || c == '\t';
-    let turns_text = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns_text =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && !is_layout) || turns_text
 }
 

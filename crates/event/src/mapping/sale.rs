@@ -28,6 +28,8 @@ pub struct Sale {
     pub period: Names,
     /// The format of these times, if it is neither that of the mapping nor a standard one.
     pub time_format: Option<Box<str>>,
+    /// Whether the end is midnight of the last day on which the price is valid, as Magento writes it.
+    pub until_day: bool,
 }
 
 impl Sale {
@@ -94,6 +96,7 @@ pub(super) struct BoundSale {
     pub from: Vec<Source>,
     pub until: Vec<Source>,
     pub period: Vec<Source>,
+    until_day: bool,
     /// Formats of times, the more certain ones first.
     formats: Vec<Box<str>>,
     zone: Option<TimeZone>,
@@ -103,7 +106,8 @@ pub(super) struct BoundSale {
 impl BoundSale {
     pub fn new(mapping: &Mapping, sale: &Sale, price: BoundField, [from, until, period]: [Vec<Source>; 3]) -> Self {
         let formats = [&sale.time_format, &mapping.time_format].into_iter().flatten().cloned().collect();
-        Self { price, from, until, period, formats, zone: mapping.zone().ok().flatten(), as_of: mapping.as_of }
+        let (until_day, zone) = (sale.until_day, mapping.zone().ok().flatten());
+        Self { price, from, until, period, until_day, formats, zone, as_of: mapping.as_of }
     }
 
     fn state(&self, from: &RawValue, until: &RawValue) -> Verdict {
@@ -115,8 +119,10 @@ impl BoundSale {
         let (Ok(from), Ok(until)) = (self.time(from), self.time(until)) else { return unreadable };
         let from = from.map(|(from, _)| from);
         // A date alone is valid until the day is over.
-        let until =
-            until.map(|(until, is_date)| if is_date { Timestamp(until.0.saturating_add(DAY_MS)) } else { until });
+        let until = until.map(|(until, is_date)| match is_date || self.until_day {
+            true => Timestamp(until.0.saturating_add(DAY_MS)),
+            false => until,
+        });
         let (state, change) = match (from, until) {
             (_, Some(until)) if until <= now => (State::Over, None),
             (Some(from), _) if from > now => (State::Ahead, Some(from)),

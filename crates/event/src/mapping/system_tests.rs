@@ -52,6 +52,9 @@ fn the_price_of_a_sale_counts_while_it_is_valid() {
         assert_eq!(price("", "5", from, until), expected, "{from}/{until}");
     }
     assert_eq!((price("", "", "", ""), price("", "0.00", "", "")), (usual.to_owned(), usual.to_owned()));
+    assert_eq!(price("", "5", "", "2026-06-01 00:00:00"), usual);
+    assert_eq!(price("until_day = true", "5", "", "2026-06-01 00:00:00"), reduced);
+    assert_eq!(price("until_day = true", "5", "", "2026-05-31 00:00:00"), usual);
     let american = "time_format = '%m/%d/%y'";
     assert_eq!(price(american, "5", "6/1/26", "6/1/26"), reduced);
     assert_eq!(price(american, "5", "1/1/25", "1/31/25"), usual);

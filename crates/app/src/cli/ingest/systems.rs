@@ -42,6 +42,7 @@ systems! {
     "shopify-api-orders", "orders of Shopify's REST interface", ["financial_status", "line_items[].variant_id", "created_at"];
     "shopify-pixel", "events of Shopify's web pixels", ["id", "name", "clientId", "timestamp", "data"];
     "woocommerce-products", "WooCommerce's export of products", ["ID", "SKU", "Name", "Published", "Visibility in catalog", "In stock?", "Regular price", "Sale price", "Parent"];
+    "woocommerce-order-lines", "WooCommerce's orders by the plugin for exports of orders", ["order_id", "status", "date", "customer_id", "billing_email", "item_id", "item_name", "item_sku", "item_quantity"];
     "woocommerce-api-products", "products of WooCommerce's REST interface", ["permalink", "stock_status", "regular_price", "parent_id"];
     "woocommerce-api-orders", "orders of WooCommerce's REST interface", ["order_key", "date_created_gmt", "line_items[].product_id"];
     "magento-products", "Magento's export of products", ["sku", "store_view_code", "product_type", "product_online", "visibility"];
@@ -60,6 +61,7 @@ systems! {
     "wix-api-products", "products of Wix Stores' interface", ["productType", "priceData.currency", "variants[].variant", "slug"];
     "bigcommerce-api-products", "products of BigCommerce's interface", ["inventory_tracking", "is_visible", "price", "calculated_price|brand_id", "sku"];
     "bigcommerce-api-orders", "orders of BigCommerce's interface with their products", ["billing_address", "status_id", "products[].order_id", "products[].product_id"];
+    "bigcommerce-bulk-edit", "BigCommerce's export of products before v3", ["Item Type", "Product ID", "Product Name", "Product Code/SKU", "Price"];
     "bigcommerce-products", "BigCommerce's export of products", ["Item", "ID", "Name", "SKU", "Options", "Inventory Tracking", "Current Stock", "Price"];
     "shopify-customers", "Shopify's export of customers", ["Customer ID", "Email", "Accepts Email Marketing", "Total Orders"];
     "gorse-users", "Gorse's users", ["UserId", "Labels|Subscribe", "Comment|Subscribe"];
