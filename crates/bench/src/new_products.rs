@@ -266,7 +266,7 @@ impl Run {
         let visitor = Visitor { user, session: Some(visit.session.clone()) };
         let treatment = self.traffic.treatment(&visitor, &id, visit.at.0);
         let account = &self.facts.new_products.trial;
-        let new_trial = treatment.within_new(&self.serve.new_products, account).new_trial;
+        let new_trial = treatment.within_new(&self.serve.new_products, account, visit.at).new_trial;
         let request = RecommendRequest {
             visitor: visitor.clone(),
             scene: Some("home".into()),

@@ -264,7 +264,8 @@ impl Engine {
         let serve = &self.inner.config.serve;
         let decide = |facts: &Facts| {
             let treatment = self.inner.traffic.treatment(visitor, id, facts.stream_time.0);
-            treatment.within(&serve.explore, &facts.draws).within_new(&serve.new_products, &facts.new_products.trial)
+            let treatment = treatment.within(&serve.explore, &facts.draws);
+            treatment.within_new(&serve.new_products, &facts.new_products.trial, now())
         };
         running.with_shop_for(decide, |shop, treatment| {
             Ok(Answered { answer: make(shop, &treatment)?, arm: treatment.assignment })

@@ -6,13 +6,14 @@ use accrue_event::Timestamp;
 use accrue_model::ranker::{HEADS, HeadFigures};
 use accrue_model::{DrawCost, MemberReport, Version};
 use accrue_serve::search::SearchError;
-use accrue_store::{Clicked, DrawAccount, DroppedOfLedger, InertReason, PublishedCounts, SatisfactionCounts};
+use accrue_store::{Clicked, DrawAccount, DrawDay, DroppedOfLedger, InertReason, PublishedCounts, SatisfactionCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
 use crate::challenger::status::ChallengerStatus;
 use accrue_store::RankingReport;
 
+use crate::clock::now;
 use crate::content::ContentStatus;
 use crate::page_work::StageStatus;
 use crate::traffic::{ExploreSettings, NewProductsSettings};
@@ -141,21 +142,25 @@ impl DrawStatus {
         if account.is_untouched() {
             return None;
         }
+        Some(Self::of_days(explore, account.window(explore.budget_days.into())))
+    }
+
+    fn of_days<'d>(explore: &ExploreSettings, days: impl Iterator<Item = &'d DrawDay> + Clone) -> Self {
         let (mut drawn, mut others) = (Clicked::default(), Clicked::default());
-        for day in account.window(explore.budget_days.into()) {
+        for day in days.clone() {
             drawn = drawn + day.drawn;
             others = others + day.others;
         }
-        let cost = DrawCost::of(account.window(explore.budget_days.into()));
-        let is_spent = explore.is_spent(cost);
-        Some(Self { drawn, others, cost, budget: explore.budget, is_spent })
+        let cost = DrawCost::of(days);
+        Self { drawn, others, cost, budget: explore.budget, is_spent: explore.is_spent(cost) }
     }
 
-    /// Of the account of new products; `None` if none could ever have stood on an answer.
+    /// Of the account of new products in the window of this moment; `None` if none could ever have stood on an answer.
     pub(crate) fn of_new(settings: &NewProductsSettings, account: &DrawAccount) -> Option<Self> {
         let budget = (settings.budget > 0.0).then_some(settings.budget);
         let explore = ExploreSettings { budget, budget_days: settings.budget_days, ..ExploreSettings::default() };
-        Self::of(&explore, account)
+        let window = account.window_at(settings.budget_days.into(), now());
+        (!account.is_untouched()).then(|| Self::of_days(&explore, window))
     }
 }
 

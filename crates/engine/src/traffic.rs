@@ -8,7 +8,7 @@
 
 use std::ops::Bound;
 
-use accrue_event::{DAY_MS, SettingFault, Shopper};
+use accrue_event::{DAY_MS, SettingFault, Shopper, Timestamp};
 use accrue_model::{DrawCost, Exploration, Part, Thompson};
 use accrue_serve::{Explore, NewTrial, Visitor};
 use accrue_store::{Assignment, DrawAccount, Share, Split, shopper_hash, shopper_name};
@@ -353,16 +353,14 @@ impl Treatment<'_> {
         self
     }
 
-    /// Without new products where they may have cost their budget. Its answers still count as those without, because
-    /// the next window begins with the first answer of its days.
-    pub fn within_new(self, settings: &NewProductsSettings, account: &DrawAccount) -> Self {
-        let is_over = |days: u16| settings.is_spent(DrawCost::of(account.window(days.into())));
-        match self.new_trial {
-            Some(trial) if is_over(settings.budget_days) => {
-                Self { new_trial: Some(NewTrial { is_shown: false, ..trial }), ..self }
-            }
-            _ => self,
+    /// Without new products where they may have cost their budget in the window of this moment. Then neither kind of
+    /// answer counts, so that both are of the same hours.
+    pub fn within_new(self, settings: &NewProductsSettings, account: &DrawAccount, now: Timestamp) -> Self {
+        let window = account.window_at(settings.budget_days.into(), now);
+        if self.new_trial.is_some() && settings.is_spent(DrawCost::of(window)) {
+            return Self { new_trial: None, ..self };
         }
+        self
     }
 
     /// The part of the models that scores, if the arm names one.
@@ -548,25 +546,21 @@ mod tests {
     #[test]
     fn new_products_end_with_their_budget_and_come_back_with_the_next_window() {
         let mut account = DrawAccount::default();
-        let serve = |account: &mut DrawAccount, day: i64, n: u32, is_drawn: bool| {
-            let at = accrue_event::Timestamp(day * DAY_MS + i64::from(n));
-            account.serve(&served(&format!("r{day}-{n}"), is_drawn), at);
+        let at = |day: i64, n: u32| accrue_event::Timestamp(day * DAY_MS + i64::from(n));
+        let mut serve = |n: u32, is_drawn: bool| account.serve(&served(&format!("r{n}"), is_drawn), at(0, n));
+        (0..200).for_each(|n| serve(n, n % 2 == 0));
+        let settings = NewProductsSettings { budget: 25.0, budget_days: 2, ..NewProductsSettings::default() };
+        let traffic = Traffic { new_products: settings, records_all: true, ..Traffic::default() };
+        let trial = |account: &DrawAccount, day: i64, n: u32| {
+            let treatment = traffic.treatment(&user(n), &format!("x{n}"), 0);
+            treatment.within_new(&settings, account, at(day, n)).new_trial.map(|trial| trial.is_shown)
         };
-        (0..200).for_each(|n| serve(&mut account, 0, n, n % 2 == 0));
-        let settings = NewProductsSettings { budget: 10.0, budget_days: 2, ..NewProductsSettings::default() };
-        let n_shown = |account: &DrawAccount| {
-            let traffic = Traffic { new_products: settings, records_all: true, ..Traffic::default() };
-            let trial = |n: u32| {
-                let treatment = traffic.treatment(&user(n), &format!("x{n}"), 0);
-                treatment.within_new(&settings, account).new_trial.expect("each answer is of one of the two kinds")
-            };
-            (0..100).filter(|&n| trial(n).is_shown).count()
-        };
-        assert_eq!(n_shown(&account), 0, "a hundred answers may have cost as many clicks");
-        serve(&mut account, 1, 0, false);
-        assert_eq!(n_shown(&account), 0, "the same window");
-        serve(&mut account, 2, 0, false);
-        assert!((30..70).contains(&n_shown(&account)), "{}", n_shown(&account));
+        // The rest of the day and the next one: nothing is shown, and nothing that could make the bound smaller is counted.
+        for n in 0..1_000 {
+            assert_eq!((trial(&account, 0, 200 + n), trial(&account, 1, n)), (None, None));
+        }
+        let n_shown = (0..100).filter(|&n| trial(&account, 2, n) == Some(true)).count();
+        assert!((30..70).contains(&n_shown), "{n_shown}");
     }
 
     #[test]

@@ -279,6 +279,14 @@ pub struct MadeAgain {
 /// Why a what-if ended early.
 const ENDED: &str = "the log was changed meanwhile, because a person is being forgotten; ask again";
 
+/// Ends the work if its caller says so.
+pub(crate) fn go_on(progress: &(dyn Fn(f64) -> bool + Sync)) -> Result<(), EngineError> {
+    match progress(0.0) {
+        true => Ok(()),
+        false => Err(EngineError::Conflict { message: ENDED.to_owned() }),
+    }
+}
+
 /// Makes the pages of recorded requests again, which are in the order of what their answers knew
 /// ([`AskedAgain::known`]). `progress` is called with the share done and
 /// says whether to go on.
@@ -298,6 +306,7 @@ pub fn make_again(
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
     let end = asked.iter().map(|asked| asked.offset).max().unwrap_or(log.end());
     let mut ended = recover(&mut log, &checkpoints, &settings, end, true)?;
+    go_on(progress)?;
     proposal.check(config, &ended.facts)?;
     check_names(proposal, config, &mut ended)?;
     // The models of the end are not needed further, and a second set of them takes much memory.
@@ -307,6 +316,7 @@ pub fn make_again(
     let begins = first.learned;
     let mut recovered = recover(&mut log, &checkpoints, &settings, begins, true)?;
     recovered.catch_up(&mut log)?;
+    go_on(progress)?;
     let groups = groups(asked, last.offset.0.saturating_sub(begins.0));
     let later = ReadScenes::written_in_force(&config.scene, &ends);
     let (versions, made) = sync_channel::<Version>(WAITING);

@@ -57,11 +57,12 @@ impl Engine {
     /// judged or a person is being forgotten.
     pub fn begin_what_if(&self, proposal: Proposal, written: Box<str>, asked: WhatIfAsked) -> Result<(), EngineError> {
         self.with_shop(|shop| proposal.check(&self.inner.config, shop.facts))?;
+        let n_erasures = self.n_erasures();
         if self.inner.erasure.is_running() {
             let message = "people are being forgotten just now; ask again when that is done".to_owned();
             return Err(EngineError::Conflict { message });
         }
-        let (job, n_erasures) = (self.inner.what_if.clone(), self.n_erasures());
+        let job = self.inner.what_if.clone();
         let mut status = job.0.lock();
         if matches!(status.state, WhatIfState::Running(_)) {
             let message = "another proposal is being judged; ask again when it is done".to_owned();

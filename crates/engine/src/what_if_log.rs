@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::Config;
 use crate::error::EngineError;
-use crate::what_if::{AskedAgain, MadeAgain, Proposal, make_again};
+use crate::what_if::{AskedAgain, MadeAgain, Proposal, go_on, make_again};
 
 /// What is asked of the log.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +70,7 @@ pub fn judge_on_log(
     let offset = log.end().0;
     let read = Answers::read(&mut log, asked.window, asked.answers)?;
     drop(log);
+    go_on(progress)?;
     let answers = read.sample.n_offered() + read.n_unreadable;
     let n_recorded_otherwise = read.n_unreadable;
     let mut kept: Vec<Kept> = read.sample.into_elements().collect();

@@ -97,10 +97,17 @@ impl DrawAccount {
 
     /// The days of the window of `n_days` that the latest day belongs to. Windows follow each other without a gap,
     /// counted from 1970.
-    pub fn window(&self, n_days: i64) -> impl Iterator<Item = &DrawDay> {
+    pub fn window(&self, n_days: i64) -> impl Iterator<Item = &DrawDay> + Clone {
         let window_of = move |day: &DrawDay| day.day.div_euclid(n_days.max(1));
         let latest = self.days.back().map(window_of);
         self.days.iter().filter(move |day| Some(window_of(day)) == latest)
+    }
+
+    /// The days of the window of `n_days` that a moment belongs to.
+    pub fn window_at(&self, n_days: i64, at: Timestamp) -> impl Iterator<Item = &DrawDay> + Clone {
+        let window_of = move |day: i64| day.div_euclid(n_days.max(1));
+        let window = window_of(day_of(at.0));
+        self.days.iter().filter(move |day| window_of(day.day) == window)
     }
 
     /// Takes in an answer.

@@ -19,11 +19,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use accrue_event::{DAY_MS, Event, EventType, Item, Timestamp};
+use accrue_event::{DAY_MS, Event, EventType, Item, ItemId, Timestamp};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::{CatalogueEntry, DrawAccount, ItemIdx, Served, Trial, Vocabulary, shopper_hash};
+use crate::ledger::CLICK_WINDOW_MS;
+use crate::{CatalogueEntry, DrawAccount, ItemIdx, Served, Trial, shopper_hash};
 
 /// New items that are kept.
 const KEPT: usize = 4_096;
@@ -61,7 +62,7 @@ pub struct NewProduct {
     pub since_ms: i64,
     /// How often it was shown and clicked, wherever it stood.
     pub shown: ShownClicked,
-    /// Answers in which it was drawn into a place for new products.
+    /// Answers to the shop's own programs in which it was drawn into a place for new products.
     pub draws: u64,
 }
 
@@ -76,6 +77,7 @@ impl NewProduct {
 /// An answer that events with a published key may cite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Page {
+    received_at: Timestamp,
     shopper: Option<u64>,
     is_published: bool,
     items: Box<[ItemIdx]>,
@@ -157,36 +159,43 @@ impl NewProducts {
         served: &Served,
         shopper: Option<u64>,
         received_at: Timestamp,
-        vocabulary: &Vocabulary,
+        item_of: impl Fn(&ItemId) -> Option<ItemIdx>,
     ) {
         let slots = match &served.trial {
             Trial::None => return,
             Trial::Without => [].as_slice(),
             Trial::With(slots) => slots,
         };
+        let hash = xxh3_64(served.recommendation_id.as_bytes());
+        if self.pages.contains_key(&hash) {
+            return;
+        }
         self.trial.count(served, matches!(served.trial, Trial::With(_)), received_at);
-        let items: Vec<Option<ItemIdx>> = served.items.iter().map(|item| vocabulary.get(item.as_str())).collect();
+        let items: Vec<Option<ItemIdx>> = served.items.iter().map(item_of).collect();
         for slot in slots.iter().filter(|slot| slot.is_new) {
             let item = items.get(usize::from(slot.place)).copied().flatten();
-            if let Some(known) = item.and_then(|item| self.known.get_mut(&item)) {
+            // Anyone can ask for pages with a published key, so such draws say nothing of shoppers.
+            if !served.published
+                && let Some(known) = item.and_then(|item| self.known.get_mut(&item))
+            {
                 known.draws += 1;
             }
         }
         let page = Page {
+            received_at,
             shopper,
             is_published: served.published,
             items: items.into_iter().flatten().take(ITEMS).collect(),
             shown: 0,
             clicked: 0,
         };
-        let hash = xxh3_64(served.recommendation_id.as_bytes());
-        if self.pages.insert(hash, page).is_none() {
-            self.pages_in_order.push_back(hash);
-        }
-        if self.pages_in_order.len() > PAGES
-            && let Some(oldest) = self.pages_in_order.pop_front()
+        self.pages.insert(hash, page);
+        self.pages_in_order.push_back(hash);
+        while let Some(oldest) = self.pages_in_order.front()
+            && (self.pages_in_order.len() > PAGES || self.is_over(*oldest, received_at))
         {
-            self.pages.remove(&oldest);
+            self.pages.remove(oldest);
+            self.pages_in_order.pop_front();
         }
     }
 
@@ -215,6 +224,12 @@ impl NewProducts {
         }
     }
 
+    /// Whether an answer is too old to be cited.
+    fn is_over(&self, page: u64, now: Timestamp) -> bool {
+        let known = self.pages.get(&page);
+        known.is_none_or(|page| now.0.saturating_sub(page.received_at.0) > CLICK_WINDOW_MS)
+    }
+
     /// What an impression or a click counts for.
     fn admit(&mut self, event: &Event, index: ItemIdx) -> Counts {
         let id = event.recommendation_id.as_deref();
@@ -225,7 +240,7 @@ impl NewProducts {
         };
         let none = Counts { for_item: false, for_account: false };
         // The page of a shop's own server may be for a user whom the browser knows as a session only.
-        if page.is_published && page.shopper != Some(shopper_hash(&event.shopper())) {
+        if page.is_published && event.id.is_published() && page.shopper != Some(shopper_hash(&event.shopper())) {
             return none;
         }
         let Some(place) = page.items.iter().position(|item| *item == index) else { return none };
@@ -296,7 +311,7 @@ mod tests {
     use accrue_event::{Price, Shopper};
 
     use super::*;
-    use crate::{NewSlot, Offset};
+    use crate::{NewSlot, Offset, Vocabulary};
 
     const NOW: Now = Now { at_ms: 400 * DAY_MS, has_events: true };
 
@@ -396,7 +411,7 @@ mod tests {
         let served = |id: &str, trial: Trial| Served { trial, ..answer(id) };
         let slot = |is_new| Trial::With(vec![NewSlot { place: 1, propensity: 0.25, is_new }]);
         for (id, trial) in [("a", slot(true)), ("b", Trial::Without), ("c", slot(false)), ("d", Trial::None)] {
-            library.serve(&served(id, trial), None, Timestamp(0), &items);
+            library.serve(&served(id, trial), None, Timestamp(0), |id| items.get(id.as_str()));
         }
         assert_eq!(library.get(0).unwrap().draws, 1);
         let day = *library.trial.days().next().unwrap();
@@ -415,7 +430,7 @@ mod tests {
             trial: Trial::With(vec![NewSlot { place: 0, propensity: 0.5, is_new: true }]),
             ..answer("r1")
         };
-        library.serve(&served, Some(shopper_hash(&guest)), Timestamp(0), &items);
+        library.serve(&served, Some(shopper_hash(&guest)), Timestamp(0), |id| items.get(id.as_str()));
         let mut observe = |kind, session: &str, of: &str, index| {
             let event = Event {
                 id: format!("{}k:e", accrue_event::PUBLISHED_PREFIX).as_str().into(),
@@ -437,15 +452,26 @@ mod tests {
         assert_eq!(library.get(mug).unwrap().shown, ShownClicked { impressions: 1, clicks: 1 });
         assert_eq!(library.of_all(), ShownClicked { impressions: 1, clicks: 2 });
         assert_eq!(library.trial.days().next().unwrap().drawn.clicks, 1);
+        // The shop's own event about that answer, of a user whom the answer did not know; and the answer once more.
+        let own = Event { recommendation_id: Some("r1".into()), ..event(EventType::Click, Some(1)) };
+        library.observe(&own, cup, &item("cup", None), Timestamp(0));
+        assert_eq!(library.of_all().clicks, 2, "it was clicked before");
+        library.serve(&served, Some(shopper_hash(&guest)), Timestamp(0), |id| items.get(id.as_str()));
+        library.observe(&own, cup, &item("cup", None), Timestamp(0));
+        assert_eq!(library.of_all().clicks, 2, "an id that is served twice counts once");
+        assert_eq!(library.get(mug).unwrap().draws, 0);
         for number in 0..2 * PAGES {
             library.serve(
                 &Served { recommendation_id: format!("{number}").into(), ..served.clone() },
                 None,
                 Timestamp(0),
-                &items,
+                |id| items.get(id.as_str()),
             );
         }
         assert_eq!((library.pages.len(), library.pages_in_order.len()), (PAGES, PAGES));
+        let later = Timestamp(CLICK_WINDOW_MS + 1);
+        library.serve(&Served { recommendation_id: "late".into(), ..served }, None, later, |id| items.get(id.as_str()));
+        assert_eq!(library.pages.len(), 1, "what cannot be clicked any more is forgotten");
     }
 
     #[test]

@@ -223,11 +223,15 @@ fn what_rules_pin_stays_and_what_they_bury_is_not_drawn() {
         let page = with(&shop, OWN_KEY, "POST", "/v1/recommend", &body).json();
         page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
     };
+    let mut n_new = 0;
     for number in 0..40 {
         let page = home(number);
         assert_eq!(page.iter().position(|id| id == "i7"), Some(2), "{page:?}");
-        assert_eq!(page.len(), 20);
+        assert_eq!(page.iter().collect::<std::collections::BTreeSet<_>>().len(), 20, "{page:?}");
+        // The second place of twenty for new products.
+        n_new += usize::from(page[11].starts_with("new-"));
     }
+    assert!(n_new > 5, "{n_new}");
     let rules = json!({"rules": [{"name": "later", "action": "bury", "items": ["new-a", "new-b", "new-c"]}]});
     let put = with(&shop, OWN_KEY, "PUT", "/v1/rules", &rules);
     assert_eq!(put.status, 200, "{}", put.json());

@@ -152,9 +152,9 @@ fn make_after(
         };
         let degraded = slots::degraded(&situation, &page);
         let (page, drawn) = if sponsored.is_empty() { explore(&situation, page) } else { (page, None) };
-        let Tried { page, trial, n_added } = match sponsored.is_empty() && drawn.is_none() {
+        let Tried { page, trial, next_offset } = match sponsored.is_empty() && drawn.is_none() {
             true => work.time(Stage::Rerank, || try_new(&situation, &retrieval, page)),
-            false => Tried { page, trial: Trial::None, n_added: 0 },
+            false => Tried { page, trial: Trial::None, next_offset: None },
         };
         let reasons = if request.explain {
             work.pass(Stage::Explain, page.len(), page.len());
@@ -163,8 +163,10 @@ fn make_after(
             Vec::new()
         };
         let mut answer = answer(&shop, &page, reasons, degraded, drawn);
-        if !sponsored.is_empty() || n_added > 0 {
-            answer.next_offset = Some(page.len() - sponsored.len() - n_added);
+        if !sponsored.is_empty() {
+            answer.next_offset = Some(page.len() - sponsored.len());
+        } else if next_offset.is_some() {
+            answer.next_offset = next_offset;
         }
         for Sponsored { place, campaign, price } in sponsored {
             answer.items[place].sponsored = Some(SponsoredBy { campaign, price });

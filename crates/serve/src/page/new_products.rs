@@ -55,14 +55,14 @@ const NEW: Share = Share {
 pub(super) struct Tried {
     pub page: Vec<Candidate>,
     pub trial: Trial,
-    /// New products that the page did not have.
-    pub n_added: usize,
+    /// Where the next page begins, if something left this one.
+    pub next_offset: Option<usize>,
 }
 
 /// Draws the places of the page that the scene has for new products. What rules pin stays at its places.
 pub(super) fn try_new(situation: &Situation<'_>, retrieval: &Retrieval<'_>, page: Vec<Candidate>) -> Tried {
     let Situation { request, scene, .. } = situation;
-    let none = |page| Tried { page, trial: Trial::None, n_added: 0 };
+    let none = |page| Tried { page, trial: Trial::None, next_offset: None };
     let Some(trial) = &request.new_trial else { return none(page) };
     let places = places(scene.new_products, page.len());
     if places.is_empty() || request.offset > 0 {
@@ -73,9 +73,8 @@ pub(super) fn try_new(situation: &Situation<'_>, retrieval: &Retrieval<'_>, page
         return none(page);
     }
     if !trial.is_shown {
-        return Tried { page, trial: Trial::Without, n_added: 0 };
+        return Tried { page, trial: Trial::Without, next_offset: None };
     }
-    let (n, mut n_added) = (page.len(), 0);
     let mut draws = Draws::new(trial.seed, STREAM, 0);
     let mut slots = Vec::new();
     let is_pinned = |candidate: &Candidate| situation.rules.pinned_by(candidate.item).is_some();
@@ -99,15 +98,16 @@ pub(super) fn try_new(situation: &Situation<'_>, retrieval: &Retrieval<'_>, page
         if let Some(below) = free.iter().position(|(_, other)| other.item == candidate.item) {
             candidate = free.remove(below).1;
             candidate.shares.push(NEW);
-        } else {
-            n_added += 1;
         }
         free.insert(nth, (place, candidate));
         slots.push(slot(true));
     }
-    let mut page = with_pins(free.into_iter().map(|(_, candidate)| candidate), pins);
-    page.truncate(n);
-    Tried { page, trial: Trial::With(slots), n_added }
+    let n_free = request.n.min(free.len() + pins.len()) - pins.len();
+    // What leaves the page begins the next one.
+    let next_offset = free.get(n_free).map(|(place, _)| *place);
+    free.truncate(n_free);
+    let page = with_pins(free.into_iter().map(|(_, candidate)| candidate), pins);
+    Tried { page, trial: Trial::With(slots), next_offset }
 }
 
 /// The places that are drawn, where new products may have this share of `n`.

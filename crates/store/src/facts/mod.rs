@@ -249,7 +249,8 @@ impl Facts {
                 let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
                 self.ledger.serve(served, shopper, record.received_at);
                 self.draws.serve(served, record.received_at);
-                self.new_products.serve(served, shopper, record.received_at, &self.items);
+                let item_of = |id: &ItemId| self.items.get(id.as_str());
+                self.new_products.serve(served, shopper, record.received_at, item_of);
             }
             Body::Campaigns(json) => self.ledger.take(json, record.offset.next(), record.received_at, self.stream_time),
             Body::Event(checked) => self.apply_event(record, checked),

@@ -55,7 +55,10 @@ impl OlderParts {
                 let user = || served.user.clone().map(Shopper::User);
                 let guest = || served.session.clone().map(Shopper::Guest);
                 let shopper = user().or_else(guest).map(|shopper| shopper_hash(&shopper));
-                self.new_products.serve(served, shopper, record.received_at, &facts.items);
+                // The facts are ahead, and may know items that were not named yet.
+                let catalogue = &self.catalogue;
+                let named = |id: &ItemId| item_of(id).filter(|item| catalogue.contains_key(item));
+                self.new_products.serve(served, shopper, record.received_at, named);
             }
             Body::SearchChoice(choice) => {
                 let propensity = self.searches.propensity(choice.position as usize, choice.is_published);
@@ -82,6 +85,10 @@ impl OlderParts {
         let earlier = Earlier::of(self.catalogue.get(&index));
         let entry = self.entry(index, id);
         change(&mut entry.item);
+        // The library reads no more of it.
+        let Item { categories, brand, price, published_at, .. } =
+            std::mem::replace(&mut entry.item, Item::bare(id.clone()));
+        entry.item = Item { categories, brand, price, published_at, ..Item::bare(id.clone()) };
         entry.described = true;
         let has_events = self.stream_time != Timestamp::default();
         let at_ms = if has_events { self.stream_time.0 } else { received_at.0 };

@@ -79,7 +79,7 @@ impl Facts {
         // These two also where they are empty, so that a checkpoint without them is known to be of a build that did not
         // count them.
         writer.value(SEARCHES, 2, &self.searches)?;
-        writer.value(NEW_PRODUCTS, 1, &self.new_products)?;
+        writer.value(NEW_PRODUCTS, 2, &self.new_products)?;
         if !self.shown.is_empty() {
             writer.value(SHOWN, 1, &self.shown)?;
         }
@@ -135,8 +135,8 @@ impl Facts {
         };
         let draws: Option<DrawAccount> = optional(source, DRAWS, 1)?;
         let new_products: Option<NewProducts> = match source.checkpoint().section_version(NEW_PRODUCTS) {
-            None => Some(source.not_counted(NEW_PRODUCTS, 1)),
-            Some(_) => source.value(NEW_PRODUCTS, 1)?,
+            None | Some(..2) => Some(source.not_counted(NEW_PRODUCTS, 2)),
+            Some(_) => source.value(NEW_PRODUCTS, 2)?,
         };
         let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;
