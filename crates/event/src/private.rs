@@ -431,20 +431,24 @@ pub(crate) fn places_of_persons(attributes: &[(Box<str>, RawValue)]) -> Vec<usiz
         value => is_text_of_person(name, value),
     };
     let in_name = |(name, value): &(Box<str>, RawValue)| !value.is_missing() && names_person(name);
-    let of = |is_meant: &dyn Fn(&(Box<str>, RawValue)) -> bool| -> Vec<usize> {
-        (0..attributes.len()).filter(|place| is_meant(&attributes[*place])).collect()
-    };
-    let (by_name, by_value) = (of(&in_name), of(&in_value));
+    let by_name = places(attributes, in_name);
+    let by_value = places(attributes, in_value);
     if by_name.is_empty() && by_value.is_empty() {
         return by_name;
     }
     // An address of e-mail under any name makes no person's country of that of the product.
     let is_region = |name: &str| REGIONS.contains(&&*folded(name));
-    let others = of(&|(name, _)| may_name_person(name) && !(by_name.is_empty() && is_region(name)));
-    let mut places: Vec<usize> = [by_name, by_value, others].concat();
-    places.sort_unstable();
-    places.dedup();
-    places
+    let is_other = |(name, _): &(Box<str>, RawValue)| may_name_person(name) && !(by_name.is_empty() && is_region(name));
+    let others = places(attributes, is_other);
+    let mut found: Vec<usize> = [by_name, by_value, others].concat();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The places of the attributes that are meant.
+fn places(attributes: &[(Box<str>, RawValue)], is_meant: impl Fn(&(Box<str>, RawValue)) -> bool) -> Vec<usize> {
+    (0..attributes.len()).filter(|place| is_meant(&attributes[*place])).collect()
 }
 
 #[cfg(test)]
