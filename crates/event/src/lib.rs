@@ -36,8 +36,9 @@ pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge, InvalidClick, InvalidReason};
 pub use check::{
-    Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
-    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder, is_withdrawn, stock_of,
+    Check, ItemNotes, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason,
+    Refusal, Rejection, Repair, RuleCounters, RuleStatistics, StatedStock, clean_id, is_placeholder, is_withdrawn,
+    stated_stock,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
@@ -47,11 +48,11 @@ pub use item::{Item, ItemPatch, User};
 pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
     Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer,
-    is_charge, listed, order_column, order_state, usual_column,
+    is_charge, is_time_of_order, is_total_of_order, listed, order_column, order_state, usual_column,
 };
-pub use near::{misspelling, nearest};
+pub use near::{folded, misspelling, nearest};
 pub use price::Price;
-pub use private::{Private, is_cost, is_private, names_person, privacy_of};
+pub use private::{Private, is_cost, is_private, may_name_person, names_person, privacy_of};
 pub use published::{Namespace, PUBLISHED_PREFIX};
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;

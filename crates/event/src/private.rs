@@ -29,7 +29,6 @@ const PARTS_OF_PERSONS: &[&str] = &[
     "customername",
     "customerphone",
     "customeraddress",
-    "reviewer",
     "ipaddress",
     "phonenumber",
     "dateofbirth",
@@ -88,9 +87,6 @@ const OF_PERSONS: &[&str] = &[
     "anrede",
     "recipientname",
     "nameofrecipient",
-    "empfänger",
-    "destinataire",
-    "destinatario",
     "shipto",
     "billto",
     "telephone",
@@ -160,6 +156,10 @@ const OF_BOTH: &[&str] = &[
     "fax",
     "mail",
     "recipient",
+    // A receiver of radio too, and for whom a gift or a garment is.
+    "empfänger",
+    "destinataire",
+    "destinatario",
     "name",
     "nom",
     "company",
@@ -214,6 +214,12 @@ const SIDES: &[&str] = &[
     "envío",
     "facturación",
 ];
+
+/// Sides whose company is the carrier: `Shipping company` may be that of a person or `DHL`.
+const SIDES_OF_CARRIERS: &[&str] = &["shipping", "ship", "delivery", "liefer"];
+
+/// Names of companies.
+const COMPANIES: &[&str] = &["company", "firma"];
 
 /// Names of what the shop pays or earns.
 const COSTS: &[&str] = &[
@@ -337,20 +343,32 @@ pub fn is_cost(name: &str) -> bool {
 
 /// Whether a name is that of something that persons have and products do not.
 pub fn names_person(name: &str) -> bool {
+    // `previewer` is none.
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    if words.any(|word| word.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("reviewer"))) {
+        return true;
+    }
     let name = folded(name);
     if OF_PERSONS.contains(&&*name) || PARTS_OF_PERSONS.iter().any(|part| name.contains(part)) {
         return true;
     }
-    let of_side = |side: &&str| {
-        let rest = name.strip_prefix(side).or_else(|| name.strip_suffix(side));
-        rest.is_some_and(|rest| OF_PERSONS.contains(&rest) || (OF_BOTH.contains(&rest) && !REGIONS.contains(&rest)))
-    };
-    SIDES.iter().any(of_side)
+    let is_of_person = |rest: &str| OF_PERSONS.contains(&rest) || (OF_BOTH.contains(&rest) && !REGIONS.contains(&rest));
+    SIDES.iter().any(|side| beside(&name, side).is_some_and(is_of_person)) && !is_company_of_carrier(&name)
+}
+
+/// What stands before or behind a side in a name.
+fn beside<'n>(name: &'n str, side: &str) -> Option<&'n str> {
+    name.strip_prefix(side).or_else(|| name.strip_suffix(side))
+}
+
+fn is_company_of_carrier(name: &str) -> bool {
+    SIDES_OF_CARRIERS.iter().any(|side| beside(name, side).is_some_and(|rest| COMPANIES.contains(&rest)))
 }
 
 /// Whether persons may have something of this name too.
-pub(crate) fn may_name_person(name: &str) -> bool {
-    OF_BOTH.contains(&&*folded(name))
+pub fn may_name_person(name: &str) -> bool {
+    let name = folded(name);
+    OF_BOTH.contains(&&*name) || is_company_of_carrier(&name)
 }
 
 /// Whether a value of this name is one of a person: a number of a phone, or an address of e-mail under any name.
@@ -365,12 +383,21 @@ pub(crate) fn is_of_person(name: &str, text: &str) -> bool {
     (7..=15).contains(&n_digits) && is_number && PHONES.contains(&&*folded(name))
 }
 
+/// Whether a text is an address of e-mail: something before the only `@`, and the name of a host behind it. `5V@2.4A` and
+/// `1080p@59.94fps` have none there, because the last part of the name of a host is of letters alone.
 fn is_mail_address(text: &str) -> bool {
+    let text = text.strip_prefix("mailto:").unwrap_or(text).trim_matches(|c: char| "<>()[]\"'.".contains(c));
     let is_plain = text.len() <= 254 && !text.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | ';'));
-    is_plain
-        && text
-            .split_once('@')
-            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
+    is_plain && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && is_name_of_host(host))
+}
+
+fn is_name_of_host(host: &str) -> bool {
+    let Some((before, last)) = host.rsplit_once('.') else { return false };
+    let is_label = |label: &str| {
+        !label.is_empty() && !label.starts_with('-') && label.chars().all(|c| c.is_alphanumeric() || "-_".contains(c))
+    };
+    let is_of_letters = last.chars().all(char::is_alphabetic) && last.chars().count() >= 2;
+    (is_of_letters || last.starts_with("xn--")) && host.split('.').all(is_label) && !before.is_empty()
 }
 
 /// Whether an attribute of an item is not for visitors.
@@ -394,26 +421,34 @@ pub fn is_private(name: &str) -> Option<Private> {
 
 /// The places of the attributes of a record that are of a person.
 pub(crate) fn places_of_persons(attributes: &[(Box<str>, RawValue)]) -> Vec<usize> {
-    let is_personal = |(name, value): &(Box<str>, RawValue)| {
-        let is_text = |value: &RawValue| match value {
-            RawValue::Text(text) => is_of_person(name, text),
-            RawValue::Int(number) => is_of_person(name, &number.to_string()),
-            _ => false,
-        };
-        let in_value = match value {
-            RawValue::List(values) => values.iter().any(is_text),
-            value => is_text(value),
-        };
-        !value.is_missing() && (names_person(name) || in_value)
+    let is_text_of_person = |name: &str, value: &RawValue| match value {
+        RawValue::Text(text) => is_of_person(name, text),
+        RawValue::Int(number) => is_of_person(name, &number.to_string()),
+        _ => false,
     };
-    let mut places: Vec<usize> = (0..attributes.len()).filter(|place| is_personal(&attributes[*place])).collect();
-    if !places.is_empty() {
-        let others = (0..attributes.len()).filter(|place| may_name_person(&attributes[*place].0));
-        places = places.iter().copied().chain(others).collect();
-        places.sort_unstable();
-        places.dedup();
+    let in_value = |(name, value): &(Box<str>, RawValue)| match value {
+        RawValue::List(values) => values.iter().any(|value| is_text_of_person(name, value)),
+        value => is_text_of_person(name, value),
+    };
+    let in_name = |(name, value): &(Box<str>, RawValue)| !value.is_missing() && names_person(name);
+    let by_name = places(attributes, in_name);
+    let by_value = places(attributes, in_value);
+    if by_name.is_empty() && by_value.is_empty() {
+        return by_name;
     }
-    places
+    // An address of e-mail under any name makes no person's country of that of the product.
+    let is_region = |name: &str| REGIONS.contains(&&*folded(name));
+    let is_other = |(name, _): &(Box<str>, RawValue)| may_name_person(name) && !(by_name.is_empty() && is_region(name));
+    let others = places(attributes, is_other);
+    let mut found: Vec<usize> = [by_name, by_value, others].concat();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The places of the attributes that are meant.
+fn places(attributes: &[(Box<str>, RawValue)], is_meant: impl Fn(&(Box<str>, RawValue)) -> bool) -> Vec<usize> {
+    (0..attributes.len()).filter(|place| is_meant(&attributes[*place])).collect()
 }
 
 #[cfg(test)]
@@ -490,5 +525,47 @@ mod tests {
         };
         assert_eq!(record(&[("recipient", "women"), ("colour", "red")]), [] as [usize; 0]);
         assert_eq!(record(&[("recipient", "Ada"), ("colour", "red"), ("email", "a@b.example")]), [0, 2]);
+        let country = &[("note", "ada@example.com"), ("City", "Berlin"), ("Country", "Germany")];
+        assert_eq!(record(country), [0, 1], "the country may be that of the product");
+        assert_eq!(record(&[("Vorname", "Ada"), ("Land", "Germany")]), [0, 1]);
+    }
+
+    #[test]
+    fn what_products_have_is_not_taken_for_that_of_a_person() {
+        for address in
+            ["ada@example.com", "a.b+c@mail.example.co.uk", "<ada@x.de>", "ada@163.com", "mailto:ada@müller.de"]
+        {
+            assert!(is_mail_address(address), "{address}");
+        }
+        for none in [
+            "5V@2.4A",
+            "i7@3.6GHz",
+            "1080p@59.94fps",
+            "1080p@60fps",
+            "12@1.A",
+            "@shop.example",
+            "a@b",
+            "a@.b.c.",
+            "x@1.5",
+        ] {
+            assert!(!is_mail_address(none), "{none}");
+        }
+        let attributes = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(name, text)| ((*name).into(), RawValue::text(*text))).collect();
+            places_of_persons(&pairs)
+        };
+        for product in [
+            &[("Output", "5V@2.4A"), ("Country", "Italy"), ("Company", "Acme")][..],
+            &[("Empfänger", "2,4 GHz"), ("Land", "China")],
+            &[("Destinatario", "Donna"), ("country", "Italy")],
+            &[("Destinataire", "Femme"), ("pays", "France")],
+            &[("Shipping company", "DHL"), ("Country", "Germany")],
+            &[("Lieferfirma", "DHL"), ("Land", "Polen")],
+            &[("previewer", "yes"), ("country", "Italy")],
+        ] {
+            assert_eq!(attributes(product), [] as [usize; 0], "{product:?}");
+        }
+        assert_eq!(attributes(&[("Shipping company", "Acme"), ("Shipping phone", "123"), ("size", "M")]), [0, 1]);
+        assert_eq!(attributes(&[("product_reviewer", "Ada")]), [0]);
     }
 }

@@ -43,6 +43,9 @@ const CLOSING: &str = "©®™§•·×²³½¼¾";
 /// Words that are looked at.
 const MAX_WORDS: usize = 20_000;
 
+/// Letters of a word that are looked at.
+const MAX_WORD_CHARS: usize = 256;
+
 /// The encoding that explains the texts, if one explains nearly all of their letters above ASCII: by more than
 /// Windows-1252, if it is another one.
 pub(super) fn recognised(bytes: &[u8]) -> Option<&'static Encoding> {
@@ -69,7 +72,7 @@ fn explained(text: &str, language: &str) -> (usize, usize) {
     for token in
         text.split(|c: char| c.is_ascii_whitespace() || matches!(c, ',' | ';' | '|' | '"' | '\t')).take(MAX_WORDS)
     {
-        let chars: Vec<char> = token.chars().collect();
+        let chars: Vec<char> = token.chars().take(MAX_WORD_CHARS).collect();
         for (place, c) in chars.iter().copied().enumerate().filter(|(_, c)| !c.is_ascii()) {
             n += 1;
             let before = place.checked_sub(1).map(|place| chars[place]);
@@ -91,10 +94,12 @@ fn explained(text: &str, language: &str) -> (usize, usize) {
 
 /// Whether a letter is one of three in a row above ASCII, as words of other alphabets have them.
 fn is_run(chars: &[char], place: usize) -> bool {
+    const ENOUGH: usize = 4;
     let is_high = |c: &char| !c.is_ascii() && c.is_alphabetic();
-    let before = chars[..place].iter().rev().take_while(|c| is_high(c)).count();
-    let after = chars[place..].iter().take_while(|c| is_high(c)).count();
-    before + after >= 4
+    // No more than is asked for: counted to its ends, a run of one letter would take the square of its length.
+    let before = chars[..place].iter().rev().take(ENOUGH).take_while(|c| is_high(c)).count();
+    let after = chars[place..].iter().take(ENOUGH).take_while(|c| is_high(c)).count();
+    before + after >= ENOUGH
 }
 
 #[cfg(test)]
@@ -132,6 +137,19 @@ mod tests {
         ] {
             check(text, MACINTOSH, Some(MACINTOSH));
         }
+    }
+
+    #[test]
+    fn a_long_run_of_one_letter_is_looked_at_in_linear_time() {
+        let chars = vec!['é'; 64 << 10];
+        // Counted to the ends of the run, this would be four thousand million steps.
+        assert!((0..chars.len()).all(|place| is_run(&chars, place)));
+        let text = "é".repeat(64 << 10);
+        assert!(
+            explained(&text, WESTERN[0]).1 <= MAX_WORD_CHARS,
+            "what is beyond the first letters of a word says no more"
+        );
+        assert_eq!(recognised(&[b"id,title\nA,".as_slice(), &[0xE9; 64 << 10]].concat()), None);
     }
 
     #[test]

@@ -9,6 +9,8 @@
 mod dialect;
 mod element;
 mod encoding;
+#[cfg(test)]
+mod encoding_tests;
 mod entry;
 mod error;
 mod format;

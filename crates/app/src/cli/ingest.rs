@@ -6,6 +6,7 @@
 
 mod complete;
 mod described;
+mod documents;
 mod dry_run;
 mod extent;
 mod feed;
@@ -17,6 +18,7 @@ mod learn;
 mod money;
 mod orders;
 mod progress;
+mod recognise;
 mod remote;
 mod repeated;
 mod reviews;
@@ -25,11 +27,11 @@ mod systems;
 mod titles;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use accrue_engine::{Engine, EngineError, Ingested, TransferSource, read_text};
-use accrue_event::{Mapping, RecordKind, listed};
+use accrue_event::{Mapping, RecordKind};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::ProgressBar;
 
@@ -43,8 +45,9 @@ use extent::{Extent, Stocks};
 use feed::Feed;
 pub(super) use followers::Followers;
 use learn::learn;
-use orders::OrderColumns;
 use progress::progress_bar;
+pub(super) use recognise::recognised_events;
+use recognise::settings_for;
 use repeated::Rows;
 use summary::{Places, Summary};
 use systems::{SYSTEMS, System};
@@ -202,61 +205,76 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let mut dry_run = DryRun::new(&context.config.engine.check, arguments.patch)?;
         let end = pump(&files, &mut dry_run, &mut summary, &stop, context.output)?;
         summary.describe(dry_run.described());
+        summary.finish(started.elapsed());
         end
     } else {
-        let engine = Engine::open(&context.config.data, &context.config.engine)?;
-        let mut feed = Feed::new(engine.clone(), arguments.patch).for_whole_catalogue(arguments.sync);
-        let pumped = pump(&files, &mut feed, &mut summary, &stop, context.output);
-        summary.describe(feed.described());
-        summary.finish(started.elapsed());
-        let retired = match &pumped {
-            Ok(End::Whole) => feed.retire_absent(),
-            _ => Ok(None),
-        };
-        learn(&engine, &stop, context.output);
-        if summary.is_of_events_alone() {
-            summary.tell_untitled(feed.untitled());
-        }
-        if feed.n_left_unknown() > 0 {
-            for Named { path, settings, .. } in
-                files.iter().filter(|file| file.settings.mapping.kind == RecordKind::Events)
-            {
-                let sample = Sample::open(path, settings).ok().filter(|_| path.is_file());
-                let note = sample.and_then(|it| feed.note_on_ids(&path.display().to_string(), &settings.mapping, &it));
-                if let Some(note) = note {
-                    context.output.note(&note);
-                }
+        write(&context, &arguments, &files, &mut summary, &stop, started)?
+    };
+    context.output.result(&summary, Summary::table)?;
+    exit(end, &summary, arguments.strict, context.output)
+}
+
+/// Reads the files into the log, and tells what the models and the catalogue have to do with them.
+fn write(
+    context: &Context,
+    arguments: &Arguments,
+    files: &[Named],
+    summary: &mut Summary,
+    stop: &Stop,
+    started: Instant,
+) -> anyhow::Result<End> {
+    let output = context.output;
+    let engine = Engine::open(&context.config.data, &context.config.engine)?;
+    let mut feed = Feed::new(engine.clone(), arguments.patch).for_whole_catalogue(arguments.sync);
+    let pumped = pump(files, &mut feed, summary, stop, output);
+    summary.describe(feed.described());
+    summary.finish(started.elapsed());
+    let retired = match &pumped {
+        Ok(End::Whole) => feed.retire_absent(),
+        _ => Ok(None),
+    };
+    learn(&engine, stop, output);
+    if summary.is_of_events_alone() {
+        summary.tell_untitled(feed.untitled());
+    }
+    if feed.n_left_unknown() > 0 {
+        for Named { path, settings, .. } in files.iter().filter(|file| file.settings.mapping.kind == RecordKind::Events)
+        {
+            let sample = Sample::open(path, settings).ok().filter(|_| path.is_file());
+            let note = sample.and_then(|it| feed.note_on_ids(&path.display().to_string(), &settings.mapping, &it));
+            if let Some(note) = note {
+                output.note(&note);
             }
         }
-        engine.close()?;
-        match retired? {
-            None => {}
-            Some(Ok(n)) => summary.retire(n, engine.status().log_end),
-            Some(Err(why)) => context.output.note(&format!("no product was retired: {why}")),
-        }
-        if feed.n_left_unknown() > 0 {
-            context.output.note(&format!(
-                "items of the events that the catalogue lacks and that stay unknown: {}",
-                count(feed.n_left_unknown() as u64)
-            ));
-        }
-        pumped?
-    };
-    if arguments.check {
-        summary.finish(started.elapsed());
     }
-    context.output.result(&summary, Summary::table)?;
+    engine.close()?;
+    match retired? {
+        None => {}
+        Some(Ok(n)) => summary.retire(n, engine.status().log_end),
+        Some(Err(why)) => output.note(&format!("no product was retired: {why}")),
+    }
+    if feed.n_left_unknown() > 0 {
+        output.note(&format!(
+            "items of the events that the catalogue lacks and that stay unknown: {}",
+            count(feed.n_left_unknown() as u64)
+        ));
+    }
+    pumped
+}
+
+/// How the command ends.
+fn exit(end: End, summary: &Summary, is_strict: bool, output: Output) -> anyhow::Result<Exit> {
     match end {
         End::Broken(error) => Err(error.into()),
         End::Stopped => {
-            context.output.note("stopped between two batches; everything counted above is in the log. Run the same command again to continue: \
+            output.note("stopped between two batches; everything counted above is in the log. Run the same command again to continue: \
                 what the log has counts as duplicates.");
             Ok(Exit::Stopped)
         }
-        End::Whole if summary.all_refused() || (arguments.strict && summary.any_refused()) => Ok(Exit::Refused),
+        End::Whole if summary.all_refused() || (is_strict && summary.any_refused()) => Ok(Exit::Refused),
         End::Whole if summary.files_refused().next().is_some() => {
             let refused: Vec<&str> = summary.files_refused().collect();
-            context.output.note(&format!("every record was refused of {}", refused.join(", ")));
+            output.note(&format!("every record was refused of {}", refused.join(", ")));
             Ok(Exit::Refused)
         }
         End::Whole => Ok(Exit::Success),
@@ -320,46 +338,18 @@ fn pump(
             )
         });
         let mut end = End::Whole;
-        'files: for Named { path, settings, extent } in files {
-            let mut stocks = Stocks::default();
-            let mut reader = match Reader::open(path, settings, &progress) {
-                Ok(reader) => reader,
+        for file in files {
+            match read(file, &progress, stop, &sender, |note| bar.suspend(|| output.note(note))) {
+                Ok(Read::Whole) => {}
+                // The feeder closes the channel only if it failed; its result says why.
+                Ok(Read::Refused) => break,
+                Ok(Read::Stopped) => {
+                    end = End::Stopped;
+                    break;
+                }
                 Err(error) => {
                     end = End::Broken(error);
                     break;
-                }
-            };
-            let mut has_records = false;
-            loop {
-                if stop.is_asked() {
-                    end = End::Stopped;
-                    break 'files;
-                }
-                let batch = reader.next_batch(BATCH);
-                let notes = reader.take_notes();
-                if !notes.is_empty() {
-                    bar.suspend(|| output.note(&format!("{}: recognised {}", reader.name(), notes.join(", "))));
-                }
-                let batch = match batch {
-                    Ok(batch) => stocks.in_place_of_products(*extent, batch),
-                    Err(error) => {
-                        end = End::Broken(error);
-                        break 'files;
-                    }
-                };
-                if batch.entries.is_empty() && batch.n_skipped == 0 {
-                    if !has_records {
-                        bar.suspend(|| output.note(&format!("{}: has no records", reader.name())));
-                    }
-                    if let Some(note) = complete::note_on_sales(reader.name(), reader.sales()) {
-                        bar.suspend(|| output.note(&note));
-                    }
-                    break;
-                }
-                has_records = true;
-                // The feeder closes the channel only if it failed; its result says why.
-                if sender.send((reader.name().to_owned(), *extent, batch)).is_err() {
-                    break 'files;
                 }
             }
         }
@@ -375,6 +365,51 @@ fn pump(
         output.note("stopped: every record so far was refused, so the files are not read further");
     }
     Ok(end)
+}
+
+/// How the reading of one file ended.
+enum Read {
+    Whole,
+    Stopped,
+    /// Its batches are not taken any more.
+    Refused,
+}
+
+/// Reads a file and sends its batches, until it ends or a stop is requested.
+fn read(
+    file: &Named,
+    progress: &Progress,
+    stop: &Stop,
+    sender: &SyncSender<(String, Extent, Batch)>,
+    tell: impl Fn(&str),
+) -> Result<Read, ReadError> {
+    let mut stocks = Stocks::default();
+    let mut reader = Reader::open(&file.path, &file.settings, progress)?;
+    let mut has_records = false;
+    loop {
+        if stop.is_asked() {
+            return Ok(Read::Stopped);
+        }
+        let batch = reader.next_batch(BATCH);
+        let notes = reader.take_notes();
+        if !notes.is_empty() {
+            tell(&format!("{}: recognised {}", reader.name(), notes.join(", ")));
+        }
+        let batch = stocks.in_place_of_products(file.extent, batch?);
+        if batch.entries.is_empty() && batch.n_skipped == 0 {
+            if !has_records {
+                tell(&format!("{}: has no records", reader.name()));
+            }
+            if let Some(note) = complete::note_on_sales(reader.name(), reader.sales()) {
+                tell(&note);
+            }
+            return Ok(Read::Whole);
+        }
+        has_records = true;
+        if sender.send((reader.name().to_owned(), file.extent, batch)).is_err() {
+            return Ok(Read::Refused);
+        }
+    }
 }
 
 /// Feeds batches until there are no more; `false` if it gave up, because nothing of what came was taken.
@@ -395,6 +430,13 @@ fn feed(
         }
         rows.add(&file, &entries);
         summary.repeat(rows.repeated());
+        for entry in &entries {
+            match entry {
+                Entry::Item(item) => summary.look_at(item),
+                Entry::Patch(patch) => summary.look_at(&patch.item),
+                _ => {}
+            }
+        }
         sink.keep_the_rest(extent == Extent::Part);
         let ingested = sink.take(entries)?;
         let n_left_out = sink.take_skipped();
@@ -418,138 +460,6 @@ fn kind_of(arguments: &Arguments) -> Option<RecordKind> {
         (_, true) => Some(RecordKind::Users),
         _ => None,
     }
-}
-
-/// How a file is read: by the mapping that the command line names, or by one that is recognised.
-fn settings_for(
-    path: &Path,
-    arguments: &Arguments,
-    mut settings: ReadSettings,
-    output: Output,
-) -> Result<(ReadSettings, Extent), Problem> {
-    let mut extent = Extent::Whole;
-    // A pipe can be read only once; what is wrong with a file is told when it is read.
-    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let sample = is_file.then(|| Sample::open(path, &settings).ok()).flatten();
-    if let Some(sample) = &sample {
-        match &arguments.mapping {
-            Some(mapping) => translate(mapping, sample, &mut settings),
-            None if arguments.map.is_none() => extent = recognise(path, sample, arguments, &mut settings, output)?,
-            None if extent::is_map_of_products(arguments, sample, &mut settings.mapping) => {
-                output.note(&format!("{}{}", named(path, arguments), Extent::Whole.told()));
-            }
-            None if settings.mapping.kind == RecordKind::Events => {
-                describe_items(&named(path, arguments), sample, &mut settings.mapping, output);
-            }
-            None => {}
-        }
-    }
-    complete::complete(&mut settings.mapping, arguments.as_of.as_deref(), arguments.image_base.as_deref())?;
-    settings.mapping.encoding = arguments.encoding.as_deref().map(Into::into).or(settings.mapping.encoding);
-    if let Some(sample) = sample {
-        let file = named(path, arguments);
-        let notes = [
-            complete::note_on_images(&settings.mapping, &sample),
-            complete::note_on_zone(&file, &settings.mapping, &sample),
-        ];
-        notes.into_iter().flatten().for_each(|note| output.note(&note));
-    }
-    Ok((settings, if arguments.patch || arguments.sync { Extent::Whole } else { extent }))
-}
-
-/// Gives the mapping of a system the names that the columns have in this file.
-fn translate(mapping: &Path, sample: &Sample, settings: &mut ReadSettings) {
-    let system = Some(mapping).filter(|path| !path.exists()).and_then(|path| System::named(path.to_str()?));
-    if let Some(mapping) = system.and_then(|system| system.mapping_for(sample).ok()) {
-        settings.mapping = mapping;
-    }
-}
-
-/// Uses the mapping of a known system if a file is an export of it, or takes it for products if it cannot be events, and says so.
-fn recognise(
-    path: &Path,
-    sample: &Sample,
-    arguments: &Arguments,
-    settings: &mut ReadSettings,
-    output: Output,
-) -> Result<Extent, Problem> {
-    let kind = kind_of(arguments);
-    let file = named(path, arguments);
-    let orders = OrderColumns::of(sample).filter(|_| kind.is_none());
-    let mut extent = Extent::Whole;
-    if let Some((system, mapping)) = System::recognise(sample, kind) {
-        settings.mapping = mapping;
-        let System { title, name, .. } = system;
-        output.note(&format!("{file}recognised {title}; used --mapping {name}, which `--guess` prints"));
-    } else if let Some(reviews) = reviews::mapping(path, sample).filter(|_| kind.is_none()) {
-        settings.mapping = reviews?;
-        output
-            .note(&format!("{file}recognised reviews: each row is a rating of a product; --guess prints the mapping"));
-    } else if let Some(orders) = orders.filter(|orders| orders.are_purchases(sample)) {
-        settings.mapping = orders::mapping_for(sample, &settings.mapping)?;
-        output.note(&format!(
-            "{file}recognised orders, of which every line is a purchase: {}; --guess prints the mapping",
-            orders.told()
-        ));
-    } else if let Some(orders) = orders.filter(|_| guess::describes_products(sample)) {
-        let message = format!(
-            "{}: neither clearly orders nor clearly products: it has {}, as orders have, and no column that is known for the rest of one",
-            path.display(),
-            orders.evidence()
-        );
-        return Err(Problem::new(
-            message,
-            "--guess prints a mapping to start from; --items says that these are products",
-        ));
-    } else if kind.is_none() && guess::describes_products(sample) {
-        settings.mapping.kind = RecordKind::Items;
-        extent = Extent::of(sample);
-        output.note(&format!("{file}{}", extent.told()));
-        money::tell_price(&file, sample, output);
-    } else if kind.is_none() && guess::names_nobody_and_nothing(sample) {
-        let message = format!(
-            "{}: neither events nor products: its records name neither a shopper nor an item, and have no title; they have {}",
-            path.display(),
-            listed(&sample.columns)
-        );
-        return Err(Problem::new(
-            message,
-            "--guess prints a mapping to start from; --items, --users say what records are",
-        ));
-    } else if kind == Some(RecordKind::Items) {
-        money::tell_price(&file, sample, output);
-    } else if kind.is_none() {
-        describe_items(&file, sample, &mut settings.mapping, output);
-    }
-    Ok(extent)
-}
-
-/// The beginning of what is said of a file, if there are several.
-fn named(path: &Path, arguments: &Arguments) -> String {
-    match &arguments.files[..] {
-        [_] => String::new(),
-        _ => format!("{}: ", path.display()),
-    }
-}
-
-/// Has the rows of events describe their items, if a column has their title.
-fn describe_items(file: &str, sample: &Sample, mapping: &mut Mapping, output: Output) {
-    let columns = item_columns::item_columns(sample, mapping);
-    for (field, column) in &columns {
-        mapping.item.insert((*field).into(), [column.as_str()].into_iter().collect());
-    }
-    if let Some((_, title)) = columns.first() {
-        output.note(&format!("{file}recognised `{title}` as the title of the items"));
-    }
-}
-
-/// The mapping of a known system's export of events, if the file is one.
-pub(super) fn recognised_events(path: &Path, output: Output) -> Option<Mapping> {
-    let sample = Some(path).filter(|path| path.is_file())?;
-    let (system, mapping) =
-        System::recognise(&Sample::open(sample, &ReadSettings::default()).ok()?, Some(RecordKind::Events))?;
-    output.note(&format!("recognised {}; used --mapping {}", system.title, system.name));
-    Some(mapping)
 }
 
 fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {

@@ -64,6 +64,57 @@ fn an_export_of_stocks_changes_the_stock_and_nothing_else() {
 }
 
 #[test]
+fn a_stock_that_is_not_understood_is_refused_and_flags_keep_the_places() {
+    let places = "SKU,Title,Location,Stock\nMUG,Red mug,North,5\nMUG,Red mug,South,0\nHAT,Winter hat,North,perhaps\n";
+    let counts = "SKU,Title,Location,Available\nMUG,Red mug,North,5\nMUG,Red mug,South,3\n";
+    let words = "SKU,Title,Location,Stock\nHAT,Winter hat,North,in stock\nHAT,Winter hat,South,0\n";
+    let files = [("products.csv", PRODUCTS), ("places.csv", places), ("counts.csv", counts), ("words.csv", words)];
+    let folder = folder_of(&files);
+    taken(folder.path(), &["products.csv"]);
+    let stock = |id: &str| find(&exported(folder.path(), "catalogue"), "id", id)["stock"].clone();
+    let (_, said) = ingest(folder.path(), &["places.csv", "--patch"]);
+    assert!(said.contains("the places of one product are added up") && said.contains("item_bad_stock"), "{said}");
+    assert_eq!((stock("MUG"), stock("HAT")), (json!(5), Value::Null));
+    taken(folder.path(), &["counts.csv"]);
+    assert_eq!(stock("MUG"), 8);
+    taken(folder.path(), &["words.csv"]);
+    assert_eq!(stock("HAT"), Value::Null, "some pieces are no number");
+}
+
+#[test]
+fn what_is_told_of_a_short_list_is_what_is_done() {
+    let part = "id,title,price\nMUG,Red mug,9.90\n";
+    let folder = folder_of(&[("products.csv", PRODUCTS), ("part.csv", part)]);
+    taken(folder.path(), &["products.csv"]);
+    let said = taken(folder.path(), &["part.csv", "--patch"]);
+    assert!(said.contains("recognised products") && !said.contains("--items replaces"), "{said}");
+    let image = || find(&exported(folder.path(), "catalogue"), "id", "MUG")["image"].clone();
+    assert_eq!(image(), "https://s.example/m.jpg");
+    let said = taken(folder.path(), &["part.csv", "--sync"]);
+    assert!(said.contains("recognised products") && !said.contains("keep what the file has no column for"), "{said}");
+    assert_eq!(image(), Value::Null);
+}
+
+#[test]
+fn what_is_left_out_hides_or_may_be_a_stock_is_told_by_name() {
+    let rows = "id;title;description;price;Active;Vorname;Bestand Nord;Output\n\
+        A;Speaker;passive;9,90;No;Ada;3;5V@2.4A\nB;Mug;red;5,00;Yes;;3;\n";
+    let folder = folder_of(&[("a.csv", rows)]);
+    let said = taken(folder.path(), &["a.csv"]);
+    for told in [
+        "`Vorname` is left out (1 record): it is of a person",
+        "`Active` says of 1 record that it is not to be shown",
+        "`Bestand Nord` is kept under its name (2 records) and is no stock",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let items = exported(folder.path(), "catalogue");
+    let speaker = find(&items, "id", "A");
+    assert_eq!((&speaker["available"], &speaker["attributes"]["Output"]), (&json!(false), &json!("5V@2.4A")));
+    assert_eq!(find(&items, "id", "B")["stock"], Value::Null);
+}
+
+#[test]
 fn a_short_list_takes_nothing_from_the_products_of_the_catalogue() {
     let folder =
         folder_of(&[("products.csv", PRODUCTS), ("prices.csv", "sku,name,price\nMUG,Red mug,8.50\nCUP,Cup,5\n")]);

@@ -123,3 +123,84 @@ fn the_mapping_that_guess_prints_for_orders_is_the_one_that_is_used() {
     let (_, _, same) = ingested(&path, &["--mapping", mapping.to_str().unwrap()], "events");
     assert_eq!(same, events, "{}", text(&guess.stdout));
 }
+
+#[test]
+fn a_later_export_of_the_same_orders_adds_no_purchase_and_takes_cancelled_ones_back() {
+    let header = "Order Number,Order Date,Customer Number,SKU,Item Name,Quantity,Unit Price,Order Status,Tracking Number,Shipped At\n";
+    let first = "1001,2026-03-01 10:00:00,C7,MUG-1,Blue mug,1,9.90,processing,,\n1002,2026-03-01 11:00:00,C8,MUG-2,Red mug,1,9.90,processing,,\n";
+    let second = "1001,2026-03-01 10:00:00,C7,MUG-1,Blue mug,1,9.90,completed,1Z999,2026-03-02\n1002,2026-03-01 11:00:00,C8,MUG-2,Red mug,1,9.90,cancelled,void,\n";
+    let folder = tempfile::tempdir().unwrap();
+    for (name, rows) in [("a.csv", first), ("b.csv", second)] {
+        file(folder.path(), name, format!("{header}{rows}").as_bytes());
+    }
+    let ingest = |name: &str| -> Value {
+        let output = run(folder.path(), &["ingest", name, "--json", "--data", "d"]);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)))
+    };
+    ingest("a.csv");
+    let again = ingest("b.csv");
+    assert_eq!((&again["read"], &again["duplicates"], again.get("skipped")), (&json!(2), &json!(1), None), "{again}");
+    let export = run(folder.path(), &["export", "events", "--data", "d"]);
+    let events: Vec<Value> = text(&export.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = events.iter().map(|it| (it["type"].as_str().unwrap(), it["item"].as_str().unwrap())).collect();
+    assert_eq!(told, [("purchase", "MUG-1"), ("purchase", "MUG-2"), ("return", "MUG-2")]);
+    assert!(events.iter().all(|event| event["properties"] == json!({})), "{events:?}");
+}
+
+#[test]
+fn money_that_was_given_back_and_any_state_that_says_so_make_a_return() {
+    let amounts = "Order Number,Order Date,Customer Number,SKU,Item Name,Quantity,Amount\n\
+        1,2026-03-01,C1,A,Mug,1,20.00\n2,2026-03-09,C1,A,Mug,2,-40.00\n";
+    let events = of("a.csv", amounts, "events").2;
+    let told: Vec<_> = events.iter().map(|it| (it["type"].as_str().unwrap(), it["price"].as_f64())).collect();
+    assert_eq!(told, [("purchase", Some(20.0)), ("return", Some(20.0))]);
+    let states = "Order Number,Order Date,Customer Number,SKU,Quantity,Unit Price,Order Status,Payment Status\n\
+        1,2026-03-01,C1,A,1,5.00,completed,refunded\n2,2026-03-01,C1,B,1,5.00,completed,paid\n3,2026-03-01,C1,C,1,5.00,refunded,voided\n";
+    let (summary, _, events) = of("a.csv", states, "events");
+    let types = ["A", "B"].map(|item| find(&events, "item", item)["type"].as_str().unwrap());
+    assert_eq!((types, events.len()), (["return", "purchase"], 2));
+    assert_eq!(summary["skipped"], 1, "what one state says was never bought is left out: {summary}");
+}
+
+#[test]
+fn documents_that_are_no_sales_are_refused_with_what_speaks_against_them() {
+    for (content, why) in [
+        (
+            "Document Number,Date,Supplier,SKU,Description,Quantity,Unit Cost\n7,2026-03-01,Acme,A,Mug,500,2.10\n",
+            "`Supplier`",
+        ),
+        (
+            "Belegnummer;Datum;Lieferant;Artikelnummer;Bezeichnung;Menge;EK\n7;01.03.2026;Acme;A;Tasse;500;2,10\n",
+            "`Lieferant`",
+        ),
+        (
+            "Belegart;Belegnummer;Datum;Kundennummer;Artikelnummer;Menge;Einzelpreis\nAngebot;1;01.03.2026;7;A;5;9,90\nRechnung;2;09.03.2026;7;A;5;9,90\n",
+            "`Belegart`",
+        ),
+        (
+            "Return ID,Order ID,Date,Customer ID,SKU,Quantity,Return reason\nR1,1,2026-03-05,7,A,1,too small\n",
+            "`Return ID`",
+        ),
+        ("Kundennummer;Artikelnummer;Bezeichnung;Menge;Preis;Datum\n7;A;Tasse;10;9,90;01.03.2026\n", "`Datum`"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        file(folder.path(), "a.csv", content.as_bytes());
+        let output = run(folder.path(), &["ingest", "a.csv", "--data", "d"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{content}: {said}");
+        assert!(said.contains(why) && said.contains("neither clearly orders nor clearly products"), "{said}");
+    }
+}
+
+#[test]
+fn a_buyer_by_name_is_not_kept_and_what_was_skipped_is_told() {
+    let lines = "Order Number,Order Date,Customer,SKU,Item Name,Quantity,Unit Price\n\
+        1,2026-03-01,Ada Lovelace,GCH-1,Gift card holder red,1,4.90\n1,2026-03-01,Ada Lovelace,TIP-200,Avoir vingt ans,1,12.00\n\
+        2,2026-03-01,Ada Byron,S,Shipping (DHL),1,4.90\n";
+    let (summary, said, events) = of("a.csv", lines, "events");
+    assert!(said.contains("`Customer` as names, which are not kept"), "{said}");
+    assert!(said.contains("`Shipping (DHL)` as no product, which is skipped"), "{said}");
+    assert_eq!((&summary["read"], &summary["skipped"]), (&json!(2), &json!(1)));
+    assert!(events.iter().all(|event| event["session"] == "1" && event["user"] == Value::Null), "{events:?}");
+    assert!(!format!("{events:?}").contains("Lovelace"));
+}

@@ -10,6 +10,7 @@ use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::{Reason, Rejection, Repair};
 use super::words_of_exports::{is_active, spreadsheet_boolean, without_subject};
+use crate::near::folded;
 use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes};
 
@@ -29,77 +30,64 @@ const OTHER_NAMES: &[&str] = &[
     "stockavailability",
 ];
 
-/// Names of attributes that hide an item where their value is true.
-const HIDE_IF_TRUE: &[&str] = &[
+/// Names of attributes that say that a product was taken out of the shop where they are true, as [`bare`] has them.
+const WITHDRAWN_IF_TRUE: &[&str] = &[
     "archived",
+    "archiviert",
+    "blocked",
+    "deactivated",
+    "deaktiviert",
     "deleted",
     "disabled",
-    "discontinued",
     "draft",
-    "expired",
-    "hidden",
-    "isarchived",
-    "isdeleted",
-    "isdisabled",
-    "isdiscontinued",
-    "isdraft",
-    "isexpired",
-    "ishidden",
-    "isoutofstock",
-    "issoldout",
-    "isblocked",
-    "blocked",
-    "gesperrt",
-    "inaktiv",
-    "archiviert",
     "gelöscht",
-    "outofstock",
-    "soldout",
+    "gesperrt",
+    "hidden",
+    "inactive",
+    "inaktiv",
+    "private",
+    "trash",
+    "trashed",
     "unpublished",
+    "下架",
+    "已下架",
+    "是否删除",
+    "已删除",
 ];
 
-/// Names of attributes that hide an item where their value is false.
-const HIDE_IF_FALSE: &[&str] = &[
+/// As [`WITHDRAWN_IF_TRUE`], where it says that a product cannot be bought and not that it was taken out of the shop.
+const NOT_SOLD_IF_TRUE: &[&str] = &["discontinued", "expired", "outofstock", "soldout"];
+
+/// Names of attributes that say that a product was taken out of the shop where they are false.
+const WITHDRAWN_IF_FALSE: &[&str] = &[
     "active01",
     "enabled",
-    "isactive",
-    "isenabled",
-    "isonline",
-    "ispublished",
-    "isvisible",
     "online",
     "publish",
     "published",
     "visible",
-    "istaktiv",
     "veröffentlicht",
     "gepubliceerd",
     "pubblicato",
     "opublikowany",
     "опубликован",
     "yayında",
-    "是否上架",
+    "上架",
     "是否启用",
     "是否发布",
-    "上架",
     "公開",
 ];
 
-/// As [`HIDE_IF_FALSE`], where it says that a product cannot be bought and not that it was taken out of the shop.
+/// As [`WITHDRAWN_IF_FALSE`], where it says that a product cannot be bought and not that it was taken out of the shop.
 const NOT_SOLD_IF_FALSE: &[&str] = &[
     "availableforsale",
     "buyable",
-    "isbuyable",
-    "isorderable",
-    "ispurchasable",
-    "issalable",
-    "issaleable",
-    "issellable",
     "orderable",
     "purchasable",
     "salable",
     "saleable",
     "sellable",
+    // Without the first word, they are numbers of pieces.
     "是否在售",
     "是否可售",
     "是否销售",
@@ -166,21 +154,6 @@ const STATES: &[&str] = &[
     "전시상태",
 ];
 
-/// Names of attributes that say that a product was taken out of the shop where they are true.
-const FLAGS: &[&str] = &[
-    "archived",
-    "deleted",
-    "disabled",
-    "draft",
-    "hidden",
-    "inactive",
-    "private",
-    "trash",
-    "unpublished",
-    "下架",
-    "已下架",
-];
-
 /// The field `available`, with each of the names that it has elsewhere.
 pub(super) fn other_names() -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
     OTHER_NAMES.iter().map(|name| ("available", *name))
@@ -221,45 +194,68 @@ pub(crate) fn is_withdrawn_word(text: &str) -> bool {
 pub fn is_withdrawn(attributes: &Attributes) -> bool {
     attributes.iter().any(|(name, value)| {
         let Some(name) = compact(name) else { return false };
-        let is_true = || match value {
+        let truth = || match value {
             Attribute::Bool(is_true) => Some(*is_true),
             Attribute::Number(number) => Some(*number > 0.0),
             Attribute::Text(text) => word(text),
             Attribute::List(_) => None,
         };
-        let is_state = || match value {
-            Attribute::Text(text) => compact(text).is_some_and(|state| is_in(WITHDRAWN, &state)),
-            _ => false,
+        let state = || match value {
+            Attribute::Text(text) => compact(text),
+            _ => None,
         };
-        let is_flag = is_in(FLAGS, name.strip_prefix("is").unwrap_or(&name));
-        (is_flag && is_true() == Some(true))
-            || ((is_in(HIDE_IF_FALSE, &name) || is_active(&name)) && is_true() == Some(false))
-            || (is_in(STATES, &name) && is_state())
+        says_withdrawn(&name, truth) || (is_in(STATES, &name) && state().is_some_and(|it| is_in(WITHDRAWN, &it)))
     })
 }
 
+/// Whether an attribute of this name, in the form of [`compact`], says that the product was taken out of the shop.
+fn says_withdrawn(name: &str, truth: impl Fn() -> Option<bool>) -> bool {
+    (is_named(WITHDRAWN_IF_TRUE, name) && truth() == Some(true))
+        || ((is_named(WITHDRAWN_IF_FALSE, name) || is_active(bare(name)) || is_active(name)) && truth() == Some(false))
+}
+
+/// Whether a name is one of these, as it is or as [`bare`] has it.
+fn is_named(names: &[&str], name: &str) -> bool {
+    is_in(names, name) || is_in(names, bare(name))
+}
+
+/// The name of an attribute without the thing that it is of and the verb before it: `product_is_deleted`, `isInactive`,
+/// `是否下架`.
+fn bare(name: &str) -> &str {
+    let without_verb = |name| {
+        let verbs = ["是否", "ist", "is"].iter();
+        verbs.filter_map(|verb| str::strip_prefix(name, verb)).find(|rest| !rest.is_empty()).unwrap_or(name)
+    };
+    without_subject(without_verb(without_subject(name)))
+}
+
+/// Whether an attribute of this name can say that a product is not to be shown.
+pub(super) fn may_hide(name: &str) -> bool {
+    let Some(name) = compact(name) else { return false };
+    let lists = [WITHDRAWN_IF_TRUE, NOT_SOLD_IF_TRUE, WITHDRAWN_IF_FALSE, NOT_SOLD_IF_FALSE, STATES];
+    lists.iter().any(|names| is_named(names, &name)) || is_active(bare(&name)) || is_active(&name)
+}
+
 /// Whether an attribute says that the product is not to be shown.
-fn is_hidden_by(name: &str, value: &RawValue) -> bool {
+pub(super) fn is_hidden_by(name: &str, value: &RawValue) -> bool {
     let Some(name) = compact(name) else { return false };
     let state = || match value {
         RawValue::Text(text) => compact(text),
         _ => None,
     };
-    let is_no = || {
-        let names = [HIDE_IF_FALSE, NOT_SOLD_IF_FALSE];
-        is_active(&name) || names.iter().any(|names| is_in(names, without_subject(&name)))
-    };
     let is_zero = || matches!(value, RawValue::Int(0)) || matches!(value, RawValue::Text(text) if text.trim() == "0");
-    (is_in(HIDE_IF_TRUE, &name) && understood(value) == Some(true))
-        || (is_no() && understood(value) == Some(false))
-        // Magento and OpenCart number the states of products.
+    says_withdrawn(&name, || understood(value))
+        || (is_named(NOT_SOLD_IF_TRUE, &name) && understood(value) == Some(true))
+        || (is_named(NOT_SOLD_IF_FALSE, &name) && understood(value) == Some(false))
+        // OpenCart, Gambio, Zen Cart and others number the states of products, and in tables every value is a text.
         || (is_in(&["status", "productstatus"], &name) && is_zero())
-        || (is_in(STATES, &name) && state().is_some_and(|state| is_hidden_state(&state)))
+        || (is_in(STATES, &name) && state().is_some_and(|state| is_hidden_state(&name, &state)))
 }
 
-/// Whether a state is one in which shop systems do not show a product. Of truth values and numbers, which may mean anything
-/// as a state, none is.
-fn is_hidden_state(state: &str) -> bool {
+/// Whether a state is one in which shop systems do not show a product. Of truth values, of numbers and of words for
+/// "none", which may mean anything as a state, none is. What is `retired` is not made any more, and may still be sold, unless
+/// the name says that it is the state in the shop.
+fn is_hidden_state(name: &str, state: &str) -> bool {
     const OF_ANYTHING: &[&str] = &[
         "false",
         "no",
@@ -277,13 +273,18 @@ fn is_hidden_state(state: &str) -> bool {
         "ne",
         "não",
         "нет",
+        "отсутствует",
         "hayır",
+        "yok",
+        "brak",
+        "loppu",
         "否",
         "いいえ",
         "아니오",
         "없음",
     ];
-    !OF_ANYTHING.contains(&state) && (is_in(WITHDRAWN, state) || is_in(NOT_SOLD, state))
+    let is_of_the_thing = state == "retired" && is_in(&["status", "state"], name);
+    !is_in(OF_ANYTHING, state) && !is_of_the_thing && (is_in(WITHDRAWN, state) || is_in(NOT_SOLD, state))
 }
 
 fn is_in(words: &[&str], word: &str) -> bool {
@@ -340,14 +341,59 @@ fn word(text: &str) -> Option<bool> {
     match word {
         word if is_in(SOLD, word) => Some(true),
         word if is_in(NOT_SOLD, word) || is_in(WITHDRAWN, word) => Some(false),
-        _ => NEGATIONS.iter().any(|negation| word.contains(negation)).then_some(false),
+        _ => NEGATIONS.iter().any(|negation| says_alone(word, negation)).then_some(false),
     }
+}
+
+/// Whether a part of a word stands in it without something that turns it round: `不缺货` is not sold out, and `품절임박` not
+/// yet.
+fn says_alone(word: &str, part: &str) -> bool {
+    const BEFORE: &[&str] = &[
+        "不",
+        "未",
+        "no",
+        "没有",
+        "没",
+        "沒有",
+        "沒",
+        "無",
+        "not",
+        "never",
+        "almost",
+        "nearly",
+        "soon",
+        "nicht",
+        "nie",
+        "fast",
+        "bald",
+        "beinahe",
+        "pas",
+        "jamais",
+        "presque",
+        "bientôt",
+        "casi",
+        "nunca",
+        "quasi",
+        "mai",
+        "quase",
+        "bijna",
+        "niet",
+        "prawie",
+        "skoro",
+        "не",
+        "почти",
+        "即将",
+    ];
+    const BEHIND: &[&str] = &["임박", "間近", "次第", "まで", "soon", "bald", "bientôt", "pronto", "在即"];
+    let places = word.match_indices(part);
+    places.map(|(place, _)| (&word[..place], &word[place + part.len()..])).any(|(before, behind)| {
+        !BEFORE.iter().any(|turned| before.ends_with(turned)) && !BEHIND.iter().any(|turned| behind.starts_with(turned))
+    })
 }
 
 /// The letters and digits of a word in lower case; `None` if it is too long to be a known one.
 fn compact(text: &str) -> Option<String> {
-    (text.len() <= MAX_BYTES)
-        .then(|| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
+    (text.len() <= MAX_BYTES).then(|| folded(text))
 }
 
 #[cfg(test)]
@@ -491,6 +537,15 @@ mod tests {
             ("actif", RawValue::text("FAUX")),
             ("Can be Sold", RawValue::text("False")),
             ("product_enabled", RawValue::text("no")),
+            // A word for false and for true under every form of its name.
+            ("inactive", RawValue::Bool(true)),
+            ("isInactive", RawValue::text("T")),
+            ("product_deleted", RawValue::Bool(true)),
+            ("product_is_deleted", RawValue::Int(1)),
+            ("是否下架", RawValue::text("是")),
+            ("private", RawValue::text("yes")),
+            ("product_sold_out", RawValue::text("yes")),
+            ("lifecycle_status", RawValue::text("Retired")),
             ("status", RawValue::text("0")),
         ] {
             assert_eq!(of(name, value), Some(false), "{name}");
@@ -509,9 +564,50 @@ mod tests {
             ("商品状态", RawValue::text("出售中")),
             ("estado", RawValue::text("usado")),
             ("status", RawValue::text("no")),
+            ("status", RawValue::text("Retired")),
+            ("status", RawValue::text("brak")),
+            ("durum", RawValue::text("yok")),
+            ("inactive", RawValue::text("F")),
+            ("是否下架", RawValue::text("否")),
+            ("island", RawValue::text("no")),
+            ("可售", RawValue::Int(0)),
             ("concept", RawValue::text("online")),
         ] {
             assert_eq!(of(name, value), Some(true), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_hides_a_product_withdraws_its_variants_too() {
+        let of = |name: &str, value: Attribute| is_withdrawn(&[(name.into(), value)].into_iter().collect());
+        for name in ["inactive", "isInactive", "product_deleted", "是否下架", "gesperrt", "archived"] {
+            assert!(of(name, Attribute::Bool(true)) && !of(name, Attribute::Bool(false)), "{name}");
+        }
+        for name in ["published", "product_published", "is_active", "product_is_visible", "是否上架", "Aktiv"] {
+            assert!(of(name, Attribute::Bool(false)) && !of(name, Attribute::Bool(true)), "{name}");
+        }
+        for name in ["sold_out", "discontinued", "colour"] {
+            assert!(!of(name, Attribute::Bool(true)), "{name}");
+        }
+        assert!(!of("orderable", Attribute::Bool(false)));
+    }
+
+    #[test]
+    fn a_word_that_is_turned_round_is_not_understood() {
+        for unknown in [
+            "품절임박",
+            "不缺货",
+            "未下架",
+            "没有下架",
+            "完売間近品切れ間近",
+            "not sold out",
+            "fast ausverkauft",
+            "casi agotado",
+        ] {
+            assert_eq!(read_text(unknown), None, "{unknown}");
+        }
+        for hidden in ["현재 품절", "暂时缺货中", "sold out, not coming back", "leider ausverkauft"] {
+            assert_eq!(read_text(hidden), Some(Some(false)), "{hidden}");
         }
     }
 

@@ -74,7 +74,7 @@ pub(super) const WITHDRAWN: &[&str] = &[
 /// The product cannot be bought, now or ever again.
 #[rustfmt::skip]
 pub(super) const NOT_SOLD: &[&str] = &[
-    "false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "ложь", "yanlış", "假", "no", "n", "f", "off", "outofstock", "oos", "nostock", "notinstock", "nonstock", "soldout", "discontinued", "endoflife",
+    "false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "ложь", "yanlış", "假", "no", "n", "f", "off", "outofstock", "oos", "nostock", "notinstock", "notstocked", "nonstock", "soldout", "discontinued", "endoflife",
     "eol", "reserved", "retired", "unavailable", "notavailable", "temporarilyoutofstock", "temporarilyunavailable",
     "currentlyunavailable", "outofseason", "pending", "offline", "blocked", "deny", "never", "notforsale", "obsolete", "phasedout",
     "nein", "ausverkauft", "vergriffen", "nichtlieferbar", "nichtverfügbar", "nichtvorrätig", "nichtauflager", "nichtbestellbar",

@@ -9,6 +9,7 @@ use super::repairs::Repairs;
 use super::statistics::{KnownItem, RuleStatistics};
 use super::text::{Lines, clean, clean_cut, prefix};
 use super::verdict::{Reason, Rejection, Repair};
+use crate::near::folded;
 use crate::published::namespace_bytes;
 use crate::raw_value::RawValue;
 use crate::settings::{OutlierAction, built_in_alias, built_in_type};
@@ -40,7 +41,7 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
         .or_else(|| {
             // `Product Viewed`, `product-viewed`, `ProductViewed` and `products/viewed` differ in their separators
             // only.
-            let compact: String = target.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+            let compact = folded(target);
             built_in_type(&compact).or_else(|| built_in_alias(&compact))
         });
     if let Some(event_type) = found {

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 
+use super::availability;
 use super::number::{Number, number};
 use super::repairs::Repairs;
 use super::usual;
 use super::verdict::Repair;
+use crate::amount;
 use crate::near::folded;
 use crate::raw::RawItem;
 use crate::{Attribute, Item, RawValue};
@@ -35,6 +37,12 @@ const TOTALS: &[&str] = &[
     "totalquantity",
     "totalavailable",
     "currentstock",
+    "stockactual",
+    "existenciasactuales",
+    "bestandverfügbar",
+    "verfügbarerbestand",
+    "bestandaktuell",
+    "aktuellerbestand",
     "currentquantity",
     "instockquantity",
     "instockqty",
@@ -66,9 +74,13 @@ const TOTALS: &[&str] = &[
     "总库存",
 ];
 
-/// Beginnings of the names of stocks of places, after which the name of the place follows.
-const OF_PLACES: &[&str] =
-    &["inventory", "currentquantity", "quantityonhand", "stockonhand", "lagerbestand", "bestand", "stock"];
+/// Beginnings of the names of stocks of places, after which the name of the place follows. Only those that systems write:
+/// behind a bare `stock` or `Bestand` stand thresholds, states and numbers of articles as well.
+const OF_PLACES: &[&str] = &["inventory", "currentquantity", "quantityonhand", "stockonhand"];
+
+/// Beginnings of names that may be those of stocks, and are told where no stock was found.
+const PERHAPS: &[&str] =
+    &["stock", "bestand", "lagerbestand", "inventory", "currentquantity", "quantityonhand", "stockonhand"];
 
 /// Words that follow such a beginning and name no place.
 const NO_PLACES: &[&str] = &[
@@ -122,6 +134,15 @@ const NO_PLACES: &[&str] = &[
     "ordered",
     "turnover",
     "melde",
+    "no",
+    "nr",
+    "ref",
+    "on",
+    "order",
+    "transit",
+    "allocated",
+    "available",
+    "virtual",
 ];
 
 /// Gives an item without a stock the one that it has under another name. Of a change, `before` is the item: places that
@@ -130,15 +151,13 @@ pub(super) fn with_stock(named: &mut Cow<'_, RawItem>, before: Option<&Item>, re
     if !named.stock.is_missing() || named.attributes.is_empty() {
         return;
     }
-    let pieces = |value: &RawValue| match number(value, &mut Repairs::default()) {
-        Number::Given(pieces) if pieces.is_finite() => Some(pieces),
-        _ => None,
-    };
+    let names: Vec<String> = named
+        .attributes
+        .iter()
+        .map(|(name, _)| if name.len() <= MAX_NAME_BYTES { folded(name) } else { String::new() })
+        .collect();
     let total = TOTALS.iter().find_map(|wanted| {
-        let is_total = |(name, value): &(Box<str>, RawValue)| {
-            name.len() <= 64 && folded(name) == **wanted && pieces(value).is_some()
-        };
-        named.attributes.iter().rposition(is_total)
+        names.iter().rposition(|name| name == wanted).filter(|place| pieces(&named.attributes[*place].1).is_some())
     });
     if let Some(place) = total {
         let item = named.to_mut();
@@ -147,43 +166,100 @@ pub(super) fn with_stock(named: &mut Cow<'_, RawItem>, before: Option<&Item>, re
         return;
     }
     for start in OF_PLACES {
-        let of_places: Vec<(&str, f64)> = named
-            .attributes
-            .iter()
-            .filter(|(name, _)| is_of_place(name, start))
-            .filter_map(|(name, value)| Some((&**name, pieces(value)?)))
-            .collect();
-        if of_places.is_empty() {
-            continue;
+        if let Some(sum) = sum_of_places(named, start, before) {
+            named.to_mut().stock = RawValue::Float(sum);
+            repairs.note(Repair::StockAdded);
+            return;
         }
-        let others =
-            before.into_iter().flat_map(|before| before.attributes.iter()).filter_map(|(name, value)| match value {
-                Attribute::Number(pieces) if is_of_place(name, start) => Some((&**name, *pieces)),
-                Attribute::Text(text) if is_of_place(name, start) => Some((&**name, pieces(&RawValue::text(&**text))?)),
-                _ => None,
-            });
-        let others = others.filter(|(name, _)| !of_places.iter().any(|(known, _)| known == name));
-        // What a place owes is not taken from the others.
-        let sum: f64 = of_places.iter().copied().chain(others).map(|(_, pieces)| pieces.max(0.0)).sum();
-        named.to_mut().stock = RawValue::Float(sum);
-        repairs.note(Repair::FieldAlias);
-        return;
     }
 }
 
-/// The pieces that a description has in stock, under its own name or under that of another system.
-pub fn stock_of(raw: &RawItem) -> Option<f64> {
-    let mut named = usual::named(raw, None, &mut Repairs::default());
-    with_stock(&mut named, None, &mut Repairs::default());
-    match number(&named.stock, &mut Repairs::default()) {
+/// No name of a stock is longer.
+const MAX_NAME_BYTES: usize = 96;
+
+fn pieces(value: &RawValue) -> Option<f64> {
+    match number(value, &mut Repairs::default()) {
         Number::Given(pieces) if pieces.is_finite() => Some(pieces),
         _ => None,
     }
 }
 
-/// Whether a name is that of the stock of one place.
+/// The stocks of the places whose names begin so. `None` if there are none, or if one of them is no number: what the others
+/// have is not the whole then.
+fn sum_of_places(named: &RawItem, start: &str, before: Option<&Item>) -> Option<f64> {
+    let mut of_places: Vec<(&str, f64)> = Vec::new();
+    let given = named.attributes.iter().filter(|(name, value)| is_of_place(name, start) && !value.is_missing());
+    for (name, value) in given {
+        of_places.push((name, pieces(value)?));
+    }
+    if of_places.is_empty() {
+        return None;
+    }
+    let others = before.into_iter().flat_map(|before| before.attributes.iter());
+    let others =
+        others.filter(|(name, _)| is_of_place(name, start) && !of_places.iter().any(|(known, _)| **known == ***name));
+    let mut sum_of_others = 0.0;
+    for (_, value) in others {
+        sum_of_others += match value {
+            Attribute::Number(pieces) => pieces.max(0.0),
+            Attribute::Text(text) => pieces(&RawValue::text(&**text))?.max(0.0),
+            Attribute::Bool(_) | Attribute::List(_) => return None,
+        };
+    }
+    // What a place owes is not taken from the others.
+    Some(of_places.iter().map(|(_, pieces)| pieces.max(0.0)).sum::<f64>() + sum_of_others)
+}
+
+/// Whether a name may be that of a stock which was not understood, and is kept as an attribute.
+pub(super) fn may_be_stock(name: &str) -> bool {
+    PERHAPS.iter().any(|start| is_followed_by_a_place(name, start))
+}
+
+/// What a description says of its pieces.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StatedStock {
+    /// Nothing.
+    Missing,
+    /// How many there are.
+    Pieces(f64),
+    /// That there are some, and not how many.
+    Some(RawValue),
+    /// What is no stock, as it was sent.
+    Unclear(RawValue),
+}
+
+/// What a description says of its pieces, under its own name or under that of another system. A number in place of the
+/// availability is one of pieces, where nothing else is.
+pub fn stated_stock(raw: &RawItem) -> StatedStock {
+    let mut named = usual::named(raw, None, &mut Repairs::default());
+    with_stock(&mut named, None, &mut Repairs::default());
+    let value =
+        if named.stock.is_missing() && pieces(&named.available).is_some() { &named.available } else { &named.stock };
+    // `1.234` may be one piece and a part, or more than a thousand.
+    if matches!(value, RawValue::Text(text) if amount::is_open(text, '.') || amount::is_open(text, ',')) {
+        return StatedStock::Unclear(value.clone());
+    }
+    match number(value, &mut Repairs::default()) {
+        Number::Missing => return StatedStock::Missing,
+        Number::Given(pieces) if pieces.is_finite() => return StatedStock::Pieces(pieces),
+        Number::Given(_) | Number::Unreadable => {}
+    }
+    let RawValue::Text(text) = value else { return StatedStock::Unclear(value.clone()) };
+    match availability::pieces(text, &mut Repairs::default()) {
+        Some(Some(pieces)) => StatedStock::Pieces(f64::from(pieces)),
+        Some(None) => StatedStock::Some(value.clone()),
+        None => StatedStock::Unclear(value.clone()),
+    }
+}
+
+/// Whether a name is that of the stock of one place. `inventory` has an underscore behind it, as Lightspeed writes it.
 fn is_of_place(name: &str, start: &str) -> bool {
-    if name.len() > 96 {
+    let is_written_so = start != "inventory" || name.as_bytes().get(start.len()) == Some(&b'_');
+    is_written_so && is_followed_by_a_place(name, start)
+}
+
+fn is_followed_by_a_place(name: &str, start: &str) -> bool {
+    if name.len() > MAX_NAME_BYTES {
         return false;
     }
     let mut words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
@@ -216,6 +292,9 @@ mod tests {
             (r#""Available (not editable)":3,"On hand (current)":5"#, RawValue::Int(3)),
             (r#""inventory_Main_Outlet":"0","inventory_Second":"0""#, RawValue::Float(0.0)),
             (r#""inventory_Main_Outlet":2,"inventory_Second":-1,"reorder_point_Main_Outlet":9"#, RawValue::Float(2.0)),
+            (r#""Stock actual":"0","Stock mínimo":"5""#, RawValue::text("0")),
+            (r#""Bestand verfügbar":0,"Bestand reserviert":3"#, RawValue::Int(0)),
+            (r#""inventory_North":"","inventory_South":3"#, RawValue::Float(3.0)),
             (r#""Current Quantity Main Shop":"4","New Quantity Main Shop":"9""#, RawValue::Float(4.0)),
         ] {
             assert_eq!(stock_of(&format!(r#"{{"id":"a",{fields}}}"#), None), stock, "{fields}");
@@ -225,6 +304,12 @@ mod tests {
             r#""inventory_item_id":77"#,
             r#""stock_alert_level":5"#,
             r#""inventory_Main":"many""#,
+            r#""inventory_North":"many","inventory_South":3"#,
+            r#""inventory_on_order":4"#,
+            r#""Inventory no":4"#,
+            r#""Stock No":"88121""#,
+            r#""Bestand reserviert":3"#,
+            r#""Stock mínimo":5"#,
             r#""stockings":3"#,
         ] {
             assert!(stock_of(&format!(r#"{{"id":"a",{fields}}}"#), None).is_missing(), "{fields}");

@@ -168,6 +168,8 @@ codes! {
         PersonDropped => "person_dropped",
         /// The price is not told, or a range of prices was sent; the item has none.
         PriceDropped => "price_dropped",
+        /// The stock is the sum of the stocks of places, which were sent one by one.
+        StockAdded => "stock_added",
     }
 }
 

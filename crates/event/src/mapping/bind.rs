@@ -99,18 +99,7 @@ impl<'m> Binding<'m> {
         let orders = self.orders()?;
         let fill = self.fill_down(&fields, &rest)?;
         let n_paths = self.columns.len() - self.n_header;
-        let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
-        for (place, name) in self.columns[..self.n_header].iter().enumerate() {
-            let is_root = roots.iter().any(|path| path.root() == &**name);
-            let is_left = !self.used[place] && !is_root && !is_dropped(&mapping.drop_columns, name);
-            if is_left && mapping.kind == RecordKind::Items && is_cost(name) {
-                self.notes.push(note_on_cost(name));
-            } else if is_left {
-                let reading = self.reading_of_property(name);
-                let (name, sources) = (PropertyName::Fixed(name.clone()), vec![Source::Cell(place)]);
-                rest.push(BoundProperty { name, separators: None, sources, reading });
-            }
-        }
+        self.left_columns(&mut rest);
         let columns = self.columns.iter().map(|name| Column::named(name)).collect();
         let mut bound = BoundMapping {
             kind: mapping.kind,
@@ -193,6 +182,22 @@ impl<'m> Binding<'m> {
             BoundField { field, sources, other_names, is_collected, shape }
         });
         Ok(bound.collect())
+    }
+
+    /// Makes properties of the columns that nothing else uses, unless they are dropped or of what the shop pays.
+    fn left_columns(&mut self, rest: &mut Vec<BoundProperty>) {
+        let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
+        for (place, name) in self.columns[..self.n_header].iter().enumerate() {
+            let is_root = roots.iter().any(|path| path.root() == &**name);
+            let is_left = !self.used[place] && !is_root && !is_dropped(&self.mapping.drop_columns, name);
+            if is_left && self.mapping.kind == RecordKind::Items && is_cost(name) {
+                self.notes.push(note_on_cost(name));
+            } else if is_left {
+                let reading = self.reading_of_property(name);
+                let (name, sources) = (PropertyName::Fixed(name.clone()), vec![Source::Cell(place)]);
+                rest.push(BoundProperty { name, separators: None, sources, reading });
+            }
+        }
     }
 
     /// Adds the further columns of a header that has a name twice: of those of one field, the first that has a value
@@ -342,9 +347,13 @@ impl<'m> Binding<'m> {
         for column in orders.charges.iter() {
             charges.push(self.place("orders", column)?);
         }
-        let state = orders.state.as_deref().map(|column| self.place("orders", column)).transpose()?;
+        let mut state = Vec::new();
+        for column in orders.state.iter() {
+            state.push(self.place("orders", column)?);
+        }
         let line_total = orders.line_total.as_deref().map(|column| self.source("orders", column)).transpose()?;
-        Ok(Some(BoundOrders { state, charges, line_total, reading: Reading::Price(mapping.decimal) }))
+        let reading = Reading::Price(mapping.decimal);
+        Ok(Some(BoundOrders { state, charges, line_total, reading, told: Vec::new() }))
     }
 
     /// The place of a column in a row.

@@ -156,17 +156,24 @@ impl BoundMapping {
             let empty = &self.empty;
             fill.next(row, |text| is_empty(empty, text));
         }
+        if self.kind == RecordKind::Events && self.is_charge(row) {
+            return Mapped::Skipped;
+        }
         let sale = self.sale_price(row);
         let this = &*self;
         rest.reserve_exact(this.rest.len());
         rest.extend(this.pairs_of_cells(row));
         rest.extend(this.rest.iter().filter_map(|property| this.property(row, property)));
         match this.kind {
-            RecordKind::Events if this.is_charge(row) => Mapped::Skipped,
             RecordKind::Events => {
                 let mut event = RawEvent { properties: rest, ..RawEvent::default() };
                 let fate = this.fill(row, None, |field, value| set(event.field_mut(field), value));
+                // An order that is taken back has the id that it had as a purchase.
+                let before = event.event_type.clone();
                 this.price_of_line(row, &mut event);
+                if matches!(fate, Fate::Undone(_)) {
+                    event.event_type = before;
+                }
                 match fate {
                     // A valid mapping deletes no event.
                     Fate::Skipped | Fate::Deleted => Mapped::Skipped,

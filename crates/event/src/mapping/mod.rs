@@ -47,7 +47,10 @@ pub use pairs::Pairs;
 pub use response::is_answer;
 pub use rule::{Condition, MappingRule, Undo};
 pub use sale::{Sale, Sales};
-pub use vocabulary::{OrderPart, OrderState, fields_named, is_charge, order_column, order_state, usual_column};
+pub use vocabulary::{
+    OrderPart, OrderState, fields_named, is_charge, is_time_of_order, is_total_of_order, order_column, order_state,
+    usual_column,
+};
 
 use error::known_fields;
 

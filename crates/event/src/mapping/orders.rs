@@ -11,16 +11,18 @@ use super::cell::{Cell, Reading};
 use super::parts::Source;
 use super::rule::Undo;
 use super::vocabulary::{OrderState, is_charge, order_state};
-use crate::RawValue;
+use crate::check::prefix;
 use crate::raw::RawEvent;
+use crate::{EventType, RawValue};
 
 /// What the lines of orders say beside the fields of an event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Orders {
-    /// The column of what became of the order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<Box<str>>,
+    /// The columns of what became of the order, such as those of its handling and of its payment. A line was never bought if
+    /// one of them says so, and otherwise given back if one does.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub state: Names,
     /// The columns that name a line. One that names postage, a discount, a voucher or the like in one of them is skipped.
     pub charges: Names,
     /// The column of the amount of the whole line, for lines without a price of one piece.
@@ -31,36 +33,55 @@ pub struct Orders {
 impl Orders {
     /// Every column that is named.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.state.as_deref().into_iter().chain(self.charges.iter()).chain(self.line_total.as_deref())
+        self.state.iter().chain(self.charges.iter()).chain(self.line_total.as_deref())
     }
 }
 
 /// [`Orders`] with the places of the columns.
 #[derive(Clone, Debug)]
 pub(super) struct BoundOrders {
-    pub state: Option<usize>,
+    pub state: Vec<usize>,
     pub charges: Vec<usize>,
     pub line_total: Option<Source>,
     pub reading: Reading,
+    /// The first texts for which lines were left out.
+    pub told: Vec<Box<str>>,
 }
 
+/// Texts of lines that are no products which are told.
+const MAX_TOLD: usize = 5;
+
 impl BoundMapping {
-    /// Whether a row is a line of an order that is no product.
-    pub(super) fn is_charge<C: Cell>(&self, row: &[C]) -> bool {
+    /// Whether a row is a line of an order that is no product. The first texts that say so are told.
+    pub(super) fn is_charge<C: Cell>(&mut self, row: &[C]) -> bool {
         let Some(orders) = &self.orders else { return false };
-        orders.charges.iter().any(|place| is_charge(&self.text(row, *place)))
+        let mut texts = orders.charges.iter().map(|place| self.text(row, *place));
+        let Some(text) = texts.find(|text| is_charge(text)) else { return false };
+        let text: Box<str> = prefix(text.trim(), 60).into();
+        drop(texts);
+        if let Some(orders) = &mut self.orders
+            && orders.told.len() < MAX_TOLD
+            && !orders.told.contains(&text)
+        {
+            self.notes.push(format!("`{text}` as no product, which is skipped"));
+            orders.told.push(text);
+        }
+        true
     }
 
-    /// What becomes of the events of an order in the state of this row.
+    /// What becomes of the events of an order in the states of this row.
     pub(super) fn undo_of_order<C: Cell>(&self, row: &[C]) -> Option<Undo> {
-        let place = self.orders.as_ref()?.state?;
-        match order_state(&self.text(row, place))? {
-            OrderState::NeverBought => Some(Undo::IfKnown),
-            OrderState::GivenBack => Some(Undo::Always),
+        let states = || self.orders.iter().flat_map(|orders| &orders.state);
+        let is = |wanted: OrderState| states().any(|place| order_state(&self.text(row, *place)) == Some(wanted));
+        match () {
+            () if is(OrderState::NeverBought) => Some(Undo::IfKnown),
+            () if is(OrderState::GivenBack) => Some(Undo::Always),
+            () => None,
         }
     }
 
-    /// Gives an event that has no price that of a piece: the amount of the line, divided by the number of pieces.
+    /// Gives an event that has no price that of a piece: the amount of the line, divided by the number of pieces. A purchase
+    /// for which money was given back is a return, as one with a negative quantity is.
     pub(super) fn price_of_line<C: Cell>(&self, row: &[C], event: &mut RawEvent) {
         let Some(orders) = self.orders.as_ref().filter(|_| event.price.is_missing()) else { return };
         let Some(source) = &orders.line_total else { return };
@@ -75,6 +96,10 @@ impl BoundMapping {
             event.price = total;
             return;
         };
+        let is_purchase = matches!(&event.event_type, RawValue::Text(name) if &**name == EventType::Purchase.name());
+        if amount < 0.0 && is_purchase && number(&event.quantity).is_none_or(|quantity| quantity > 0.0) {
+            event.event_type = RawValue::text(EventType::Return.name());
+        }
         let n_pieces = number(&event.quantity).filter(|n| *n != 0.0).unwrap_or(1.0).abs();
         event.price = RawValue::Float((amount.abs() / n_pieces * 1e4).round() / 1e4);
     }

@@ -6,7 +6,10 @@
 
 use std::collections::HashMap;
 
-use accrue_event::{Mapping, RawItem, RawPatch, RawValue, RecordKind, stock_of, usual_column};
+use accrue_event::{
+    Cell as _, Mapping, RawItem, RawPatch, RawValue, RecordKind, StatedStock, clean_id, folded, stated_stock,
+    usual_column,
+};
 use accrue_ingest::{Batch, Entry, Sample};
 
 use super::{Arguments, guess, kind_of, mapping_argument};
@@ -49,19 +52,29 @@ const PLACES: &[&str] = &[
 /// Names of the column of a stock that are not usual ones, as they begin.
 const STOCKS: &[&str] = &["onhand", "available", "qtyonhand", "quantityonhand", "stockonhand"];
 
+/// Products of which the places are added up, at most.
+const MAX_IDS: usize = 5_000_000;
+
 impl Extent {
-    /// How much a file of products with these columns says of each.
-    pub fn of(sample: &Sample) -> Self {
+    /// How much a file of products with these columns says of each, where the command line says whether it is one of changes
+    /// or the whole catalogue.
+    pub fn of(sample: &Sample, arguments: &Arguments) -> Self {
+        match Self::of_columns(sample) {
+            _ if arguments.sync => Self::Whole,
+            // Changes keep the rest in any case.
+            Self::Part if arguments.patch => Self::Whole,
+            extent => extent,
+        }
+    }
+
+    fn of_columns(sample: &Sample) -> Self {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
         let has = |field: &str| usual_column(RecordKind::Items, field, &columns).is_some();
         if ["description", "image", "brand", "categories", "tags", "published_at"].into_iter().any(has) {
             return Self::Whole;
         }
-        let compact = |name: &str| -> String {
-            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-        };
-        let is_place = |name: &&str| PLACES.contains(&&*compact(name));
-        let is_stock = |name: &&str| STOCKS.iter().any(|start| compact(name).starts_with(start));
+        let is_place = |name: &&str| PLACES.contains(&&*folded(name));
+        let is_stock = |name: &&str| STOCKS.iter().any(|start| folded(name).starts_with(start));
         let has_stock = has("stock") || columns.iter().any(is_stock);
         if columns.iter().any(is_place) && has_stock && !has("price") { Self::Stocks } else { Self::Part }
     }
@@ -101,7 +114,15 @@ pub(super) fn is_map_of_products(arguments: &Arguments, sample: &Sample, mapping
 /// Rows of stocks as changes of products. Each row has the sum of the places so far, so the last one has the whole stock.
 #[derive(Debug, Default)]
 pub(super) struct Stocks {
-    sums: HashMap<Box<str>, f64>,
+    sums: HashMap<Box<str>, Sum>,
+}
+
+/// The places of one product so far.
+#[derive(Debug, Default)]
+struct Sum {
+    pieces: f64,
+    /// What a place has that does not tell how many: `in stock`. No number of other places says more than that.
+    uncounted: Option<RawValue>,
 }
 
 impl Stocks {
@@ -119,23 +140,37 @@ impl Stocks {
     }
 
     fn change(&mut self, entry: Entry) -> Entry {
-        let Entry::Item(item) = entry else { return entry };
-        let RawItem { id, .. } = &item;
-        let key = match id {
-            RawValue::Text(text) => text.trim().into(),
-            RawValue::Int(number) => number.to_string().into(),
-            _ => Box::default(),
+        let item = match entry {
+            Entry::Item(item) => item,
+            Entry::Patch(patch) if patch.cleared.is_empty() => patch.item,
+            other => return other,
         };
-        let sum = self.sums.entry(key).or_default();
-        let stock = match stock_of(&item) {
-            Some(pieces) => {
-                *sum += pieces.max(0.0);
-                RawValue::Float(*sum)
-            }
-            // A text such as "not stocked": the place has none.
-            None => RawValue::Float(*sum),
-        };
+        let stock = self.stock(&item);
         Entry::Patch(RawPatch::from(RawItem { id: item.id, stock, ..RawItem::default() }))
+    }
+
+    /// The stock of the product after a row. What is no stock is left as it is, and the check refuses it.
+    fn stock(&mut self, item: &RawItem) -> RawValue {
+        let stated = stated_stock(item);
+        let text = item.id.text();
+        let id = clean_id(&text);
+        if let StatedStock::Unclear(value) = stated {
+            return value;
+        }
+        if id.is_empty() {
+            return RawValue::Null;
+        }
+        if self.sums.len() >= MAX_IDS && !self.sums.contains_key(&*id) {
+            return RawValue::text("the places of more than 5,000,000 products are not added up");
+        }
+        let sum = self.sums.entry(Box::from(&*id)).or_default();
+        match stated {
+            // A place of which nothing is said changes nothing.
+            StatedStock::Missing | StatedStock::Unclear(_) => return RawValue::Null,
+            StatedStock::Pieces(pieces) => sum.pieces += pieces.max(0.0),
+            StatedStock::Some(value) => sum.uncounted = Some(value),
+        }
+        sum.uncounted.clone().unwrap_or(RawValue::Float(sum.pieces))
     }
 }
 
@@ -144,7 +179,7 @@ mod tests {
     use super::*;
 
     fn extent(columns: &str) -> Extent {
-        Extent::of(&Sample {
+        Extent::of_columns(&Sample {
             columns: columns.split(',').map(str::to_owned).collect(),
             is_table: true,
             ..Sample::default()
@@ -166,13 +201,33 @@ mod tests {
             Entry::Item(RawItem { id: RawValue::text(id), stock: RawValue::Int(stock), ..RawItem::default() })
         };
         let changes = Stocks::default().changes(vec![row("a", 2), row("b", 0), row("a", 3)]);
-        let stocks: Vec<RawValue> = changes
-            .into_iter()
-            .map(|entry| match entry {
-                Entry::Patch(patch) => patch.item.stock,
-                other => panic!("{other:?}"),
-            })
-            .collect();
+        let stocks: Vec<RawValue> = changes.into_iter().map(stock_of).collect();
         assert_eq!(stocks, [2.0, 0.0, 5.0].map(RawValue::Float));
+    }
+
+    fn stock_of(entry: Entry) -> RawValue {
+        match entry {
+            Entry::Patch(patch) => patch.item.stock,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_stock_that_is_not_understood_is_never_zero() {
+        let row =
+            |id: RawValue, stock: &str| Entry::Item(RawItem { id, stock: RawValue::text(stock), ..RawItem::default() });
+        let of = |rows: Vec<Entry>| Stocks::default().changes(rows).into_iter().map(stock_of).collect::<Vec<_>>();
+        let a = || RawValue::text("a");
+        assert_eq!(of(vec![row(a(), "perhaps")]), [RawValue::text("perhaps")], "the check refuses it");
+        assert_eq!(
+            of(vec![row(a(), "in stock"), row(a(), "0")]),
+            [RawValue::text("in stock"), RawValue::text("in stock")]
+        );
+        assert_eq!(of(vec![row(a(), "5"), row(a(), "")]), [RawValue::Float(5.0), RawValue::Null]);
+        assert_eq!(of(vec![row(a(), "5"), row(a(), "not stocked")]), [5.0, 5.0].map(RawValue::Float));
+        let numbers = of(vec![row(RawValue::Float(1.5), "5"), row(RawValue::Float(2.5), "3")]);
+        assert_eq!(numbers, [5.0, 3.0].map(RawValue::Float), "each id has a sum of its own");
+        let available = |pieces| RawItem { id: a(), available: RawValue::Int(pieces), ..RawItem::default() };
+        assert_eq!(of(vec![Entry::Item(available(5)), Entry::Item(available(3))]), [5.0, 8.0].map(RawValue::Float));
     }
 }

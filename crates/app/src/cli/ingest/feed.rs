@@ -240,6 +240,30 @@ impl Feed {
         Ok(Ingested { offset: ingested.offset.max(self.engine.status().log_end), ..ingested })
     }
 
+    /// Notes the products of a batch of the whole catalogue.
+    fn list(&mut self, batch: &[Entry]) {
+        let Some(listed) = &mut self.listed else { return };
+        for entry in batch {
+            match entry {
+                Entry::Item(item) => match self.engine.item_id(item) {
+                    Some(id) => drop(listed.ids.insert(id)),
+                    None => listed.n_nameless += 1,
+                },
+                // A rule of the mapping refuses what is no product.
+                Entry::Unreadable(refusal) => {
+                    let is_product = refusal.kind == RecordKind::Items;
+                    listed.n_nameless += u64::from(is_product && refusal.rejection.reason == Reason::Malformed);
+                }
+                Entry::Event(..)
+                | Entry::Undone(..)
+                | Entry::Patch(_)
+                | Entry::User(_)
+                | Entry::ItemRemoved(_)
+                | Entry::UserRemoved(_) => {}
+            }
+        }
+    }
+
     /// Counts what was taken of a whole catalogue.
     fn count_listed(&mut self, ingested: &Ingested) {
         if let Some(listed) = &mut self.listed {
@@ -338,27 +362,7 @@ impl Sink for Feed {
     }
 
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
-        if let Some(listed) = &mut self.listed {
-            for entry in &batch {
-                match entry {
-                    Entry::Item(item) => match self.engine.item_id(item) {
-                        Some(id) => drop(listed.ids.insert(id)),
-                        None => listed.n_nameless += 1,
-                    },
-                    // A rule of the mapping refuses what is no product.
-                    Entry::Unreadable(refusal) => {
-                        let is_product = refusal.kind == RecordKind::Items;
-                        listed.n_nameless += u64::from(is_product && refusal.rejection.reason == Reason::Malformed);
-                    }
-                    Entry::Event(..)
-                    | Entry::Undone(..)
-                    | Entry::Patch(_)
-                    | Entry::User(_)
-                    | Entry::ItemRemoved(_)
-                    | Entry::UserRemoved(_) => {}
-                }
-            }
-        }
+        self.list(&batch);
         if batch.iter().any(|entry| matches!(entry, Entry::ItemRemoved(_) | Entry::UserRemoved(_))) {
             let ingested = self.take_in_order(batch, None)?;
             self.count_listed(&ingested);

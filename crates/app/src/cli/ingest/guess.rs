@@ -251,11 +251,14 @@ impl<'s> Draft<'s> {
         format!("\n[constants]\ntype = \"{event_type}\"    # {why}\n")
     }
 
-    /// The key for the columns of customers, which events need not keep, and for what is private of items.
+    /// The key for the columns of customers, which events need not keep, and for what is private of items. Of orders nothing
+    /// is kept that the mapping does not name: the number of a parcel that the next export adds would make another event.
     fn dropped(&self) -> String {
         let mut unused = self.unused();
         let (dropped, why) = match self.kind {
-            RecordKind::Events if self.orders.is_some() => (orders::of_customers(&unused), "of customers"),
+            RecordKind::Events if self.orders.is_some() => {
+                (vec!["*"], "what changes from export to export makes no other event")
+            }
             RecordKind::Events => (item_columns::personal(&unused), "of customers"),
             RecordKind::Items => {
                 unused.retain(|column| accrue_event::is_private(column).is_some());
@@ -289,25 +292,35 @@ impl<'s> Draft<'s> {
 
     /// What lines say of their items, and which lines are none of products.
     fn item_of_events(&self) -> String {
-        let mut columns = self.columns.clone();
-        if let Some(orders) = self.orders {
-            let personal = orders::of_customers(&self.unused());
-            columns.retain(|column| !orders.is_taken(column) && !personal.contains(column));
-        }
+        let columns = self.columns_of_items();
         let mut text = item_of_events(self.sample, &columns, &self.found);
         if let Some(orders) = self.orders {
             let says_price = text.contains("\nprice = ");
             if let Some(price) = orders.price.filter(|_| text.contains("\ntitle = ") && !says_price) {
                 text.push_str(&format!("price = {}\n", quoted(price)));
             }
-            let column_of =
-                |field: &str| self.found.iter().find(|(known, _)| *known == field).map(|(_, column)| *column);
-            let shopper = column_of("user").or(column_of("session"));
-            let described = orders.item.map(|item| item_columns::described(self.sample, &columns, item, shopper));
-            let title = described.as_ref().and_then(|described| described.first()).map(|(_, title)| title.as_str());
+            let described = self.described(&columns);
+            let title = described.first().map(|(_, title)| title.as_str());
             text.push_str(&orders.rules(title));
         }
         text
+    }
+
+    /// The columns of an order that describe its item.
+    fn described(&self, columns: &[&str]) -> Vec<(&'static str, String)> {
+        let Some(item) = self.orders.and_then(|orders| orders.item) else { return Vec::new() };
+        let column_of = |field: &str| self.found.iter().find(|(known, _)| *known == field).map(|(_, column)| *column);
+        item_columns::described(self.sample, columns, item, column_of("user").or(column_of("session")))
+    }
+
+    /// The columns that may describe items: those of orders without what is of the customer.
+    fn columns_of_items(&self) -> Vec<&'s str> {
+        let mut columns = self.columns.clone();
+        if let Some(orders) = self.orders {
+            let personal = orders::of_customers(&self.unused());
+            columns.retain(|column| !orders.is_taken(column) && !personal.contains(column));
+        }
+        columns
     }
 
     /// Remarks about fields without a column, and columns without a field.
@@ -319,12 +332,17 @@ impl<'s> Draft<'s> {
             text.push_str(&format!("\n# Without a column: {}.\n", optional.join(", ")));
         }
         let mut rest = self.unused();
-        rest.retain(|column| !self.orders.is_some_and(|orders| orders.is_taken(column)));
+        let of_item = self.described(&self.columns_of_items());
+        rest.retain(|column| {
+            !self.orders.is_some_and(|orders| orders.is_taken(column))
+                && !of_item.iter().any(|(_, used)| used == column)
+        });
         if !rest.is_empty() {
             let what = if self.kind == RecordKind::Events { "properties" } else { "attributes" };
-            text.push_str(&format!(
-                "\n# These become {what} under their own names; `drop_columns` leaves columns out:\n"
-            ));
+            text.push_str(&match self.orders {
+                Some(_) => "\n# These are left out; `[properties]` keeps those that never change:\n".to_owned(),
+                None => format!("\n# These become {what} under their own names; `drop_columns` leaves columns out:\n"),
+            });
             let listed = rest.iter().take(MAX_LISTED);
             listed.for_each(|column| text.push_str(&format!("#   {}\n", excerpt_of(column, 80))));
             if rest.len() > MAX_LISTED {

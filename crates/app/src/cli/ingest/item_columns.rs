@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use accrue_event::{Mapping, RecordKind, usual_column};
+use accrue_event::{Mapping, RecordKind, folded, usual_column};
 use accrue_ingest::Sample;
 
 /// Names of the title of an item, and of nothing else, in lower case and without separators.
@@ -379,7 +379,7 @@ pub(super) fn described(
 fn title_of<'c>(sample: &Sample, columns: &[&'c str], item: &str, shopper: Option<&str>) -> Option<&'c str> {
     let beside_item: Vec<&str> = columns.iter().copied().filter(|column| is_beside(column, item)).collect();
     let named = |columns: &[&'c str], names: &[&str]| {
-        names.iter().find_map(|name| columns.iter().copied().find(|column| compact(last_step(column)) == *name))
+        names.iter().find_map(|name| columns.iter().copied().find(|column| folded(last_step(column)) == *name))
     };
     named(&beside_item, TITLES)
         .or_else(|| named(&beside_item, NAMES))
@@ -429,7 +429,7 @@ fn n_agreeing(pairs: &[(String, String)]) -> usize {
 /// The columns of a table of events that describe customers, which events need not keep.
 pub(super) fn personal<'c>(columns: &[&'c str]) -> Vec<&'c str> {
     let is_personal = |column: &&str| {
-        let name = compact(column);
+        let name = folded(column);
         let inner = ["billing", "shipping", "customer", "rechnungs", "liefer", "kunden"];
         let inner = inner.iter().find_map(|start| name.strip_prefix(start)).unwrap_or(&name);
         PERSONAL.contains(&&*name) || PERSONAL.contains(&inner)
@@ -439,7 +439,7 @@ pub(super) fn personal<'c>(columns: &[&'c str]) -> Vec<&'c str> {
 
 /// A column of the usual name of a person or of anything, which may be the title of an item: for a remark.
 pub(super) fn ambiguous_name<'c>(columns: &[&'c str]) -> Option<&'c str> {
-    columns.iter().copied().find(|column| NAMES.contains(&&*compact(column)))
+    columns.iter().copied().find(|column| NAMES.contains(&&*folded(column)))
 }
 
 /// Whether a path leads into the object that has the id of the item, or into one around it.
@@ -454,18 +454,13 @@ fn is_beside(column: &str, item: &str) -> bool {
 }
 
 fn is_of_person(column: &str) -> bool {
-    let mut steps = column.split('.').map(compact).collect::<Vec<_>>();
+    let mut steps = column.split('.').map(folded).collect::<Vec<_>>();
     steps.pop();
     steps.iter().any(|step| PERSONS.iter().any(|person| step.starts_with(person)))
 }
 
 fn last_step(column: &str) -> &str {
     column.rsplit('.').next().unwrap_or(column)
-}
-
-/// A name without case and separators.
-fn compact(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

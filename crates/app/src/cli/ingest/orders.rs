@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 
-use accrue_event::{Mapping, OrderPart, RecordKind, listed, order_column, usual_column};
+use accrue_event::{
+    Mapping, OrderPart, RecordKind, is_total_of_order, listed, may_name_person, names_person, order_column,
+    usual_column,
+};
 use accrue_ingest::Sample;
 
-use super::{guess, item_columns};
+use super::{documents, guess, item_columns};
 use crate::cli::problem::Problem;
 
 /// Tables with more columns than that are no exports of orders.
@@ -23,6 +26,8 @@ fn is_of_mail(column: &str) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OrderColumns<'c> {
     pub buyer: Option<&'c str>,
+    /// The column of a buyer that has names of persons, which do not tell one shopper from another and are not kept.
+    pub named_buyer: Option<&'c str>,
     pub number: Option<&'c str>,
     pub time: &'c str,
     pub item: Option<&'c str>,
@@ -30,8 +35,12 @@ pub(super) struct OrderColumns<'c> {
     pub price: Option<&'c str>,
     /// The amount of the line, where no column has the price of one piece.
     pub line_total: Option<&'c str>,
-    pub state: Option<&'c str>,
+    /// The states of the order, of its payment and the like.
+    pub states: [Option<&'c str>; MAX_STATES],
 }
+
+/// Columns of states that an order has at most.
+const MAX_STATES: usize = 4;
 
 impl<'c> OrderColumns<'c> {
     /// `None` if the columns name no buyer and no order, or no time.
@@ -63,18 +72,31 @@ impl<'c> OrderColumns<'c> {
         let price = take(OrderPart::Price);
         let line_total = take(OrderPart::LineTotal).filter(|total| !is_of_order(sample, number, total));
         let line_total = line_total.filter(|_| price.is_none());
-        Some(Self { buyer, number, time, item, quantity, price, line_total, state: take(OrderPart::State) })
+        let states = std::array::from_fn(|_| take(OrderPart::State));
+        let named_buyer = buyer.filter(|buyer| has_names(sample, buyer));
+        let buyer = buyer.filter(|_| named_buyer.is_none());
+        Some(Self { buyer, named_buyer, number, time, item, quantity, price, line_total, states })
     }
 
-    /// Whether every row is a line that somebody bought: it names the product, and more than a catalogue has speaks for an
-    /// order.
+    /// Whether every row is a line that somebody bought: it names the product, more than a catalogue has speaks for an order,
+    /// and nothing speaks against a sale.
     pub fn are_purchases(&self, sample: &Sample) -> bool {
+        self.are_lines(sample) && self.doubt(sample).is_none()
+    }
+
+    /// What speaks against purchases, of a table whose rows are lines of orders or of documents.
+    pub fn doubt(&self, sample: &Sample) -> Option<String> {
+        documents::doubt(self, sample).filter(|_| self.are_lines(sample))
+    }
+
+    /// Whether every row is a line of an order or of a document.
+    fn are_lines(&self, sample: &Sample) -> bool {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
         let has = |kind, field| usual_column(kind, field, &columns);
         let has_stock = has(RecordKind::Items, "stock").is_some_and(|stock| Some(stock) != self.quantity);
         let has_number = self.number.is_some() && self.quantity.is_some() && !has_stock;
-        let is_line =
-            self.buyer.is_some() && (self.number.is_some() || self.quantity.is_some() || self.line_total.is_some());
+        let has_buyer = self.buyer.is_some() || self.named_buyer.is_some();
+        let is_line = has_buyer && (self.number.is_some() || self.quantity.is_some() || self.line_total.is_some());
         let is_flat = !columns.iter().any(|column| column.contains("[]"));
         self.item.is_some() && (has_number || is_line) && has(RecordKind::Events, "type").is_none() && is_flat
     }
@@ -94,21 +116,25 @@ impl<'c> OrderColumns<'c> {
 
     /// Whether a column says something of an order that is no field of an event.
     pub fn is_taken(&self, column: &str) -> bool {
-        [self.state, self.line_total].contains(&Some(column))
+        self.line_total == Some(column) || self.states.contains(&Some(column))
     }
 
     /// What the columns say, for messages: "`Kunde` as user, …".
     pub fn told(&self) -> String {
         let total = self.line_total.map(|column| format!("`{column}` as the amount of a line"));
-        let state = self.state.map(|column| format!("`{column}` as the state of an order"));
+        let states = self.states.iter().flatten().map(|column| format!("`{column}` as the state of an order"));
+        let names = self.named_buyer.map(|column| format!("`{column}` as names, which are not kept"));
         let fields = self.fields().into_iter().map(|(field, column)| format!("`{column}` as {field}"));
-        fields.chain(total).chain(state).collect::<Vec<_>>().join(", ")
+        fields.chain(total).chain(states).chain(names).collect::<Vec<_>>().join(", ")
     }
 
     /// What speaks for orders, for a message that refuses to take them for products.
     pub fn evidence(&self) -> String {
-        let columns: Vec<String> =
-            [self.buyer, self.number, Some(self.time)].into_iter().flatten().map(Into::into).collect();
+        let columns: Vec<String> = [self.buyer, self.named_buyer, self.number, Some(self.time)]
+            .into_iter()
+            .flatten()
+            .map(Into::into)
+            .collect();
         listed(&columns)
     }
 
@@ -118,8 +144,10 @@ impl<'c> OrderColumns<'c> {
         let named: Vec<String> = self.item.into_iter().chain(title).map(quoted).collect();
         let mut text =
             format!("\n[orders]\ncharges = [{}]    # postage, discounts and the like are skipped\n", named.join(", "));
-        if let Some(state) = self.state {
-            text.push_str(&format!("state = {}    # what was cancelled or given back is taken back\n", quoted(state)));
+        let states: Vec<String> = self.states.into_iter().flatten().map(quoted).collect();
+        if !states.is_empty() {
+            let states = states.join(", ");
+            text.push_str(&format!("state = [{states}]    # what was cancelled or given back is taken back\n"));
         }
         if let Some(total) = self.line_total {
             text.push_str(&format!("line_total = {}    # of the line, not of a piece\n", quoted(total)));
@@ -140,126 +168,71 @@ impl<'c> OrderColumns<'c> {
     }
 }
 
-/// The mapping for a table of orders, as `--guess` prints it. How the file is written is recognised as it is read.
-pub(super) fn mapping_for(sample: &Sample, given: &Mapping) -> Result<Mapping, Problem> {
+/// The mapping for a table of orders, as `--guess` prints it, and the notation of dates if the first rows fit two. How the
+/// file is written is recognised as it is read.
+pub(super) fn mapping_for(sample: &Sample, given: &Mapping) -> Result<(Mapping, Option<Box<str>>), Problem> {
     let text = guess::written(sample, given, None, "the file");
     // Of two notations of dates that fit the first rows, the check says so. Where people write semicolons between cells or
-    // letters beyond English ones, the day comes before the month.
-    let is_day_first = sample.delimiter == Some(';') || sample.columns.iter().any(|column| !column.is_ascii());
-    let is_open = |line: &&str| line.starts_with("time_format") && line.contains("# or ") && !is_day_first;
-    let text: Vec<&str> = text.lines().filter(|line| !is_open(line)).collect();
+    // letters beyond English ones, the day comes before the month. Signs such as `€` are no letters.
+    let has_letters = |column: &String| column.chars().any(|c| c.is_alphabetic() && !c.is_ascii());
+    let is_day_first = sample.delimiter == Some(';') || sample.columns.iter().any(has_letters);
+    let is_open = |line: &&str| line.starts_with("time_format") && line.contains("# or ");
+    let has_two = text.lines().any(|line| is_open(&line));
+    let text: Vec<&str> = text.lines().filter(|line| !is_open(line) || is_day_first).collect();
     let mapping = toml::from_str::<Mapping>(&text.join("\n")).map_err(|error| {
         Problem::new(format!("no mapping could be made for the orders: {error}"), "--guess prints what was found")
     })?;
-    Ok(Mapping { delimiter: given.delimiter, encoding: given.encoding.clone(), ..mapping })
-}
-
-/// Words of columns that describe a person, in an order whatever stands beside them: `Phone (Billing)`, `ship-address-1`.
-const OF_PERSONS: &[&str] = &[
-    "email",
-    "mail",
-    "phone",
-    "telephone",
-    "mobile",
-    "fax",
-    "address",
-    "street",
-    "zip",
-    "postcode",
-    "postal",
-    "city",
-    "firstname",
-    "lastname",
-    "fullname",
-    "recipient",
-    "ip",
-    "telefon",
-    "adresse",
-    "vorname",
-    "nachname",
-];
-
-/// Words before `name` with which it is that of a person.
-const NAMED: &[&str] = &[
-    "first",
-    "last",
-    "full",
-    "buyer",
-    "customer",
-    "client",
-    "ship",
-    "shipping",
-    "billing",
-    "bill",
-    "recipient",
-    "contact",
-];
-
-/// Parts of names that are of persons, in scripts that put no blanks between words.
-const PARTS_OF_PERSONS: &[&str] = &[
-    "氏名",
-    "姓名",
-    "住所",
-    "地址",
-    "电话",
-    "電話",
-    "手机",
-    "手機",
-    "收货",
-    "收貨",
-    "收件",
-    "邮编",
-    "郵便",
-    "身份证",
-    "お届け先",
-    "이름",
-    "주소",
-    "전화",
-    "연락처",
-    "휴대",
-    "수취인",
-    "수령인",
-];
-
-fn is_of_person(column: &str) -> bool {
-    if PARTS_OF_PERSONS.iter().any(|part| column.contains(part)) {
-        return true;
-    }
-    let words: Vec<String> =
-        column.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    has(OF_PERSONS) || (has(&["name"]) && has(NAMED))
+    let chosen = mapping.time_format.clone().filter(|_| has_two);
+    Ok((Mapping { delimiter: given.delimiter, encoding: given.encoding.clone(), ..mapping }, chosen))
 }
 
 /// The columns that name or describe the customer beside the one that identifies them.
 pub(super) fn of_customers<'c>(unused: &[&'c str]) -> Vec<&'c str> {
     let mut left = unused.to_vec();
     let mut found = item_columns::personal(unused);
-    for column in unused.iter().filter(|column| is_of_person(column)) {
-        if !found.contains(column) {
-            found.push(column);
-        }
-    }
+    found.extend(unused.iter().filter(|column| names_person(column) || may_name_person(column)));
     while let Some(buyer) = order_column(OrderPart::Buyer, &left) {
         left.retain(|column| *column != buyer);
-        if !found.contains(&buyer) {
-            found.push(buyer);
-        }
+        found.push(buyer);
     }
+    found.sort_unstable();
+    found.dedup();
     found
 }
 
-/// Whether an amount is that of the order, which all of its lines repeat, and not of each line.
+/// Whether most texts of a column are names as persons and companies have them: of several words, without digits.
+fn has_names(sample: &Sample, column: &str) -> bool {
+    let texts: Vec<&str> = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).collect();
+    let is_name =
+        |text: &&&str| text.contains(char::is_whitespace) && !text.contains(|c: char| c.is_numeric() || c == '@');
+    2 * texts.iter().filter(is_name).count() > texts.len()
+}
+
+/// Whether an amount is that of the order, and not of each line: all lines of an order repeat it, or only the first has it.
+/// Where no order of the first rows has several lines, the name of the column decides.
 fn is_of_order(sample: &Sample, number: Option<&str>, total: &str) -> bool {
     let Some(number) = number else { return false };
-    // Looked up only.
-    let mut amounts: HashMap<&str, (usize, bool, &str)> = HashMap::new();
+    // The amounts of the lines of each order. Looked up only.
+    let mut amounts: HashMap<&str, Vec<&str>> = HashMap::new();
     for (order, amount) in sample.texts(number).zip(sample.texts(total)) {
-        let known = amounts.entry(order.trim()).or_insert((0, true, amount));
-        *known = (known.0 + 1, known.1 && known.2 == amount, known.2);
+        amounts.entry(order.trim()).or_default().push(amount.trim());
     }
-    let several = || amounts.values().filter(|(n, ..)| *n > 1);
-    several().next().is_some() && several().all(|(_, is_same, _)| *is_same)
+    let mut several = amounts.values().filter(|lines| lines.len() > 1).peekable();
+    if several.peek().is_none() {
+        return !sample.rows.is_empty() && is_total_of_order(total);
+    }
+    let is_in_first_line_alone =
+        |lines: &&Vec<&str>| !lines[0].is_empty() && lines[1..].iter().all(|amount| amount.is_empty());
+    let mut is_repeated = true;
+    for lines in several {
+        if is_in_first_line_alone(&lines) {
+            return true;
+        }
+        let mut given = lines.iter().filter(|amount| !amount.is_empty());
+        let first = given.next();
+        is_repeated &= given.all(|amount| Some(amount) == first);
+    }
+    is_repeated
 }
 
 #[cfg(test)]
@@ -307,6 +280,31 @@ mod tests {
     }
 
     #[test]
+    fn a_buyer_by_name_is_none_and_every_state_counts() {
+        let columns = "Order Number;Order Date;Kunde;SKU;Quantity;Order Status;Payment Status";
+        let names = table(columns, &["1;2026-01-01;Ada Lovelace;A;1;completed;refunded"]);
+        let orders = OrderColumns::of(&names).unwrap();
+        assert_eq!((orders.buyer, orders.named_buyer), (None, Some("Kunde")));
+        assert!(orders.are_purchases(&names) && orders.told().contains("`Kunde` as names, which are not kept"));
+        assert!(orders.rules(None).contains("state = [\"Order Status\", \"Payment Status\"]"));
+        let numbers =
+            table(columns, &["1;2026-01-01;K 10017;A;1;completed;paid", "2;2026-01-01;ada;A;1;completed;paid"]);
+        assert_eq!(OrderColumns::of(&numbers).unwrap().buyer, Some("Kunde"));
+    }
+
+    #[test]
+    fn a_sign_of_money_puts_no_day_before_the_month() {
+        let of = |columns: &str| {
+            let sample = table(columns, &["1;03/04/2026;7;A;1;9.90"]);
+            mapping_for(&sample, &Mapping::default()).unwrap()
+        };
+        let (mapping, chosen) = of("Order Number;Order Date;Customer Number;SKU;Quantity;Price (€)");
+        assert_eq!((mapping.time_format, chosen), (None, None));
+        let (mapping, chosen) = of("N° commande;Date de commande;N° client;Référence;Qté;Prix unitaire TTC");
+        assert_eq!((mapping.time_format.as_deref(), chosen.as_deref()), (Some("%d/%m/%Y"), Some("%d/%m/%Y")));
+    }
+
+    #[test]
     fn columns_of_customers_are_none_of_the_order() {
         let unused = [
             "Phone (Billing)",
@@ -331,6 +329,15 @@ mod tests {
         let columns = "订单号;会员名;下单时间;货号;金额";
         let of_order = table(columns, &["1;a;2026-01-01;A;30", "1;a;2026-01-01;B;30", "2;b;2026-01-01;A;5"]);
         assert_eq!(OrderColumns::of(&of_order).unwrap().line_total, None);
+        let in_first_line = table(columns, &["1;a;2026-01-01;A;60", "1;a;2026-01-01;B;", "1;a;2026-01-01;C;"]);
+        assert_eq!(OrderColumns::of(&in_first_line).unwrap().line_total, None);
+        let with_gaps = table(columns, &["1;a;2026-01-01;A;30", "1;a;2026-01-01;B;30", "1;a;2026-01-01;C;"]);
+        assert_eq!(OrderColumns::of(&with_gaps).unwrap().line_total, None);
+        let alone = table(columns, &["1;a;2026-01-01;A;30", "2;b;2026-01-01;A;5"]);
+        assert_eq!(OrderColumns::of(&alone).unwrap().line_total, Some("金额"));
+        let totals =
+            table("Order Number;Order Date;Customer ID;SKU;Total", &["1;2026-01-01;a;A;30", "2;2026-01-01;b;A;5"]);
+        assert_eq!(OrderColumns::of(&totals).unwrap().line_total, None);
         let of_lines = table(columns, &["1;a;2026-01-01;A;20", "1;a;2026-01-01;B;10", "2;b;2026-01-01;A;5"]);
         assert_eq!(OrderColumns::of(&of_lines).unwrap().line_total, Some("金额"));
     }

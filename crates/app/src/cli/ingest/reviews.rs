@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use accrue_event::{Mapping, RecordKind, listed, usual_column};
+use accrue_event::{Mapping, RecordKind, folded, listed, usual_column};
 use accrue_ingest::Sample;
 
 use crate::cli::problem::Problem;
@@ -70,7 +70,7 @@ pub(super) fn mapping(path: &Path, sample: &Sample) -> Option<Result<Mapping, Pr
 pub(super) fn mapping_text(sample: &Sample) -> Option<Result<String, String>> {
     let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
     let named =
-        |names: &[&str]| names.iter().find_map(|name| columns.iter().copied().find(|column| compact(column) == *name));
+        |names: &[&str]| names.iter().find_map(|name| columns.iter().copied().find(|column| folded(column) == *name));
     let rating = named(RATINGS)?;
     let is_review = named(OF_REVIEWS).is_some() && usual_column(RecordKind::Items, "price", &columns).is_none();
     if !is_review {
@@ -96,10 +96,6 @@ pub(super) fn mapping_text(sample: &Sample) -> Option<Result<String, String>> {
     }
     text.push_str("\n[constants]\ntype = \"rating\"\n");
     Some(Ok(text))
-}
-
-fn compact(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

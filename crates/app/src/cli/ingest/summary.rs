@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use accrue_engine::{Ingested, TimeLeap};
-use accrue_event::MisspeltField;
+use accrue_event::{ItemNotes, MisspeltField, RawItem};
 use serde::Serialize;
 
 use super::described::Described;
@@ -65,6 +65,9 @@ pub(super) struct Summary {
     /// Ids of products that several rows of one file have.
     #[serde(skip_serializing_if = "Option::is_none")]
     repeated: Option<Repeated>,
+    /// Attributes of items that are of persons, hide them, or may be stocks.
+    #[serde(skip_serializing_if = "ItemNotes::is_empty")]
+    attributes: ItemNotes,
     /// An event that is much newer than all before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     leap: Option<TimeLeap>,
@@ -159,6 +162,11 @@ impl Summary {
         self.repeated = repeated.filter(|_| !self.is_patch);
     }
 
+    /// Looks at the attributes of an item, for what is told of them.
+    pub fn look_at(&mut self, item: &RawItem) {
+        self.attributes.look_at(item);
+    }
+
     /// Sets what the items lack.
     pub fn describe(&mut self, items: Described) {
         self.items = items;
@@ -215,6 +223,46 @@ impl Summary {
 
     pub fn table(&self) -> String {
         let refused: u64 = self.quarantined.values().sum();
+        let mut text = columns(&self.rows(refused));
+        text.push_str(&self.items.text());
+        if let Some(repeated) = &self.repeated {
+            text.push_str(&repeated.text());
+        }
+        if let Some(Untitled { items, without_title }) = self.untitled {
+            text.push_str(&format!(
+                "\n{} of {} items have no title: pages show their ids, and search does not find them. Ingest the products, or \
+                 name a column of the events as `[item] title` in a mapping, which --guess prints\n",
+                count(without_title),
+                count(items)
+            ));
+        }
+        if self.read == 0 && self.skipped > 0 {
+            text.push_str(
+                "\nnothing was taken: rules of the mapping (`skip`) leave out every record, or none has an item where the \
+                 mapping looks for it; --guess shows the columns of the file\n",
+            );
+        }
+        text.push_str(&self.names());
+        if let Some(leap) = &self.leap {
+            text.push_str(&format!("\nwarning: {leap}\n"));
+        }
+        for (reason, examples) in &self.examples {
+            text.push_str(&format!("\n{reason}\n"));
+            examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
+        }
+        match self.offset {
+            Some(offset) => text.push_str(&format!("\nthe log ends at {}\n", count(offset))),
+            None if self.is_dry => text.push_str("\nnothing was written\n"),
+            None => {}
+        }
+        if refused > 0 && !self.is_dry && !self.is_patch {
+            text.push_str("`accrue quarantine list` shows what was refused\n");
+        }
+        text
+    }
+
+    /// The counts of the records.
+    fn rows(&self, refused: u64) -> Vec<Vec<String>> {
         let per_second = count((self.read as f64 / self.seconds.max(1e-3)) as u64);
         let mut rows = vec![
             vec![format!("read in {:.1} s, {per_second}/s", self.seconds), count(self.read)],
@@ -245,57 +293,37 @@ impl Summary {
             }
         }
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
-        let mut text = columns(&rows);
-        text.push_str(&self.items.text());
-        if let Some(repeated) = &self.repeated {
-            text.push_str(&repeated.text());
-        }
-        if let Some(Untitled { items, without_title }) = self.untitled {
-            text.push_str(&format!(
-                "\n{} of {} items have no title: pages show their ids, and search does not find them. Ingest the products, or \
-                 name a column of the events as `[item] title` in a mapping, which --guess prints\n",
-                count(without_title),
-                count(items)
-            ));
-        }
-        if self.read == 0 && self.skipped > 0 {
-            text.push_str(
-                "\nnothing was taken: rules of the mapping (`skip`) leave out every record, or none has an item where the \
-                 mapping looks for it; --guess shows the columns of the file\n",
-            );
-        }
-        for MisspeltField { name, near, records } in &self.misspelt {
-            let what = if *records == 1 { "record" } else { "records" };
-            text.push_str(&format!(
-                "\n`{name}` is kept under its name ({} {what}); was `{near}` meant?",
-                count(*records)
-            ));
-        }
-        for (name, records) in &self.dropped {
-            let what = if *records == 1 { "record" } else { "records" };
-            text.push_str(&format!(
-                "\n`{name}` is left out ({} {what}): its value is an object; a path such as `{name}.name` in a mapping reads a \
-                 part of it",
-                count(*records)
-            ));
-        }
-        if !self.misspelt.is_empty() || !self.dropped.is_empty() {
+        rows
+    }
+
+    /// What is told of names of columns.
+    fn names(&self) -> String {
+        let of_records = |n: &u64| format!("{} {}", count(*n), if *n == 1 { "record" } else { "records" });
+        let misspelt = self.misspelt.iter().map(|MisspeltField { name, near, records }| {
+            format!("\n`{name}` is kept under its name ({}); was `{near}` meant?", of_records(records))
+        });
+        let dropped = self.dropped.iter().map(|(name, n)| {
+            format!(
+                "\n`{name}` is left out ({}): its value is an object; a path such as `{name}.name` in a mapping reads a part \
+                 of it",
+                of_records(n)
+            )
+        });
+        let ItemNotes { persons, hidden_by, perhaps_stocks, .. } = &self.attributes;
+        let persons =
+            persons.iter().map(|(name, n)| format!("\n`{name}` is left out ({}): it is of a person", of_records(n)));
+        let hidden = hidden_by
+            .iter()
+            .map(|(name, n)| format!("\n`{name}` says of {} that it is not to be shown", of_records(n)));
+        let stocks = perhaps_stocks.iter().map(|(name, n)| {
+            format!(
+                "\n`{name}` is kept under its name ({}) and is no stock: `stock = \"{name}\"` in a mapping takes it for one",
+                of_records(n)
+            )
+        });
+        let mut text: String = misspelt.chain(dropped).chain(persons).chain(hidden).chain(stocks).collect();
+        if !text.is_empty() {
             text.push('\n');
-        }
-        if let Some(leap) = &self.leap {
-            text.push_str(&format!("\nwarning: {leap}\n"));
-        }
-        for (reason, examples) in &self.examples {
-            text.push_str(&format!("\n{reason}\n"));
-            examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
-        }
-        match self.offset {
-            Some(offset) => text.push_str(&format!("\nthe log ends at {}\n", count(offset))),
-            None if self.is_dry => text.push_str("\nnothing was written\n"),
-            None => {}
-        }
-        if refused > 0 && !self.is_dry && !self.is_patch {
-            text.push_str("`accrue quarantine list` shows what was refused\n");
         }
         text
     }

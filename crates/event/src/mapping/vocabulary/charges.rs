@@ -5,40 +5,42 @@ use std::sync::LazyLock;
 
 use super::super::words::{plain, words};
 
-/// Words that say it whatever follows them: `Rabatt 10 %`, `Versandkosten Ausland`. Of several words, all in their order.
+/// Words that say it whatever follows them: `Rabatt Stammkunden`, `Versandkosten Ausland`. Of several words, all in their order.
 #[rustfmt::skip]
 const PHRASES: &[&str] = &[
     "shipping cost", "shipping costs", "shipping fee", "shipping fees", "shipping charge", "shipping charges",
     "shipping and handling", "shipping handling", "postage and packing", "delivery charge", "delivery charges", "delivery cost",
-    "delivery costs", "delivery fee", "handling fee", "packing fee", "gift card", "gift voucher", "gift certificate",
-    "store credit", "discount code", "discount coupon", "coupon code", "promo code", "bottle deposit", "payment fee",
-    "service fee", "cod fee", "small order fee", "rounding difference",
-    "versandkosten", "versandkostenpauschale", "versandpauschale", "versandspesen", "portokosten", "frachtkosten",
-    "lieferkosten", "liefergebühr", "verpackungskosten", "verpackungspauschale", "verpackung und versand", "porto und verpackung", "porto verpackung",
+    "delivery costs", "delivery fee", "handling fee", "packing fee", "discount code", "discount coupon", "coupon code",
+    "promo code", "payment fee", "service fee", "cod fee", "small order fee", "rounding difference", "versandkosten",
+    "versandkostenpauschale", "versandpauschale", "versandspesen", "portokosten", "frachtkosten", "lieferkosten", "liefergebühr",
+    "verpackungskosten", "verpackungspauschale", "verpackung und versand", "porto und verpackung", "porto verpackung",
     "nachnahmegebühr", "zahlungsgebühr", "mindermengenzuschlag", "expresszuschlag", "rabatt", "mengenrabatt", "kundenrabatt",
-    "neukundenrabatt", "preisnachlass", "nachlass", "skonto", "gutschein", "gutscheine", "geschenkgutschein", "warengutschein",
-    "wertgutschein", "aktionsgutschein", "rabattgutschein", "gutscheincode", "rabattcode", "pfandbetrag", "flaschenpfand",
-    "pfandgebühr", "trinkgeld",
-    "frais de port", "frais d expédition", "frais de livraison", "frais d envoi", "frais de dossier", "frais de gestion",
-    "remise", "bon d achat", "bon de réduction", "code promo", "chèque cadeau", "carte cadeau", "avoir", "consigne", "pourboire",
-    "gastos de envío", "gastos envío", "costes de envío", "coste de envío", "gastos de transporte", "gastos de gestión",
-    "descuento", "cupón", "vale de regalo", "tarjeta regalo", "tarjeta de regalo", "cheque regalo", "propina",
-    "spese di spedizione", "spese spedizione", "spese di trasporto", "costi di spedizione", "spese di consegna", "sconto",
-    "buono regalo", "buono sconto", "carta regalo", "cauzione", "contrassegno", "mancia",
-    "verzendkosten", "bezorgkosten", "portokosten", "verpakkingskosten", "administratiekosten", "korting", "kortingscode",
-    "kortingsbon", "cadeaubon", "cadeaukaart", "waardebon", "statiegeld", "fooi",
-    "koszt wysyłki", "koszty wysyłki", "koszt dostawy", "koszty dostawy", "koszt przesyłki", "koszty przesyłki", "opłata za dostawę",
-    "rabat", "zniżka", "kod rabatowy", "bon podarunkowy", "karta podarunkowa", "kaucja", "napiwek",
-    "poštovné", "balné", "poštovné a balné", "dopravné", "cena dopravy", "náklady na dopravu", "sleva", "slevový kupón",
-    "slevový kód", "dárkový poukaz", "dárková karta", "dobírka", "dobierka", "záloha na obal", "zľava", "darčekový poukaz", "spropitné",
-    "custo de envio", "custos de envio", "portes de envio", "taxa de entrega", "despesas de envio", "frete", "desconto",
-    "cupom", "cupom de desconto", "cupão", "vale presente", "cartão presente", "vale oferta", "gorjeta",
-    "стоимость доставки", "услуги доставки", "почтовые расходы", "скидка", "промокод", "подарочный сертификат",
-    "подарочная карта", "залог за тару", "чаевые",
+    "neukundenrabatt", "preisnachlass", "skonto", "aktionsgutschein", "rabattgutschein", "gutscheincode", "rabattcode",
+    "pfandgebühr", "frais de port", "frais d expédition", "frais de livraison", "frais d envoi", "frais de dossier",
+    "frais de gestion", "bon de réduction", "code promo", "gastos de envío", "gastos envío", "costes de envío", "coste de envío",
+    "gastos de transporte", "gastos de gestión", "descuento", "spese di spedizione", "spese spedizione", "spese di trasporto",
+    "costi di spedizione", "spese di consegna", "sconto", "buono sconto", "verzendkosten", "bezorgkosten", "verpakkingskosten",
+    "administratiekosten", "korting", "kortingscode", "kortingsbon", "koszt wysyłki", "koszty wysyłki", "koszt dostawy",
+    "koszty dostawy", "koszt przesyłki", "koszty przesyłki", "opłata za dostawę", "zniżka", "kod rabatowy", "poštovné", "balné",
+    "poštovné a balné", "dopravné", "cena dopravy", "náklady na dopravu", "sleva", "slevový kupón", "slevový kód", "záloha na obal",
+    "zľava", "custo de envio", "custos de envio", "portes de envio", "taxa de entrega", "despesas de envio", "frete", "desconto",
+    "cupom de desconto", "стоимость доставки", "услуги доставки", "почтовые расходы", "скидка", "промокод", "залог за тару",
     "kargo ücreti", "kargo bedeli", "teslimat ücreti", "gönderim ücreti", "nakliye ücreti", "hizmet bedeli", "indirim",
-    "indirim kuponu", "hediye kartı", "hediye çeki", "depozito", "bahşiş",
-    "fraktkostnad", "fraktavgift", "rabattkod", "presentkort", "leveringsomkostninger", "fragtgebyr", "gavekort", "toimituskulut",
-    "alennus", "lahjakortti",
+    "indirim kuponu", "fraktkostnad", "fraktavgift", "rabattkod", "leveringsomkostninger", "fragtgebyr", "toimituskulut", "alennus",
+];
+
+/// As [`PHRASES`], of words that products begin with too: what follows is no word but one of [`COMPANIONS`], a number or a code.
+/// A `Gift card holder` is a product, and so is `Rabat magnétique`.
+#[rustfmt::skip]
+const OPENINGS: &[&str] = &[
+    "gift card", "gift voucher", "gift certificate", "store credit", "bottle deposit", "nachlass", "gutschein", "gutscheine",
+    "geschenkgutschein", "warengutschein", "wertgutschein", "flaschenpfand", "pfandbetrag", "trinkgeld", "remise", "bon d achat",
+    "chèque cadeau", "carte cadeau", "avoir", "consigne", "pourboire", "cupón", "vale de regalo", "tarjeta regalo",
+    "tarjeta de regalo", "cheque regalo", "propina", "buono regalo", "carta regalo", "cauzione", "contrassegno", "mancia",
+    "cadeaubon", "cadeaukaart", "waardebon", "statiegeld", "fooi", "rabat", "bon podarunkowy", "karta podarunkowa", "kaucja",
+    "napiwek", "dárkový poukaz", "dárková karta", "dobírka", "dobierka", "darčekový poukaz", "spropitné", "cupom", "cupão",
+    "vale presente", "cartão presente", "vale oferta", "gorjeta", "подарочный сертификат", "подарочная карта", "чаевые",
+    "hediye kartı", "hediye çeki", "depozito", "bahşiş", "presentkort", "gavekort", "lahjakortti",
 ];
 
 /// Words that say it alone, or with words from [`COMPANIONS`]: a `shipping box` is a product.
@@ -74,10 +76,23 @@ const COMPANIONS: &[&str] = &[
 /// As [`PHRASES`], of scripts that put no blanks between words: with it a short text begins.
 #[rustfmt::skip]
 const BEGINNINGS: &[&str] = &[
-    "运费", "邮费", "快递费", "配送费", "物流费", "包装费", "服务费", "手续费", "优惠券", "满减", "折扣", "抵扣", "红包抵扣", "代金券", "礼品卡", "购物卡", "押金",
-    "定金", "差价", "补差价", "补差", "打赏", "運費", "郵費", "快遞費", "配送費", "物流費", "包裝費", "服務費", "手續費", "優惠券", "滿減", "抵用券", "禮品卡",
-    "禮券", "購物金", "押金", "補差價", "折價券", "送料", "配送料", "手数料", "代引手数料", "決済手数料", "梱包料", "割引", "値引", "値引き", "クーポン", "ギフト券",
-    "ギフトカード", "商品券", "保証金", "ポイント利用", "배송비", "배송료", "택배비", "수수료", "포장비", "할인", "쿠폰", "기프트카드", "상품권", "적립금", "보증금",
+    "运费", "邮费", "快递费", "配送费", "物流费", "包装费", "服务费", "手续费", "优惠券", "满减", "抵扣", "红包抵扣", "代金券", "押金",
+    "定金", "差价", "补差价", "补差", "打赏", "運費", "郵費", "快遞費", "配送費", "物流費", "包裝費", "服務費", "手續費", "優惠券", "滿減", "抵用券",
+    "禮券", "購物金", "押金", "補差價", "折價券", "送料", "配送料", "手数料", "代引手数料", "決済手数料", "梱包料", "値引き",
+    "保証金", "ポイント利用", "배송비", "배송료", "택배비", "수수료", "포장비", "적립금", "보증금",
+];
+
+/// As [`BEGINNINGS`], of words that products begin with too, such as `クーポンケース`: nothing follows but a number, or another
+/// word of a charge.
+#[rustfmt::skip]
+const OPENINGS_WITHOUT_BLANKS: &[&str] = &[
+    "折扣", "礼品卡", "购物卡", "禮品卡", "割引", "値引", "クーポン", "ギフト券", "ギフトカード", "商品券", "할인", "쿠폰", "기프트카드", "상품권",
+];
+
+/// Words that follow one of [`OPENINGS_WITHOUT_BLANKS`].
+#[rustfmt::skip]
+const ENDINGS_WITHOUT_BLANKS: &[&str] = &[
+    "券", "码", "碼", "元", "金额", "金額", "抵扣", "優惠", "优惠", "コード", "利用", "適用", "分", "円", "額", "코드", "적용", "사용", "원", "금액", "권",
 ];
 
 /// Letters that may follow one of [`BEGINNINGS`].
@@ -103,43 +118,88 @@ pub fn is_charge(text: &str) -> bool {
     if text.is_empty() || text.len() > MAX_BYTES {
         return false;
     }
-    let begins = |begin: &&str| {
-        text.strip_prefix(*begin).is_some_and(|rest| rest.chars().filter(|c| c.is_alphanumeric()).count() <= MAX_REST)
-    };
-    if !text.is_ascii() && BEGINNINGS.iter().any(begins) {
+    if !text.is_ascii() && (BEGINNINGS.iter().any(|begin| is_begun_with(text, begin)) || is_opened_without_blanks(text))
+    {
         return true;
     }
     let words = words(text);
     let known = &*KNOWN;
-    let phrases = words.first().and_then(|first| known.phrases.get(first)).map(Vec::as_slice).unwrap_or_default();
-    if phrases.iter().any(|phrase| words.starts_with(phrase)) {
+    let starts_with = |phrases: &HashMap<String, Vec<Vec<String>>>| {
+        let phrases = words.first().and_then(|first| phrases.get(first)).map(Vec::as_slice).unwrap_or_default();
+        phrases.iter().filter(|phrase| words.starts_with(phrase)).map(Vec::len).max()
+    };
+    if starts_with(&known.phrases).is_some() {
         return true;
     }
     let is_beside = |word: &String| {
         let is_number = word.len() <= 4 && word.bytes().all(|byte| byte.is_ascii_digit());
         is_number || known.companions.contains(word) || known.words.contains(word)
     };
+    let codes = codes(text);
+    if let Some(n) = starts_with(&known.openings)
+        && words[n..].iter().all(|word| is_beside(word) || codes.contains(word))
+    {
+        return true;
+    }
+    // The number of an article such as `TIP-200` is none.
+    let is_number_of_article = !text.contains(char::is_whitespace) && words.len() > 1;
+    let says_it = |word: &&String| known.words.contains(*word) && (!is_number_of_article || word.chars().count() >= 5);
     // `DHL Versand` has its word behind the others.
-    words.iter().any(|word| known.words.contains(word)) && words.iter().all(is_beside)
+    words.iter().any(|word| says_it(&word)) && words.iter().all(is_beside)
+}
+
+fn is_begun_with(text: &str, begin: &str) -> bool {
+    text.strip_prefix(begin).is_some_and(|rest| rest.chars().filter(|c| c.is_alphanumeric()).count() <= MAX_REST)
+}
+
+fn is_opened_without_blanks(text: &str) -> bool {
+    let Some(rest) = OPENINGS_WITHOUT_BLANKS.iter().find_map(|begin| text.strip_prefix(begin)) else { return false };
+    let rest = rest.trim_matches(|c: char| !c.is_alphanumeric() || c.is_numeric());
+    let goes_on = |words: &[&str]| words.iter().any(|word| is_begun_with(rest, word));
+    rest.is_empty()
+        || rest.is_ascii()
+        || goes_on(BEGINNINGS)
+        || goes_on(OPENINGS_WITHOUT_BLANKS)
+        || goes_on(ENDINGS_WITHOUT_BLANKS)
+}
+
+/// The words of a text that are codes, in plain letters: those with a digit, and those in capitals among others that are not.
+fn codes(text: &str) -> Vec<String> {
+    let is_shouted = !text.chars().any(char::is_lowercase);
+    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|part| part.chars().count() > 1);
+    let is_code = |part: &&str| {
+        let is_in_capitals = !is_shouted && part.chars().all(|c| c.is_uppercase() || c.is_numeric());
+        part.chars().any(|c| c.is_ascii_digit()) || is_in_capitals
+    };
+    parts.filter(is_code).map(plain).collect()
 }
 
 /// The lists in plain letters. Looked up only.
 struct Known {
     /// By their first words.
     phrases: HashMap<String, Vec<Vec<String>>>,
+    openings: HashMap<String, Vec<Vec<String>>>,
     words: HashSet<String>,
     companions: HashSet<String>,
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
-    let mut phrases: HashMap<String, Vec<Vec<String>>> = HashMap::new();
-    for phrase in PHRASES.iter().map(|phrase| words(phrase)) {
-        if let Some(first) = phrase.first() {
-            phrases.entry(first.clone()).or_default().push(phrase);
+    let by_first_word = |list: &[&str]| {
+        let mut phrases: HashMap<String, Vec<Vec<String>>> = HashMap::new();
+        for phrase in list.iter().map(|phrase| words(phrase)) {
+            if let Some(first) = phrase.first() {
+                phrases.entry(first.clone()).or_default().push(phrase);
+            }
         }
-    }
+        phrases
+    };
     let set = |list: &[&str]| list.iter().map(|word| plain(word)).collect();
-    Known { phrases, words: set(WORDS), companions: set(COMPANIONS) }
+    Known {
+        phrases: by_first_word(PHRASES),
+        openings: by_first_word(OPENINGS),
+        words: set(WORDS),
+        companions: set(COMPANIONS),
+    }
 });
 
 #[cfg(test)]
@@ -204,6 +264,17 @@ mod tests {
             "SHIPPING_DE",
             "Versand DHL Paket",
             "DHL Versand",
+            "Gift card ABC-77",
+            "Gutschein 25 EUR",
+            "Avoir",
+            "Avoir 2026-17",
+            "Remise",
+            "Rabat",
+            "Tip",
+            "折扣",
+            "折扣-10元",
+            "할인쿠폰",
+            "Rabatt Stammkunden",
         ] {
             assert!(is_charge(charge), "{charge}");
         }
@@ -239,6 +310,19 @@ mod tests {
             "SKU-1001",
             "1001",
             "Fracht-Ladegut Spielzeug",
+            "Gift card holder red",
+            "GIFT CARD HOLDER",
+            "Avoir vingt ans",
+            "Rabat magnétique cuir",
+            "Remise en forme DVD",
+            "TIP-200",
+            "FEE_7",
+            "Gutschein Hülle",
+            "Contrassegno auto",
+            "折扣女装",
+            "クーポンケース",
+            "商品券ホルダー",
+            "상품권 봉투",
         ] {
             assert!(!is_charge(product), "{product}");
         }

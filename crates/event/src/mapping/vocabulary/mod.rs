@@ -16,7 +16,7 @@ use crate::RecordKind;
 use crate::near::{folded, singular};
 
 pub use charges::is_charge;
-pub use orders::{OrderPart, order_column};
+pub use orders::{OrderPart, is_time_of_order, is_total_of_order, order_column};
 pub use states::{OrderState, order_state};
 
 /// Other names of a field, the more certain ones first.

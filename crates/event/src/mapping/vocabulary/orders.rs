@@ -74,6 +74,21 @@ pub fn order_column<'c>(part: OrderPart, columns: &[&'c str]) -> Option<&'c str>
     }
 }
 
+/// Whether a column has the time of an order, a sale or a document, and not of anything.
+pub fn is_time_of_order(column: &str) -> bool {
+    is_one_of(ORDER_TIMES, column)
+}
+
+/// Whether the name of an amount is rather that of a whole order than that of one of its lines.
+pub fn is_total_of_order(column: &str) -> bool {
+    is_one_of(TOTALS_OF_ORDERS, column)
+}
+
+fn is_one_of(names: &[&str], column: &str) -> bool {
+    let forms = [plain(column), plain(without_unit(column)), plain(last_part(column))];
+    names.iter().any(|name| forms.contains(&plain(name)))
+}
+
 /// The last part of a name with slashes, as Odoo writes `Order Lines/Quantity`.
 fn last_part(name: &str) -> &str {
     name.rsplit('/').next().filter(|part| part.len() > 3).unwrap_or(name)
@@ -217,6 +232,13 @@ const LINE_TOTALS: &[&str] = &[
     "实付金额", "买家实付金额", "买家实际支付金额", "实际支付金额", "支付金额", "成交金额", "商品金额", "商品总价", "买家应付货款", "应付金额", "小计", "金额",
     "总价", "實付金額", "小計", "金額", "總價", "合計", "支払金額", "결제금액", "실결제금액", "상품금액", "금액", "합계",
     "satır tutarı", "toplam tutar", "tutar", "toplam",
+];
+
+/// Those of them that are rather of the whole order.
+#[rustfmt::skip]
+const TOTALS_OF_ORDERS: &[&str] = &[
+    "subtotal", "amount paid", "total", "Gesamt", "Summe", "total TTC", "totale", "totaal", "suma", "razem", "celkem", "spolu",
+    "valor total", "итого", "总价", "總價", "合計", "합계", "toplam", "toplam tutar",
 ];
 
 #[rustfmt::skip]

@@ -3,6 +3,7 @@
 //!
 //! A column is found by a name that is known for it, or by its place where the export always has the same order.
 
+use accrue_event::folded;
 use accrue_ingest::Sample;
 
 /// The columns of WooCommerce's export in their order. The second group stands between some of the first only in newer versions.
@@ -271,7 +272,7 @@ pub(super) fn columns(system: &str, sample: &Sample) -> Vec<(&'static str, Strin
     };
     if matches!(system, "woocommerce-products" | "prestashop-products") && sample.is_table {
         for (english, others) in TRANSLATIONS {
-            let is_other = |column: &&String| others.iter().any(|other| compact(other) == compact(column));
+            let is_other = |column: &&String| others.iter().any(|other| folded(other) == folded(column));
             let is_known = found.iter().any(|(known, _)| known == english);
             if let Some(column) = sample.columns.iter().find(is_other).filter(|_| !is_known) {
                 found.push((english, column.clone()));
@@ -284,11 +285,7 @@ pub(super) fn columns(system: &str, sample: &Sample) -> Vec<(&'static str, Strin
 
 /// Whether two columns have one name apart from case and separators: `image link` and `image_link`.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
-    compact(one) == compact(other)
-}
-
-fn compact(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    folded(one) == folded(other)
 }
 
 fn in_order_of_woocommerce(sample: &Sample) -> Vec<(&'static str, String)> {
