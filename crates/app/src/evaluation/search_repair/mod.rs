@@ -129,11 +129,7 @@ impl Planted {
         harms(&nouns.into_iter().collect::<Vec<_>>(), &brands.into_iter().collect::<Vec<_>>())
     }
 
-    fn propose(
-        &self,
-        shoppers: &Shoppers<'_>,
-        settings: &RepairSettings,
-    ) -> anyhow::Result<Proposals> {
+    fn propose(&self, shoppers: &Shoppers<'_>, settings: &RepairSettings) -> anyhow::Result<Proposals> {
         let brands: BTreeSet<String> =
             self.items.iter().filter_map(|item| Some(normalised(item.brand.as_deref()?).into_owned())).collect();
         let item = |id: &ItemId| {
@@ -223,9 +219,7 @@ impl Planted {
 
     /// What was accepted and is neither a planted fault nor a planted harm.
     fn others(&self, accepted: &[Proposal], harms: &[Harm]) -> Vec<String> {
-        let is_fault = |one: &Proposal| {
-            self.faults.iter().any(|fault| is_about(fault, &one.from, &one.to))
-        };
+        let is_fault = |one: &Proposal| self.faults.iter().any(|fault| is_about(fault, &one.from, &one.to));
         let other = |one: &&Proposal| !is_fault(one) && !harms.iter().any(|harm| is_of(harm, one));
         accepted.iter().filter(other).map(|one| format!("{} {} => {}", one.kind.name(), one.from, one.to)).collect()
     }
