@@ -2,7 +2,7 @@
 //! running server; deciding needs the folder for itself.
 
 use accrue_engine::{ProposalList, at_rest, proposals_of, search_fates};
-use accrue_serve::repair::{Proposal, synonym_line};
+use accrue_serve::repair::{Proposal, Refused, synonym_line};
 use accrue_serve::search::{SearchIndex, Synonyms};
 use accrue_store::{LogReader, SearchProposal};
 use serde::Serialize;
@@ -54,6 +54,7 @@ struct Listed {
     tested: usize,
     unproven: usize,
     without_gain: usize,
+    refused: Vec<Refused>,
     open: Vec<Proposal>,
     decided: Vec<SearchProposal>,
 }
@@ -92,6 +93,7 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
         tested: open.tested,
         unproven: open.unproven,
         without_gain: open.without_gain,
+        refused: open.refused,
         open: open.proposals,
         decided,
     };

@@ -7,18 +7,21 @@
 use std::collections::BTreeMap;
 
 use accrue_event::ItemId;
-use accrue_store::{QueryFate, Reformulations};
+use accrue_store::{ChosenItem, QueryFate, Reformulations};
 
 use super::evidence::phrases_of;
-use super::{DEPTH, Proposal, RepairView, synonym_line};
+use super::{DEPTH, Proposal, Refusal, RepairView, synonym_line};
 use crate::search::{SearchError, SearchReader, Synonyms};
 
 /// Past queries that a proposal is tried on, those of most own shoppers first.
 const MAX_QUERIES: usize = 20;
 /// Places that count.
 const TOP: usize = 10;
-/// What searches that led to nothing must gain.
+/// What searches that led to nothing must gain in NDCG@10.
 const LEAST_GAIN: f64 = 0.1;
+/// Or else: the share of what was meant that must be among the first [`DEPTH`] hits and was not. Where a hundred hits are
+/// as good, as for a word misspelt in a few of many titles, the first ten need not change.
+const LEAST_FOUND: f64 = 0.5;
 /// What searches after which something was chosen may lose on average, and one of them at most.
 const MOST_LOSS: f64 = 0.005;
 const MOST_LOSS_OF_ONE: f64 = 0.05;
@@ -36,29 +39,31 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// The past searches that have these words. `is_meant` says of a query, a later one, and an item that was chosen
-    /// then whether that is what was meant.
-    pub fn of_words(found: &Reformulations, words: &str, is_meant: impl Fn(&str, &str, &ItemId) -> bool) -> Self {
+    /// The past searches that have these words. `meant` gives of a query what its shoppers meant: items that they chose
+    /// after a later one.
+    pub fn of_words<'f>(
+        found: &'f Reformulations,
+        words: &str,
+        meant: impl Fn(&str, &'f QueryFate) -> Vec<&'f ChosenItem>,
+    ) -> Self {
         let has = |query: &str| phrases_of(query).any(|phrase| phrase == words);
         let mut queries: Vec<(usize, PastQuery)> = Vec::new();
         for (query, fate) in found.queries().filter(|(query, _)| has(query)) {
-            let then = fate.then.iter().flat_map(|then| then.items.iter().map(move |item| (&*then.query, item)));
-            let meant = then.filter(|(later, chosen)| is_meant(query, later, &chosen.item)).map(|(_, chosen)| chosen);
-            queries.push((fate.searchers.len(), (query.into(), counted(&fate.items), counted(meant))));
+            queries.push((fate.searchers.len(), (query.into(), counted(&fate.items), counted(meant(query, fate)))));
         }
         queries.sort_by(|(a, (x, ..)), (b, (y, ..))| b.cmp(a).then(x.cmp(y)));
         Self { queries: queries.into_iter().take(MAX_QUERIES).map(|(_, query)| query).collect() }
     }
 
-    /// What the searches that led to nothing gain by the proposal; `None` if that is too little, or others lose.
+    /// What the searches that led to nothing gain by the proposal, if that is enough and others do not lose.
     pub fn gain(
         &self,
         view: &RepairView<'_>,
         reader: &SearchReader,
         proposal: &Proposal,
-    ) -> Result<Option<f32>, SearchError> {
+    ) -> Result<Result<f32, Refusal>, SearchError> {
         let line = synonym_line(proposal.kind, &proposal.from, &proposal.to).unwrap_or_default();
-        let Ok(rule) = Synonyms::parse(&line) else { return Ok(None) };
+        let Ok(rule) = Synonyms::parse(&line) else { return Ok(Err(Refusal::NoGain)) };
         let with = reader.with_more_synonyms(&rule);
         let mut effect = Effect::default();
         for (query, chosen, meant) in &self.queries {
@@ -79,6 +84,7 @@ pub(super) struct Effect {
     most_lost: f64,
     n_chosen: f64,
     gained: f64,
+    found: f64,
     n_meant: f64,
 }
 
@@ -95,19 +101,25 @@ impl Effect {
         }
         if !meant.is_empty() {
             self.gained += weight(meant) * (ndcg(meant, after) - ndcg(meant, before));
+            let found = |list: &[&ItemId]| list.iter().filter_map(|id| meant.get(*id)).sum::<f64>();
+            self.found += found(after) - found(before);
             self.n_meant += weight(meant);
         }
     }
 
-    pub fn gain(&self) -> Option<f32> {
-        let lost = self.lost / self.n_chosen.max(1.0);
-        let gained = self.gained / self.n_meant.max(1.0);
-        (lost <= MOST_LOSS && self.most_lost <= MOST_LOSS_OF_ONE && gained >= LEAST_GAIN).then_some(gained as f32)
+    pub fn gain(&self) -> Result<f32, Refusal> {
+        let of_meant = |sum: f64| sum / self.n_meant.max(1.0);
+        if self.lost / self.n_chosen.max(1.0) > MOST_LOSS || self.most_lost > MOST_LOSS_OF_ONE {
+            return Err(Refusal::Loss);
+        }
+        let gained = of_meant(self.gained);
+        let helps = gained >= LEAST_GAIN || of_meant(self.found) >= LEAST_FOUND;
+        if helps { Ok(gained as f32) } else { Err(Refusal::NoGain) }
     }
 }
 
 /// How many different shoppers of own events chose each item.
-pub(super) fn counted<'c>(items: impl IntoIterator<Item = &'c accrue_store::ChosenItem>) -> Chosen {
+pub(super) fn counted<'c>(items: impl IntoIterator<Item = &'c ChosenItem>) -> Chosen {
     let mut chosen = Chosen::new();
     for item in items.into_iter().filter(|item| !item.shoppers.is_empty()) {
         *chosen.entry(item.item.clone()).or_default() += item.shoppers.len() as f64;
@@ -148,9 +160,13 @@ mod tests {
             effect.add(&chosen, &meant, before, after);
             effect.gain()
         };
-        assert!(effect(&[&a], &[&a, &b]).is_some());
-        assert_eq!(effect(&[&a], &[&b, &a]), None, "what was chosen comes later");
-        assert_eq!(effect(&[&a], &[&a, &c]), None, "what was meant is not found");
-        assert_eq!(effect(&[&a, &b], &[&a, &b]), None, "nothing changes");
+        assert!(effect(&[&a], &[&a, &b]).is_ok());
+        assert_eq!(effect(&[&a], &[&b, &a]), Err(Refusal::Loss), "what was chosen comes later");
+        assert_eq!(effect(&[&a], &[&a, &c]), Err(Refusal::NoGain), "what was meant is not found");
+        assert_eq!(effect(&[&a, &b], &[&a, &b]), Err(Refusal::NoGain), "nothing changes");
+        let others: Vec<ItemId> = (0..20).map(|n| id(&format!("o{n}"))).collect();
+        let before: Vec<&ItemId> = std::iter::once(&a).chain(&others).collect();
+        let after: Vec<&ItemId> = before.iter().copied().chain([&b]).collect();
+        assert_eq!(effect(&before, &after), Ok(0.0), "what was meant is found behind others that are as good");
     }
 }

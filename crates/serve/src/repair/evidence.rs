@@ -3,15 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use accrue_event::{ItemId, misspelling};
-use accrue_store::{ProposalKind, QueryFate, Reformulations};
+use accrue_event::misspelling;
+use accrue_store::{ProposalKind, QueryFate, Reformulations, Then};
 
 use super::effect::Past;
-use super::gate::{Share, exceeds_chance, fails_beside, quantile};
-use super::{MIN_VISITORS, Proposal, RepairSettings, RepairView, is_plain};
+use super::gate::{Share, exceeds_chance, fails_beside, mean};
+use super::{MIN_VISITORS, Proposal, Refusal, RepairSettings, RepairView, Tested, is_plain};
+use crate::search::{SearchError, SearchReader};
 
 /// Words of one side of a pair.
 const MAX_WORDS: usize = 3;
+/// Shorter words are near too many others.
+const MIN_NEAR_BYTES: usize = 5;
 /// Queries that a proposal shows.
 const N_QUERIES: usize = 5;
 /// Shoppers that chance is smoothed by.
@@ -33,6 +36,9 @@ struct Pair {
     own: BTreeSet<u32>,
     published: BTreeSet<u32>,
     queries: BTreeSet<Box<str>>,
+    /// Of each two queries that show it, the evidence that the first fails beside the second, as if the catalogue did
+    /// not have the words.
+    fails: Vec<f64>,
 }
 
 /// Who searched for some words, and what came of it.
@@ -46,7 +52,8 @@ struct Tried {
 #[derive(Clone, Copy, Default)]
 struct Came {
     chose: bool,
-    moved_on: bool,
+    /// They chose something after a later search.
+    reached: bool,
 }
 
 impl Evidence {
@@ -56,14 +63,19 @@ impl Evidence {
         let mut all: BTreeSet<u32> = BTreeSet::new();
         for (query, fate) in found.queries() {
             for then in &fate.then {
-                let Some((from, to)) = difference(query, &then.query) else { continue };
-                reached.entry(to.clone()).or_default().extend(&then.own);
                 all.extend(&then.own);
-                let pair = pairs.entry((from, to)).or_default();
-                pair.own.extend(&then.own);
-                pair.published.extend(&then.published);
-                if fate.n_searchers() >= MIN_VISITORS {
-                    pair.queries.insert(query.into());
+                let other = found.of(&then.query).unwrap_or(fate);
+                let [own, other] = [fate, other].map(|fate| Tried::of(fate).share(settings.published));
+                let fails = fails_beside(own, other, false);
+                for (from, to) in replaced(query, &then.query) {
+                    reached.entry(to.clone()).or_default().extend(&then.own);
+                    let pair = pairs.entry((from, to)).or_default();
+                    pair.own.extend(&then.own);
+                    pair.published.extend(&then.published);
+                    pair.fails.push(fails);
+                    if fate.n_searchers() >= MIN_VISITORS {
+                        pair.queries.insert(query.into());
+                    }
                 }
             }
         }
@@ -81,36 +93,43 @@ impl Evidence {
         Self { pairs, phrases, reached, n_reached: all.len(), published: settings.published }
     }
 
-    pub(super) fn n_tested(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// The pairs that are more than chance and whose words fail today, with the past searches to try them on.
-    pub(super) fn proven(&self, found: &Reformulations, n_tests: usize) -> Vec<(Proposal, Past)> {
-        let z = quantile(n_tests);
-        let passes = |((from, to), pair): (&(String, String), &Pair)| {
-            let (own, other) = (self.phrases.get(from)?, self.phrases.get(to)?);
+    /// All pairs with their evidence: that they are more than chance, and that their words fail today, whichever is less.
+    pub(super) fn tested(&self, reader: &SearchReader) -> Result<Vec<Tested>, SearchError> {
+        let mut all = Vec::with_capacity(self.pairs.len());
+        for ((from, to), pair) in &self.pairs {
+            let (Some(own), Some(other)) = (self.phrases.get(from), self.phrases.get(to)) else { continue };
             let n = f64::from(pair.worth(self.published));
-            let moved_on = own.count(self.published, |came| came.moved_on);
-            let of = moved_on.max(n);
+            let of = own.count(self.published, |came| came.reached).max(n);
             let others = self.reached.get(to).map_or(0, BTreeSet::len).saturating_sub(pair.own.len());
-            let elsewhere = self.n_reached.saturating_sub(own.own.values().filter(|came| came.moved_on).count());
+            let elsewhere = self.n_reached.saturating_sub(own.own.values().filter(|came| came.reached).count());
             let chance = others as f64 / (elsewhere as f64 + SMOOTHING);
-            let share = exceeds_chance(Share { n, of }, chance, z)?;
-            if !fails_beside(own.share(self.published), other.share(self.published), z) {
-                return None;
-            }
+            let share = Share { n, of };
             let mut proposal = Proposal::new(kind(from, to), from, to);
-            (proposal.shoppers, proposal.published) = (pair.own.len(), pair.published.len());
-            (proposal.of, proposal.share) = (of as usize, share as f32);
+            (proposal.shoppers, proposal.published, proposal.of) = (pair.own.len(), pair.published.len(), of as usize);
             proposal.queries = pair.queries.iter().take(N_QUERIES).cloned().collect();
-            let is_meant =
-                |query: &str, then: &str, _: &ItemId| difference(query, then).is_some_and(|(_, other)| other == *to);
-            let past = Past::of_words(found, from, is_meant);
-            Some((proposal, past))
-        };
-        self.pairs.iter().filter_map(passes).collect()
+            let of_chance = exceeds_chance(share, chance);
+            let is_known = reader.has(from)?;
+            let of_all = fails_beside(own.share(self.published), other.share(self.published), is_known);
+            // Words that the catalogue does not have fail if they do in one of the queries, where no other word finds
+            // what is meant. Words that it has may fail in one query because of its other words.
+            let of_failing = if is_known { of_all } else { mean(&[of_all, mean(&pair.fails)]) };
+            let (evidence, refusal) = match of_chance < of_failing {
+                true => (of_chance, Refusal::Chance),
+                false => (of_failing, Refusal::Works),
+            };
+            all.push(Tested { proposal, share, evidence, refusal });
+        }
+        Ok(all)
     }
+}
+
+/// The past searches with the words of a pair.
+pub(super) fn past(found: &Reformulations, from: &str, to: &str) -> Past {
+    Past::of_words(found, from, |query, fate| {
+        let pair = (from.to_owned(), to.to_owned());
+        let is_meant = |then: &&Then| replaced(query, &then.query).contains(&pair);
+        fate.then.iter().filter(is_meant).flat_map(|then| &then.items).collect()
+    })
 }
 
 impl Pair {
@@ -121,12 +140,18 @@ impl Pair {
 }
 
 impl Tried {
+    fn of(fate: &QueryFate) -> Self {
+        let mut tried = Self::default();
+        tried.add(fate);
+        tried
+    }
+
     fn add(&mut self, fate: &QueryFate) {
         for (searchers, tried) in [(&fate.searchers, &mut self.own), (&fate.published, &mut self.published)] {
             for searcher in searchers {
                 let came = tried.entry(searcher.shopper).or_default();
                 came.chose |= searcher.chose;
-                came.moved_on |= searcher.moved_on;
+                came.reached |= searcher.reached;
             }
         }
     }
@@ -142,6 +167,28 @@ impl Tried {
     fn share(&self, published: f32) -> Share {
         Share { n: self.count(published, |came| came.chose), of: self.count(published, |_| true) }
     }
+}
+
+/// What a query and a later one show to be replaced: their difference, and words of the one that are nearly words of the
+/// other. Shoppers who search again often add or leave out words at once, so that the difference is seldom the same.
+fn replaced(one: &str, other: &str) -> BTreeSet<(String, String)> {
+    let is_new = |phrase: &&str, others: &str| {
+        phrase.split(' ').all(|word| others.split(' ').all(|known| known != word)) && phrase.len() >= MIN_NEAR_BYTES
+    };
+    let mut pairs: BTreeSet<(String, String)> = difference(one, other).into_iter().collect();
+    for from in phrases_of(one).filter(|phrase| is_new(phrase, other)) {
+        let near = |to: &&str| misspelling(&closed(from), &closed(to)).is_some_and(|edits| edits > 0);
+        // The first letter is seldom wrong, and words that differ in it are often two words.
+        let is_alike = |to: &&str| from.chars().next() == to.chars().next() && near(to);
+        let alike = phrases_of(other).filter(|phrase| is_new(phrase, one)).filter(is_alike);
+        pairs.extend(alike.map(|to| (from.to_owned(), to.to_owned())));
+    }
+    pairs
+}
+
+/// The letters of a text without what is between its words.
+fn closed(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphabetic()).collect()
 }
 
 /// What differs between two queries: words in one place of each, at most [`MAX_WORDS`]. `None` if words were only
@@ -173,7 +220,6 @@ pub(super) fn phrases_of(query: &str) -> impl Iterator<Item = &str> {
 
 /// What kind of repair it is, by how alike the words are.
 fn kind(from: &str, to: &str) -> ProposalKind {
-    let closed = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
     let is_alike = misspelling(&closed(from), &closed(to)).is_some();
     match (is_alike, from.split(' ').count() == to.split(' ').count()) {
         (true, true) => ProposalKind::Correction,

@@ -8,17 +8,16 @@
 //! |---|---|
 //! | `evidence` | which words shoppers replaced by which, counted over different shoppers |
 //! | `titles` | words of chosen items that are nearly a word of a search which led to nothing |
-//! | `gate` | bounds of confidence: is it more than chance, and do the words fail today |
+//! | `gate` | evidence: is it more than chance, and do the words fail today |
 //! | `effect` | past searches answered with the rule and without it: what was chosen must not come later |
 //! | `ties` | queries after which items of one category are chosen |
 //!
 //! **The gate.** A pair of words is proposed if (1) enough different shoppers, of the shop's own events, replaced one by the
-//! other and chose something; (2) the lower bound of the share that did, of all who searched on, exceeds what chance
-//! gives; (3) the words fail today: the upper bound of the share of their shoppers who chose is below half of that of
-//! the other words, and the lower bound of the difference is above 0; (4) past searches gain by the rule and what was
-//! chosen after them does not come later. The bounds are Wilson's and Newcombe's, at 5 % divided by the number of
-//! pairs that are tested. Words with digits, brands and texts with signs are never proposed: another number or maker
-//! is another thing.
+//! other and chose something; (2) the share that did, of all who chose something by a later search, exceeds what chance
+//! gives; (3) the words fail today: the share of their shoppers who chose is below a part of that of the other words;
+//! (4) past searches gain by the rule and what was chosen after them does not come later. 2 and 3 are e-values, of which
+//! those are taken that e-BH takes at 5 %. Words with digits, brands and texts with signs are never proposed: another
+//! number or maker is another thing.
 
 mod effect;
 mod evidence;
@@ -37,11 +36,15 @@ use crate::search::{SearchError, SearchReader};
 
 /// Proposals of one computation, at most.
 pub const MAX_PROPOSALS: usize = 200;
+/// Ties, and other proposals, that are tried on past searches, at most.
+const MAX_TRIED: usize = 400;
 /// Hits of a past search that are compared.
 pub(crate) const DEPTH: usize = 100;
 
 /// A query is shown beside a proposal from this many different visitors on: what one person typed is theirs.
 const MIN_VISITORS: usize = 3;
+/// Refused pairs of one computation that are listed.
+const MAX_REFUSED: usize = 1_000;
 
 /// How search repairs itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,6 +134,65 @@ pub struct Proposals {
     pub unproven: usize,
     /// Those that would have made past searches no better, or worse.
     pub without_gain: usize,
+    /// The refused ones that most shoppers showed, with the reason.
+    pub refused: Vec<Refused>,
+}
+
+/// A pair that was tested and refused.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Refused {
+    /// What it would repair.
+    pub kind: ProposalKind,
+    /// What shoppers search for.
+    pub from: Box<str>,
+    /// What would be found too.
+    pub to: Box<str>,
+    /// Different shoppers of own events who show it.
+    pub shoppers: usize,
+    /// Different shoppers who chose something in the end, or after the query.
+    pub of: usize,
+    /// Why it was refused.
+    pub why: Refusal,
+}
+
+/// Why a pair is not proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// Too few of those who chose something in the end show it: it may be chance.
+    Chance,
+    /// Shoppers choose something after these words: they work today.
+    Works,
+    /// Past searches would gain too little.
+    NoGain,
+    /// What was chosen after past searches would come later.
+    Loss,
+}
+
+impl Proposals {
+    fn refuse(&mut self, proposal: Proposal, why: Refusal) {
+        if self.refused.len() < MAX_REFUSED {
+            let Proposal { kind, from, to, shoppers, of, .. } = proposal;
+            self.refused.push(Refused { kind, from, to, shoppers, of, why });
+        }
+    }
+}
+
+/// A pair with the evidence for it.
+struct Tested {
+    proposal: Proposal,
+    share: gate::Share,
+    /// The logarithm of an e-value.
+    evidence: f64,
+    /// Why it is refused if the evidence is too little.
+    refusal: Refusal,
+}
+
+/// What shows a proposal.
+enum Shown {
+    Pair,
+    Title(titles::NearWord),
+    Tie(ties::Tie),
 }
 
 /// The factor of the rule that raises a category.
@@ -196,36 +258,42 @@ pub fn propose(
     settings: &RepairSettings,
     is_decided: &dyn Fn(&str) -> bool,
 ) -> Result<Proposals, SearchError> {
-    let pairs = evidence::Evidence::of(found, view, settings);
-    let near = titles::near_words(found, view, settings);
-    let ties = ties::of(found, view, settings);
-    let tested = pairs.n_tested() + near.len() + ties.len();
-    let mut outcome = Proposals { tested, ..Proposals::default() };
-    let mut passed: Vec<(Proposal, effect::Past)> = Vec::new();
-    passed.extend(pairs.proven(found, tested));
-    passed.extend(near.into_iter().filter_map(|near| near.proven(found, tested)));
-    let mut ties: Vec<ties::Tie> = ties.into_iter().filter_map(|tie| tie.proven(tested)).collect();
-    outcome.unproven = tested - passed.len() - ties.len();
-    passed.retain(|(proposal, _)| !is_decided(&proposal.id));
-    ties.retain(|tie| !is_decided(&tie.proposal.id));
-    passed.sort_by(|(a, _), (b, _)| by_strength(a, b));
-    passed.truncate(MAX_PROPOSALS);
-    for (mut proposal, past) in passed {
-        match past.gain(view, reader, &proposal)? {
-            Some(gain) => {
-                proposal.gain = gain;
-                outcome.proposals.push(proposal);
+    let pairs = evidence::Evidence::of(found, view, settings).tested(reader)?;
+    let pairs = pairs.into_iter().map(|tested| (tested, Shown::Pair));
+    let near = titles::near_words(found, view, settings).into_iter();
+    let near = near.map(|near| (near.tested(), Shown::Title(near)));
+    let ties = ties::of(found, view, settings).into_iter().map(|tie| (tie.tested(), Shown::Tie(tie)));
+    let mut all: Vec<(Tested, Shown)> = pairs.chain(near).chain(ties).collect();
+    all.sort_by(|(a, _), (b, _)| by_strength(&a.proposal, &b.proposal));
+    let enough = gate::enough(all.iter().map(|(tested, _)| tested.evidence));
+    let mut outcome = Proposals { tested: all.len(), ..Proposals::default() };
+    // Ties are many, and most of their categories stand first today.
+    let (mut n_tried, mut n_ties) = (0, 0);
+    for (Tested { mut proposal, share, evidence, refusal }, shown) in all {
+        if evidence < enough {
+            outcome.unproven += 1;
+            outcome.refuse(proposal, refusal);
+            continue;
+        }
+        let tried = if matches!(shown, Shown::Tie(_)) { &mut n_ties } else { &mut n_tried };
+        if is_decided(&proposal.id) || *tried == MAX_TRIED {
+            continue;
+        }
+        *tried += 1;
+        proposal.share = share.low(enough) as f32;
+        let gain = match shown {
+            Shown::Pair => evidence::past(found, &proposal.from, &proposal.to).gain(view, reader, &proposal)?,
+            Shown::Title(near) => near.past(found).gain(view, reader, &proposal)?,
+            Shown::Tie(tie) => tie.gain(view, reader, CATEGORY_FACTOR)?,
+        };
+        match gain {
+            Ok(gain) => outcome.proposals.push(Proposal { gain, ..proposal }),
+            Err(refusal) => {
+                outcome.without_gain += 1;
+                outcome.refuse(proposal, refusal);
             }
-            None => outcome.without_gain += 1,
         }
     }
-    for tie in ties.into_iter().take(MAX_PROPOSALS) {
-        match tie.with_gain(view, reader, CATEGORY_FACTOR)? {
-            Some(proposal) => outcome.proposals.push(proposal),
-            None => outcome.without_gain += 1,
-        }
-    }
-    outcome.proposals.sort_by(by_strength);
     outcome.proposals.truncate(MAX_PROPOSALS);
     Ok(outcome)
 }

@@ -208,3 +208,50 @@ fn words_that_lead_to_each_other_are_not_both_proposed() {
     assert_eq!(shop.reader.with_more_synonyms(&circle).search("mug", &|_| true, 10, 0).unwrap().total, 4);
     assert_eq!(shop.reader.search("mug", &|_| true, 10, 0).unwrap().total, 2, "the shop's own reader is as it was");
 }
+
+#[test]
+fn an_unknown_word_that_fails_alone_is_proposed_though_other_words_find_it_elsewhere() {
+    let mut titles = TITLES.to_vec();
+    titles.extend([("Ankle socks", "socks"), ("Knee socks", "socks"), ("Wool socks", "socks")]);
+    let mut shop = TestShop::new(&titles);
+    // Beside `ankle` the right item is found whatever the other word is.
+    (0..60).for_each(|k| shop.click(&format!("ann{k}"), "ankle stockings", "i9"));
+    (0..60).for_each(|k| shop.click(&format!("bob{k}"), "socks", "i11"));
+    shop.replace("cat", 40, "stockings", "socks", "i10");
+    assert_eq!(shop.found(), [(ProposalKind::Synonym, "stockings".into(), "socks".into())]);
+}
+
+#[test]
+fn a_known_word_is_not_replaced_because_it_fails_beside_another_one() {
+    let mut titles = TITLES.to_vec();
+    titles.push(("Walnut bowl", "bowls"));
+    let mut shop = TestShop::new(&titles);
+    (0..60).for_each(|k| shop.click(&format!("ann{k}"), "mug", "i2"));
+    (0..60).for_each(|k| shop.click(&format!("bob{k}"), "bowl", "i9"));
+    shop.replace("cat", 40, "walnut mug", "walnut bowl", "i9");
+    assert_eq!(shop.found(), []);
+}
+
+#[test]
+fn words_written_apart_are_found_in_longer_later_queries_that_differ() {
+    let mut titles = TITLES.to_vec();
+    let styles = ["cosy", "ribbed", "nordic", "plain", "bold", "soft", "long", "thin"];
+    let named: Vec<String> = styles.iter().map(|style| format!("{style} cashmere scarf")).collect();
+    titles.extend(named.iter().map(|title| (&**title, "scarves")));
+    titles.extend([("Wool scarf", "scarves"); 12]);
+    let mut shop = TestShop::new(&titles);
+    for (n, title) in named.iter().enumerate() {
+        shop.replace(&format!("ann{n}-"), 6, "cash mear scarf", title, &format!("i{}", 9 + n));
+    }
+    assert_eq!(shop.found(), [(ProposalKind::Split, "cash mear".into(), "cashmere".into())]);
+}
+
+#[test]
+fn one_misspelt_title_is_found_by_any_number_of_later_queries() {
+    let mut shop = TestShop::new(&TITLES);
+    (0..40).for_each(|k| shop.click(&format!("eve{k}"), "hiking poncho", "i5"));
+    for k in 0..40 {
+        shop.replace(&format!("ann{k}-"), 1, "hiking poncho", &format!("green {}", "x".repeat(k + 2)), "i6");
+    }
+    assert_eq!(shop.found(), [(ProposalKind::Title, "poncho".into(), "pancha".into())]);
+}

@@ -6,8 +6,8 @@ use accrue_event::{ItemId, normalised};
 use accrue_store::{ProposalKind, Reformulations};
 
 use super::effect::{Chosen, chosen_after, ids, ndcg};
-use super::gate::{Share, quantile};
-use super::{Proposal, RepairItem, RepairSettings, RepairView};
+use super::gate::Share;
+use super::{Proposal, Refusal, RepairItem, RepairSettings, RepairView, Tested};
 use crate::search::{SearchError, SearchReader};
 
 /// Choosers of own events without whom nothing is said of a query.
@@ -67,34 +67,32 @@ fn is_of(item: &RepairItem, category: &str) -> bool {
 }
 
 impl Tie {
-    /// The tie, if the lower bound of the choosers' share is large enough.
-    pub fn proven(mut self, n_tests: usize) -> Option<Self> {
+    /// It with its evidence: most choosers choose the category.
+    pub fn tested(&self) -> Tested {
         let share = Share { n: self.proposal.shoppers as f64, of: self.proposal.of as f64 };
-        let low = share.bounds(quantile(n_tests)).low;
-        self.proposal.share = low as f32;
-        (low >= LEAST_SHARE).then_some(self)
+        let evidence = share.above(LEAST_SHARE);
+        Tested { proposal: self.proposal.clone(), share, evidence, refusal: Refusal::Chance }
     }
 
-    /// The proposal, if the category stands behind others today and what was chosen comes earlier with the category
+    /// What past searches gain, if the category stands behind others today and what was chosen comes earlier with the category
     /// raised by `factor`.
-    pub fn with_gain(
-        mut self,
+    pub fn gain(
+        &self,
         view: &RepairView<'_>,
         reader: &SearchReader,
         factor: f32,
-    ) -> Result<Option<Proposal>, SearchError> {
+    ) -> Result<Result<f32, Refusal>, SearchError> {
         let before = (view.rank)(reader, &self.proposal.from)?;
         let is_of = |id: &ItemId| (view.item)(id).is_some_and(|item| is_of(&item, &self.proposal.to));
         let first = before.iter().take(TOP);
         let n_shown = first.clone().filter(|(id, _)| is_of(id)).count();
         if n_shown as f64 > MOST_SHOWN * first.len() as f64 {
-            return Ok(None);
+            return Ok(Err(Refusal::NoGain));
         }
         let mut after: Vec<(ItemId, f32)> =
             before.iter().map(|(id, score)| (id.clone(), if is_of(id) { score * factor } else { *score })).collect();
         after.sort_by(|a, b| b.1.total_cmp(&a.1));
         let gain = ndcg(&self.chosen, &ids(&after)) - ndcg(&self.chosen, &ids(&before));
-        self.proposal.gain = gain as f32;
-        Ok((gain >= LEAST_GAIN).then_some(self.proposal))
+        Ok(if gain >= LEAST_GAIN { Ok(gain as f32) } else { Err(Refusal::NoGain) })
     }
 }

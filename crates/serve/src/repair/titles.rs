@@ -10,8 +10,8 @@ use accrue_event::{ItemId, misspelling, normalised};
 use accrue_store::{ProposalKind, QueryFate, Reformulations, Searcher};
 
 use super::effect::Past;
-use super::gate::{Share, exceeds_chance, quantile};
-use super::{MIN_VISITORS, Proposal, RepairSettings, RepairView, is_plain};
+use super::gate::{Share, exceeds_chance};
+use super::{MIN_VISITORS, Proposal, Refusal, RepairSettings, RepairView, Tested, is_plain};
 
 /// Shorter words are near too many others.
 const MIN_CHARS: usize = 5;
@@ -40,9 +40,9 @@ pub(super) fn near_words(found: &Reformulations, view: &RepairView<'_>, settings
     };
     let mut near: BTreeMap<(String, String), NearWord> = BTreeMap::new();
     let mut without: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
-    for (query, fate) in found.queries().filter(|(_, fate)| !fate.then.is_empty()) {
+    for (query, fate) in found.queries().filter(|(_, fate)| !fate.later.is_empty()) {
         let words: Vec<&str> = query.split(' ').filter(|word| is_word(word)).collect();
-        for chosen in fate.then.iter().flat_map(|then| &then.items).filter(|chosen| !chosen.shoppers.is_empty()) {
+        for chosen in fate.later.iter().filter(|chosen| !chosen.shoppers.is_empty()) {
             let Some(item) = (view.item)(&chosen.item) else { continue };
             let title = normalised(&item.title).into_owned();
             let written: BTreeSet<&str> = title.split(|c: char| !c.is_alphanumeric()).filter(|w| is_word(w)).collect();
@@ -84,14 +84,20 @@ fn is_word(word: &str) -> bool {
 }
 
 impl NearWord {
-    /// The proposal, if more of those who missed something missed this than chance gives.
-    pub(super) fn proven(self, found: &Reformulations, n_tests: usize) -> Option<(Proposal, Past)> {
-        let (n, of) = (self.shoppers.len() as f64, self.of.len().max(self.shoppers.len()) as f64);
-        let share = exceeds_chance(Share { n, of }, 0.0, quantile(n_tests))?;
+    /// It with its evidence: more of those who missed something missed this than chance gives.
+    pub(super) fn tested(&self) -> Tested {
+        let n = self.shoppers.len();
+        let share = Share { n: n as f64, of: self.of.len().max(n) as f64 };
         let mut proposal = Proposal::new(ProposalKind::Title, &self.typed, &self.written);
-        (proposal.shoppers, proposal.of, proposal.share) = (self.shoppers.len(), of as usize, share as f32);
+        (proposal.shoppers, proposal.of) = (n, share.of as usize);
         proposal.queries = self.queries.iter().take(N_QUERIES).cloned().collect();
-        let past = Past::of_words(found, &self.typed, |_, _, item| self.items.contains(item));
-        Some((proposal, past))
+        Tested { proposal, share, evidence: exceeds_chance(share, 0.0), refusal: Refusal::Chance }
+    }
+
+    /// The past searches with the typed word.
+    pub(super) fn past(&self, found: &Reformulations) -> Past {
+        Past::of_words(found, &self.typed, |_, fate| {
+            fate.later.iter().filter(|chosen| self.items.contains(&chosen.item)).collect()
+        })
     }
 }

@@ -97,6 +97,16 @@ impl SearchReader {
         Ok(ReadQuery { snapshot, settings, query, plan, typos, similar: None })
     }
 
+    /// Whether the catalogue has each word of a text as it is written, or as synonyms and other spellings lead to it.
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn has(&self, text: &str) -> Result<bool, SearchError> {
+        // With a blank behind it, so that the last word is not the beginning of another one.
+        let concepts = self.read(&format!("{text} "), false)?.plan.concepts;
+        Ok(!concepts.is_empty() && concepts.iter().all(|concept| !concept.lists.is_empty()))
+    }
+
     /// A page of what `query` finds among the items that `accept` admits, best first, with reasons.
     ///
     /// No text is refused. Results beyond [`MAX_DEPTH`] cannot be paged to; `total` counts them.

@@ -15,7 +15,7 @@ use accrue_event::{Item, ItemId, normalised};
 use accrue_kernel::Draws;
 use accrue_lab::search::{Ratings, SearchedQuery};
 use accrue_lab::simulator::{Simulator, SimulatorSettings};
-use accrue_serve::repair::{Proposal, RepairItem, RepairSettings, RepairView, propose, synonym_line};
+use accrue_serve::repair::{Proposal, Proposals, RepairItem, RepairSettings, RepairView, propose, synonym_line};
 use accrue_serve::search::{SearchError, SearchIndex, SearchReader, SearchSettings, Synonyms};
 use anyhow::{bail, ensure};
 use serde_json::{Value, json};
@@ -65,21 +65,21 @@ pub(super) fn search_repair(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)
         }
     }
     let proposed = shop.propose(&shoppers, &run.config.search.repair)?;
-    let accepted = proposed.proposals;
+    let accepted = &proposed.proposals;
     let lines: Vec<String> = accepted.iter().filter_map(|one| synonym_line(one.kind, &one.from, &one.to)).collect();
     let repaired = reader.with_more_synonyms(&Synonyms::parse(&lines.join("\n"))?);
     let fresh: Vec<Intent> = (0..N_FRESH).map(|n| shoppers.intent(&mut Draws::new(seed, FRESH, n))).collect();
     let (before, after) = (shop.ndcg(&reader, &fresh)?, shop.ndcg(&repaired, &fresh)?);
     let mut report = json!({
         "protocol": SEARCH_REPAIR, "model": LEXICAL, "seed": seed, "n_items": shop.items.len(), "visits": n_visits,
-        "faults": shop.faults_report(&reader, &repaired)?,
-        "harms": harms_report(&harms, &accepted),
+        "faults": shop.faults_report(&reader, &repaired, &proposed)?,
+        "harms": harms_report(&harms, accepted),
         "metrics": {
             "ndcg@10_before": rounded(before), "ndcg@10_after": rounded(after), "ndcg@10_gain": rounded(after - before),
         },
         "tested": proposed.tested, "unproven": proposed.unproven, "without_gain": proposed.without_gain,
         "accepted": accepted.len(),
-        "others": shop.others(&accepted, &harms),
+        "others": shop.others(accepted, &harms),
     });
     report["settings"] = run.settings.iter().cloned().collect::<BTreeMap<_, _>>().into_iter().collect();
     Ok(report)
@@ -129,11 +129,7 @@ impl Planted {
         harms(&nouns.into_iter().collect::<Vec<_>>(), &brands.into_iter().collect::<Vec<_>>())
     }
 
-    fn propose(
-        &self,
-        shoppers: &Shoppers<'_>,
-        settings: &RepairSettings,
-    ) -> anyhow::Result<accrue_serve::repair::Proposals> {
+    fn propose(&self, shoppers: &Shoppers<'_>, settings: &RepairSettings) -> anyhow::Result<Proposals> {
         let brands: BTreeSet<String> =
             self.items.iter().filter_map(|item| Some(normalised(item.brand.as_deref()?).into_owned())).collect();
         let item = |id: &ItemId| {
@@ -191,7 +187,12 @@ impl Planted {
         Ok(f64::from(n_found as u32) / f64::from(n.max(1)))
     }
 
-    fn faults_report(&self, before: &SearchReader, after: &SearchReader) -> anyhow::Result<Value> {
+    fn faults_report(
+        &self,
+        before: &SearchReader,
+        after: &SearchReader,
+        proposed: &Proposals,
+    ) -> anyhow::Result<Value> {
         let mut by_kind: BTreeMap<&str, [u32; 3]> = BTreeMap::new();
         let mut missed = Vec::new();
         for (nth, fault) in self.faults.iter().enumerate() {
@@ -203,7 +204,7 @@ impl Planted {
             } else if is >= RIGHT {
                 counts[2] += 1;
             } else {
-                missed.push(format!("{} {} / {}", fault.kind.name(), fault.wrong, fault.word));
+                missed.push(missed_report(fault, was, is, proposed));
             }
         }
         let total = |place: usize| by_kind.values().map(|counts| counts[place]).sum::<u32>();
@@ -218,15 +219,28 @@ impl Planted {
 
     /// What was accepted and is neither a planted fault nor a planted harm.
     fn others(&self, accepted: &[Proposal], harms: &[Harm]) -> Vec<String> {
-        let is_fault = |one: &Proposal| {
-            self.faults.iter().any(|fault| {
-                let words = [fault.word, fault.wrong];
-                words.iter().any(|word| one.from.contains(word)) && words.iter().any(|word| one.to.contains(word))
-            })
-        };
+        let is_fault = |one: &Proposal| self.faults.iter().any(|fault| is_about(fault, &one.from, &one.to));
         let other = |one: &&Proposal| !is_fault(one) && !harms.iter().any(|harm| is_of(harm, one));
         accepted.iter().filter(other).map(|one| format!("{} {} => {}", one.kind.name(), one.from, one.to)).collect()
     }
+}
+
+/// Whether a pair of words is that of a fault.
+fn is_about(fault: &Fault, from: &str, to: &str) -> bool {
+    let words = [fault.word, fault.wrong];
+    words.iter().any(|word| from.contains(word)) && words.iter().any(|word| to.contains(word))
+}
+
+/// Why a fault is not repaired: what was proposed for it, and what was refused with its reason.
+fn missed_report(fault: &Fault, was: f64, is: f64, proposed: &Proposals) -> Value {
+    let accepted = proposed.proposals.iter().filter(|one| is_about(fault, &one.from, &one.to));
+    let refused = proposed.refused.iter().filter(|one| is_about(fault, &one.from, &one.to));
+    json!({
+        "kind": fault.kind.name(), "wrong": fault.wrong, "word": fault.word,
+        "answered_before": rounded(was), "answered_after": rounded(is),
+        "accepted": accepted.map(|one| format!("{} => {}", one.from, one.to)).collect::<Vec<_>>(),
+        "refused": refused.collect::<Vec<_>>(),
+    })
 }
 
 /// Whether a proposal is a planted harmful replacement.
