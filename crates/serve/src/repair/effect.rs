@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use accrue_event::ItemId;
-use accrue_store::{ChosenItem, QueryFate, Reformulations};
+use accrue_store::{ChosenItem, ProposalKind, QueryFate, Reformulations};
 
 use super::evidence::phrases_of;
 use super::{DEPTH, Proposal, Refusal, RepairView, synonym_line};
-use crate::search::{SearchError, SearchReader, Synonyms};
+use crate::search::{Admitted, Match, SearchError, SearchReader, Synonyms};
 
 /// Past queries that a proposal is tried on, those of most own shoppers first.
 const MAX_QUERIES: usize = 20;
@@ -71,10 +71,22 @@ impl Past {
                 continue;
             }
             let (before, after) = ((view.rank)(reader, query)?, (view.rank)(&with, query)?);
-            effect.add(chosen, meant, &ids(&before), &ids(&after));
+            // Where today's answer leaves out a word and the one with the right title does not, what was chosen was in
+            // place of it. Only a misspelt word is the same word, so other rules may not replace what was chosen.
+            let was_replaced = proposal.kind == ProposalKind::Title
+                && !chosen.is_empty()
+                && n_dropped(&with, query)? < n_dropped(reader, query)?;
+            let none = Chosen::new();
+            effect.add(if was_replaced { &none } else { chosen }, meant, &ids(&before), &ids(&after));
         }
         Ok(effect.gain())
     }
+}
+
+/// The words of a query that its answer leaves out.
+fn n_dropped(reader: &SearchReader, query: &str) -> Result<usize, SearchError> {
+    let admit = |found: Match| Some(Admitted { score: found.lexical, product: None });
+    Ok(reader.retrieve(query, &admit, 1)?.dropped.len())
 }
 
 /// How past searches change, by different shoppers.

@@ -255,3 +255,16 @@ fn one_misspelt_title_is_found_by_any_number_of_later_queries() {
     }
     assert_eq!(shop.found(), [(ProposalKind::Title, "poncho".into(), "pancha".into())]);
 }
+
+#[test]
+fn what_was_chosen_for_lack_of_the_right_title_does_not_hold_its_repair_up() {
+    let mut titles = TITLES.to_vec();
+    titles.extend([("Minimal wool poncho", "rain"), ("Nordic wool pancha", "rain")]);
+    titles.extend([("Nordic lamp", "light"); 12]);
+    let mut shop = TestShop::new(&titles);
+    (0..40).for_each(|k| shop.click(&format!("eve{k}"), "wool poncho", "i9"));
+    shop.replace("ann", 30, "wool poncho", "nordic wool", "i10");
+    // No title has these three words, so the answer leaves `nordic` out.
+    (0..10).for_each(|k| shop.click(&format!("zoe{k}"), "nordic wool poncho", "i9"));
+    assert_eq!(shop.found(), [(ProposalKind::Title, "poncho".into(), "pancha".into())]);
+}
