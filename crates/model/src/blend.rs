@@ -3,7 +3,8 @@
 //! `s(i) = Σ_c curve_{g,c}(x_c(i))`: a generalised additive model (Hastie, Tibshirani 1986) with piecewise-linear
 //! curves. The group g says whether a visit is in progress and whether the shopper chose the item before, since a value
 //! means something different in each case. Learned online by the softmax cross-entropy of the chosen item against the
-//! other candidates; groups that are alike take a part of each other's steps, because each alone has few examples. Scores come from an average of the latest curves (Polyak, Juditsky 1992), because a step size that
+//! other candidates; groups that are alike take a part of each other's steps, because each alone has few examples.
+//! Scores come from an average of the latest curves (Polyak, Juditsky 1992), because a step size that
 //! follows the shop also follows its noise. In: columns. Out: scores, and each column's share.
 
 use std::ops::Bound;
