@@ -3,7 +3,8 @@
 //! `s(i) = Σ_c curve_{g,c}(x_c(i))`: a generalised additive model (Hastie, Tibshirani 1986) with piecewise-linear
 //! curves. The group g says whether a visit is in progress and whether the shopper chose the item before, since a value
 //! means something different in each case. Learned online by the softmax cross-entropy of the chosen item against the
-//! other candidates. Scores come from an average of the latest curves (Polyak, Juditsky 1992), because a step size that
+//! other candidates; groups that are alike take a part of each other's steps, because each alone has few examples.
+//! Scores come from an average of the latest curves (Polyak, Juditsky 1992), because a step size that
 //! follows the shop also follows its noise. In: columns. Out: scores, and each column's share.
 
 use std::ops::Bound;
@@ -12,6 +13,9 @@ use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
 use crate::column::{Axis, Column, N_KNOTS};
+
+/// Part of a gradient with which the curves of a group that is alike take a step, too.
+const ALIKE: f32 = 0.5;
 
 /// Step sizes of the blend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,7 +220,10 @@ impl Blend {
         let add = |group: usize, scores: &mut [f32]| {
             let curves = &curves[group * self.axes.len()..][..self.axes.len()];
             for (curve, (knots, shares)) in curves.iter().zip(knots.chunks_exact(n).zip(shares.chunks_exact(n))) {
-                accrue_kernel::add_on_curve(curve, knots, shares, scores);
+                match are_at_first_knot(knots, shares) {
+                    true => scores.iter_mut().for_each(|score| *score += curve[0]),
+                    false => accrue_kernel::add_on_curve(curve, knots, shares, scores),
+                }
             }
         };
         // There are few groups in one batch, so each adds to the scores of all candidates, and each candidate takes
@@ -239,7 +246,8 @@ impl Blend {
     }
 
     /// Learns that candidate `chosen` was chosen among those of the sample, and leaves their probabilities before the step.
-    pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32) {
+    /// `alike` names the group, if there is one, that learns a part of what a group learns.
+    pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32, alike: fn(usize) -> Option<usize>) {
         let Sample { groups, values, scores, knots, shares, errors, gradient } = sample;
         let n = groups.len().max(1);
         self.add_scores(&self.curves, groups, values, scores, knots, shares);
@@ -263,16 +271,26 @@ impl Blend {
             }
             first = places.end;
         }
-        let BlendSettings { rate, forget, average } = self.settings;
         for group in (0..self.n_groups).filter(touched) {
-            let of_group = self.curves_of(group);
-            let (curves, squared) = (&mut self.curves[of_group.clone()], &mut self.squared[of_group.clone()]);
-            accrue_kernel::adagrad_forgetting(weight * rate, forget, 1e-3, &gradient[of_group], curves, squared);
+            let of_group = &mut gradient[self.curves_of(group)];
+            self.step(group, of_group, weight);
+            if let Some(other) = alike(group).filter(|&other| other < self.n_groups) {
+                of_group.iter_mut().for_each(|gradient| *gradient *= ALIKE);
+                self.step(other, of_group, weight);
+            }
         }
         // While there are few steps, the average is their plain mean.
         self.steps += 1;
-        let average = average.max(1.0 / self.steps as f32);
+        let average = self.settings.average.max(1.0 / self.steps as f32);
         accrue_kernel::move_towards(average, &self.curves, &mut self.averaged);
+    }
+
+    /// Moves the curves of a group against `gradient` `[columns, knots]`.
+    fn step(&mut self, group: usize, gradient: &[f32], weight: f32) {
+        let BlendSettings { rate, forget, .. } = self.settings;
+        let of_group = self.curves_of(group);
+        let (curves, squared) = (&mut self.curves[of_group.clone()], &mut self.squared[of_group]);
+        accrue_kernel::adagrad_forgetting(weight * rate, forget, 1e-3, gradient, curves, squared);
     }
 
     /// Numbers that were learned.
@@ -293,11 +311,15 @@ impl Blend {
     }
 }
 
-/// Adds the gradient of one curve. A column that is 0 for all candidates, as evidence of a visit is before the visit, is
-/// at the first knot, and needs no more than the sum of the errors.
-fn add_gradient(errors: &[f32], knots: &[u32], shares: &[f32], gradient: &mut [f32; N_KNOTS]) {
+/// Whether a column is at the first knot for all candidates: it is 0 for them, as evidence of a visit is before the visit.
+fn are_at_first_knot(knots: &[u32], shares: &[f32]) -> bool {
     let places = knots.iter().zip(shares);
-    if places.fold(0, |bits, (knot, share)| bits | knot | share.to_bits()) == 0 {
+    places.fold(0, |bits, (knot, share)| bits | knot | share.to_bits()) == 0
+}
+
+/// Adds the gradient of one curve. A column at the first knot needs no more than the sum of the errors.
+fn add_gradient(errors: &[f32], knots: &[u32], shares: &[f32], gradient: &mut [f32; N_KNOTS]) {
+    if are_at_first_knot(knots, shares) {
         gradient[0] += errors.iter().sum::<f32>();
     } else {
         accrue_kernel::curve_gradient(errors, knots, shares, gradient);
@@ -311,4 +333,41 @@ fn on_curve(curve: &[f32; N_KNOTS], knot: u32, next: f32) -> f32 {
     let mut value = [0.0];
     accrue_kernel::add_on_curve(curve, &[knot], &[next], &mut value);
     value[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_of_zeros_adds_what_its_share_says() {
+        let columns = [Column::log("evidence", -3.0, 1.0, 0.5), Column::log("other", -3.0, 1.0, 0.25)];
+        let mut blend = Blend::new(BlendSettings::default(), &columns, 1);
+        let mut sample = Sample::default();
+        sample.begin(2, 2).copy_from_slice(&[0.0, 2.0, 1.0, 0.0]);
+        sample.push(0, 0.0);
+        sample.push(0, 0.0);
+        blend.learn(&mut sample, 0, 1.0, |_| None);
+        let mut scores = [0.0; 2];
+        blend.score_all(&[0, 0], &[0.0, 0.0, 1.0, 4.0], &mut scores);
+        for (score, value) in scores.into_iter().zip([1.0, 4.0]) {
+            assert!(blend.share(0, 0, 0.0) != 0.0);
+            assert_eq!(score, blend.share(0, 0, 0.0) + blend.share(0, 1, value));
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_alike_learns_too_and_no_other_group_learns() {
+        let columns = [Column::linear("evidence", 0.0, 1.0, 0.0)];
+        let mut blend = Blend::new(BlendSettings::default(), &columns, 3);
+        let mut sample = Sample::default();
+        for _ in 0..40 {
+            sample.begin(2, 1).copy_from_slice(&[1.0, 0.0]);
+            sample.push(0, 0.0);
+            sample.push(0, 0.0);
+            blend.learn(&mut sample, 0, 1.0, |group| (group == 0).then_some(1));
+        }
+        let learned: Vec<f32> = (0..3).map(|group| blend.share(group, 0, 1.0) - blend.share(group, 0, 0.0)).collect();
+        assert!(learned[1] > 0.1 && learned[0] >= learned[1] && learned[2] == 0.0, "{learned:?}");
+    }
 }

@@ -31,6 +31,11 @@ impl Axis {
     /// For each of `values` the knot below it and the share of the next one.
     #[inline]
     pub(crate) fn locate(self, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
+        // Evidence of a visit is 0 for all candidates before the visit.
+        if matches!(self, Axis::Log { .. }) && values.iter().fold(0, |bits, value| bits | value.to_bits()) == 0 {
+            knots.fill(0);
+            return shares.fill(0.0);
+        }
         let layout = match self {
             Axis::Log { low, step } => Layout::Log { low, step },
             Axis::Linear { low, high } => Layout::Linear { low, high },

@@ -13,6 +13,17 @@ const YOUTH: u64 = 16_384;
 /// Stream of the blend's random numbers.
 const STREAM: u64 = 0x424c_4e44;
 
+/// The group that learns a part of what `group` learns: short visits and long ones. The same evidence means nearly the same
+/// in both, and only one example in three is of a visit. Before a visit there is other evidence.
+fn alike(group: usize) -> Option<usize> {
+    let (depth, is_own) = (group / 2, group % 2);
+    match depth {
+        1 => Some(2 * 2 + is_own),
+        2 => Some(2 + is_own),
+        _ => None,
+    }
+}
+
 /// Candidates that the blend learns from. Keep one and refill it, so that its memory is reused.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Examples {
@@ -71,7 +82,7 @@ impl Ensemble {
             sample.push(self.group(prepared, item), if is_retrieved { 0.0 } else { log_represented });
         }
         let chosen = accrue_kernel::find(items, step.event.item).expect("the chosen item was put in");
-        self.blend.learn(sample, chosen, step.weight * step.rate_multiplier);
+        self.blend.learn(sample, chosen, step.weight * step.rate_multiplier, alike);
         // The probability of an item drawn at random is that of all items that it represents; here it is divided among
         // them.
         let for_itself = accrue_kernel::exp(-log_represented);
@@ -107,5 +118,17 @@ impl Ensemble {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ensemble::N_GROUPS;
+
+    #[test]
+    fn short_visits_and_long_ones_learn_from_each_other() {
+        let alike: Vec<_> = (0..N_GROUPS).map(alike).collect();
+        assert_eq!(alike, [None, None, Some(4), Some(5), Some(2), Some(3)]);
     }
 }

@@ -20,6 +20,7 @@ use crate::{Context, Scored, Step};
 
 /// Sequence, together, across.
 const N_KINDS: usize = 3;
+const SEQUENCE: usize = 0;
 const TOGETHER: usize = 1;
 
 /// How far pairs reach and how fast they decay.
@@ -102,6 +103,8 @@ impl PartialEq for Neighbours {
 #[derive(Clone, Debug, Default)]
 pub struct NeighbourSums {
     sums: Accumulator<N_KINDS>,
+    /// Of the visit's rows: the part of the latest item's that comes after it, and the largest part of any row.
+    best: Accumulator<2>,
     /// While learning: the items that an event is paired with, and what the pair adds to the item's row.
     pairs: Vec<(ItemIdx, [f32; N_KINDS])>,
 }
@@ -114,6 +117,9 @@ impl Member for Neighbours {
         Column::log("followed_by", -12.0, 1.0, 0.25),
         Column::log("in_one_visit", -12.0, 1.0, 0.25),
         Column::log("across_visits", -12.0, 1.0, 0.2),
+        // A slope of 0 leaves scores as they are until the blend has learned the curves.
+        Column::log("followed_by_next", -12.0, 0.85, 0.0).alone(0.0),
+        Column::log("in_one_visit_best", -12.0, 0.85, 0.0).alone(0.0),
     ];
 
     fn new(settings: &NeighboursSettings, _: u64) -> Option<Self> {
@@ -163,8 +169,10 @@ impl Member for Neighbours {
 
     /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for
     /// `across`.
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, NeighbourSums { sums, .. }: &mut NeighbourSums) {
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, prepared: &mut NeighbourSums) {
+        let NeighbourSums { sums, best, .. } = prepared;
         sums.clear(catalogue.n_items() as usize);
+        best.clear(catalogue.n_items() as usize);
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
         let visit = context.visit().iter().rev().take(visit_reach);
         let earlier = context.earlier().iter().rev().take(across_reach);
@@ -173,17 +181,24 @@ impl Member for Neighbours {
             let weight = context.weight(past);
             let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
             self.sum_row(past.item, [sequence, weight, 0.0], sums);
+            if weight > 0.0 {
+                self.best_of_row(past.item, back == 0, best);
+            }
         }
         for past in earlier {
             self.sum_row(past.item, [0.0, 0.0, context.weight(past)], sums);
         }
     }
 
-    /// The three sums of each item.
+    /// The three sums of each item, then the part that comes after the latest item, and the largest part beside one item: a sum
+    /// over twenty items hides that one of them says nearly everything.
     fn columns(&self, _: &Catalogue, prepared: &NeighbourSums, items: &[ItemIdx], out: &mut [f32]) {
         for (place, &item) in items.iter().enumerate() {
             for (kind, sum) in prepared.sums.get(item).into_iter().enumerate() {
                 out[kind * items.len() + place] = sum;
+            }
+            for (column, part) in prepared.best.get(item).into_iter().enumerate() {
+                out[(N_KINDS + column) * items.len() + place] = part;
             }
         }
     }
@@ -226,6 +241,20 @@ impl Neighbours {
         sums.add_row(&row.items, &row.weights, scale);
     }
 
+    /// Raises the largest parts of a row to those of an item in this visit, and sets what follows it if it is the latest.
+    fn best_of_row(&self, item: ItemIdx, is_latest: bool, best: &mut Accumulator<2>) {
+        let row = self.rows.get(item as usize);
+        let scale = |kind: usize| if row.totals[kind] > 0.0 { 1.0 / row.totals[kind] } else { 0.0 };
+        let (sequence, together) = (scale(SEQUENCE), scale(TOGETHER));
+        for (&neighbour, weights) in row.items.iter().zip(&row.weights) {
+            let [next, largest] = best.entry(neighbour);
+            if is_latest {
+                *next = weights[SEQUENCE] * sequence;
+            }
+            *largest = largest.max(weights[TOGETHER] * together);
+        }
+    }
+
     /// Items like `item`, best first: cosine of what happened together and in sequence.
     pub fn similar(&self, item: ItemIdx, limit: usize) -> Vec<Scored> {
         let row = self.rows.get(item as usize);
@@ -242,7 +271,66 @@ impl Neighbours {
 
 #[cfg(test)]
 mod tests {
+    use accrue_store::{History, Interaction};
+
     use super::*;
+    use crate::TypeWeights;
+
+    fn purchase(shopper: u32, item: ItemIdx) -> Interaction {
+        let at_ms = i64::from(shopper) * 1000;
+        Interaction { shopper, item, type_code: 5, at_ms, session: Some(shopper), value: 1.0, quantity: 1 }
+    }
+
+    /// The columns of an item after these visits of different shoppers, for one with the last of them in progress.
+    fn columns_of(item: ItemIdx, visits: &[&[ItemIdx]]) -> Vec<f32> {
+        let weights = TypeWeights::default();
+        let mut model = Neighbours::new(&NeighboursSettings::default(), 1).unwrap();
+        let (catalogue, mut sums, mut history) = (Catalogue::default(), NeighbourSums::default(), History::default());
+        for (shopper, visit) in (0..).zip(visits) {
+            history = History::default();
+            for &item in *visit {
+                let event = purchase(shopper, item);
+                let context = Context::new(&history, event.session, event.at_ms, &weights);
+                let known = Step {
+                    offset: 0,
+                    seed: 1,
+                    context,
+                    event,
+                    weight: 1.0,
+                    n_items: 9,
+                    is_known: true,
+                    rate_multiplier: 1.0,
+                };
+                model.learn(&known, &catalogue, None, &mut sums);
+                history.push(&event, 100);
+            }
+        }
+        let now = purchase(visits.len() as u32 - 1, 0);
+        model.prepare(&catalogue, &Context::new(&history, now.session, now.at_ms, &weights), &mut sums);
+        let mut out = vec![0.0; Neighbours::COLUMNS.len()];
+        model.columns(&catalogue, &sums, &[item], &mut out);
+        out
+    }
+
+    #[test]
+    fn what_comes_next_is_the_part_of_the_latest_items_row_alone() {
+        let next = |visits: &[&[ItemIdx]]| columns_of(2, visits)[N_KINDS];
+        // 2 has half of what follows 1, and all of what follows 0.
+        let visits: [&[ItemIdx]; 4] = [&[1, 2], &[1, 3], &[0, 2], &[0, 1]];
+        let after_1 = next(&visits);
+        assert!((after_1 - 0.5).abs() < 1e-3, "{after_1}");
+        let after_0 = next(&[visits[0], visits[1], visits[2], &[1, 0]]);
+        assert!(after_0 > 0.9, "{after_0}");
+        assert_eq!(columns_of(4, &visits)[N_KINDS..], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_best_neighbour_in_the_visit_counts_however_many_others_there_are() {
+        let best = |visit: &[ItemIdx]| columns_of(2, &[&[1, 2], &[3, 7], &[4, 7], &[5, 7], visit])[N_KINDS + 1];
+        assert!(best(&[1]) > 0.9);
+        // The visit itself pairs its items, so 1 has other neighbours too.
+        assert!(best(&[1, 3, 4]) > best(&[3, 4]) + 0.2, "{} {}", best(&[1, 3, 4]), best(&[3, 4]));
+    }
 
     #[test]
     fn neighbours_are_fewer_in_a_large_catalogue() {

@@ -31,6 +31,7 @@ members! {
     content "What is like what the shopper chose, by the vectors of an encoder." => Content,
     affinity "What is chosen more than usual in this scene, after this search, on this device, by shoppers described alike." => Affinity,
     two_tower "Two towers: vectors of items from all that is known of them, of shoppers from what they chose." => TwoTower,
+    own_visits "What the shopper chose beside the items of this visit, in earlier visits of their own." => OwnVisits,
 }
 
 /// Visits the members of an ensemble, each with its own type.

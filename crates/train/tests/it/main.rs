@@ -12,6 +12,7 @@ mod forget;
 mod formats;
 mod guard;
 mod impressions;
+mod own_visits;
 mod sections;
 mod sequence;
 mod shop;
