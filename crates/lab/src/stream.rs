@@ -4,9 +4,13 @@
 //! the target ranks last. With `unit = line` the history contains everything before the event, including earlier lines
 //! of its basket. With `unit = basket` both history and model end before the basket (the session) begins. With
 //! `unit = day` they end before the day (UTC) begins, for files whose times are dates, so that the order within a day
-//! is unknown. The history is current in every mode; modes differ in when the models learn (`policy.rs`).
+//! is unknown. The history is current in every mode; modes differ in when the models learn (`policy.rs`). With
+//! `new_items = 2..10` only the second to tenth event of each item that comes after `from_day` is predicted: what the models
+//! know of an item that few have chosen. The first event of an item whose description comes with it is given away by the
+//! item's age of 0, so it is better left out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use accrue_event::{DAY_MS, Event, Item, Timestamp, User};
 use accrue_model::{Context, Prepared};
@@ -27,6 +31,7 @@ const MAX_EPOCHS: u32 = 6;
 const NO_EVENTS: &str = "there is no event with an item to learn from";
 const NO_PREDICTIONS: &str =
     "none of the events after `from_day` is among those that are predicted; say a smaller `every`";
+const NO_NEW_ITEMS: &str = "none of the events that are predicted is of an item that came after `from_day`; say an earlier one, or a smaller `every`";
 
 /// How much of its own basket or day a prediction's history contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,8 @@ pub struct StreamSettings {
     pub every: usize,
     /// Days of learning before the first prediction.
     pub from_day: i64,
+    /// If given: only these events of each item whose first event is after these days are predicted, counted from 1.
+    pub new_items: Option<RangeInclusive<u32>>,
     /// Shuffle the lines of each basket with this seed, because the order of a receipt is not the shopper's order.
     pub shuffle: Option<u64>,
     /// Whether the guard is on, as in a server: the models are regularised towards the reference state and rolled back
@@ -213,9 +220,12 @@ impl Plan {
             records.partition_point(|record| record.received_at.0 < day_begins_ms)
         };
         let mut targets: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
+        let mut first_events = FirstEvents::default();
         for (number, &place) in lines.iter().enumerate() {
             let event = event_of(&records[place]).expect("lines are events");
-            if number % settings.every.max(1) == 0 && event.at.0 >= begins_ms {
+            let nth = first_events.count(event, begins_ms);
+            let is_asked = settings.new_items.as_ref().is_none_or(|asked| asked.contains(&nth));
+            if is_asked && number % settings.every.max(1) == 0 && event.at.0 >= begins_ms {
                 let basket = event.session.as_ref().and_then(|session| basket_begins.get(session.as_str()));
                 let before = match settings.unit {
                     Unit::Line => place,
@@ -234,7 +244,7 @@ impl Plan {
             let last_ms =
                 lines.last().and_then(|&place| event_of(&records[place])).map_or(first_ms, |event| event.at.0);
             if last_ms >= begins_ms {
-                return Err(LabError::Empty(NO_PREDICTIONS));
+                return Err(LabError::Empty(if settings.new_items.is_some() { NO_NEW_ITEMS } else { NO_PREDICTIONS }));
             }
             return Err(LabError::TooShort {
                 n_events: lines.len(),
@@ -244,6 +254,21 @@ impl Plan {
             });
         }
         Ok(Self { targets, begins_ms, events: lines })
+    }
+}
+
+/// Counts the events of items that are new after some time.
+#[derive(Default)]
+struct FirstEvents<'a>(BTreeMap<&'a str, u32>);
+
+impl<'a> FirstEvents<'a> {
+    /// The number of this event among those of its item, from 1; above all others for an item that came before.
+    fn count(&mut self, event: &'a Event, begins_ms: i64) -> u32 {
+        let Some(item) = &event.item else { return u32::MAX };
+        let before = if event.at.0 < begins_ms { u32::MAX } else { 0 };
+        let n = self.0.entry(item.as_str()).or_insert(before);
+        *n = n.saturating_add(1);
+        *n
     }
 }
 
@@ -461,6 +486,9 @@ fn described(settings: &StreamSettings, mode: Mode) -> BTreeMap<String, String> 
     describe("unit", settings.unit.name().to_string());
     describe("every", settings.every.to_string());
     describe("from_day", settings.from_day.to_string());
+    if let Some(asked) = &settings.new_items {
+        describe("new_items", format!("{}..{}", asked.start(), asked.end()));
+    }
     if let Some(seed) = settings.shuffle {
         describe("shuffle", seed.to_string());
     }
@@ -473,4 +501,68 @@ fn described(settings: &StreamSettings, mode: Mode) -> BTreeMap<String, String> 
         describe("epochs", epochs.unwrap_or(1).to_string());
     }
     described
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_event::EventType;
+
+    use super::*;
+
+    /// An event of a user on a day.
+    fn event(number: usize, user: &str, item: &str, day: i64) -> Event {
+        Event {
+            id: format!("e{number}").as_str().into(),
+            event_type: EventType::View,
+            user: Some(user.into()),
+            session: None,
+            item: Some(item.into()),
+            at: Timestamp(day * DAY_MS + number as i64),
+            value: 1.0,
+            quantity: 1,
+            price: None,
+            query: None,
+            source: None,
+            recommendation_id: None,
+            position: None,
+            properties: BTreeMap::new(),
+        }
+    }
+
+    fn settings(new_items: Option<RangeInclusive<u32>>) -> StreamSettings {
+        let learn = LearnSettings::default();
+        let (unit, mode) = (Unit::Line, Mode::Online);
+        StreamSettings { unit, mode, every: 1, from_day: 10, new_items, shuffle: None, guard: false, learn }
+    }
+
+    /// An old item on days 0 to 20, and a new one, whose events are numbers 2, 4, … of the later ones.
+    fn data() -> StreamData {
+        let mut data = StreamData::default();
+        for day in 0..20 {
+            data.events.push(event(data.events.len(), "ann", "old", day));
+            if day > 10 {
+                data.events.push(event(data.events.len(), "bob", "new", day));
+            }
+        }
+        data
+    }
+
+    #[test]
+    fn of_new_items_only_the_events_of_the_range_are_predicted() {
+        let predicted = |new_items: Option<RangeInclusive<u32>>| {
+            let report = evaluate_stream(data(), &settings(new_items), |_| {}).unwrap();
+            report.hits.iter().map(|hit| hit.event).collect::<Vec<u64>>()
+        };
+        assert_eq!(predicted(Some(1..=3)), [12, 14, 16]);
+        assert_eq!(predicted(Some(2..=3)), [14, 16]);
+        assert_eq!(predicted(None).len(), 10 + 9, "all after the tenth day");
+    }
+
+    #[test]
+    fn a_stream_without_new_items_says_so() {
+        let mut data = data();
+        data.events.retain(|event| event.item.as_ref().is_some_and(|item| item.as_str() == "old"));
+        let error = evaluate_stream(data, &settings(Some(1..=3)), |_| {}).unwrap_err().to_string();
+        assert!(error.contains("came after `from_day`"), "{error}");
+    }
 }

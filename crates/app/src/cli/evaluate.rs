@@ -65,7 +65,8 @@ says which. Rows that are left out are counted. Beside tables there are the form
                  to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
 Settings of the stream: unit=line|basket|day (where the history ends before a prediction), every=20 (one event in this
-many is predicted), from_day=28, shuffle=SEED, types=TYPE,…; mode=online|every:1000 (events)|every:1s|finetune:1d|
+many is predicted), from_day=28, new_items=2..10 (only the second to tenth event of each item that comes
+after from_day is predicted; every=1 then), shuffle=SEED, types=TYPE,…; mode=online|every:1000 (events)|every:1s|finetune:1d|
 retrain:7d|reset:100000|frozen (when the models learn), of retraining also warm=true|false and epochs=auto|N; guard=false (whether
 versions are made and tested, and undone); drift.boost=1 (the learning-rate multiplier after a change for the worse); of `sim` also sim.days,
 sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (days between changes of all tastes).
@@ -212,7 +213,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     }
     for report in reports.iter().filter(|report| report["protocol"] == "stream") {
         if let Some(n_eval) = report["n_eval"].as_u64().filter(|&n_eval| n_eval < FEW_PREDICTIONS) {
-            let has_all = request.settings.iter().any(|(key, value)| key == "every" && value == "1");
+            let has_all = report["settings"]["every"] == "1";
             let more = if has_all { "intervals are wide" } else { "--set every=1 predicts each one" };
             context.output.note(&format!("only {n_eval} events were predicted; {more}"));
         }

@@ -14,6 +14,7 @@ mod table;
 mod vectors;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -459,7 +460,9 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
         some => Some(number(some, "epochs", 1)?),
     };
     let mode = Mode::named(take("mode").unwrap_or("online"), warm, epochs).map_err(anyhow::Error::msg)?;
-    let every = number(take("every"), "every", 20)?;
+    let new_items = take("new_items").map(numbers).transpose()?;
+    // New items have few events, so all of those are predicted.
+    let every = number(take("every"), "every", if new_items.is_some() { 1 } else { 20 })?;
     let from_day = number(take("from_day"), "from_day", 28)?;
     let shuffle = take("shuffle").map(|seed| number(Some(seed), "shuffle", 0)).transpose()?;
     let guard = number(take("guard"), "guard", false)?;
@@ -493,7 +496,7 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
     if let Some(parts) = learn.models.init.find() {
         parts.fit(&learn.models)?;
     }
-    Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, guard, learn }, types))
+    Ok((source, StreamSettings { unit, mode, every, from_day, new_items, shuffle, guard, learn }, types))
 }
 
 fn number<T: FromStr>(text: Option<&str>, key: &str, otherwise: T) -> anyhow::Result<T> {
@@ -501,6 +504,15 @@ fn number<T: FromStr>(text: Option<&str>, key: &str, otherwise: T) -> anyhow::Re
         None => Ok(otherwise),
         Some(text) => text.parse().map_err(|_| anyhow::anyhow!("{key}={text} is not a value of `{key}`")),
     }
+}
+
+/// The events of a new item that are predicted: `2..10` from the second to the tenth, `10` the first ten.
+fn numbers(text: &str) -> anyhow::Result<RangeInclusive<u32>> {
+    let (from, to) = text.split_once("..").unwrap_or(("1", text));
+    let asked = from.parse().ok().zip(to.parse().ok()).map(|(from, to)| from..=to);
+    let is_usable = |asked: &RangeInclusive<u32>| *asked.start() > 0 && !asked.is_empty();
+    let expected = "a number of events from 1 on, or a range such as 2..10";
+    asked.filter(is_usable).with_context(|| format!("new_items={text} is not {expected}"))
 }
 
 /// The model's settings with those of the request, whose paths are those of the `[model]` section.
@@ -529,8 +541,8 @@ fn set(table: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()> {
     let known = table.keys().cloned().collect::<Vec<_>>().join(", ");
     let Some(value) = table.get_mut(head) else {
         bail!(
-            "there is no setting `{head}`; the protocol has unit, mode, warm, epochs, guard, every, from_day, shuffle, types, \
-               history_capacity, and the known ones here are {known}"
+            "there is no setting `{head}`; the protocol has unit, mode, warm, epochs, guard, every, from_day, new_items, shuffle, \
+               types, history_capacity, and the known ones here are {known}"
         );
     };
     match (value, rest) {

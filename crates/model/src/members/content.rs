@@ -3,8 +3,10 @@
 //! A shopper is the decayed mean of the vectors of what they chose, `u = Σ_e w(type_e, age_e) · (v_e - m)`, where `m` is
 //! the mean of all items' vectors and `w` is a table by event type and age, learned by gradient descent on the pairwise
 //! logistic loss (BPR, Rendle et al. 2009). An item's score is the cosine of `u` and `v_i - m`. A second number is the
-//! largest cosine with one of the last choices, which a mean of different things hides. Both know an item that was never
-//! chosen; where few have chosen it, a third number repeats the first, so that the blend can rely on it more for those.
+//! largest cosine with one of the last choices, which a mean of different things hides, and a third the cosine with the very
+//! last one: who takes one thing of a series often takes the next. All three know an item that was never chosen. Where few
+//! have chosen it, they are repeated as numbers of their own: what is chosen together says of other items whether
+//! likeness matters, and of a new one nothing, so the blend relies on likeness more there.
 //!
 //! Without vectors every number is 0 and costs nothing.
 
@@ -109,7 +111,10 @@ impl Member for Content {
     const COLUMNS: &'static [Column] = &[
         Column::linear("content", -0.3, 0.9, 0.05),
         Column::linear("content_near", -0.3, 1.2, 0.05).alone(0.0),
+        Column::linear("content_last", -0.3, 1.2, 0.0).alone(0.0),
         Column::linear("content_new", -0.3, 0.9, 0.0).alone(0.0),
+        Column::linear("content_near_new", -0.3, 1.2, 0.0).alone(0.0),
+        Column::linear("content_last_new", -0.3, 1.2, 0.0).alone(0.0),
     ];
     const RETRIEVES_FOR_LEARNING: bool = false;
 
@@ -211,7 +216,8 @@ impl Member for Content {
         let Some(taste) = &gist.prepared else { return };
         let vectors = catalogue.vectors();
         let (mean, rest) = out.split_at_mut(items.len());
-        let (near, new) = rest.split_at_mut(items.len());
+        let (near, rest) = rest.split_at_mut(items.len());
+        let (last, of_new) = rest.split_at_mut(items.len());
         for (place, &item) in items.iter().enumerate() {
             let Some(vector) = vectors.get(item).filter(|vector| vector.codes.len() == taste.mean.dimensions()) else {
                 continue;
@@ -224,9 +230,12 @@ impl Member for Content {
             let cosine = |recent: &Recent| {
                 (vector.dot(&recent.vector) - by_mean - recent.by_mean + taste.squared_mean) / (length * recent.length)
             };
-            near[place] = others.map(cosine).fold(0.0, f32::max);
+            let mut cosines = others.map(cosine);
+            last[place] = cosines.next().unwrap_or(0.0);
+            near[place] = cosines.fold(last[place].max(0.0), f32::max);
             if *self.chosen.get(item as usize) < FEW {
-                new[place] = mean[place];
+                let repeated = [mean[place], near[place], last[place]];
+                of_new.iter_mut().skip(place).step_by(items.len()).zip(repeated).for_each(|(out, value)| *out = value);
             }
         }
     }
@@ -280,5 +289,65 @@ impl Content {
     /// The learned weight of an event of that type and age.
     fn weight(&self, type_code: u8, age_ms: i64) -> f32 {
         self.table[Self::cell(type_code, age_ms)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_store::{Histories, Interaction, ItemVector};
+
+    use super::*;
+    use crate::TypeWeights;
+
+    /// Items 0 and 1 are alike, and so are 2 and 3.
+    fn catalogue() -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        for (item, numbers) in [[1.0, 0.0, 0.0], [0.9, 0.4, 0.0], [0.0, 0.0, 1.0], [0.0, 0.4, 0.9]].iter().enumerate() {
+            let mut codes = vec![0; numbers.len()];
+            let scale = accrue_kernel::quantise(numbers, &mut codes);
+            let vector = ItemVector { item: "x".into(), space: 1, text: 1, scale, codes: codes.into() };
+            catalogue.encode(item as ItemIdx, &vector);
+        }
+        catalogue
+    }
+
+    /// The columns of items, `[columns][items]`, for a shopper who chose these items, the last one last.
+    fn columns(content: &Content, past: &[ItemIdx], items: &[ItemIdx]) -> Vec<Vec<f32>> {
+        let (mut histories, mut weights) = (Histories::new(10), TypeWeights::default());
+        weights.set(0, 1.0);
+        for (place, &item) in past.iter().enumerate() {
+            let at_ms = place as i64 * 60_000;
+            let event = Interaction { shopper: 0, item, type_code: 0, at_ms, session: None, value: 1.0, quantity: 1 };
+            histories.push(&event);
+        }
+        let context = Context::new(histories.get(0), None, past.len() as i64 * 60_000, &weights);
+        let (catalogue, mut gist) = (catalogue(), Gist::default());
+        content.prepare(&catalogue, &context, &mut gist);
+        let mut out = vec![0.0; Content::COLUMNS.len() * items.len()];
+        content.columns(&catalogue, &gist, items, &mut out);
+        out.chunks_exact(items.len()).map(<[f32]>::to_vec).collect()
+    }
+
+    #[test]
+    fn likeness_to_the_last_choice_is_a_number_of_its_own_and_all_are_repeated_for_items_that_few_chose() {
+        let mut content = Content::new(&ContentSettings { enabled: true, candidates: 50 }, 1).unwrap();
+        *content.chosen.get_mut(1) = FEW;
+        let of = columns(&content, &[0, 2], &[1, 3]);
+        let [_, near, last, ..] = &of[..] else { panic!("{of:?}") };
+        assert!(near[0] > 0.5 && near[1] > 0.5, "each is near one of the choices: {of:?}");
+        assert!(last[0] < 0.0 && last[1] > 0.5, "the last choice is like item 3 alone: {of:?}");
+        for (column, repeated) in of[..3].iter().zip(&of[3..]) {
+            assert_eq!(repeated, &[0.0, column[1]], "item 1 was chosen often: {of:?}");
+        }
+        let none = columns(&content, &[], &[1, 3]);
+        assert!(none.iter().flatten().all(|&value| value == 0.0), "{none:?}");
+    }
+
+    #[test]
+    fn an_item_is_not_compared_with_itself() {
+        let content = Content::new(&ContentSettings { enabled: true, candidates: 50 }, 1).unwrap();
+        let of = columns(&content, &[1, 0], &[0]);
+        let compared = columns(&content, &[0, 1], &[0]);
+        assert_eq!((of[1][0], of[2][0]), (compared[1][0], compared[2][0]), "with the choice before it instead");
     }
 }
