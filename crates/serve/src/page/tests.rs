@@ -301,7 +301,9 @@ fn a_cited_share_is_the_difference_that_leaving_out_the_event_makes() {
         for number in 0..5 {
             let visitor = user(number);
             let history: Vec<_> = shop.events.iter().filter(|event| event.user == visitor.user).cloned().collect();
-            let asked = RecommendRequest { n: 20, explain: true, ..Default::default() };
+            // Without the event another variant of a product may be the better one.
+            let grouping = Grouping::Item;
+            let asked = RecommendRequest { n: 20, grouping, explain: true, ..Default::default() };
             let stored = shop.shop().recommend(&RecommendRequest { visitor, ..asked.clone() });
             let with =
                 |events| shop.shop().recommend(&RecommendRequest { events: Some(events), n: 1000, ..asked.clone() });

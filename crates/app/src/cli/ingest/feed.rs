@@ -477,7 +477,8 @@ fn columns_of_ids(own: &[&str], columns: &[String], share: impl Fn(&str) -> f64)
     }
     // What has no better one may still name the items of some records.
     found.extend(own.iter().filter(|own| better(own).is_none()).map(|own| (*own).to_owned()));
-    found.dedup();
+    let mut named = BTreeSet::new();
+    found.retain(|column| named.insert(column.clone()));
     Some(found)
 }
 
