@@ -1,10 +1,10 @@
 //! Campaigns over HTTP: sponsored slots, what clicks are charged, and that the log settles it to the cent.
 
 use accrue_engine::{Config, Engine};
-use accrue_http::{HttpSettings, Key, Scope};
+use accrue_http::{HttpSettings, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop};
+use crate::http::{Answer, Shop, key};
 
 const OWN_KEY: &str = "own-key-0123456789";
 const WEB_KEY: &str = "web-key-0123456789";
@@ -17,15 +17,6 @@ const START_MS: i64 = 20_409 * DAY_MS;
 /// A shop of which users saw all items on many pages and clicked on a tenth of them, with a slot on the scene `home`, and
 /// with keys for its backend and its pages.
 fn shop(config: &Config) -> Shop {
-    let key = |name: &str, key: &str, scopes: &[Scope]| Key {
-        name: name.into(),
-        key: key.into(),
-        scopes: scopes.iter().copied().collect(),
-        origins: Vec::new(),
-        rate_limit_per_s: None,
-        rate_limit_per_address_per_s: None,
-        weight: None,
-    };
     let keys =
         vec![key("own", OWN_KEY, &[Scope::Read, Scope::Write]), key("web", WEB_KEY, &[Scope::Publish, Scope::Search])];
     let settings = HttpSettings { keys, ..Default::default() };

@@ -1,9 +1,9 @@
 //! The console over HTTP: every page, for every language; who may see and act; what is never rendered.
 
-use accrue_http::{HttpSettings, Key, Scope};
+use accrue_http::{HttpSettings, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop, wait_until};
+use crate::http::{Answer, Shop, key, wait_until};
 
 const READ_KEY: &str = "read-key-0123456789";
 const WRITE_KEY: &str = "write-key-0123456789";
@@ -15,15 +15,6 @@ const MOST_BYTES: usize = 150_000;
 const FOR_ADMINS: [&str; 4] = ["/console/what-if", "/console/quarantine", "/console/people", "/console/settings"];
 
 fn with_keys() -> Shop {
-    let key = |name: &str, key: &str, scopes: &[Scope]| Key {
-        name: name.into(),
-        key: key.into(),
-        scopes: scopes.iter().copied().collect(),
-        origins: Vec::new(),
-        rate_limit_per_s: None,
-        rate_limit_per_address_per_s: None,
-        weight: None,
-    };
     let keys = vec![
         key("reader", READ_KEY, &[Scope::Read]),
         key("writer", WRITE_KEY, &[Scope::Write]),

@@ -37,6 +37,19 @@ pub(super) struct Shop {
     pub(super) dir: PathBuf,
 }
 
+/// A key with these scopes and no limits of its own.
+pub(super) fn key(name: &str, key: &str, scopes: &[Scope]) -> Key {
+    Key {
+        name: name.into(),
+        key: key.into(),
+        scopes: scopes.iter().copied().collect(),
+        origins: Vec::new(),
+        rate_limit_per_s: None,
+        rate_limit_per_address_per_s: None,
+        weight: None,
+    }
+}
+
 impl Shop {
     /// Connections that the server holds, that of this request among them.
     pub(super) fn n_connections(&self) -> usize {
@@ -74,24 +87,15 @@ impl Shop {
     }
 
     pub(super) fn with_keys() -> Self {
-        let key = |name: &str, key: &str, scope: Scope| Key {
-            name: name.into(),
-            key: key.into(),
-            scopes: [scope].into(),
-            origins: Vec::new(),
-            rate_limit_per_s: None,
-            rate_limit_per_address_per_s: None,
-            weight: None,
-        };
         let web = Key {
             origins: vec![SHOP_ORIGIN.into()],
             rate_limit_per_s: Some(0.001),
-            ..key("web", WEB_KEY, Scope::Publish)
+            ..key("web", WEB_KEY, &[Scope::Publish])
         };
         let keys = vec![
-            key("reader", READ_KEY, Scope::Read),
-            key("writer", WRITE_KEY, Scope::Write),
-            key("admin", ADMIN_KEY, Scope::Admin),
+            key("reader", READ_KEY, &[Scope::Read]),
+            key("writer", WRITE_KEY, &[Scope::Write]),
+            key("admin", ADMIN_KEY, &[Scope::Admin]),
             web,
         ];
         Self::open(HttpSettings { keys, ..Default::default() })

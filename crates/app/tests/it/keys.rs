@@ -3,7 +3,7 @@
 use accrue_http::{HttpSettings, Key, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop};
+use crate::http::{Answer, Shop, key};
 
 const OWN_KEY: &str = "own-key-0123456789";
 const WEB_KEY: &str = "web-key-0123456789";
@@ -12,15 +12,6 @@ const ADMIN_KEY: &str = "admin-key-0123456789";
 
 /// A shop with 30 items, of which the backend told, and keys for its backend, its pages and its app.
 fn shop() -> Shop {
-    let key = |name: &str, key: &str, scopes: &[Scope]| Key {
-        name: name.into(),
-        key: key.into(),
-        scopes: scopes.iter().copied().collect(),
-        origins: Vec::new(),
-        rate_limit_per_s: None,
-        rate_limit_per_address_per_s: None,
-        weight: None,
-    };
     let keys = vec![
         key("own", OWN_KEY, &[Scope::Read, Scope::Write]),
         key("web", WEB_KEY, &[Scope::Publish, Scope::Search]),

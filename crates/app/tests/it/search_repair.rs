@@ -1,10 +1,10 @@
 //! Search that repairs itself, over HTTP: what is proposed, switched on and off, and what hostile searches cannot do.
 
 use accrue_engine::Config;
-use accrue_http::{HttpSettings, Key, Scope};
+use accrue_http::{HttpSettings, Scope};
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::http::{Shop, key};
 
 /// When the shoppers come, in ms.
 const START: i64 = 1_767_571_200_000;
@@ -145,15 +145,6 @@ fn floods_html_and_words_that_work_are_not_proposed() {
 
 #[test]
 fn searches_and_choices_of_published_keys_neither_make_a_word_fail_nor_hide_one() {
-    let key = |name: &str, key: &str, scopes: &[Scope]| Key {
-        name: name.into(),
-        key: key.into(),
-        scopes: scopes.iter().copied().collect(),
-        origins: Vec::new(),
-        rate_limit_per_s: None,
-        rate_limit_per_address_per_s: None,
-        weight: None,
-    };
     const OWN: &str = "own-key-0123456789";
     const WEB: &str = "web-key-0123456789";
     let keys = vec![key("own", OWN, &[Scope::Read, Scope::Write]), key("web", WEB, &[Scope::Publish, Scope::Search])];
