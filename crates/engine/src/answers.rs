@@ -98,6 +98,7 @@ impl Engine {
         request.lately_sponsored = self.lately_sponsored(&visitor);
         request.may_be_sponsored = self.has_room_for(Counted::SponsoredPages, asker);
         let may_try_new = self.has_room_for(Counted::TrialPages, asker);
+        let may_draw = asker == Asker::Shop || self.inner.config.serve.explore.budget.is_none();
         let asked = what_if::asked(&request);
         let answered = self.answer(&self.running(), id, &visitor, |shop, treatment| {
             // What an arm changes about a page is no part of the request, so such a page cannot be made again.
@@ -106,7 +107,7 @@ impl Engine {
                 visitor: visitor.clone(),
                 part: request.part.or(treatment.part()),
                 diversity: request.diversity.or(treatment.diversity()),
-                explore: request.explore.or(treatment.explore),
+                explore: request.explore.or(treatment.explore.filter(|_| may_draw)),
                 new_trial: request.new_trial.or(treatment.new_trial).filter(|_| may_try_new),
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request

@@ -4,7 +4,8 @@
 //! clicks on them. Whether an answer is drawn is decided by a hash of its id, so both kinds are samples of the same
 //! answers, and the difference is what draws cost, which `model/src/draw_budget.rs` bounds. It is a fold of the facts.
 //! Counting begins with the first draw, so a shop without draws has no account. Answers of an experiment's arms do not
-//! count: they have shares of their own.
+//! count: they have shares of their own. Neither do answers to a published key: anyone can ask for them and click on what
+//! they like, so their clicks do not tell what draws cost.
 //!
 //! **Bounded.** The latest [`WAITING`] answers can be clicked, each for [`CLICK_WINDOW_MS`]; of one answer
 //! [`MAX_CLICKS`] clicks count; the latest [`DAYS`] days are kept.
@@ -112,7 +113,9 @@ impl DrawAccount {
 
     /// Takes in an answer.
     pub fn serve(&mut self, served: &Served, received_at: Timestamp) {
-        self.count(served, !served.propensities.is_empty(), received_at);
+        if !served.published {
+            self.count(served, !served.propensities.is_empty(), received_at);
+        }
     }
 
     /// Takes in an answer of one of the two kinds that are compared.
@@ -263,10 +266,13 @@ mod tests {
             Served { items: vec!["mug".into()], ..other("3") },
             Served { arm: Some(arm), ..other("4") },
             Served { sponsored: vec![slot], ..other("5") },
+            Served { published: true, ..other("6") },
+            Served { published: true, ..served("7", true) },
         ] {
             account.serve(&served, Timestamp(1));
         }
-        assert_eq!(counts(account.days().next().unwrap().others), [0, 0, 0]);
+        let day = account.days().next().unwrap();
+        assert_eq!((counts(day.drawn), counts(day.others)), ([1, 0, 0], [0, 0, 0]));
     }
 
     #[test]

@@ -123,11 +123,11 @@ fn a_spent_budget_a_share_of_0_and_unrecorded_answers_end_the_showing_of_new_pro
     }
 }
 
-const OWN_KEY: &str = "own-key-0123456789";
-const WEB_KEY: &str = "web-key-0123456789";
+pub(crate) const OWN_KEY: &str = "own-key-0123456789";
+pub(crate) const WEB_KEY: &str = "web-key-0123456789";
 
 /// The same shop in this process, with keys for its backend and for its pages.
-fn shop_with_keys(config: &Config) -> Shop {
+pub(crate) fn shop_with_keys(config: &Config) -> Shop {
     let keys =
         vec![key("own", OWN_KEY, &[Scope::Read, Scope::Write]), key("web", WEB_KEY, &[Scope::Publish, Scope::Search])];
     let settings = HttpSettings { keys, ..Default::default() };
@@ -143,7 +143,7 @@ fn shop_with_keys(config: &Config) -> Shop {
     shop
 }
 
-fn with(shop: &Shop, key: &str, method: &str, path: &str, body: &Value) -> Answer {
+pub(crate) fn with(shop: &Shop, key: &str, method: &str, path: &str, body: &Value) -> Answer {
     let headers = [("x-api-key", key), ("content-type", "application/json"), ("x-forwarded-for", "198.51.100.7")];
     let body = if body.is_null() { String::new() } else { body.to_string() };
     shop.send(method, path, &headers, body.as_bytes())

@@ -10,7 +10,7 @@ use accrue_event::{Event, Item, ItemId, Shopper, Timestamp};
 
 use super::Facts;
 use crate::new_products::{Earlier, Now};
-use crate::{Body, CatalogueEntry, ItemIdx, NewProducts, Record, SearchRanking, Searches, shopper_hash};
+use crate::{Body, CatalogueEntry, DrawAccount, ItemIdx, NewProducts, Record, SearchRanking, Searches, shopper_hash};
 
 /// The parts of the facts that are folded again. What choices teach the order of hits depends on how likely a position is
 /// looked at, which the other part counts, so both are folded together.
@@ -18,6 +18,7 @@ use crate::{Body, CatalogueEntry, ItemIdx, NewProducts, Record, SearchRanking, S
 pub struct OlderParts {
     searches: Searches,
     search_ranking: SearchRanking,
+    draws: DrawAccount,
     new_products: NewProducts,
     /// What the library of new products depends on, as it was at each record.
     catalogue: BTreeMap<ItemIdx, CatalogueEntry>,
@@ -31,6 +32,7 @@ impl OlderParts {
         match &record.body {
             Body::Event(checked) | Body::Released { event: checked, .. } => {
                 self.stream_time = self.stream_time.max(checked.event.at);
+                self.draws.observe(&checked.event, record.received_at);
                 if let Some(item) = checked.event.item.as_ref().and_then(item_of) {
                     self.searches.observe(&checked.event, item);
                     self.observe(&checked.event, item, record.received_at);
@@ -52,6 +54,7 @@ impl OlderParts {
                 }
             }
             Body::Served(served) => {
+                self.draws.serve(served, record.received_at);
                 let user = || served.user.clone().map(Shopper::User);
                 let guest = || served.session.clone().map(Shopper::Guest);
                 let shopper = user().or_else(guest).map(|shopper| shopper_hash(&shopper));
@@ -98,6 +101,6 @@ impl OlderParts {
     /// Puts the parts into the facts, in the place of those that an older build counted.
     pub fn replace_in(self, facts: &mut Facts) {
         (facts.searches, facts.search_ranking) = (self.searches, self.search_ranking);
-        facts.new_products = self.new_products;
+        (facts.new_products, facts.draws) = (self.new_products, self.draws);
     }
 }

@@ -90,7 +90,7 @@ impl Facts {
             writer.value(LEDGER, 2, &self.ledger)?;
         }
         if !self.draws.is_untouched() {
-            writer.value(DRAWS, 1, &self.draws)?;
+            writer.value(DRAWS, 2, &self.draws)?;
         }
         if !self.satisfaction.is_empty() {
             writer.value(SATISFACTION, 1, &self.satisfaction)?;
@@ -133,7 +133,11 @@ impl Facts {
             Some(1) => source.value::<FirstLedger>(LEDGER, 1)?.map(Ledger::from),
             _ => optional(source, LEDGER, 2)?,
         };
-        let draws: Option<DrawAccount> = optional(source, DRAWS, 1)?;
+        // The first version counted answers to published keys.
+        let draws: Option<DrawAccount> = match source.checkpoint().section_version(DRAWS) {
+            Some(1) => source.converted::<DrawAccount, _>(DRAWS, 1, 2)?,
+            _ => optional(source, DRAWS, 2)?,
+        };
         let new_products: Option<NewProducts> = match source.checkpoint().section_version(NEW_PRODUCTS) {
             None | Some(..2) => Some(source.not_counted(NEW_PRODUCTS, 2)),
             Some(_) => source.value(NEW_PRODUCTS, 2)?,
