@@ -37,6 +37,8 @@ pub(crate) struct ArrivalClock {
 struct State {
     /// A time that was believed, and when that was; none while the log is empty.
     believed: Option<(Timestamp, Instant)>,
+    /// The latest stamp.
+    stamped: Timestamp,
     doubted_since: Option<Instant>,
 }
 
@@ -46,14 +48,14 @@ pub(crate) struct Arrival {
     /// What the wall clock says.
     pub clock: Timestamp,
     /// The time to stamp records with: that of the clock, or, while it is doubted, the time that has passed since the last
-    /// record.
+    /// record. It never goes back, as stamps in the log never do.
     pub stamp: Timestamp,
 }
 
 impl Arrival {
-    /// Whether the clock is doubted.
+    /// Whether the clock is ahead of what is believed.
     pub fn is_held(self) -> bool {
-        self.clock != self.stamp
+        self.clock > self.stamp
     }
 }
 
@@ -61,7 +63,8 @@ impl ArrivalClock {
     /// A clock for a log whose last record has this stamp.
     pub fn new(last: Option<Timestamp>) -> Self {
         let believed = last.map(|last| (last, Instant::now()));
-        Self { state: Cell::new(State { believed, doubted_since: None }) }
+        let stamped = last.unwrap_or(Timestamp(i64::MIN));
+        Self { state: Cell::new(State { believed, stamped, doubted_since: None }) }
     }
 
     /// The time of now.
@@ -75,7 +78,8 @@ impl ArrivalClock {
     }
 
     fn read_at(&self, clock: Timestamp, instant: Instant) -> Arrival {
-        let State { believed, doubted_since } = self.state.get();
+        let State { believed, stamped, doubted_since } = self.state.get();
+        let (mut state, mut stamp) = (State { believed: Some((clock, instant)), stamped, doubted_since: None }, clock);
         if let Some((then, since)) = believed {
             let elapsed = instant.saturating_duration_since(since).as_millis() as i64;
             let expected = Timestamp(then.0.saturating_add(elapsed));
@@ -83,12 +87,12 @@ impl ArrivalClock {
             let is_doubted = clock.0.saturating_sub(expected.0) > LEAP_MS
                 && instant.saturating_duration_since(doubted_since) < DOUBT;
             if is_doubted {
-                self.state.set(State { believed, doubted_since: Some(doubted_since) });
-                return Arrival { clock, stamp: expected };
+                (state, stamp) = (State { believed, stamped, doubted_since: Some(doubted_since) }, expected);
             }
         }
-        self.state.set(State { believed: Some((clock, instant)), doubted_since: None });
-        Arrival { clock, stamp: clock }
+        state.stamped = stamped.max(stamp);
+        self.state.set(state);
+        Arrival { clock, stamp: state.stamped }
     }
 }
 
@@ -105,10 +109,12 @@ mod tests {
         assert_eq!(read(6 * DAY, 0), 6 * DAY, "a week without records is no jump");
         assert_eq!(read(400 * DAY, 10), 6 * DAY + 10_000);
         assert_eq!(read(6 * DAY + 20_000, 20), 6 * DAY + 20_000, "the clock was set right");
-        assert_eq!(read(400 * DAY, 30), 6 * DAY + 30_000);
-        assert_eq!(read(400 * DAY + 599_000, 629), 6 * DAY + 629_000);
+        assert_eq!(read(6 * DAY + 15_000, 21), 6 * DAY + 20_000, "stamps do not go back");
+        assert_eq!(read(400 * DAY, 30), 6 * DAY + 24_000, "from where the clock was last");
+        assert_eq!(read(400 * DAY + 599_000, 629), 6 * DAY + 623_000);
         assert_eq!(read(400 * DAY + 600_000, 630), 400 * DAY + 600_000, "the difference lasted, so the time is right");
-        assert_eq!(read(DAY, 640), DAY, "a clock that goes back is followed");
+        let back = clock.read_at(Timestamp(DAY), start + Duration::from_secs(640));
+        assert_eq!((back.clock.0, back.stamp.0, back.is_held()), (DAY, 400 * DAY + 600_000, false));
         assert!(!ArrivalClock::new(None).read().is_held());
     }
 }

@@ -68,6 +68,8 @@ impl Writer {
 
     /// Appends records and applies them; returns the offset of the first.
     fn append(&mut self, received_at: Timestamp, bodies: Vec<Body>) -> Result<Offset, EngineError> {
+        // The facts must read what a replay will read.
+        let received_at = self.log.stamp(received_at);
         let offsets = match self.log.append(received_at, &bodies) {
             Ok(offsets) => offsets,
             Err(error) => {

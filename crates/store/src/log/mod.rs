@@ -199,8 +199,12 @@ impl Log {
         self.segment_span = span;
     }
 
-    /// Appends `bodies` in one durable commit and returns their offsets. If the clock went back, they get the time of the last
-    /// record.
+    /// The time that records get which arrive at `at`: that of the last record, if the clock went back.
+    pub fn stamp(&self, at: Timestamp) -> Timestamp {
+        at.max(self.last_received_at)
+    }
+
+    /// Appends `bodies` in one durable commit and returns their offsets. They get the time that [`Log::stamp`] says.
     ///
     /// # Errors
     /// A failed write poisons the log: this and every later append fail, and reads continue.
@@ -210,7 +214,7 @@ impl Log {
         if bodies.is_empty() {
             return Ok(start..start);
         }
-        let appended = self.commit(start, received_at.max(self.last_received_at), bodies);
+        let appended = self.commit(start, self.stamp(received_at), bodies);
         self.poison_on_error(appended)
     }
 
