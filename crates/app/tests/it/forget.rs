@@ -355,6 +355,52 @@ fn the_next_start_finishes_every_forgetting_that_failed() {
     }
 }
 
+/// Flips bits in the middle of a segment that is full, as a bad disk would; a second time puts them back.
+fn flip_bits_of_the_first_segment(dir: &Path) {
+    let files = std::fs::read_dir(dir.join("log")).unwrap().map(|entry| entry.unwrap().path());
+    let first = files.filter(|path| path.extension().is_some_and(|end| end == "seg")).min().unwrap();
+    let mut bytes = std::fs::read(&first).unwrap();
+    let middle = bytes.len() * 2 / 3;
+    bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0xff);
+    std::fs::write(first, bytes).unwrap();
+}
+
+#[test]
+fn who_asked_while_the_log_cannot_be_read_is_hidden_and_forgotten_later() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path());
+    // One more record begins another segment, and the first one is closed.
+    let file = dir.path().join("more.ndjson");
+    std::fs::write(&file, r#"{"type":"view","user":"person-3","item":"i1","at":1770000000000}"#).unwrap();
+    json(&accrue(dir.path(), &["ingest", file.to_str().unwrap()]));
+    std::fs::remove_file(file).unwrap();
+    flip_bits_of_the_first_segment(dir.path());
+    let server = serve(dir.path());
+    assert!(forget(&server, "person-17").is_some());
+    assert!(forget(&server, "person-5").is_some());
+    let (status, unknown) = server.ask("POST", "/v1/forget", r#"{"users":["nobody"]}"#);
+    assert!(status >= 400, "{unknown}");
+    let hidden = |server: &Server| {
+        for person in ["person-17", "person-5"] {
+            assert_eq!(server.ask("GET", &format!("/v1/users/{person}"), "").0, 404, "{person}");
+        }
+        assert_eq!(server.ask("GET", "/v1/users/person-3", "").0, 200);
+    };
+    hidden(&server);
+    drop(server);
+    let server = serve(dir.path());
+    assert!(outcome(&server).is_some());
+    hidden(&server);
+    flip_bits_of_the_first_segment(dir.path());
+    drop(server);
+    assert_eq!(serve(dir.path()).end_well(), Some(0));
+    for person in ["person-17", "person-5"] {
+        assert!(!holds(dir.path(), person), "{person}");
+    }
+    let replay = json(&accrue(dir.path(), &["replay", "--verify"]));
+    assert_eq!(replay["equal"], true, "{replay}");
+}
+
 #[test]
 fn a_server_starts_without_the_records_that_it_cannot_erase_yet() {
     let dir = tempfile::tempdir().unwrap();

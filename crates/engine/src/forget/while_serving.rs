@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use accrue_event::UserId;
 use accrue_store::{Facts, Log, LogReader, PendingErasure};
 use accrue_train::{
-    Recovered, Traces, erase, find_traces, is_same_person, recover, refuse_if_pruned, with_other_spellings,
+    Recovered, Traces, TrainError, erase, find_traces, is_same_person, recover, refuse_if_pruned, with_other_spellings,
 };
 
 use super::at_rest::finish_forgetting;
@@ -57,9 +57,12 @@ impl Engine {
 
     /// Begins to forget these people, and returns when their records are written down; a thread goes on with it.
     ///
+    /// If the log cannot be read, the people are written down without their records, hidden, and searched for again after a wait; the status
+    /// says why.
+    ///
     /// # Errors
     /// [`EngineError::NotFound`] if nothing is known of one of them: then nothing is done. [`EngineError::Conflict`] while others are being
-    /// forgotten. Otherwise if the log was pruned too far, or a file cannot be read or written.
+    /// forgotten. Otherwise if the log was pruned too far, or the note cannot be written.
     pub fn forget(&self, users: BTreeSet<UserId>) -> Result<ErasureStatus, EngineError> {
         let erasure = &self.inner.erasure;
         {
@@ -94,10 +97,43 @@ impl Engine {
             }
             Err(error) => {
                 slot.status.state = ErasureState::Idle;
+                let may_go_on = !slot.is_waiting;
+                drop(slot);
                 erasure.notify();
-                Err(error)
+                self.keep_asked(users, error, may_go_on)
             }
         }
+    }
+
+    /// Keeps a request whose people are known, but whose records cannot be found because the log cannot be read, for later.
+    /// `may_start`: whether no thread waits for the next attempt already.
+    fn keep_asked(
+        &self,
+        users: BTreeSet<UserId>,
+        error: EngineError,
+        may_start: bool,
+    ) -> Result<ErasureStatus, EngineError> {
+        let erasure = &self.inner.erasure;
+        let is_unread = matches!(error, EngineError::Store(_) | EngineError::Train(TrainError::Store(_)));
+        let are_known = self.with_shop(|shop| users.iter().all(|user| shop.facts.user(user).is_some()));
+        if !is_unread || !are_known {
+            return Err(error);
+        }
+        // A note that cannot be written keeps nothing, so the request fails with the first reason.
+        if let Err(unwritten) = PendingErasure::of(&self.inner.dir).begin(&[], &users) {
+            tracing::error!(error = %unwritten, "who is to be forgotten cannot be written down");
+            return Err(error);
+        }
+        erasure.hide(erasure.hidden().union(&users).cloned().collect());
+        erasure.count();
+        self.inner.visits.clear();
+        erasure.update(|status| status.n_users = erasure.hidden().len() as u64);
+        if may_start {
+            self.retry_erasure(&error);
+        } else {
+            erasure.update(|status| status.failed = Some(error.to_string()));
+        }
+        Ok(self.erasure())
     }
 
     /// How often people were forgotten since the start. Whatever is kept of visitors in memory is dropped when this changes.
@@ -136,7 +172,7 @@ impl Engine {
 
     /// Goes on with an erasure that the start could not finish, after a wait.
     pub(crate) fn retry_erasure(&self, error: &EngineError) {
-        tracing::error!(%error, "an erasure that was interrupted cannot be finished; its records are left out, and it is tried again");
+        tracing::error!(%error, "an erasure cannot be finished; its people are hidden, and it is tried again");
         self.inner.erasure.fail(error);
         let engine = self.clone();
         self.inner.erasure.slot().thread = Some(thread("eraser", move || {
