@@ -42,14 +42,15 @@ pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {
     let Context { config, .. } = context;
     accrue_http::runtime()?.block_on(async {
         // The port first: a second server on it must fail before it recovers a shop.
-        let listener = tokio::net::TcpListener::bind(&config.http.listen).await;
-        let listener = listener
+        let listener = accrue_http::listen(&config.http)
+            .await
             .map_err(|error| anyhow::anyhow!("{}: cannot listen: {error}", config.http.listen))
             .hint("choose another port with --listen HOST:PORT; port 0 picks a free one")?;
         let address = listener.local_addr()?;
         let settings = config.http.clone();
         let followers = Followers::of(&config.sources)?;
         let engine = tokio::task::spawn_blocking(move || Engine::open_to_serve(&config.data, &config.engine)).await??;
+        signals::survive_limit_of_file_size();
         // Before the address is announced: a stop that follows at once must find a server that closes its folder.
         let stop = signals::stop_asked();
         let followers = followers.start(&engine);

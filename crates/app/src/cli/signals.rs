@@ -34,6 +34,19 @@ impl Stop {
     }
 }
 
+/// Lets a write beyond the largest file that the process may have (`ulimit -f`) fail as one to a full disk does. The system would
+/// end the process. It is called inside a runtime.
+pub(super) fn survive_limit_of_file_size() {
+    /// SIGXFSZ.
+    #[cfg(target_os = "linux")]
+    const FILE_TOO_LARGE: i32 = 25;
+    // Whoever listens to a signal once is never ended by it; nobody needs to hear it.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE)) {
+        tracing::debug!(%error, "the limit of the size of files ends the process");
+    }
+}
+
 /// Done when Ctrl-C is pressed, or SIGTERM or SIGHUP arrives. They are caught from the call on, and not only once the result is awaited; it is made
 /// inside a runtime.
 pub(super) fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
