@@ -137,6 +137,11 @@ impl EmbeddingTable {
         self.row(row).is_some()
     }
 
+    /// Whether a gradient has moved the row. A row that only exists, or was [`set`](Self::set), has not.
+    pub(crate) fn has_moved(&self, row: u32) -> bool {
+        self.rows.row(row as usize).and_then(|row| row.last()).is_some_and(|mass| *mass > 1.0)
+    }
+
     /// The row `[dim]`, or `None` if it was never touched.
     #[inline]
     pub fn row(&self, row: u32) -> Option<&[f32]> {

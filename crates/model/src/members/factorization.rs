@@ -15,7 +15,7 @@ use accrue_kernel::{Draws, dot};
 use accrue_store::{CheckpointWriter, ItemIdx, PastEvent, SectionSource, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::content_map::ContentMap;
+use super::content_map::{ContentMap, Expected};
 use super::{Column, Member, MemberSettings};
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
@@ -177,12 +177,16 @@ impl Member for Factorization {
         self.follow_content(step.event.item, catalogue);
     }
 
-    /// A new item has its rows at once.
+    /// A new item has its rows at once. A row that any event has changed keeps what it learned, whether the map knew of that
+    /// event or began later.
     fn describe(&mut self, item: ItemIdx, catalogue: &Catalogue) {
         let is_new = self.map.as_ref().is_some_and(|map| map.is_new(item));
-        if let Some(expected) = self.map.as_ref().filter(|_| is_new).and_then(|map| map.expected(catalogue, item)) {
-            self.chosen.set(item, &expected.chosen);
-            self.offered.set(item, &expected.offered);
+        let expected = self.map.as_ref().filter(|_| is_new).and_then(|map| map.expected(catalogue, item));
+        let Some(Expected { chosen, offered }) = expected else { return };
+        for (table, row) in [(&mut self.chosen, chosen), (&mut self.offered, offered)] {
+            if !table.has_moved(item) {
+                table.set(item, &row);
+            }
         }
     }
 

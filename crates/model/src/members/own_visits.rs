@@ -1,6 +1,6 @@
 //! Own visits: what the shopper chose beside the items of this visit, in earlier visits of their own.
 //!
-//! In: the shopper's history. Out: for an item, how many visits of the shopper share it and items of this visit, how near
+//! In: the shopper's history. Out: for an item, in how many visits of the shopper it was chosen beside items of this visit, how near
 //! it was to the latest item there and whether it came after it, and how long ago it was chosen in this visit. A shopper
 //! who orders a list again orders it in nearly the same order; `neighbours` counts over all shoppers and cannot tell. All
 //! of it is read from the history, so there is nothing to learn here; the blend learns what each adds to a score.
@@ -23,6 +23,9 @@ const IN_VISIT: usize = 0;
 const SHARED: usize = 1;
 const BESIDE: usize = 2;
 const AFTER: usize = 3;
+/// Behind the columns: the earlier visit in which an item was counted last, so that one that was viewed, put into the cart
+/// and bought there counts once.
+const COUNTED: usize = N_COLUMNS;
 
 /// Own visits have no settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,7 +46,7 @@ pub struct OwnVisits;
 /// The columns of the shopper's own items, prepared for one request.
 #[derive(Clone, Debug, Default)]
 pub struct VisitItems {
-    values: Accumulator<N_COLUMNS>,
+    values: Accumulator<{ N_COLUMNS + 1 }>,
 }
 
 impl Member for OwnVisits {
@@ -81,14 +84,25 @@ impl Member for OwnVisits {
         let Some(latest) = context.visit().iter().rev().find(chosen).map(|past| past.item) else { return };
         let earlier = context.earlier();
         let earlier = &earlier[earlier.len().saturating_sub(EVENTS)..];
-        for visit in earlier.chunk_by(|_, next| !next.starts_visit) {
-            let n_shared = visit.iter().filter(|past| values.get(past.item)[IN_VISIT] > 0.0).count();
+        for (number, visit) in earlier.chunk_by(|_, next| !next.starts_visit).enumerate() {
+            // Two passes, each of which counts an item once.
+            let [shared, counted] = [1, 2].map(|pass| (2 * number + pass) as f32);
+            let mut n_shared = 0;
+            for past in visit.iter().filter(chosen) {
+                if values.get(past.item)[IN_VISIT] > 0.0 {
+                    let before = std::mem::replace(&mut values.entry(past.item)[COUNTED], shared);
+                    n_shared += usize::from(before != shared);
+                }
+            }
             if n_shared == 0 {
                 continue;
             }
-            let share = (n_shared as f32 / n_in_visit as f32).min(1.0);
+            let share = n_shared as f32 / n_in_visit as f32;
             for past in visit.iter().filter(chosen) {
-                values.entry(past.item)[SHARED] += share;
+                let of_item = values.entry(past.item);
+                if std::mem::replace(&mut of_item[COUNTED], counted) != counted {
+                    of_item[SHARED] += share;
+                }
             }
             for (place, _) in visit.iter().enumerate().filter(|(_, past)| past.item == latest) {
                 let (before, after) = (&visit[place.saturating_sub(NEAR)..place], &visit[place + 1..]);
@@ -114,7 +128,7 @@ impl Member for OwnVisits {
             return;
         }
         for (place, &item) in items.iter().enumerate() {
-            for (column, value) in own.values.get(item).into_iter().enumerate() {
+            for (column, value) in own.values.get(item).into_iter().take(N_COLUMNS).enumerate() {
                 out[column * items.len() + place] = value;
             }
         }
@@ -131,7 +145,7 @@ impl Member for OwnVisits {
 
 #[cfg(test)]
 mod tests {
-    use accrue_event::DAY_MS;
+    use accrue_event::{DAY_MS, EventType};
     use accrue_store::{History, Interaction};
 
     use super::*;
@@ -142,13 +156,19 @@ mod tests {
 
     /// The columns of items 0 to `n - 1` for a shopper with these visits, the last of which is in progress.
     fn columns(visits: &[&[ItemIdx]], n: u32) -> Vec<[f32; N_COLUMNS]> {
+        let of_type = |type_code| move |item: &ItemIdx| (*item, type_code);
+        let visits: Vec<Vec<_>> = visits.iter().map(|visit| visit.iter().map(of_type(PURCHASE)).collect()).collect();
+        columns_of(&visits, n)
+    }
+
+    /// The same for visits of items and the types of events.
+    fn columns_of(visits: &[Vec<(ItemIdx, u8)>], n: u32) -> Vec<[f32; N_COLUMNS]> {
         let mut history = History::default();
         for (day, visit) in visits.iter().enumerate() {
-            for &item in *visit {
+            for &(item, type_code) in visit {
                 let (at_ms, session) = (day as i64 * DAY_MS, Some(day as u32));
-                let chosen =
-                    Interaction { shopper: 0, item, type_code: PURCHASE, at_ms, session, value: 1.0, quantity: 1 };
-                history.push(&chosen, 1000);
+                history
+                    .push(&Interaction { shopper: 0, item, type_code, at_ms, session, value: 1.0, quantity: 1 }, 1000);
             }
         }
         let weights = TypeWeights::default();
@@ -178,6 +198,18 @@ mod tests {
         let of = columns(&[&[0, 1, 2], &[1, 3], &[4, 1, 0]], 6);
         assert_eq!([0, 1, 2, 3, 4].map(|item| of[item][SHARED]), [2.0 / 3.0, 1.0, 2.0 / 3.0, 1.0 / 3.0, 0.0]);
         assert_eq!([0, 1, 2, 4].map(|item| of[item][IN_VISIT]), [1.0, 0.5, 0.0, 1.0 / 3.0]);
+    }
+
+    #[test]
+    fn an_item_that_was_viewed_and_bought_in_a_visit_counts_once_and_a_disliked_one_not() {
+        let [view, cart, dislike] = ["view", "cart", "dislike"].map(|name| {
+            let place = EventType::BUILT_IN.iter().position(|event_type| event_type.name() == name);
+            place.expect("a built-in type") as u8
+        });
+        assert!(TypeWeights::default().get(dislike) <= 0.0);
+        let earlier = vec![(0, view), (0, cart), (0, PURCHASE), (7, view), (7, PURCHASE), (5, dislike)];
+        let of = columns_of(&[earlier, vec![(0, view), (5, view), (0, cart)]], 8);
+        assert_eq!([0, 5, 7].map(|item| of[item][SHARED]), [0.5, 0.0, 0.5], "one of this visit's two items was in it");
     }
 
     #[test]

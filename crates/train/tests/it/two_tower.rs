@@ -79,6 +79,37 @@ fn a_change_of_an_item_changes_what_is_expected_of_it() {
     assert!(of(&after) < of(&before), "{} {}", of(&after), of(&before));
 }
 
+/// The numbers of an item's row in matrix factorization.
+fn row(learner: &Learner, item: ItemIdx) -> Vec<f32> {
+    learner.ensemble().factorization().expect("it is on by default").item_row(item).unwrap_or_default().to_vec()
+}
+
+#[test]
+fn rows_that_were_learned_before_the_map_began_stay_when_an_item_is_described_again() {
+    let mut records = records(2_000, 4);
+    let with_map = settings(Part::Factorization);
+    let mut without = with_map.clone();
+    without.models.factorization.map = 0.0;
+    // The map begins, and learns of some items; none of item 7, which was chosen before.
+    records[1_200].body = Body::Settings(with_map.to_record().into());
+    records.retain(|record| !is_about(record, "item-7") || record.offset.0 < 1_200);
+    for (number, record) in records.iter_mut().enumerate() {
+        record.offset = Offset(number as u64);
+    }
+    let patch = ItemPatch { brand: Some("Acme".into()), ..ItemPatch::default() };
+    let number = records.len();
+    records.push(record(number, Body::ItemPatched { id: "item-7".into(), patch: Box::new(patch) }));
+    let (before, facts) = learned(without.clone(), &records[..number]);
+    let (after, _) = learned(without, &records);
+    let item = item(&facts, "item-7");
+    assert!(!row(&before, item).is_empty());
+    assert_eq!(row(&before, item), row(&after, item), "a word about the brand is no reason to forget what was bought");
+}
+
+fn is_about(record: &Record, item: &str) -> bool {
+    matches!(&record.body, Body::Event(checked) if checked.event.item.as_ref().is_some_and(|id| id.as_str() == item))
+}
+
 #[test]
 fn towers_that_begin_later_know_the_items_that_were_described_before() {
     let mut records = with_new_items(3_000, 4);
