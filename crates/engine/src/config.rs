@@ -243,6 +243,12 @@ impl Config {
         self.models().validate()
     }
 
+    /// The settings of the check: where they name no language, texts are taken in that of searches.
+    pub fn check_settings(&self) -> CheckSettings {
+        let language = self.check.language.clone().or_else(|| Some(self.search.language_tag().into()));
+        CheckSettings { language, ..self.check.clone() }
+    }
+
     /// The settings of the models: with an encoder, content is one of them.
     pub fn models(&self) -> accrue_model::Settings {
         let mut models = self.model.clone();

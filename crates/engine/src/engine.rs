@@ -104,7 +104,7 @@ impl Engine {
             resets: resets.cloned(),
             running: ArcSwap::from_pointee(running),
             writes: Default::default(),
-            rules: Check::new(config.check.clone(), Default::default())?,
+            rules: Check::new(config.check_settings(), Default::default())?,
             traffic: Traffic::new(&config.serve),
             totals: Totals::default(),
             pages: PageCounters::default(),

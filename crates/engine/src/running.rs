@@ -157,7 +157,7 @@ impl Running {
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
         let search = index.reader.clone();
         synonyms::put_in_force(&search, &config.search, &recovered.facts)?;
-        let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
+        let check = Check::new(config.check_settings(), recovered.facts.statistics.clone())?;
 
         let mut learner = recovered.learner;
         let checkpoint =

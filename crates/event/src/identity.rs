@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::check::is_placeholder;
+use crate::check::{clean_id, is_placeholder};
 use crate::raw::RawEvent;
 use crate::{Attribute, Event, EventId, Price, RawValue, RecordKind, Timestamp};
 
@@ -97,7 +97,12 @@ impl ContentIds {
 /// Whether an event was sent without an id, or with a placeholder such as `undefined` in its place.
 pub fn lacks_id(raw: &RawEvent) -> bool {
     match &raw.id {
-        RawValue::Text(id) => id.len() <= 128 && (id.trim().is_empty() || is_placeholder(id.trim())),
+        // As the rules will read it: what is left of an id of control characters alone is none.
+        RawValue::Text(id) if id.len() <= 128 => {
+            let id = clean_id(id);
+            id.trim().is_empty() || is_placeholder(id.trim())
+        }
+        RawValue::Text(_) => false,
         id => id.is_missing(),
     }
 }

@@ -25,6 +25,7 @@ mod raw_patch;
 mod raw_value;
 mod record_kind;
 mod same_text;
+pub mod sent_id;
 mod setting_fault;
 mod settings;
 mod shop_rule;

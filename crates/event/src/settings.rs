@@ -56,6 +56,9 @@ pub struct CheckSettings {
     pub max_unknown_items: u64,
     /// A pattern that an item's id must match; `None` accepts every id.
     pub item_pattern: Option<Box<str>>,
+    /// The language of an item's texts where it has them in several and names none as its own, as a tag such as `de`;
+    /// `None` is the language of searches.
+    pub language: Option<Box<str>>,
 }
 
 /// When a number is an outlier among all others of its kind.
@@ -164,6 +167,7 @@ impl Default for CheckSettings {
             aliases: BTreeMap::new(),
             max_unknown_items: 1_000_000,
             item_pattern: None,
+            language: None,
         }
     }
 }

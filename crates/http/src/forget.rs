@@ -25,6 +25,7 @@ const MAX_USERS: usize = 10_000;
 pub(super) struct Forget {
     /// Ids of users, 1 to 10,000; several at once cost little more than one.
     #[schema(example = json!(["u1"]))]
+    #[serde(deserialize_with = "accrue_event::sent_id::list")]
     users: Vec<String>,
 }
 

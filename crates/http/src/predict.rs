@@ -36,11 +36,14 @@ pub(super) enum OrderBody {
 #[schema(example = json!({"user": "u1", "items": ["sku-1", "sku-2"], "scene": "home"}))]
 pub(super) struct PredictBody {
     /// The customer.
+    #[serde(default, deserialize_with = "accrue_event::sent_id::optional")]
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
+    #[serde(default, deserialize_with = "accrue_event::sent_id::optional")]
     session: Option<String>,
     /// The items, 1 to 1000, in the order in which the page shows them.
     #[schema(min_items = 1, max_items = 1000)]
+    #[serde(deserialize_with = "accrue_event::sent_id::list")]
     items: Vec<String>,
     /// The kind of page, as impressions name it in their property `scene`.
     #[schema(example = "home")]

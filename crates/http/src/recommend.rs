@@ -80,8 +80,10 @@ fn scene(at: At<'_>, scene: Option<String>, seen: &Seen, engine: &Engine) -> Res
 }))]
 pub(super) struct RecommendBody {
     /// The customer.
+    #[serde(default, deserialize_with = "accrue_event::sent_id::optional")]
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
+    #[serde(default, deserialize_with = "accrue_event::sent_id::optional")]
     session: Option<String>,
     /// The kind of page, which decides where candidates come from and how they are put in order: `GET /v1/scenes`
     /// lists them. `home` keeps places for what the shopper has not bought yet: as large a part as first purchases are
@@ -99,7 +101,7 @@ pub(super) struct RecommendBody {
     #[schema(example = "red mug")]
     query: Option<String>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "accrue_event::sent_id::list")]
     items: Vec<String>,
     /// A history given inline, oldest first; if present, it replaces the stored one. It passes the same check as events
     /// that are sent in, and is not kept. `id`, `user` and `session` are not needed and not read.
@@ -115,7 +117,7 @@ pub(super) struct RecommendBody {
     /// What may be shown, such as `price:10..20 AND brand:Acme AND NOT category:used`.
     filter: Option<String>,
     /// Never show these.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "accrue_event::sent_id::list")]
     exclude: Vec<String>,
     /// A name for this visit, or this page view, of the client's own: what an answer of another `scene` with the same
     /// name shows is not shown again. Remembered for the latest 10000 names, in memory.

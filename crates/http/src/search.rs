@@ -38,8 +38,10 @@ pub(super) struct SearchBody {
     #[serde(alias = "q")]
     query: Option<String>,
     /// The customer.
+    #[serde(default, deserialize_with = "accrue_event::sent_id::optional")]
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
+    #[serde(default, deserialize_with = "accrue_event::sent_id::optional")]
     session: Option<String>,
     /// The kind of device (`phone`, `desktop`), as events name it in their property `device`. It counts where the model
     /// `affinity` is enabled.

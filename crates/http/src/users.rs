@@ -100,6 +100,7 @@ pub(super) async fn delete_user(State(server): State<Arc<Server>>, Id(id): Id) -
 pub(super) struct Merge {
     /// The guest's session.
     #[schema(example = "s-20261121-77")]
+    #[serde(deserialize_with = "accrue_event::sent_id::one")]
     session: String,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use accrue_engine::{Forgotten, read_text};
-use accrue_event::UserId;
+use accrue_event::{UserId, clean_id};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -26,7 +26,7 @@ Backups and the files that events came from are not changed.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Ids of users
-    #[arg(value_name = "USER", required_unless_present = "from")]
+    #[arg(value_name = "USER", required_unless_present = "from", value_parser = super::id_as_in_records)]
     users: Vec<String>,
     /// A file with a user on each line
     #[arg(long, value_name = "FILE")]
@@ -69,7 +69,8 @@ fn users(arguments: &Arguments) -> anyhow::Result<BTreeSet<UserId>> {
     let mut users: BTreeSet<UserId> = arguments.users.iter().map(|user| UserId::from(&**user)).collect();
     if let Some(path) = &arguments.from {
         let text = read_text(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        users.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(UserId::from));
+        users
+            .extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|id| UserId::from(&*clean_id(id))));
     }
     Ok(users)
 }

@@ -202,7 +202,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let started = Instant::now();
     let mut summary = Summary::new(arguments.check, arguments.patch);
     let end = if arguments.check {
-        let mut dry_run = DryRun::new(&context.config.engine.check, arguments.patch)?;
+        let mut dry_run = DryRun::new(&context.config.engine.check_settings(), arguments.patch)?;
         let end = pump(&files, &mut dry_run, &mut summary, &stop, context.output)?;
         summary.describe(dry_run.described());
         summary.finish(started.elapsed());

@@ -35,11 +35,13 @@ enum What {
     /// An item as the catalogue has it
     Item {
         /// Its id
+        #[arg(value_parser = super::id_as_in_records)]
         id: String,
     },
     /// A user and their latest events
     User {
         /// Their id
+        #[arg(value_parser = super::id_as_in_records)]
         id: String,
     },
     /// A record of the log

@@ -13,8 +13,10 @@ use super::problem::Problem;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The shopper's id
+    #[arg(value_parser = super::id_as_in_records)]
     user: String,
     /// The item's id
+    #[arg(value_parser = super::id_as_in_records)]
     item: String,
     /// The kind of page
     #[arg(long, value_name = "NAME")]

@@ -365,6 +365,11 @@ fn engine_of(context: &Context) -> anyhow::Result<Engine> {
     Ok(Engine::open(&context.config.data, &context.config.engine)?)
 }
 
+/// An id on the command line in the form that the check gives to the ids of records.
+fn id_as_in_records(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(accrue_event::clean_id(text).into_owned())
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| {

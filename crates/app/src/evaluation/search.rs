@@ -340,7 +340,7 @@ pub(super) fn read_items(run: &Run<'_>, path: &Path) -> anyhow::Result<(Vec<Item
     let mut mapping = request.mapping.clone().unwrap_or_else(|| request.named.clone());
     mapping.kind = RecordKind::Items;
     let settings = ReadSettings { mapping, columns: request.columns.clone(), ..ReadSettings::default() };
-    let check = Check::new(run.config.check.clone(), RuleStatistics::default())?;
+    let check = Check::new(run.config.check_settings(), RuleStatistics::default())?;
     let mut reader = Reader::open(path, &settings, &Progress::default())?;
     let mut items: Vec<Item> = Vec::new();
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();

@@ -468,6 +468,32 @@ fn a_batch_that_is_sent_again_is_known_whatever_its_rate() {
 }
 
 #[test]
+fn ids_that_are_numbers_or_decomposed_name_the_same_in_requests_as_in_records() {
+    let shop = Shop::open(HttpSettings::default());
+    let at = 1_770_000_000_000_u64;
+    let items =
+        json!([{"id": 17, "title": "Mug"}, {"id": "Ka\u{308}se", "title": "Cheese"}, {"id": "tea", "title": "Tea"}]);
+    assert_eq!(shop.post("/v1/items", &items).status, 200);
+    shop.post("/v1/events", &json!([{"type": "view", "user": 5, "item": 17, "at": at}])).json();
+    let ids = |page: Value| -> Vec<String> {
+        let listed = if page["hits"].is_array() { &page["hits"] } else { &page["items"] };
+        listed.as_array().unwrap_or_else(|| panic!("{page}")).iter().map(|item| item["id"].to_string()).collect()
+    };
+    let page = ids(shop.post("/v1/recommend", &json!({"user": 5, "items": [17], "exclude": ["Ka\u{308}se"]})).json());
+    assert_eq!(page, ["\"tea\""], "17 is the page's own item");
+    let found = || ids(shop.post("/v1/search", &json!({"query": "mug", "user": 5})).json());
+    wait_until("the item is found", || found() == ["\"17\""]);
+    let predicted = shop.post("/v1/predict", &json!({"user": 5, "items": [17, "tea"]}));
+    assert_eq!(predicted.status, 200);
+    let rules = json!({"rules": [{"name": "hidden", "action": "hide", "items": [" Ka\u{308}se ", 17]}]});
+    let put = shop.send("PUT", "/v1/rules", &[("content-type", "application/json")], rules.to_string().as_bytes());
+    assert_eq!((put.status, put.json()["missing"].as_array().is_none_or(Vec::is_empty)), (200, true), "{}", put.json());
+    assert_eq!(ids(shop.post("/v1/recommend", &json!({"user": 5})).json()), ["\"tea\""]);
+    let refused = shop.post("/v1/recommend", &json!({"user": true}));
+    assert!(refused.problem(400, "invalid_body")["detail"].to_string().contains("must be a text"));
+}
+
+#[test]
 fn requests_name_ids_as_records_do() {
     let shop = Shop::open(HttpSettings::default());
     let at = "2026-11-20T10:00:00Z";

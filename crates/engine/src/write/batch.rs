@@ -131,6 +131,14 @@ impl Ingested {
         *(if is_repaired { &mut self.repaired } else { &mut self.accepted }) += 1;
     }
 
+    /// Counts what was lost of a record that changes nothing besides: an attribute beyond the limit is told each time.
+    pub fn note_lost(&mut self, repairs: &[Repair]) {
+        let lost = repairs.iter().filter(|repair| **repair == Repair::PropertyDropped).count() as u64;
+        if lost > 0 {
+            *self.repairs.entry(Repair::PropertyDropped.code().into()).or_default() += lost;
+        }
+    }
+
     /// Adds the repairs and the misspelt names of another batch.
     pub fn add_notes(&mut self, repairs: BTreeMap<Box<str>, u64>, misspelt: Vec<MisspeltField>) {
         for (code, n) in repairs {

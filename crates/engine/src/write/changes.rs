@@ -98,7 +98,7 @@ impl Writer {
                 }
                 Change::Patch(raw) => {
                     misspelt.look_at_item(&raw.item);
-                    self.patched(facts, &mut overlay, raw)
+                    self.patched(facts, &mut overlay, raw, outcome)
                 }
                 Change::User(raw) => self.user(facts, &mut overlay, raw),
                 Change::ItemRemoved(id) => self.item_removed(facts, &mut overlay, id),
@@ -157,11 +157,18 @@ impl Writer {
         Ok(Some((Body::Item(Box::new(item)), repairs)))
     }
 
-    fn patched(&self, facts: &Facts, overlay: &mut Overlay, raw: &RawPatch) -> Result<Option<Taken>, Rejection> {
+    fn patched(
+        &self,
+        facts: &Facts,
+        overlay: &mut Overlay,
+        raw: &RawPatch,
+        outcome: &mut Ingested,
+    ) -> Result<Option<Taken>, Rejection> {
         let id = self.check.patched_id(raw)?;
         let before = overlay.item(facts, &id).ok_or_else(|| not_in_catalogue(&id))?;
         let (after, repairs) = self.check.judge_patch(raw, before)?;
         if after == *before {
+            outcome.note_lost(&repairs);
             return Ok(None);
         }
         let body = patch_record(before, &after);

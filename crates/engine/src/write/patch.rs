@@ -29,7 +29,7 @@ impl Writer {
                 Incoming::Refused(refusal) => Err(refusal.rejection),
                 Incoming::Record(raw) => {
                     misspelt.look_at_item(&raw.item);
-                    self.check.patched_id(&raw).and_then(|id| self.patch(&facts, &mut changed, id, &raw))
+                    self.check.patched_id(&raw).and_then(|id| self.patch(&facts, &mut changed, id, &raw, &mut outcome))
                 }
             };
             match judged {
@@ -57,11 +57,13 @@ impl Writer {
         changed: &mut HashMap<ItemId, Item>,
         id: ItemId,
         raw: &RawPatch,
+        outcome: &mut Ingested,
     ) -> Result<Option<(Body, Vec<Repair>)>, Rejection> {
         let stored = || facts.find(&id).filter(|entry| entry.is_in_catalogue()).map(|entry| &entry.item);
         let before = changed.get(&id).or_else(stored).ok_or_else(|| not_in_catalogue(&id))?;
         let (after, repairs) = self.check.judge_patch(raw, before)?;
         if after == *before {
+            outcome.note_lost(&repairs);
             return Ok(None);
         }
         let body = patch_record(before, &after);

@@ -41,7 +41,7 @@ impl Check {
             rules::free_text(value, settings.max_title_bytes, Lines::Join, repairs)
         };
         let locale = short(&raw.locale, &mut repairs);
-        let prose = Prose { settings, locale: locale.as_deref() };
+        let prose = Prose { settings, locale: locale.as_deref().or(settings.language.as_deref()) };
         let item = Item {
             id: ItemId::new(id),
             parent: rules::id("parent", &raw.parent, settings, &mut repairs)?.map(Into::into),
@@ -98,7 +98,7 @@ impl Check {
         };
         set(&mut item.locale, short(&raw.locale, &mut repairs));
         let locale = item.locale.clone();
-        let prose = Prose { settings, locale: locale.as_deref() };
+        let prose = Prose { settings, locale: locale.as_deref().or(settings.language.as_deref()) };
         set(&mut item.parent, rules::id("parent", &raw.parent, settings, &mut repairs)?.map(Into::into));
         set(&mut item.title, prose.title(&raw.title, &mut repairs)?);
         set(&mut item.description, prose.description(&raw.description, &mut repairs));

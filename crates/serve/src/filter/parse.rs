@@ -50,7 +50,17 @@ pub(super) fn own_names() -> impl Iterator<Item = &'static str> {
 
 /// Whether a bare name would be read as something other than an attribute.
 pub(super) fn is_own_name(name: &str) -> bool {
-    own_names().any(|own| own == name) || name.starts_with(ATTRIBUTES)
+    own_name(name).is_some() || name.starts_with(ATTRIBUTES)
+}
+
+/// The field that a name means, in any case; records call two of them by the plural.
+fn own_name(name: &str) -> Option<&'static str> {
+    let name = match name {
+        _ if name.eq_ignore_ascii_case("tags") => "tag",
+        _ if name.eq_ignore_ascii_case("categories") => "category",
+        name => name,
+    };
+    own_names().find(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// Whether a name or value can be printed without quotes.
@@ -178,6 +188,7 @@ impl<'t> Parser<'t> {
         ) -> Result<Vec<T>, FilterError> {
             choices.iter().map(read).collect()
         }
+        let name = own_name(name).unwrap_or(name);
         if let Some((field, _)) = TextField::ALL.iter().find(|(_, own)| *own == name) {
             return Ok(Test::Text(*field, each(&choices, |choice| self.text_of(choice))?));
         }

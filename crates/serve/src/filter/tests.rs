@@ -22,6 +22,23 @@ fn mug() -> Item {
 }
 
 #[test]
+fn own_fields_may_be_in_any_case_and_in_the_plural_that_records_have() {
+    for (text, canonical) in [
+        ("tags:red", "tag:red"),
+        ("Categories:mugs", "category:mugs"),
+        ("TAG:red", "tag:red"),
+        ("Price:1..2", "price:1..2"),
+    ] {
+        assert_eq!(Filter::parse(text), Filter::parse(canonical), "{text}");
+    }
+    let attribute = Filter::parse("attributes.tags:red").unwrap();
+    assert_eq!(
+        (attribute.to_string().as_str(), Filter::parse("tag:red") == Ok(attribute)),
+        ("attributes.tags:red", false)
+    );
+}
+
+#[test]
 fn names_and_values_are_composed_and_trimmed_as_those_of_records() {
     let composed = Filter::parse("größe:L");
     for text in ["gro\u{308}ße:L", "\" größe \":\" L \"", "attributes.gro\u{308}ße:l"] {

@@ -107,6 +107,8 @@ impl Shop<'_> {
     }
 
     fn sort_key(&self, part: &str) -> Result<SortKey, SortError> {
+        // Names of records are composed too.
+        let part = &*part.nfc().collect::<String>();
         let (name, direction) = match part.rsplit_once(':') {
             Some((name, direction)) => (name.trim(), Some(direction.trim())),
             None => (part, None),

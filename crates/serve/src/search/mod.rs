@@ -116,6 +116,11 @@ pub struct SearchSettings {
 }
 
 impl SearchSettings {
+    /// The tag of the language of queries, such as `de`.
+    pub fn language_tag(&self) -> &'static str {
+        analysis::LANGUAGES.iter().find(|(_, language)| *language == self.language).map_or("en", |(tag, _)| tag)
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors
