@@ -8,7 +8,7 @@ use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::{Lanes, N_LANES};
 
 /// Knots of the curves of [`add_on_curve`] and [`curve_gradient`]: a table that fits the lanes.
-const TABLE: usize = N_LANES;
+pub(crate) const TABLE: usize = N_LANES;
 
 /// How values are laid out along a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +65,11 @@ pub fn add_on_curve(curve: &[f32; TABLE], knots: &[u32], shares: &[f32], scores:
     add_on_curve_on(Supported::best(), curve, knots, shares, scores);
 }
 
+/// Whether all places, as [`locate`] found them, are at the first knot, with a share of 0. `knots: [n], shares: [n]`.
+pub fn are_at_first_knot(knots: &[u32], shares: &[f32]) -> bool {
+    are_at_first_knot_on(Supported::best(), knots, shares)
+}
+
 /// Adds to the gradient of a curve's knots that of values whose errors are `errors` `[n]`, at the places that
 /// [`locate`] found. `knots: [n], shares: [n]`.
 ///
@@ -113,6 +118,7 @@ compiled_for_each_set! {
     fn adagrad_forgetting_on(rate: f32, forget: f32, epsilon: f32, g: &[f32], x: &mut [f32], s: &mut [f32])
         = adagrad_forgetting_elements
 }
+compiled_for_each_set! { fn are_at_first_knot_on(knots: &[u32], shares: &[f32]) -> bool = are_zero }
 compiled_for_each_set! { fn move_towards_on(share: f32, x: &[f32], y: &mut [f32]) = move_towards_elements }
 compiled_for_each_set! {
     fn add_on_curve_on(curve: &[f32; TABLE], knots: &[u32], shares: &[f32], scores: &mut [f32])
@@ -123,18 +129,30 @@ compiled_for_each_set! {
 fn locate_log(low: f32, step: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
     let per_exponent = 1.0 / step;
     for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
-        let place = if value <= 0.0 { 0.0 } else { within(1.0, 1.0 + (log2(value) - low) * per_exponent, last) };
-        // The bits of a NaN would be taken for a large number.
-        (*knot, *share) = split(if value.is_nan() { value } else { place }, last);
+        (*knot, *share) = place_log(low, per_exponent, last, value);
     }
+}
+
+/// The knot below a value, and the share of the next one, where knots lie at equal distances of the logarithm.
+#[inline(always)]
+pub(crate) fn place_log(low: f32, per_exponent: f32, last: f32, value: f32) -> (u32, f32) {
+    let place = if value <= 0.0 { 0.0 } else { within(1.0, 1.0 + (log2(value) - low) * per_exponent, last) };
+    // The bits of a NaN would be taken for a large number.
+    split(if value.is_nan() { value } else { place }, last)
 }
 
 #[inline(always)]
 fn locate_linear(low: f32, high: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
     let per_unit = last / (high - low);
     for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
-        (*knot, *share) = split(within(0.0, (value - low) * per_unit, last), last);
+        (*knot, *share) = place_linear(low, per_unit, last, value);
     }
+}
+
+/// The knot below a value, and the share of the next one, where knots lie at equal distances.
+#[inline(always)]
+pub(crate) fn place_linear(low: f32, per_unit: f32, last: f32, value: f32) -> (u32, f32) {
+    split(within(0.0, (value - low) * per_unit, last), last)
 }
 
 /// `place` within bounds; `NaN` stays. Comparisons instead of `clamp`: these become one instruction each.
@@ -178,6 +196,11 @@ fn add_chunk<L: Lanes>(table: L, knots: &[u32; N_LANES], shares: L, scores: &mut
     let low = L::zero().multiply_add(table.look_up(knots), left);
     let value = low.multiply_add(table.look_up(&knots.map(|knot| knot + 1)), shares);
     L::load(scores).multiply_add(one, value).store(scores);
+}
+
+#[inline(always)]
+fn are_zero(knots: &[u32], shares: &[f32]) -> bool {
+    knots.iter().zip(shares).fold(0, |bits, (knot, share)| bits | knot | share.to_bits()) == 0
 }
 
 #[inline(always)]
@@ -310,6 +333,21 @@ mod tests {
         expected[14] -= 1.0;
         expected[15] -= 1.0;
         assert_eq!(gradient, expected);
+    }
+
+    #[test]
+    fn places_beyond_the_first_knot_are_noticed_wherever_they_are() {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            let set = Supported::check(set);
+            assert!(are_at_first_knot_on(set, &[0; 40], &[0.0; 40]));
+            for place in [0, 15, 16, 39] {
+                let (mut knots, mut shares) = ([0; 40], [0.0; 40]);
+                knots[place] = 3;
+                assert!(!are_at_first_knot_on(set, &knots, &[0.0; 40]));
+                shares[place] = 0.5;
+                assert!(!are_at_first_knot_on(set, &[0; 40], &shares));
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The position of an id in a short unsorted list.
+//! The position of an id in a short unsorted list, and the largest id of one.
 //!
 //! In: a list of ids and the id to find. Out: its first position. A list long enough to be worth sorting should be
 //! sorted and searched by bisection instead.
@@ -19,7 +19,20 @@ pub fn find(ids: &[u32], id: u32) -> Option<usize> {
     find_on(Supported::best(), ids, id)
 }
 
+/// The largest of `ids`.
+#[inline]
+pub fn largest_id(ids: &[u32]) -> Option<u32> {
+    largest_id_on(Supported::best(), ids)
+}
+
+compiled_for_each_set! { fn largest_id_on(ids: &[u32]) -> Option<u32> = largest }
 compiled_for_each_set! { fn find_on(ids: &[u32], id: u32) -> Option<usize> = find_in_chunks }
+
+#[inline(always)]
+fn largest(ids: &[u32]) -> Option<u32> {
+    let largest = ids.iter().fold(0, |largest, &id| if id > largest { id } else { largest });
+    (!ids.is_empty()).then_some(largest)
+}
 
 #[inline(always)]
 fn find_in_chunks(ids: &[u32], id: u32) -> Option<usize> {
@@ -48,6 +61,10 @@ mod tests {
                 for set in crate::InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
                     assert_eq!(find_on(Supported::check(set), &ids, id), expected, "{len} ids, {}", set.name());
                 }
+            }
+            for set in crate::InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let found = largest_id_on(Supported::check(set), &ids);
+                assert_eq!(found, ids.iter().copied().max(), "{len} ids, {}", set.name());
             }
         }
     }

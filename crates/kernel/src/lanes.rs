@@ -96,7 +96,7 @@ impl Lanes for [f32; N_LANES] {
 /// Two AVX2 registers: lanes 0 to 7, lanes 8 to 15.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes256(__m256, __m256);
+pub(crate) struct Lanes256(pub(crate) __m256, pub(crate) __m256);
 
 // SAFETY of all blocks below: the trait requires the caller to have the features. Each block says what memory it
 // touches.
@@ -195,7 +195,7 @@ impl Lanes for Lanes256 {
 /// One AVX-512 register.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes512(__m512);
+pub(crate) struct Lanes512(pub(crate) __m512);
 
 #[cfg(target_arch = "x86_64")]
 impl Lanes for Lanes512 {

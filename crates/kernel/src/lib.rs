@@ -9,6 +9,7 @@
 //! `docs/internals/determinism.md` states the rules.
 mod activation;
 mod curve;
+mod curve_sums;
 mod dense;
 mod depthwise;
 mod field_pairs;
@@ -18,6 +19,7 @@ mod gram;
 mod instruction_set;
 mod lanes;
 mod layers;
+mod least;
 mod math;
 mod peak;
 mod prefetch;
@@ -34,14 +36,17 @@ pub use activation::{
     gelu, gelu_backward, gelu_backward_in_place, gelu_in_place, gelu_slope, relu_in_place, relu6_in_place,
     sigmoid_in_place, tanh, tanh_in_place,
 };
-pub use curve::{Layout, adagrad_forgetting, add_on_curve, curve_gradient, locate, log2, move_towards};
+pub use curve::{
+    Layout, adagrad_forgetting, add_on_curve, are_at_first_knot, curve_gradient, locate, log2, move_towards,
+};
+pub use curve_sums::{GroupCurves, add_curve_sums};
 pub use dense::{
     axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
     squared_norm_with,
 };
 pub use depthwise::{Filters, depthwise_row, depthwise_row_with};
 pub use field_pairs::{PAIR_LANES, RowPair, pair_adagrad, pair_dots};
-pub use find::find;
+pub use find::{find, largest_id};
 pub use gather::{gather_rows, gather_rows_with};
 pub use gram::{gram_product, gram_product_with, residual_sum, residual_sum_with};
 pub use instruction_set::InstructionSet;
@@ -50,6 +55,7 @@ pub use layers::{
     logistic_loss, mask_in_place, normalise_rows, relu_backward, sigmoid_backward, softmax_backward, softmax_row,
     tanh_backward,
 };
+pub use least::least_row;
 pub use math::{exp, exp2, exp2_in_place, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
 pub use prefetch::{prefetch, prefetch_first};

@@ -40,6 +40,8 @@ const SMALLEST_BUFFER: usize = 32;
 const FIRST_BUFFER: usize = 128;
 /// Scores that are compared with the threshold before any of them is pushed.
 const CHUNK: usize = 64;
+/// The same where the ids are given: of some hundred pairs, a tenth enter.
+const SMALL_CHUNK: usize = 16;
 
 impl TopK {
     /// An empty collection of at most `k`. Memory grows with what is pushed, up to `16k` bytes.
@@ -67,6 +69,16 @@ impl TopK {
         if self.keys.len() >= self.full_at {
             self.cut();
         }
+    }
+
+    /// Offers each of `scores` `[n]` with its id of `ids` `[n]`: the result of pushing them one by one, but a `NaN` among
+    /// scores that cannot enter is not counted. It is faster where few can enter.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn push_each(&mut self, scores: &[f32], ids: &[u32]) {
+        assert_eq!(scores.len(), ids.len(), "push_each: lengths differ");
+        push_each_on(Supported::best(), self, scores, ids);
     }
 
     /// A score *below* this cannot enter: `-inf` until `k` pairs are known, and never above the k-th best score so far.
@@ -136,7 +148,18 @@ pub fn top_k_with(set: InstructionSet, scores: &[f32], k: usize) -> Vec<(f32, u3
     top_k_on(Supported::check(set), scores, k)
 }
 
+compiled_for_each_set! { fn push_each_on(best: &mut TopK, scores: &[f32], ids: &[u32]) = push_chunks }
 compiled_for_each_set! { fn top_k_on(scores: &[f32], k: usize) -> Vec<(f32, u32)> = top_k_of_chunks }
+
+#[inline(always)]
+fn push_chunks(best: &mut TopK, scores: &[f32], ids: &[u32]) {
+    for (scores, ids) in scores.chunks(SMALL_CHUNK).zip(ids.chunks(SMALL_CHUNK)) {
+        let threshold = best.threshold();
+        if scores.iter().fold(false, |any, &score| any | (score >= threshold)) {
+            scores.iter().zip(ids).for_each(|(&score, &id)| best.push(score, id));
+        }
+    }
+}
 
 #[inline(always)]
 fn top_k_of_chunks(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
@@ -206,6 +229,13 @@ mod tests {
             assert!(best.threshold() <= expected.last().map_or(f32::INFINITY, |last| last.0));
         }
         assert_eq!(best.n_rejected_nan(), scores.iter().filter(|score| score.is_nan()).count() as u64);
+        let ids: Vec<u32> = (0..scores.len() as u32).rev().collect();
+        let reversed: Vec<f32> = scores.iter().rev().copied().collect();
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            let mut best = TopK::new(k);
+            push_each_on(Supported::check(set), &mut best, &reversed, &ids);
+            assert_eq!(best.into_sorted(), expected, "{} n={} k={k}", set.name(), scores.len());
+        }
         let descending: Vec<(f32, u32)> = best.clone().into_descending().collect();
         assert_eq!(descending, expected);
         assert_eq!(best.into_sorted(), expected);

@@ -7,9 +7,10 @@
 //! Scores come from an average of the latest curves (Polyak, Juditsky 1992), because a step size that
 //! follows the shop also follows its noise. In: columns. Out: scores, and each column's share.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use accrue_event::SettingFault;
+use accrue_kernel::GroupCurves;
 use serde::{Deserialize, Serialize};
 
 use crate::column::{Axis, Column, N_KNOTS};
@@ -166,14 +167,14 @@ impl Blend {
 
     /// The places of a curve's knots.
     #[inline]
-    fn curve(&self, group: usize, column: usize) -> std::ops::Range<usize> {
+    fn curve(&self, group: usize, column: usize) -> Range<usize> {
         let first = (group * self.axes.len() + column) * N_KNOTS;
         first..first + N_KNOTS
     }
 
     /// The places of the knots of all curves of a group.
     #[inline]
-    fn curves_of(&self, group: usize) -> std::ops::Range<usize> {
+    fn curves_of(&self, group: usize) -> Range<usize> {
         let len = self.axes.len() * N_KNOTS;
         group * len..(group + 1) * len
     }
@@ -194,15 +195,33 @@ impl Blend {
 
     /// Adds to `scores` `[n]` the scores of candidates of `groups` `[n]` with the values `columns` `[columns, n]`.
     pub fn score_all(&self, groups: &[u32], columns: &[f32], scores: &mut [f32]) {
-        let mut sample = Sample::default();
-        self.add_scores(&self.averaged, groups, columns, scores, &mut sample.knots, &mut sample.shares);
+        let Some(&first) = groups.first() else { return };
+        let second = groups.iter().copied().find(|&group| group != first).unwrap_or(first);
+        if groups.iter().all(|&group| group == first || group == second) {
+            let of = [self.averaged_of(first), self.averaged_of(second)];
+            return accrue_kernel::add_curve_sums(&self.axes, of, groups, columns, scores);
+        }
+        // A context has two groups. Of more, each adds to the scores of all candidates, and each candidate takes those of
+        // its own.
+        let before = scores.to_vec();
+        for group in (0..self.n_groups as u32).filter(|group| groups.contains(group)) {
+            let mut by_group = before.clone();
+            accrue_kernel::add_curve_sums(&self.axes, [self.averaged_of(group); 2], groups, columns, &mut by_group);
+            let of_group = scores.iter_mut().zip(by_group).zip(groups).filter(|(_, of)| **of == group);
+            of_group.for_each(|((score, by_group), _)| *score = by_group);
+        }
     }
 
-    /// Adds the scores by `curves`, and leaves the place of each value on its curve in `knots` and `shares`
-    /// `[columns, n]`.
-    fn add_scores(
+    /// The averaged curves of a group.
+    fn averaged_of(&self, group: u32) -> GroupCurves<'_> {
+        let (curves, _) = self.averaged[self.curves_of(group as usize)].as_chunks::<N_KNOTS>();
+        GroupCurves { group, curves }
+    }
+
+    /// Leaves the place of each of `values` `[columns, n]` on its curve in `knots` and `shares` of the same shape, and adds
+    /// to `scores` `[n]` what the curves that learn say there.
+    fn locate_and_score(
         &self,
-        curves: &[f32],
         groups: &[u32],
         values: &[f32],
         scores: &mut [f32],
@@ -216,33 +235,18 @@ impl Blend {
         for ((axis, values), (knots, shares)) in self.axes.iter().zip(values.chunks_exact(n)).zip(located) {
             axis.locate(values, knots, shares);
         }
-        let (curves, _) = curves.as_chunks::<N_KNOTS>();
-        let add = |group: usize, scores: &mut [f32]| {
-            let curves = &curves[group * self.axes.len()..][..self.axes.len()];
+        for (places, group) in runs(groups) {
+            let (curves, _) = self.curves[self.curves_of(group)].as_chunks::<N_KNOTS>();
+            let scores = &mut scores[places.clone()];
             for (curve, (knots, shares)) in curves.iter().zip(knots.chunks_exact(n).zip(shares.chunks_exact(n))) {
-                match are_at_first_knot(knots, shares) {
+                let (knots, shares) = (&knots[places.clone()], &shares[places.clone()]);
+                // A column is 0 for all candidates as evidence of a visit is before the visit.
+                match accrue_kernel::are_at_first_knot(knots, shares) {
                     true => scores.iter_mut().for_each(|score| *score += curve[0]),
                     false => accrue_kernel::add_on_curve(curve, knots, shares, scores),
                 }
             }
-        };
-        // There are few groups in one batch, so each adds to the scores of all candidates, and each candidate takes
-        // those of its own.
-        let Some(&first) = groups.first() else { return };
-        if groups.iter().all(|&group| group == first) {
-            return add(first as usize, scores);
         }
-        let mut by_group = Vec::new();
-        let mut of_all = scores.to_vec();
-        for group in (0..self.n_groups).filter(|&group| groups.contains(&(group as u32))) {
-            by_group.clear();
-            by_group.extend_from_slice(scores);
-            add(group, &mut by_group);
-            for ((all, &score), &of) in of_all.iter_mut().zip(&by_group).zip(groups) {
-                *all = if of as usize == group { score } else { *all };
-            }
-        }
-        scores.copy_from_slice(&of_all);
     }
 
     /// Learns that candidate `chosen` was chosen among those of the sample, and leaves their probabilities before the step.
@@ -250,7 +254,7 @@ impl Blend {
     pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32, alike: fn(usize) -> Option<usize>) {
         let Sample { groups, values, scores, knots, shares, errors, gradient } = sample;
         let n = groups.len().max(1);
-        self.add_scores(&self.curves, groups, values, scores, knots, shares);
+        self.locate_and_score(groups, values, scores, knots, shares);
         accrue_kernel::softmax_in_place(scores);
         errors.clear();
         errors.extend_from_slice(scores);
@@ -261,15 +265,12 @@ impl Blend {
         for group in (0..self.n_groups).filter(touched) {
             gradient[self.curves_of(group)].fill(0.0);
         }
-        let mut first = 0;
-        for run in groups.chunk_by(|a, b| a == b) {
-            let places = first..first + run.len();
-            let (of_curves, _) = gradient[self.curves_of(run[0] as usize)].as_chunks_mut::<N_KNOTS>();
+        for (places, group) in runs(groups) {
+            let (of_curves, _) = gradient[self.curves_of(group)].as_chunks_mut::<N_KNOTS>();
             let columns = knots.chunks_exact(n).zip(shares.chunks_exact(n));
             for (of_curve, (knots, shares)) in of_curves.iter_mut().zip(columns) {
                 add_gradient(&errors[places.clone()], &knots[places.clone()], &shares[places.clone()], of_curve);
             }
-            first = places.end;
         }
         for group in (0..self.n_groups).filter(touched) {
             let of_group = &mut gradient[self.curves_of(group)];
@@ -311,15 +312,19 @@ impl Blend {
     }
 }
 
-/// Whether a column is at the first knot for all candidates: it is 0 for them, as evidence of a visit is before the visit.
-fn are_at_first_knot(knots: &[u32], shares: &[f32]) -> bool {
-    let places = knots.iter().zip(shares);
-    places.fold(0, |bits, (knot, share)| bits | knot | share.to_bits()) == 0
+/// The places of adjacent candidates of one group, with the group.
+fn runs(groups: &[u32]) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let mut first = 0;
+    groups.chunk_by(|a, b| a == b).map(move |run| {
+        let places = first..first + run.len();
+        first = places.end;
+        (places, run[0] as usize)
+    })
 }
 
 /// Adds the gradient of one curve. A column at the first knot needs no more than the sum of the errors.
 fn add_gradient(errors: &[f32], knots: &[u32], shares: &[f32], gradient: &mut [f32; N_KNOTS]) {
-    if are_at_first_knot(knots, shares) {
+    if accrue_kernel::are_at_first_knot(knots, shares) {
         gradient[0] += errors.iter().sum::<f32>();
     } else {
         accrue_kernel::curve_gradient(errors, knots, shares, gradient);
@@ -354,6 +359,29 @@ mod tests {
             assert!(blend.share(0, 0, 0.0) != 0.0);
             assert_eq!(score, blend.share(0, 0, 0.0) + blend.share(0, 1, value));
         }
+    }
+
+    #[test]
+    fn candidates_of_any_number_of_groups_get_the_curves_of_their_own() {
+        let columns = [Column::log("evidence", -3.0, 1.0, 0.5), Column::linear("other", 0.0, 1.0, 0.25)];
+        let mut blend = Blend::new(BlendSettings::default(), &columns, 3);
+        let mut sample = Sample::default();
+        for group in [0, 1, 1, 2, 2, 2] {
+            sample.begin(2, 2).copy_from_slice(&[0.0, 2.0, 1.0, 0.5]);
+            sample.push(group, 0.0);
+            sample.push(group, 0.0);
+            blend.learn(&mut sample, 1, 1.0, |_| None);
+        }
+        let values = [0.5, 2.0, 0.0, 4.0, 0.25, 0.0, 0.75, 1.0];
+        for groups in [[0; 4], [0, 1, 0, 1], [0, 1, 2, 1], [2, 2, 0, 1]] {
+            let mut scores = [0.0; 4];
+            blend.score_all(&groups, &values, &mut scores);
+            for (place, score) in scores.into_iter().enumerate() {
+                let share = |column: usize| blend.share(groups[place] as usize, column, values[4 * column + place]);
+                assert_eq!(score, share(0) + share(1), "{groups:?} {place}");
+            }
+        }
+        assert!(blend.share(0, 0, 2.0) != blend.share(1, 0, 2.0) && blend.share(1, 0, 2.0) != blend.share(2, 0, 2.0));
     }
 
     #[test]

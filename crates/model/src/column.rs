@@ -36,11 +36,16 @@ impl Axis {
             knots.fill(0);
             return shares.fill(0.0);
         }
-        let layout = match self {
+        accrue_kernel::locate(self.into(), N_KNOTS, values, knots, shares);
+    }
+}
+
+impl From<Axis> for Layout {
+    fn from(axis: Axis) -> Self {
+        match axis {
             Axis::Log { low, step } => Layout::Log { low, step },
             Axis::Linear { low, high } => Layout::Linear { low, high },
-        };
-        accrue_kernel::locate(layout, N_KNOTS, values, knots, shares);
+        }
     }
 }
 

@@ -41,7 +41,13 @@ impl HalfLife {
     /// The share of weight left after `age_ms`; 1 for a negative age.
     #[inline]
     pub fn left(&self, age_ms: i64) -> f32 {
-        accrue_kernel::exp2(-(age_ms.max(0) as f64 / self.ms) as f32)
+        accrue_kernel::exp2(self.exponent_left(age_ms))
+    }
+
+    /// The logarithm (base 2) of [`HalfLife::left`], for many ages whose powers are computed together.
+    #[inline]
+    pub fn exponent_left(&self, age_ms: i64) -> f32 {
+        -(age_ms.max(0) as f64 / self.ms) as f32
     }
 }
 

@@ -98,14 +98,17 @@ impl<const N: usize> PairRow<N> {
     /// The weakest of a few neighbours. The cursor moves on through the row, so that each is examined in turn.
     fn weakest(&mut self) -> usize {
         let len = self.items.len();
-        let first = self.cursor as usize % len;
-        self.cursor = ((first + LOOKED_AT) % len) as u32;
+        // A division takes longer than all the rest, and is hardly ever needed.
+        let within = |place: usize| if place < len { place } else { place % len };
+        let first = within(self.cursor as usize);
+        self.cursor = within(first + LOOKED_AT) as u32;
         match self.weights[first..].first_chunk::<LOOKED_AT>() {
-            Some(weights) => first + least(weights.map(|of| rank(of.iter().sum()))),
+            Some(weights) => first + accrue_kernel::least_row(weights),
             // They reach beyond the end of the row and go on at its beginning.
             None => {
                 let place = |number: usize| (first + number) % len;
-                place(least(std::array::from_fn(|number| rank(self.strength(place(number))))))
+                let weights: [[f32; N]; LOOKED_AT] = std::array::from_fn(|number| self.weights[place(number)]);
+                place(accrue_kernel::least_row(&weights))
             }
         }
     }
@@ -115,20 +118,6 @@ impl<const N: usize> PairRow<N> {
         let rest = self.weights.get(self.cursor as usize..).unwrap_or_default();
         &rest[..rest.len().min(LOOKED_AT)]
     }
-}
-
-/// A number that is in the order of strengths, so that two are compared as integers, whose minimum needs no branch.
-#[inline]
-fn rank(strength: f32) -> u32 {
-    let bits = strength.to_bits();
-    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
-}
-
-/// The first of the places with the least rank.
-#[inline]
-fn least(ranks: [u32; LOOKED_AT]) -> usize {
-    let with_places: [u64; LOOKED_AT] = std::array::from_fn(|place| u64::from(ranks[place]) << 32 | place as u64);
-    with_places.iter().fold(u64::MAX, |least, &other| least.min(other)) as u32 as usize
 }
 
 impl<const N: usize> Default for PairRow<N> {

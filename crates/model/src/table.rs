@@ -289,16 +289,12 @@ impl EmbeddingTable {
         let query = accrue_kernel::QuantisedQuery::new(query);
         let mut best = accrue_kernel::TopK::new(limit);
         let mut scores = [0.0; IMAGE_ROWS];
-        let mut first = 0;
+        let mut rows: [u32; IMAGE_ROWS] = std::array::from_fn(|row| row as u32);
         for (images, scales) in self.images() {
             let scores = &mut scores[..scales.len()];
             accrue_kernel::scan(&query, &images[..scales.len() * self.settings.dim], scales, scores);
-            for (row, &score) in scores.iter().enumerate() {
-                if score > best.threshold() {
-                    best.push(score, first + row as u32);
-                }
-            }
-            first += scales.len() as u32;
+            best.push_each(scores, &rows[..scales.len()]);
+            rows.iter_mut().for_each(|row| *row += IMAGE_ROWS as u32);
         }
         best.into_sorted().into_iter().map(|(_, row)| row).filter(|&row| self.is_learned(row)).collect()
     }

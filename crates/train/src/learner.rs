@@ -705,9 +705,11 @@ fn takes_from_others(names: &Names<'_>, weight: f32) -> bool {
 fn exceeds_daily_limit(settings: &LearnSettings, context: &Context<'_>, event: &Interaction, weight: f32) -> bool {
     // More events than a history holds cannot be counted.
     let limit = (settings.same_item_a_day as usize).min(settings.history_capacity);
-    let day = event.at_ms.div_euclid(DAY_MS);
-    let days = context.past.iter().rev().map(|past| (past.at_ms().div_euclid(DAY_MS), past));
-    let of_the_day = days.skip_while(|&(of, _)| of > day).take_while(|&(of, _)| of == day);
-    let same = of_the_day.filter(|(_, past)| (past.item, past.type_code) == (event.item, event.type_code));
+    let begins_ms = event.at_ms.div_euclid(DAY_MS).saturating_mul(DAY_MS);
+    let ends_ms = begins_ms.saturating_add(DAY_MS);
+    let latest_first = context.past.iter().rev();
+    let of_the_day =
+        latest_first.skip_while(|past| past.at_ms() >= ends_ms).take_while(|past| past.at_ms() >= begins_ms);
+    let same = of_the_day.filter(|past| (past.item, past.type_code) == (event.item, event.type_code));
     weight != 0.0 && limit > 0 && same.take(limit).count() == limit
 }

@@ -97,10 +97,7 @@ impl Quality {
         shopper: u64,
         prepared: &mut Prepared,
     ) {
-        let mut place_by = |models: &Ensemble| {
-            let list = models.rank(&step.context, prepared, LIST, |_| true);
-            list.iter().position(|scored| scored.item == step.event.item)
-        };
+        let mut place_by = |models: &Ensemble| models.place_of(&step.context, prepared, LIST, step.event.item);
         let place = place_by(&models.shared);
         if let Some((split, models)) = models.arms_of(split) {
             let arm = split.arm_of(shopper);

@@ -2,7 +2,7 @@
 
 use accrue_store::ItemIdx;
 
-use super::{Ensemble, Prepared};
+use super::{Ensemble, Prepared, group};
 use crate::accumulator::Accumulator;
 use crate::blend::Sample;
 use crate::members::Part;
@@ -29,8 +29,12 @@ fn alike(group: usize) -> Option<usize> {
 pub(super) struct Examples {
     retrieved: Vec<ItemIdx>,
     /// Marks each item at its first occurrence.
-    met: Accumulator<0>,
+    pub(super) met: Accumulator<0>,
+    /// The candidates: first those that the shopper did not choose before, `n_new` of them.
     items: Vec<ItemIdx>,
+    n_new: usize,
+    /// The others, while the candidates are chosen.
+    own: Vec<(ItemIdx, bool)>,
     /// For each of the items, whether a model retrieved it; otherwise it was drawn at random.
     is_retrieved: Vec<bool>,
     sample: Sample,
@@ -71,15 +75,16 @@ impl Ensemble {
         self.prepare(&context, prepared);
         let mut examples = std::mem::take(&mut prepared.examples);
         self.choose_candidates(step, &context, prepared, &mut examples);
-        let Examples { retrieved, items, is_retrieved, sample, .. } = &mut examples;
+        let Examples { retrieved, items, n_new, is_retrieved, sample, .. } = &mut examples;
         let n_retrieved = retrieved.len();
         // Sampled softmax: an item drawn at random represents all that could have been drawn (Bengio, Senécal 2008).
         let n_drawn = (items.len() - n_retrieved).max(1) as f32;
         let log_represented = accrue_kernel::ln(((step.n_items as f32 - n_retrieved as f32) / n_drawn).max(1.0));
         let columns = sample.begin(items.len(), self.blend.n_columns());
         self.members.fill(&self.catalogue, &prepared.situations, items, Part::Blend, columns);
-        for (&item, &is_retrieved) in items.iter().zip(&*is_retrieved) {
-            sample.push(self.group(prepared, item), if is_retrieved { 0.0 } else { log_represented });
+        for (place, &is_retrieved) in is_retrieved.iter().enumerate() {
+            let group = group(prepared.visit_len, place >= *n_new);
+            sample.push(group, if is_retrieved { 0.0 } else { log_represented });
         }
         let chosen = accrue_kernel::find(items, step.event.item).expect("the chosen item was put in");
         self.blend.learn(sample, chosen, step.weight * step.rate_multiplier, alike);
@@ -96,7 +101,7 @@ impl Ensemble {
     /// What the models retrieve, as many items drawn at random, and the chosen one; each once. Items that the shopper
     /// chose before come after the others, because the blend has other curves for them.
     fn choose_candidates(&self, step: &Step<'_>, context: &Context<'_>, prepared: &Prepared, examples: &mut Examples) {
-        let Examples { retrieved, met, items, is_retrieved, .. } = examples;
+        let Examples { retrieved, met, items, n_new, own, is_retrieved, .. } = examples;
         let limit = self.settings.retrieval.learn_candidates;
         retrieved.clear();
         self.add_candidates(context, prepared, (limit, true), retrieved);
@@ -109,15 +114,19 @@ impl Ensemble {
         met.entry(step.event.item);
         items.clear();
         is_retrieved.clear();
-        let own = &prepared.situations.repeat;
-        for is_own in [false, true] {
-            for (place, &item) in met.touched().iter().enumerate() {
-                if own.contains(item) == is_own {
-                    items.push(item);
-                    is_retrieved.push(place < retrieved.len());
-                }
+        own.clear();
+        let history = &prepared.situations.repeat;
+        for (place, &item) in met.touched().iter().enumerate() {
+            if history.contains(item) {
+                own.push((item, place < retrieved.len()));
+            } else {
+                items.push(item);
+                is_retrieved.push(place < retrieved.len());
             }
         }
+        *n_new = items.len();
+        items.extend(own.iter().map(|&(item, _)| item));
+        is_retrieved.extend(own.iter().map(|&(_, is_retrieved)| is_retrieved));
     }
 }
 

@@ -29,6 +29,12 @@ pub(crate) const N_GROUPS: usize = 6;
 /// Items scored at once: their columns stay in the first-level cache.
 const SCORED_AT_ONCE: usize = 256;
 
+/// Candidates for which memory is allocated at once.
+const USUAL_CANDIDATES: usize = 1024;
+/// In a catalogue with more words of 64 bits than this for each candidate, sorting the candidates is faster than reading a
+/// bit for each item.
+const WORDS_PER_ITEM: usize = 4;
+
 /// The trained state of all models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ensemble {
@@ -206,12 +212,7 @@ impl Ensemble {
     /// The group of an item in the blend.
     #[inline]
     fn group(&self, prepared: &Prepared, item: ItemIdx) -> u32 {
-        let depth = match prepared.visit_len {
-            0 => 0,
-            1..=4 => 1,
-            _ => 2,
-        };
-        depth * 2 + u32::from(prepared.situations.repeat.contains(item))
+        group(prepared.visit_len, prepared.situations.repeat.contains(item))
     }
 
     fn part(&self, prepared: &Prepared) -> Part {
@@ -342,10 +343,9 @@ impl Ensemble {
     }
 
     fn retrieve(&self, context: &Context<'_>, prepared: &Prepared, cap: (usize, bool)) -> Vec<ItemIdx> {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(USUAL_CANDIDATES);
         self.add_candidates(context, prepared, cap, &mut items);
-        items.sort_unstable();
-        items.dedup();
+        sort_and_dedup(&mut items, self.n_items());
         items
     }
 
@@ -353,6 +353,32 @@ impl Ensemble {
     fn add_candidates(&self, context: &Context<'_>, prepared: &Prepared, cap: (usize, bool), items: &mut Vec<ItemIdx>) {
         let (catalogue, situations) = (&self.catalogue, &prepared.situations);
         self.members.retrieve(&self.settings, catalogue, context, situations, cap, items);
+    }
+
+    /// The place (from 0) of `item` in [`Ensemble::rank`]'s list of `limit` items, if it is there. Only the item's place is
+    /// computed: nothing is scored unless a model retrieves the item.
+    pub fn place_of(
+        &self,
+        context: &Context<'_>,
+        prepared: &mut Prepared,
+        limit: usize,
+        item: ItemIdx,
+    ) -> Option<usize> {
+        self.prepare(context, prepared);
+        let mut found = Vec::new();
+        self.add_candidates(context, prepared, (usize::MAX, false), &mut found);
+        let met = &mut prepared.examples.met;
+        met.clear(self.n_items() as usize);
+        found.iter().for_each(|&other| _ = met.entry(other));
+        met.known(item)?;
+        let items = prepared.examples.met.touched();
+        let scores = self.score_all(prepared, items);
+        let score = scores[items.iter().position(|&other| other == item)?];
+        // Equal scores are in the order of the items; a score that is not a number is in no list.
+        let is_above =
+            |(&other_score, &other): (&f32, &ItemIdx)| other_score > score || other_score == score && other < item;
+        let place = scores.iter().zip(items).filter(|&(score, other)| is_above((score, other))).count();
+        (place < limit && !score.is_nan()).then_some(place)
     }
 
     /// The best `limit` items of those that `accept` admits, best first.
@@ -367,9 +393,7 @@ impl Ensemble {
         let mut items = self.candidates(context, prepared, usize::MAX);
         items.retain(|&item| accept(item));
         let mut best = accrue_kernel::TopK::new(limit);
-        for (score, item) in self.score_all(prepared, &items).into_iter().zip(items) {
-            best.push(score, item);
-        }
+        best.push_each(&self.score_all(prepared, &items), &items);
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
     }
 
@@ -403,5 +427,53 @@ impl Ensemble {
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
         self.members.copied_bytes() + self.catalogue.copied_bytes()
+    }
+}
+
+/// Sorts items and leaves each once.
+fn sort_and_dedup(items: &mut Vec<ItemIdx>, n_items: u32) {
+    let n_words = n_items.div_ceil(u64::BITS) as usize;
+    if n_words > WORDS_PER_ITEM * items.len() || items.iter().any(|&item| item >= n_items) {
+        items.sort_unstable();
+        return items.dedup();
+    }
+    // A bit for each item of the catalogue: its items in order are found faster than hundreds are sorted.
+    let mut bits = vec![0_u64; n_words];
+    items.iter().for_each(|&item| bits[(item / u64::BITS) as usize] |= 1 << (item % u64::BITS));
+    items.clear();
+    for (first, mut word) in (0..).step_by(u64::BITS as usize).zip(bits) {
+        while word != 0 {
+            items.push(first + word.trailing_zeros());
+            word &= word - 1;
+        }
+    }
+}
+
+/// The group of an item in the blend, where so many events belong to the visit.
+#[inline]
+fn group(visit_len: usize, is_own: bool) -> u32 {
+    let depth = match visit_len {
+        0 => 0,
+        1..=4 => 1,
+        _ => 2,
+    };
+    depth * 2 + u32::from(is_own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_in_the_order_of_items_each_once_in_a_catalogue_of_any_size() {
+        let found = vec![70, 3, 64, 3, 0, 127, 70, 63];
+        for n_items in [0, 100, 128, 129, 5_000, 1_000_000] {
+            let mut items = found.clone();
+            sort_and_dedup(&mut items, n_items);
+            assert_eq!(items, [0, 3, 63, 64, 70, 127], "{n_items}");
+        }
+        let mut none = Vec::new();
+        sort_and_dedup(&mut none, 100);
+        assert!(none.is_empty());
     }
 }

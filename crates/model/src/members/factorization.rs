@@ -23,6 +23,8 @@ use crate::gaussian::{Gaussian, RowBelief};
 use crate::table::{EmbeddingTable, TableSettings};
 use crate::{Context, Step};
 
+/// Rows that are multiplied while as many others are brought into the cache.
+const AHEAD: usize = 32;
 /// Streams of random numbers.
 const STREAM: u64 = 0x4641_4354;
 
@@ -217,11 +219,17 @@ impl Member for Factorization {
     }
 
     fn columns(&self, _: &Catalogue, Folded { vector, .. }: &Folded, items: &[ItemIdx], out: &mut [f32]) {
-        items.iter().for_each(|&item| self.offered.prefetch(item));
-        self.offered.dot_each(vector, items, out);
-        for (out, &item) in out.iter_mut().zip(items) {
-            // A row that does not exist has no bias either.
-            *out = finite(*out + self.bias.get(item as usize));
+        let prefetch = |items: &[ItemIdx]| items.iter().for_each(|&item| self.offered.prefetch(item));
+        prefetch(&items[..items.len().min(AHEAD)]);
+        for (number, (batch, out)) in items.chunks(AHEAD).zip(out.chunks_mut(AHEAD)).enumerate() {
+            // The next rows arrive while these are multiplied.
+            let next = &items[(number * AHEAD + batch.len())..];
+            prefetch(&next[..next.len().min(AHEAD)]);
+            self.offered.dot_each(vector, batch, out);
+            for (out, &item) in out.iter_mut().zip(batch) {
+                // A row that does not exist has no bias either.
+                *out = finite(*out + self.bias.get(item as usize));
+            }
         }
     }
 

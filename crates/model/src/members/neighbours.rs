@@ -193,22 +193,15 @@ impl Member for Neighbours {
     /// The three sums of each item, then the part that comes after the latest item, and the largest part beside one item: a sum
     /// over twenty items hides that one of them says nearly everything.
     fn columns(&self, _: &Catalogue, prepared: &NeighbourSums, items: &[ItemIdx], out: &mut [f32]) {
-        for (place, &item) in items.iter().enumerate() {
-            for (kind, sum) in prepared.sums.get(item).into_iter().enumerate() {
-                out[kind * items.len() + place] = sum;
-            }
-            for (column, part) in prepared.best.get(item).into_iter().enumerate() {
-                out[(N_KINDS + column) * items.len() + place] = part;
-            }
-        }
+        let (of_sums, of_best) = out.split_at_mut(N_KINDS * items.len());
+        prepared.sums.columns(items, of_sums);
+        prepared.best.columns(items, of_best);
     }
 
     /// The items with the largest sums over all kinds.
     fn retrieve(&self, _: &Catalogue, _: &Context<'_>, prepared: &NeighbourSums, limit: usize, out: &mut Vec<ItemIdx>) {
         let mut best = accrue_kernel::TopK::new(limit);
-        for (item, sums) in prepared.sums.sums() {
-            best.push(sums.iter().sum(), item);
-        }
+        prepared.sums.push_totals(&mut best);
         out.extend(best.into_sorted().into_iter().map(|(_, item)| item));
     }
 
@@ -245,14 +238,7 @@ impl Neighbours {
     fn best_of_row(&self, item: ItemIdx, is_latest: bool, best: &mut Accumulator<2>) {
         let row = self.rows.get(item as usize);
         let scale = |kind: usize| if row.totals[kind] > 0.0 { 1.0 / row.totals[kind] } else { 0.0 };
-        let (sequence, together) = (scale(SEQUENCE), scale(TOGETHER));
-        for (&neighbour, weights) in row.items.iter().zip(&row.weights) {
-            let [next, largest] = best.entry(neighbour);
-            if is_latest {
-                *next = weights[SEQUENCE] * sequence;
-            }
-            *largest = largest.max(weights[TOGETHER] * together);
-        }
+        best.raise_row(&row.items, &row.weights, is_latest.then(|| scale(SEQUENCE)), scale(TOGETHER));
     }
 
     /// Items like `item`, best first: cosine of what happened together and in sequence.

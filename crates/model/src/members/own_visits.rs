@@ -128,8 +128,9 @@ impl Member for OwnVisits {
             return;
         }
         for (place, &item) in items.iter().enumerate() {
-            for (column, value) in own.values.get(item).into_iter().take(N_COLUMNS).enumerate() {
-                out[column * items.len() + place] = value;
+            let Some(values) = own.values.known(item) else { continue };
+            for (column, value) in values.iter().take(N_COLUMNS).enumerate() {
+                out[column * items.len() + place] = *value;
             }
         }
     }

@@ -124,6 +124,9 @@ impl Member for Preference {
 
     /// The predicted preference for each item; zero where the item or the history has no description.
     fn columns(&self, catalogue: &Catalogue, liking: &Liking, items: &[ItemIdx], out: &mut [f32]) {
+        if liking.descriptors.touched().is_empty() {
+            return;
+        }
         catalogue.prefetch(items.iter().copied());
         for (out, &item) in out.iter_mut().zip(items) {
             let (descriptors, norm) = catalogue.description(item);

@@ -47,6 +47,8 @@ pub struct Repeat;
 #[derive(Clone, Debug, Default)]
 pub struct OwnItems {
     sums: Accumulator<N_SUMS>,
+    /// While the history is read: the share of its weight that each event has left.
+    left: Vec<f32>,
 }
 
 impl OwnItems {
@@ -79,24 +81,30 @@ impl Member for Repeat {
 
     fn learn(&mut self, _: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut OwnItems) {}
 
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, OwnItems { sums }: &mut OwnItems) {
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, OwnItems { sums, left }: &mut OwnItems) {
         let half_life = HalfLife::days(HALF_LIFE_DAYS);
         sums.clear(catalogue.n_items() as usize);
-        for past in context.past {
+        left.clear();
+        left.extend(context.past.iter().map(|past| half_life.exponent_left(context.now_ms - past.at_ms())));
+        accrue_kernel::exp2_in_place(left);
+        for (past, left) in context.past.iter().zip(left) {
             let weight = context.weight(past);
             let age_ms = context.now_ms - past.at_ms();
-            let [count, decayed, age_days] = sums.entry(past.item);
-            *count = (*count + weight).max(0.0);
-            *decayed = (*decayed + weight * half_life.left(age_ms)).max(0.0);
-            *age_days = (age_ms.max(0) as f64 / DAY_MS as f64) as f32;
+            let age_days = (age_ms.max(0) as f64 / DAY_MS as f64) as f32;
+            sums.update(past.item, |[count, decayed, _]| {
+                [(count + weight).max(0.0), (decayed + weight * *left).max(0.0), age_days]
+            });
         }
     }
 
     /// Count, decayed count, and 1 / (1 + days since the last choice); zeros for an item never chosen.
     fn columns(&self, _: &Catalogue, own: &OwnItems, items: &[ItemIdx], out: &mut [f32]) {
         let n = items.len();
+        if own.sums.touched().is_empty() {
+            return;
+        }
         for (place, &item) in items.iter().enumerate() {
-            let [count, decayed, age_days] = own.sums.get(item);
+            let Some(&[count, decayed, age_days]) = own.sums.known(item) else { continue };
             out[place] = count;
             out[n + place] = decayed;
             out[2 * n + place] = if count > 0.0 { 1.0 / (1.0 + age_days) } else { 0.0 };

@@ -8,7 +8,7 @@
 //! instead.
 
 use accrue_event::{EventType, SettingFault};
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, PastEvent};
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Member, MemberSettings};
@@ -106,11 +106,12 @@ impl Member for Replenishment {
 
     /// Learns the interval since the shopper's last purchase of the item, if there was one.
     fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut Bought) {
-        if !is_purchase(step.event.type_code) || step.weight <= 0.0 {
+        if Some(usize::from(step.event.type_code)) != purchase() || step.weight <= 0.0 {
             return;
         }
-        let before = step.context.past.iter().rev();
-        let last = before.filter(|past| is_purchase(past.type_code)).find(|past| past.item == step.event.item);
+        let (purchase, item) = (purchase(), step.event.item);
+        let is_last = |past: &&PastEvent| past.item == item && Some(usize::from(past.type_code)) == purchase;
+        let last = step.context.past.iter().rev().find(is_last);
         let Some(gap_h) = last.map(|past| hours(step.event.at_ms - past.at_ms())) else { return };
         if gap_h >= LEAST_GAP_H {
             self.items.get_mut(step.event.item as usize).add(log2(gap_h));
@@ -120,7 +121,8 @@ impl Member for Replenishment {
 
     fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, Bought { items }: &mut Bought) {
         items.clear(catalogue.n_items() as usize);
-        for past in context.past.iter().filter(|past| is_purchase(past.type_code)) {
+        let purchase = purchase();
+        for past in context.past.iter().filter(|past| Some(usize::from(past.type_code)) == purchase) {
             let age_h = hours(context.now_ms - past.at_ms()).max(1e-3);
             let [last_h, sum, n] = items.entry(past.item);
             if *last_h - age_h >= LEAST_GAP_H {
@@ -133,8 +135,11 @@ impl Member for Replenishment {
 
     /// The time since the last purchase over the expected interval: 1 is due, 0 is an item that was never bought.
     fn columns(&self, _: &Catalogue, bought: &Bought, items: &[ItemIdx], out: &mut [f32]) {
+        if bought.items.touched().is_empty() {
+            return;
+        }
         for (out, &item) in out.iter_mut().zip(items) {
-            let [last_h, sum, n] = bought.items.get(item);
+            let Some(&[last_h, sum, n]) = bought.items.known(item) else { continue };
             if last_h > 0.0 {
                 let own = Interval { mean: if n > 0.0 { sum / n } else { 0.0 }, n };
                 let of_item = self.items.get(item as usize).shrunk(self.all.mean, SHRINK_ITEM);
@@ -160,8 +165,9 @@ impl Member for Replenishment {
     }
 }
 
-fn is_purchase(type_code: u8) -> bool {
-    EventType::built_in(type_code) == Some(&EventType::Purchase)
+/// The code of purchases.
+fn purchase() -> Option<usize> {
+    EventType::BUILT_IN.iter().position(|known| *known == EventType::Purchase)
 }
 
 fn hours(ms: i64) -> f32 {

@@ -59,6 +59,26 @@ fn prediction_changes_nothing() {
 }
 
 #[test]
+fn the_place_of_an_item_is_its_place_in_the_ranked_list() {
+    for &part in Part::ALL {
+        let (learner, facts) = trained(part, 600, 1);
+        let models = learner.ensemble();
+        let mut prepared = Prepared::default();
+        for shopper in 0..3 {
+            let context = Context::new(facts.histories.get(shopper), None, facts.stream_time.0, learner.weights());
+            for limit in [5, 20] {
+                let list = models.rank(&context, &mut prepared, limit, |_| true);
+                for item in 0..N_ITEMS as u32 + 5 {
+                    let expected = list.iter().position(|scored| scored.item == item);
+                    let found = models.place_of(&context, &mut prepared, limit, item);
+                    assert_eq!(found, expected, "{} item {item} of {limit}", part.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn the_same_events_give_the_same_bytes() {
     for &part in Part::ALL {
         assert!(bytes(&trained(part, 600, 1).0) == bytes(&trained(part, 600, 1).0), "{}", part.name());
