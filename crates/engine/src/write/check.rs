@@ -69,7 +69,7 @@ impl Writer {
         let mut conflicting = 0;
         let mut newest = facts.stream_time.max(group.newest);
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
-        for (checked, known) in passed.into_iter().zip(known) {
+        for (mut checked, known) in passed.into_iter().zip(known) {
             let hash = content_hash(&checked.event);
             let first = match known {
                 Some(offset) => self.content_at(offset)?,
@@ -82,6 +82,7 @@ impl Writer {
                 Some(Content::Hash(_)) => conflicting += 1,
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
+                    self.mark_repeated(&mut checked, sender, arrival.stamp);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
                     let body = self.admit(checked, sender, arrival, &facts, group);
                     if let Body::Event(event) = &body {

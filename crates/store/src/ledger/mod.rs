@@ -30,7 +30,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::answers::{Answer, Answers, Asker};
 pub(crate) use self::first::FirstLedger;
-use self::latest::Latest;
+pub(crate) use self::latest::Latest;
 use self::traffic::Traffic;
 use crate::{Offset, RuleTexts, Served, SponsoredSlot};
 
