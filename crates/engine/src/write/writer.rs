@@ -1,9 +1,9 @@
 //! One commit: records are appended, made durable, and applied to the facts before anything is answered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use accrue_event::{Check, EventId, Timestamp};
+use accrue_event::{Check, Event, EventId, Timestamp};
 use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
 use accrue_train::find_look_back;
 
@@ -29,6 +29,8 @@ pub(crate) struct Writer {
     pub(super) addresses: AddressCounts,
     /// By which clicks are charged.
     pub(super) campaigns: ReadCampaigns,
+    /// When it was last told that the newest event is ahead of the clock.
+    pub(super) told_ahead: Option<Instant>,
     retry: Backoff,
 }
 
@@ -44,6 +46,7 @@ impl Writer {
             shared,
             addresses: AddressCounts::default(),
             campaigns: ReadCampaigns::default(),
+            told_ahead: None,
             retry: RETRY,
             clock: ArrivalClock::new(last.map(|record| record.received_at)),
         }
