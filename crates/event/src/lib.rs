@@ -9,6 +9,7 @@ mod any_value;
 mod attribute;
 mod campaign;
 mod check;
+mod costs;
 mod duration;
 mod event;
 mod id;
