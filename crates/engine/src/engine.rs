@@ -159,6 +159,14 @@ impl Engine {
         self.ask_blocking(|reply| Job::Find(ids, reply))
     }
 
+    /// These events as the log has them, in the order of `ids`; erased ones and those of pruned segments are not found.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn find_events(&self, ids: Vec<EventId>) -> Result<Vec<Option<Event>>, EngineError> {
+        self.ask_blocking(|reply| Job::Read(ids, reply))
+    }
+
     /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has
     /// not changed count as duplicates; refused ones go into quarantine.
     ///

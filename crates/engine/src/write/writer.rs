@@ -135,6 +135,21 @@ impl Writer {
         Ok(self.log.find_events(ids)?.into_iter().map(|offset| offset.is_some()).collect())
     }
 
+    /// These events as the log has them, in the order of `ids`.
+    pub fn read_events(&mut self, ids: &[EventId]) -> Result<Vec<Option<Event>>, EngineError> {
+        let offsets = self.log.find_events(ids)?;
+        let mut read = |offset: Option<Offset>| -> Result<Option<Event>, EngineError> {
+            let Some(record) = offset.map(|offset| self.reader.get(offset)).transpose()?.flatten() else {
+                return Ok(None);
+            };
+            Ok(match record.body {
+                Body::Event(checked) | Body::Released { event: checked, .. } => Some(checked.event),
+                _ => None,
+            })
+        };
+        offsets.into_iter().map(&mut read).collect()
+    }
+
     /// Takes the segments before `cut` out of the log, if no record from `searched` on looks back at them. Nothing is appended
     /// meanwhile, so none can come between.
     pub fn detach(&mut self, cut: Offset, searched: Offset) -> Result<Option<Detached>, EngineError> {
