@@ -99,16 +99,8 @@ fn recognise(
             message,
             "--guess prints a mapping to start from; --items says that these are products",
         ));
-    } else if let Some((number, quantity)) = orders::in_place_of_stock(sample).filter(|_| kind.is_none()) {
-        let message = format!(
-            "{}: neither clearly orders nor clearly products: `{number}` is the number of an order, so `{quantity}` may be how many \
-             were ordered or came back, and no stock",
-            path.display()
-        );
-        return Err(Problem::new(
-            message,
-            "--guess prints a mapping to start from; --items says that these are products",
-        ));
+    } else if let Some(columns) = orders::in_place_of_stock(sample).filter(|_| kind.is_none()) {
+        return Err(no_stock(path, columns));
     } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
         extent = Extent::of(sample, arguments);
@@ -149,6 +141,16 @@ fn take_sale(file: &str, sample: &Sample, mapping: &mut Mapping, output: Output)
         "{file}recognised {price} as the price of a sale, which counts {holds}; --guess prints it as [sale]"
     ));
     mapping.sale = Some(sale);
+}
+
+/// Why a table with the number of an order and a quantity is not taken for products.
+fn no_stock(path: &Path, (number, quantity): (&str, &str)) -> Problem {
+    let message = format!(
+        "{}: neither clearly orders nor clearly products: `{number}` is the number of an order, so `{quantity}` may be how many \
+         were ordered or came back, and no stock",
+        path.display()
+    );
+    Problem::new(message, "--guess prints a mapping to start from; --items says that these are products")
 }
 
 /// Why a table with the columns of orders is taken neither for purchases nor for products.
