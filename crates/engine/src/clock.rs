@@ -21,6 +21,25 @@ pub(crate) fn of_request(stream_time: Timestamp) -> i64 {
     if stream_time.0.saturating_sub(now.0) > BEHIND_MS { stream_time.0 } else { now.0 }
 }
 
+/// How far the newest event may be ahead of the clock before it is told: clocks of a shop's machines differ by less.
+const AHEAD_MS: i64 = 3_600 * 1000;
+
+/// How far the newest event is ahead of the clock, in seconds, if it is to be told.
+pub(crate) fn ahead_s(stream_time: Timestamp) -> Option<u64> {
+    ahead_of(stream_time, now())
+}
+
+/// How far the newest event is ahead of this time, in seconds, if it is to be told.
+pub(crate) fn ahead_of(stream_time: Timestamp, clock: Timestamp) -> Option<u64> {
+    let ahead_ms = stream_time.0.saturating_sub(clock.0);
+    (ahead_ms > AHEAD_MS).then(|| ahead_ms.unsigned_abs() / 1000)
+}
+
+/// A time in seconds, for messages.
+pub(crate) fn hours(seconds: u64) -> String {
+    format!("{:.1} hours", seconds as f64 / 3_600.0)
+}
+
 /// How far the clock may be ahead of the last record before it is doubted: further than most servers stand still.
 const LEAP_MS: i64 = 7 * 24 * 3600 * 1000;
 
@@ -99,6 +118,16 @@ impl ArrivalClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_of_tomorrow_is_told() {
+        const HOUR: i64 = 3_600_000;
+        let of = |stream: i64, clock: i64| ahead_of(Timestamp(stream), Timestamp(clock));
+        assert_eq!(
+            [of(HOUR, 0), of(HOUR + 1000, 0), of(0, HOUR), of(49 * HOUR, HOUR)],
+            [None, Some(3_601), None, Some(172_800)]
+        );
+    }
 
     #[test]
     fn a_clock_that_jumped_ahead_is_not_used_for_ten_minutes() {

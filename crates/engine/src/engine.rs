@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::challenger::status::{ChallengerState, ChallengerStatus};
-use crate::clock::now;
+use crate::clock::{ahead_s, now};
 use crate::config::Config;
 use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
@@ -157,6 +157,14 @@ impl Engine {
     /// Those of [`Engine::ingest`].
     pub fn has_events(&self, ids: Vec<EventId>) -> Result<Vec<bool>, EngineError> {
         self.ask_blocking(|reply| Job::Find(ids, reply))
+    }
+
+    /// These events as the log has them, in the order of `ids`; erased ones and those of pruned segments are not found.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn find_events(&self, ids: Vec<EventId>) -> Result<Vec<Option<Event>>, EngineError> {
+        self.ask_blocking(|reply| Job::Read(ids, reply))
     }
 
     /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has
@@ -471,6 +479,7 @@ impl Engine {
             learned: shared.progress.lock().learned.0,
             version: version.number,
             poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
+            ahead_s: ahead_s(facts.stream_time),
             learner_failed: learner.failed.clone(),
             checkpoint_age_s: checkpoint.written_at.map(|at| now().0.saturating_sub(at.0).max(0) as f64 / 1e3),
             checkpoint,

@@ -30,6 +30,9 @@ pub struct Status {
     pub version: u64,
     /// Why the writer is poisoned, if it is.
     pub poisoned: Option<String>,
+    /// How far the newest event is ahead of the clock, in seconds, if by more than an hour: the clock was ahead, or is behind
+    /// now. What is counted from the newest event, such as trends and days of campaigns, waits for it.
+    pub ahead_s: Option<u64>,
     /// What stopped the learner, if something did.
     pub learner_failed: Option<String>,
     /// The newest checkpoint.

@@ -9,6 +9,7 @@ mod any_value;
 mod attribute;
 mod campaign;
 mod check;
+mod costs;
 mod duration;
 mod event;
 mod id;
@@ -39,7 +40,7 @@ pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge, InvalidCl
 pub use check::{
     Check, ItemNotes, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason,
     Refusal, Rejection, Repair, RuleCounters, RuleStatistics, StatedStock, clean_id, is_placeholder, is_withdrawn,
-    stated_stock,
+    is_withdrawn_word, stated_stock,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
@@ -49,7 +50,7 @@ pub use item::{Item, ItemPatch, User};
 pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
     Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer,
-    is_charge, is_time_of_order, is_total_of_order, listed, order_column, order_state, usual_column,
+    is_charge, is_time_of_order, is_total_of_order, listed, order_column, order_state, usual_column, usual_sale,
 };
 pub use near::{folded, misspelling, nearest};
 pub use price::Price;

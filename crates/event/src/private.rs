@@ -4,6 +4,7 @@
 //! buyers in them, and exports of products have purchase prices. A name that products have too, such as `phone` of a case
 //! for one, counts only where the value looks like that of a person, or where something else of the record is of one.
 
+pub use crate::costs::is_cost;
 use crate::near::folded;
 use crate::{Attribute, RawValue};
 
@@ -221,126 +222,6 @@ const SIDES_OF_CARRIERS: &[&str] = &["shipping", "ship", "delivery", "liefer"];
 /// Names of companies.
 const COMPANIES: &[&str] = &["company", "firma"];
 
-/// Names of what the shop pays or earns.
-const COSTS: &[&str] = &[
-    "cost",
-    "costs",
-    "cogs",
-    "margin",
-    "margins",
-    "grossmargin",
-    "netmargin",
-    "profitmargin",
-    "marginpercent",
-    "markup",
-    "profit",
-    "grossprofit",
-    "ek",
-    "einkauf",
-    "marge",
-    "rohertrag",
-    "handelsspanne",
-    "deckungsbeitrag",
-    "coût",
-    "coûtdachat",
-    "coûtunitaire",
-    "coste",
-    "costo",
-    "custo",
-    "margen",
-    "margine",
-    "margem",
-    "marża",
-    "inkoop",
-    "成本",
-    "成本价",
-    "成本價",
-    "进价",
-    "進價",
-    "进货价",
-    "采购价",
-    "毛利",
-    "原価",
-    "仕入価格",
-    "仕入値",
-    "원가",
-    "매입가",
-    "себестоимость",
-    "маржа",
-    "supplier",
-    "suppliername",
-    "suppliercode",
-    "suppliersku",
-    "supplierid",
-    "lieferant",
-    "lieferantenname",
-    "lieferantennummer",
-    "fournisseur",
-    "proveedor",
-    "fornitore",
-    "leverancier",
-    "dostawca",
-    "поставщик",
-    "供应商",
-];
-
-/// Beginnings of such names.
-const STARTS_OF_COSTS: &[&str] = &[
-    "costprice",
-    "costper",
-    "costof",
-    "costeur",
-    "costusd",
-    "costgbp",
-    "unitcost",
-    "itemcost",
-    "productcost",
-    "variantcost",
-    "averagecost",
-    "avgcost",
-    "standardcost",
-    "defaultcost",
-    "landedcost",
-    "defaultunitcost",
-    "wholesale",
-    "purchaseprice",
-    "purchasecost",
-    "buyingprice",
-    "buyprice",
-    "supplyprice",
-    "supplierprice",
-    "dealerprice",
-    "ekpreis",
-    "eknetto",
-    "ekbrutto",
-    "einkaufspreis",
-    "durchschnittlicherek",
-    "letzterek",
-    "prixdachat",
-    "prixachat",
-    "prixderevient",
-    "preciodecompra",
-    "preciocompra",
-    "preciocosto",
-    "preciodecosto",
-    "prezzodacquisto",
-    "prezzoacquisto",
-    "preçodecusto",
-    "precodecusto",
-    "inkoopprijs",
-    "cenazakupu",
-    "nákupnícena",
-    "inköpspris",
-    "indkøbspris",
-    "закупочнаяцена",
-];
-
-/// Whether a name is that of something that the shop pays or earns, or of a supplier.
-pub fn is_cost(name: &str) -> bool {
-    let name = folded(name);
-    COSTS.contains(&&*name) || STARTS_OF_COSTS.iter().any(|start| name.starts_with(start))
-}
-
 /// Whether a name is that of something that persons have and products do not.
 pub fn names_person(name: &str) -> bool {
     // `previewer` is none.
@@ -479,6 +360,27 @@ mod tests {
         }
         for name in [
             "cost",
+            "vendor_cost",
+            "last_cost",
+            "moving_avg_cost",
+            "std cost",
+            "price_cost",
+            "margin_pct",
+            "marginPct",
+            "Selbstkosten",
+            "kosten",
+            "nettoeinkauf",
+            "Beschaffungspreis",
+            "Lieferantenpreis",
+            "Lieferanten-Nr",
+            "HEK",
+            "vk_ek",
+            "Rohgewinn",
+            "DB1",
+            "purchase_net",
+            "acquisition_price",
+            "stock_value",
+            "ＣＯＳＴ",
             "Cost per item",
             "purchase_price",
             "EK",

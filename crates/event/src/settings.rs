@@ -134,6 +134,9 @@ pub struct PublishedSettings {
     pub sessions_per_query: u32,
     /// Impressions of one address that have an effect within an hour; 0 is no bound.
     pub impressions_per_address: u32,
+    /// Clicks of one address that are evidence of how often what is shown is clicked, within an hour, each on another
+    /// item; further ones keep their other effects. 0 is no bound, neither on clicks nor on impressions of an item.
+    pub evidence_clicks_per_address: u32,
     /// Clicks of one address that are charged to one campaign within an hour; 0 is no bound.
     pub charged_clicks_per_address: u32,
     /// Pages with sponsored items that one address gets within an hour; further pages have none. 0 is no bound.
@@ -195,6 +198,7 @@ impl Default for PublishedSettings {
             sessions_per_item: 30,
             sessions_per_query: 3,
             impressions_per_address: 2_000,
+            evidence_clicks_per_address: 100,
             charged_clicks_per_address: 20,
             sponsored_pages_per_address: 1_000,
             new_product_pages_per_address: 100,

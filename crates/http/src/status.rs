@@ -38,6 +38,8 @@ pub(super) struct StatusBody {
     /// Gives items vectors by their texts: `off` without an encoder, `opening`, `encoding` while the catalogue has items without
     /// vectors, `current`, or `failed`.
     content: PartBody,
+    /// The machine's clock: `current`, or `failed` while the newest event is more than an hour ahead of it.
+    clock: PartBody,
 }
 
 /// A part of the server.
@@ -73,6 +75,14 @@ impl PartBody {
         Self { state, last_error: status.content.last_error.clone(), last_success: None }
     }
 
+    /// The clock, compared with the newest event.
+    fn of_clock(status: &Status) -> Self {
+        let ahead = status
+            .ahead_s
+            .map(|ahead_s| format!("the newest event is {:.1} hours ahead of it", ahead_s as f64 / 3_600.0));
+        Self::new("current", ahead.as_ref())
+    }
+
     /// The search index.
     pub(super) fn of_search(status: &Status) -> Self {
         let state = match status.search.state {
@@ -105,7 +115,8 @@ pub(super) struct CheckpointBody {
 }
 
 /// The parts that may fail, by the names that the status uses.
-pub(super) const PARTS: [&str; 6] = ["writer", "learner", "search_index", "checkpoint", "forgetting", "content"];
+pub(super) const PARTS: [&str; 7] =
+    ["writer", "learner", "search_index", "checkpoint", "forgetting", "content", "clock"];
 
 /// Those that failed.
 pub(super) fn degraded(status: &Status) -> Vec<&'static str> {
@@ -116,6 +127,7 @@ pub(super) fn degraded(status: &Status) -> Vec<&'static str> {
         status.checkpoint.failed.is_some(),
         status.erasure_failed.is_some(),
         status.content.state == ContentState::Failed,
+        status.ahead_s.is_some(),
     ];
     PARTS.into_iter().zip(failed).filter(|(_, failed)| *failed).map(|(part, _)| part).collect()
 }
@@ -160,5 +172,6 @@ pub(super) async fn status(State(server): State<Arc<Server>>) -> Json<StatusBody
         },
         forgetting: PartBody::new(if is_erasing { "working" } else { "idle" }, status.erasure_failed.as_ref()),
         content: PartBody::of_content(&status),
+        clock: PartBody::of_clock(&status),
     })
 }

@@ -12,10 +12,18 @@
 //! **Published keys.** Anyone can send events with one. Such an event counts only if it cites one of the latest
 //! [`PAGES`] answers of the trial and is about an item that the answer has, and comes from the answer's shopper if that was
 //! asked for with a published key too; of one answer the first impression and the first click of each item count, and one
-//! click for the account. How many such answers an address gets is bounded where pages are made.
+//! click for the account. How many such answers an address gets is bounded where pages are made, and the writer marks
+//! what an address says again ([`CheckedEvent::is_evidence`](crate::CheckedEvent::is_evidence)), which is not taken in.
 //!
-//! **Bounded.** The latest [`KEPT`] new items, [`PAGES`] answers, and [`KINDS`] kinds; kinds that come later are not
-//! counted.
+//! **Once for each shopper.** That one shopper sees, or clicks, the same item on twenty pages is one piece of evidence.
+//! An impression, a click and a draw of an item count once for each shopper within [`CLICK_WINDOW_MS`], whoever sent the
+//! event and whichever answers it cites.
+//!
+//! **Bounded.** The latest [`KEPT`] new items, [`PAGES`] answers, [`KINDS`] kinds, and [`COUNTED`] impressions, clicks and
+//! draws that are not counted again; kinds that come later are not counted.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,7 +31,7 @@ use accrue_event::{DAY_MS, Event, EventType, Item, ItemId, Timestamp};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::ledger::CLICK_WINDOW_MS;
+use crate::ledger::{CLICK_WINDOW_MS, Latest};
 use crate::{CatalogueEntry, DrawAccount, ItemIdx, Served, Trial, shopper_hash};
 
 /// New items that are kept.
@@ -34,6 +42,8 @@ const PAGES: usize = 16_384;
 const ITEMS: usize = 32;
 /// Kinds that are counted.
 const KINDS: usize = 4_096;
+/// Impressions, clicks and draws of the latest [`CLICK_WINDOW_MS`] that are remembered, at most.
+const COUNTED: usize = 65_536;
 /// An item that was published longer ago when the shop first describes it is not new.
 const LONGEST_DAYS: i64 = 90;
 
@@ -99,6 +109,35 @@ pub struct NewProducts {
     /// By the hash of the answer's id, and in their order.
     pages: BTreeMap<u64, Page>,
     pages_in_order: VecDeque<u64>,
+    /// When each shopper's latest impression, click or draw of an item was counted, by the hash of all three.
+    counted: Latest<u64, Timestamp>,
+}
+
+/// The same as earlier builds saved it (section version 2): each of a shopper's clicks counted.
+#[derive(Deserialize)]
+pub(crate) struct FirstNewProducts {
+    known: BTreeMap<ItemIdx, NewProduct>,
+    order: VecDeque<ItemIdx>,
+    of_all: ShownClicked,
+    by_kind: BTreeMap<u64, ShownClicked>,
+    trial: DrawAccount,
+    pages: BTreeMap<u64, Page>,
+    pages_in_order: VecDeque<u64>,
+}
+
+impl From<FirstNewProducts> for NewProducts {
+    fn from(first: FirstNewProducts) -> Self {
+        let FirstNewProducts { known, order, of_all, by_kind, trial, pages, pages_in_order } = first;
+        Self { known, order, of_all, by_kind, trial, pages, pages_in_order, counted: Latest::default() }
+    }
+}
+
+/// What is counted of a shopper and an item.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    Impression = 1,
+    Click = 2,
+    Draw = 3,
 }
 
 impl NewProducts {
@@ -174,9 +213,11 @@ impl NewProducts {
         let items: Vec<Option<ItemIdx>> = served.items.iter().map(item_of).collect();
         for slot in slots.iter().filter(|slot| slot.is_new) {
             let item = items.get(usize::from(slot.place)).copied().flatten();
+            let Some(item) = item.filter(|item| self.known.contains_key(item)) else { continue };
             // Anyone can ask for pages with a published key, so such draws say nothing of shoppers.
             if !served.published
-                && let Some(known) = item.and_then(|item| self.known.get_mut(&item))
+                && shopper.is_none_or(|shopper| self.is_first(Seen::Draw, shopper, item, received_at))
+                && let Some(known) = self.known.get_mut(&item)
             {
                 known.draws += 1;
             }
@@ -204,13 +245,16 @@ impl NewProducts {
         if !matches!(event.event_type, EventType::Impression | EventType::Click) {
             return;
         }
-        let counts = self.admit(event, index);
+        // A click that no page led to says nothing of how often what is shown is clicked.
+        let is_of_page = event.recommendation_id.is_some() || event.position.is_some();
+        if !is_of_page {
+            return;
+        }
+        let counts = self.admit(event, index, received_at);
         if event.event_type == EventType::Click && counts.for_account {
             self.trial.observe(event, received_at);
         }
-        // A click that no page led to says nothing of how often what is shown is clicked.
-        let is_of_page = event.recommendation_id.is_some() || event.position.is_some();
-        if !is_of_page || !counts.for_item {
+        if !counts.for_item {
             return;
         }
         self.of_all.count(&event.event_type);
@@ -230,8 +274,31 @@ impl NewProducts {
         known.is_none_or(|page| now.0.saturating_sub(page.received_at.0) > CLICK_WINDOW_MS)
     }
 
-    /// What an impression or a click counts for.
-    fn admit(&mut self, event: &Event, index: ItemIdx) -> Counts {
+    /// What an impression or a click counts for: for nothing if its shopper's latest one of the item was counted within
+    /// the window.
+    fn admit(&mut self, event: &Event, index: ItemIdx, received_at: Timestamp) -> Counts {
+        let counts = self.admit_of_answer(event, index);
+        let of = if event.event_type == EventType::Click { Seen::Click } else { Seen::Impression };
+        let is_first = (counts.for_item || counts.for_account)
+            && self.is_first(of, shopper_hash(&event.shopper()), index, received_at);
+        if is_first { counts } else { Counts { for_item: false, for_account: false } }
+    }
+
+    /// Whether nothing of the kind was counted of a shopper and an item within the window. It is counted now.
+    fn is_first(&mut self, of: Seen, shopper: u64, item: ItemIdx, now: Timestamp) -> bool {
+        let is_over = |at: &Timestamp| now.0.saturating_sub(at.0) > CLICK_WINDOW_MS;
+        self.counted.forget_while(is_over);
+        let of = [((of as u64) << 32) | u64::from(item), shopper].map(u64::to_le_bytes);
+        let key = xxh3_64(of.as_flattened());
+        let is_first = self.counted.get(key).is_none_or(is_over);
+        if is_first {
+            *self.counted.entry(key, COUNTED) = now;
+        }
+        is_first
+    }
+
+    /// What an impression or a click counts for by the answer that it cites.
+    fn admit_of_answer(&mut self, event: &Event, index: ItemIdx) -> Counts {
         let id = event.recommendation_id.as_deref();
         let page = id.and_then(|id| self.pages.get_mut(&xxh3_64(id.as_bytes())));
         let Some(page) = page.filter(|page| page.is_published || event.id.is_published()) else {
@@ -304,181 +371,4 @@ fn kinds(item: &Item) -> [Option<u64>; 3] {
     // The exponent and the first bit behind the point: the same for prices that differ by less than a half.
     let magnitude = item.price.map(|price| price.to_f64().to_bits() >> 51);
     [category, brand, magnitude.map(|magnitude| xxh3_64_with_seed(&magnitude.to_le_bytes(), 3))]
-}
-
-#[cfg(test)]
-mod tests {
-    use accrue_event::{Price, Shopper};
-
-    use super::*;
-    use crate::{NewSlot, Offset, Vocabulary};
-
-    const NOW: Now = Now { at_ms: 400 * DAY_MS, has_events: true };
-
-    fn item(id: &str, published_day: Option<i64>) -> Item {
-        let published_at = published_day.map(|day| Timestamp(day * DAY_MS));
-        let (brand, price) = (Some("Acme".into()), Price::new(8.5));
-        Item { published_at, brand, price, categories: vec!["mugs".into()], ..Item::bare(id.into()) }
-    }
-
-    fn event(event_type: EventType, position: Option<u32>) -> Event {
-        Event {
-            id: "e1".into(),
-            event_type,
-            user: Some("ann".into()),
-            session: None,
-            item: Some("mug".into()),
-            at: Timestamp(NOW.at_ms),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: position.map(|_| "r1".into()),
-            position,
-            properties: Default::default(),
-        }
-    }
-
-    fn answer(id: &str) -> Served {
-        Served {
-            recommendation_id: id.into(),
-            page: crate::Page::Recommend,
-            user: None,
-            session: None,
-            version: 1,
-            learned: Offset(0),
-            first_position: 0,
-            items: vec!["cup".into(), "mug".into()],
-            propensities: Vec::new(),
-            arm: None,
-            ranks: Vec::new(),
-            asked: Box::default(),
-            sponsored: Vec::new(),
-            published: false,
-            trial: Trial::None,
-        }
-    }
-
-    #[test]
-    fn an_item_is_new_from_its_publication_or_its_first_description_on() {
-        let mut library = NewProducts::default();
-        let before = Now { has_events: false, ..NOW };
-        library.describe(0, &item("first catalogue", None), Earlier::NotNamed, before);
-        library.describe(1, &item("dated", Some(390)), Earlier::NotNamed, before);
-        library.describe(2, &item("old", Some(200)), Earlier::NotNamed, NOW);
-        library.describe(3, &item("just named", None), Earlier::NotNamed, NOW);
-        library.describe(4, &item("known from events", None), Earlier::Named, NOW);
-        library.describe(5, &item("to come", Some(410)), Earlier::NotNamed, NOW);
-        library.describe(3, &item("just named", None), Earlier::Described(None), Now { at_ms: 450 * DAY_MS, ..NOW });
-        library.describe(6, &item("changed", Some(399)), Earlier::Described(None), NOW);
-        library.describe(7, &item("changed again", Some(399)), Earlier::Described(Some(Timestamp(0))), NOW);
-        library.describe(8, &item("preponed", Some(395)), Earlier::Described(Some(Timestamp(410 * DAY_MS))), NOW);
-        let since: Vec<(u32, i64)> = library.latest().map(|(item, new)| (item, new.since_ms / DAY_MS)).collect();
-        assert_eq!(since, [(8, 395), (5, 410), (3, 400), (1, 390)]);
-        for number in 10..10 + 2 * KEPT as u32 {
-            library.describe(number, &item("many", None), Earlier::NotNamed, NOW);
-        }
-        assert_eq!((library.known.len(), library.order.len()), (KEPT, KEPT));
-        assert!(library.get(5).is_none(), "the oldest made room");
-    }
-
-    #[test]
-    fn impressions_and_clicks_of_pages_count_for_the_product_and_its_kinds() {
-        let mut library = NewProducts::default();
-        let (mug, other) = (item("mug", Some(399)), Item { brand: None, ..item("cup", None) });
-        library.describe(0, &mug, Earlier::NotNamed, NOW);
-        let mut observe = |kind: EventType, position, index, item: &Item| {
-            library.observe(&event(kind, position), index, item, Timestamp(0));
-        };
-        observe(EventType::Impression, Some(3), 0, &mug);
-        observe(EventType::Impression, Some(3), 7, &other);
-        observe(EventType::Click, Some(3), 0, &mug);
-        observe(EventType::Click, None, 0, &mug);
-        observe(EventType::Purchase, Some(3), 0, &mug);
-        let counts = |impressions, clicks| ShownClicked { impressions, clicks };
-        assert_eq!((library.of_all(), library.get(0).unwrap().shown), (counts(2, 1), counts(1, 1)));
-        let of_kinds: Vec<ShownClicked> = library.of_kinds(&mug).collect();
-        assert_eq!(of_kinds, [counts(2, 1), counts(1, 1), counts(2, 1)], "category, brand, price");
-    }
-
-    #[test]
-    fn draws_count_for_the_product_and_answers_for_the_account() {
-        let mut library = NewProducts::default();
-        library.describe(0, &item("mug", Some(399)), Earlier::NotNamed, NOW);
-        let mut items = Vocabulary::default();
-        items.intern("mug");
-        let served = |id: &str, trial: Trial| Served { trial, ..answer(id) };
-        let slot = |is_new| Trial::With(vec![NewSlot { place: 1, propensity: 0.25, is_new }]);
-        for (id, trial) in [("a", slot(true)), ("b", Trial::Without), ("c", slot(false)), ("d", Trial::None)] {
-            library.serve(&served(id, trial), None, Timestamp(0), |id| items.get(id.as_str()));
-        }
-        assert_eq!(library.get(0).unwrap().draws, 1);
-        let day = *library.trial.days().next().unwrap();
-        assert_eq!((day.drawn.answers, day.others.answers), (2, 1));
-    }
-
-    #[test]
-    fn with_a_published_key_each_item_of_an_answer_counts_once_and_only_for_its_shopper() {
-        let mut library = NewProducts::default();
-        let mut items = Vocabulary::default();
-        let (mug, cup) = (items.intern("mug"), items.intern("cup"));
-        library.describe(mug, &item("mug", Some(399)), Earlier::NotNamed, NOW);
-        let guest = Shopper::PublishedGuest("s1".into());
-        let served = Served {
-            published: true,
-            trial: Trial::With(vec![NewSlot { place: 0, propensity: 0.5, is_new: true }]),
-            ..answer("r1")
-        };
-        library.serve(&served, Some(shopper_hash(&guest)), Timestamp(0), |id| items.get(id.as_str()));
-        let mut observe = |kind, session: &str, of: &str, index| {
-            let event = Event {
-                id: format!("{}k:e", accrue_event::PUBLISHED_PREFIX).as_str().into(),
-                user: None,
-                session: Some(session.into()),
-                recommendation_id: Some(of.into()),
-                ..event(kind, Some(0))
-            };
-            library.observe(&event, index, &item("mug", Some(399)), Timestamp(0));
-        };
-        for _ in 0..30 {
-            observe(EventType::Impression, "s1", "r1", mug);
-            observe(EventType::Click, "s1", "r1", mug);
-            observe(EventType::Click, "s1", "r1", cup);
-            observe(EventType::Click, "s2", "r1", mug);
-            observe(EventType::Click, "s1", "no answer", mug);
-            observe(EventType::Click, "s1", "r1", 77);
-        }
-        assert_eq!(library.get(mug).unwrap().shown, ShownClicked { impressions: 1, clicks: 1 });
-        assert_eq!(library.of_all(), ShownClicked { impressions: 1, clicks: 2 });
-        assert_eq!(library.trial.days().next().unwrap().drawn.clicks, 1);
-        // The shop's own event about that answer, of a user whom the answer did not know; and the answer once more.
-        let own = Event { recommendation_id: Some("r1".into()), ..event(EventType::Click, Some(1)) };
-        library.observe(&own, cup, &item("cup", None), Timestamp(0));
-        assert_eq!(library.of_all().clicks, 2, "it was clicked before");
-        library.serve(&served, Some(shopper_hash(&guest)), Timestamp(0), |id| items.get(id.as_str()));
-        library.observe(&own, cup, &item("cup", None), Timestamp(0));
-        assert_eq!(library.of_all().clicks, 2, "an id that is served twice counts once");
-        assert_eq!(library.get(mug).unwrap().draws, 0);
-        for number in 0..2 * PAGES {
-            library.serve(
-                &Served { recommendation_id: format!("{number}").into(), ..served.clone() },
-                None,
-                Timestamp(0),
-                |id| items.get(id.as_str()),
-            );
-        }
-        assert_eq!((library.pages.len(), library.pages_in_order.len()), (PAGES, PAGES));
-        let later = Timestamp(CLICK_WINDOW_MS + 1);
-        library.serve(&Served { recommendation_id: "late".into(), ..served }, None, later, |id| items.get(id.as_str()));
-        assert_eq!(library.pages.len(), 1, "what cannot be clicked any more is forgotten");
-    }
-
-    #[test]
-    fn a_draw_counts_as_an_impression_where_the_shop_sends_none() {
-        let new = NewProduct { draws: 40, ..NewProduct::default() };
-        assert_eq!(new.seen(), ShownClicked { impressions: 40, clicks: 0 });
-        let new = NewProduct { shown: ShownClicked { impressions: 50, clicks: 2 }, ..new };
-        assert_eq!(new.seen(), ShownClicked { impressions: 50, clicks: 2 });
-    }
 }

@@ -1,6 +1,6 @@
 //! The records of the log: every fact that can change a state, with its offset and its time of arrival.
 
-use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
+use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, Repair, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{ItemVector, PublishedRecord, SearchChoice, SearchProposal, Served};
@@ -245,4 +245,13 @@ pub struct CheckedEvent {
     pub repairs: Vec<Box<str>>,
     /// The record as it was sent (JSON), if a repair changed it.
     pub raw: Option<Box<str>>,
+}
+
+impl CheckedEvent {
+    /// Whether the event is evidence of how often what is shown is clicked. One of a published key is not where its
+    /// address has said the same within the hour: sessions cost nothing to invent. The writer decides, and the record
+    /// says so.
+    pub fn is_evidence(&self) -> bool {
+        !self.repairs.iter().any(|code| **code == *Repair::NoEvidence.code())
+    }
 }

@@ -135,6 +135,11 @@ impl Clicks {
         self.windows.push_back(Some(Waiting { ends_ms, shopper, page, shown, foreseen, followed }));
     }
 
+    /// Whether an impression of the item waits for what the shopper does.
+    pub(crate) fn is_waiting(&self, shopper: ShopperIdx, item: ItemIdx) -> bool {
+        self.waiting.contains_key(&(shopper, item))
+    }
+
     /// An item was chosen, by an event of this type.
     pub(crate) fn choose(&mut self, shopper: ShopperIdx, item: ItemIdx, type_code: u8) {
         let Some(&number) = self.waiting.get(&(shopper, item)) else { return };

@@ -21,6 +21,7 @@ mod progress;
 mod recognise;
 mod remote;
 mod repeated;
+mod returns;
 mod reviews;
 mod summary;
 mod systems;
@@ -31,7 +32,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use accrue_engine::{Engine, EngineError, Ingested, TransferSource, read_text};
-use accrue_event::{Mapping, RecordKind};
+use accrue_event::{Mapping, RecordKind, Undo};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::ProgressBar;
 
@@ -151,6 +152,9 @@ pub(super) struct Arguments {
     pub init: Option<TransferSource>,
 }
 
+/// Refunds of whole orders that wait for the end of the files, at most; further ones are taken where they stand.
+const MAX_REFUNDS: usize = 1_000_000;
+
 /// The receiver of batches.
 trait Sink: Send {
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError>;
@@ -226,7 +230,18 @@ fn write(
     let output = context.output;
     let engine = Engine::open(&context.config.data, &context.config.engine)?;
     let mut feed = Feed::new(engine.clone(), arguments.patch).for_whole_catalogue(arguments.sync);
-    let pumped = pump(files, &mut feed, summary, stop, output);
+    // Products come first, and events are read by the ids that the catalogue then has.
+    let (products, others) = files.split_at(files.partition_point(|it| it.settings.mapping.kind == RecordKind::Items));
+    let mut pumped = Ok(End::Whole);
+    if !products.is_empty() {
+        pumped = pump(products, &mut feed, summary, stop, output);
+    }
+    let is_recognised = arguments.mapping.is_none() && arguments.map.is_none();
+    let others: Vec<Named> = others.iter().map(|file| file.by_ids_of(&feed, is_recognised, output)).collect();
+    if matches!(pumped, Ok(End::Whole)) && !others.is_empty() {
+        pumped = pump(&others, &mut feed, summary, stop, output);
+    }
+    let files = [products, &others[..]].concat();
     summary.describe(feed.described());
     summary.finish(started.elapsed());
     let retired = match &pumped {
@@ -295,10 +310,35 @@ fn no_products(files: &[Named]) -> Problem {
 }
 
 /// A file, and how it is read.
+#[derive(Clone)]
 struct Named {
     path: PathBuf,
     settings: ReadSettings,
     extent: Extent,
+}
+
+impl Named {
+    /// The file, of which items are named by the column that has the ids of the catalogue, if a mapping that was recognised
+    /// names another one. Which it is is told.
+    fn by_ids_of(&self, feed: &Feed, is_recognised: bool, output: Output) -> Self {
+        let mut file = self.clone();
+        let mapping = &mut file.settings.mapping;
+        let changes_ids = mapping.strip.contains_key("item") || mapping.extract.contains_key("item");
+        if !is_recognised || changes_ids || !mapping.fields.contains_key("item") || !self.path.is_file() {
+            return file;
+        }
+        let sample = Sample::open(&self.path, &self.settings).ok();
+        if let Some(columns) = sample.and_then(|sample| feed.ids_of_catalogue(mapping, &sample)) {
+            let names: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
+            output.note(&format!(
+                "{}: recognised {} as item, because the ids of the catalogue are there; --mapping FILE says otherwise",
+                self.path.display(),
+                names.join(", ")
+            ));
+            mapping.fields.insert("item".into(), columns.iter().map(String::as_str).collect());
+        }
+        file
+    }
 }
 
 /// Opens every file once, so that a wrong name or mapping is reported before anything is written.
@@ -421,9 +461,21 @@ fn feed(
     bar: &ProgressBar,
 ) -> Result<bool, EngineError> {
     let mut rows = Rows::default();
+    // A refund of a whole order needs the order, which may stand behind it.
+    let mut refunds: Vec<(String, u64, Entry)> = Vec::new();
     for (file, extent, Batch { entries, lines, n_before, n_skipped, n_without_item }) in receiver {
         summary.skip(n_skipped);
         summary.leave_without_item(n_without_item);
+        let mut kept = Batch::with_capacity(entries.len());
+        for (entry, line) in entries.into_iter().zip(lines) {
+            match entry {
+                Entry::Undone(_, Undo::Order) if refunds.len() < MAX_REFUNDS => {
+                    refunds.push((file.clone(), line, entry))
+                }
+                entry => kept.push(line, entry),
+            }
+        }
+        let Batch { entries, lines, .. } = kept;
         let n = entries.len() as u64;
         if n == 0 {
             continue;
@@ -449,6 +501,13 @@ fn feed(
         if summary.is_hopeless() {
             return Ok(false);
         }
+    }
+    for of_file in refunds.chunk_by(|one, other| one.0 == other.0) {
+        let (lines, entries): (Vec<u64>, Vec<Entry>) =
+            of_file.iter().map(|(_, line, entry)| (*line, entry.clone())).unzip();
+        let ingested = sink.take(entries)?;
+        let places = Places { lines: &lines, n_before: summary.n_read() };
+        summary.add(&of_file[0].0, lines.len() as u64, places, &ingested);
     }
     Ok(true)
 }

@@ -587,7 +587,7 @@ fn read(
             let (event, description) = match entry {
                 Entry::Event(event, item) => (event, item),
                 Entry::Undone(event, Undo::Always) => (taken_back(event), None),
-                Entry::Undone(_, Undo::IfKnown) => continue,
+                Entry::Undone(_, Undo::IfKnown | Undo::Order) => continue,
                 Entry::Unreadable(refusal) => {
                     refuse(refusal.rejection.reason.code());
                     continue;

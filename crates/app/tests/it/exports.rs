@@ -149,7 +149,14 @@ fn a_hint_on_ids_names_a_column_for_every_kind_of_record() {
     ];
     let folder =
         folder_of(&[("items.csv", "id,title,stock\nLS,Linen shirt,3\n"), ("segment.ndjson", &events.join("\n"))]);
+    // A file that is recognised is read by that column, and the hint is for mappings that a person names.
     let said = ingest(folder.path(), &["items.csv", "segment.ndjson"]);
+    assert!(said.contains("recognised `properties.products[].sku`, `properties.sku` as item"), "{said}");
+    let events = exported(folder.path(), "events");
+    assert_eq!(events.iter().map(|event| &event["item"]).collect::<Vec<_>>(), ["LS", "LS"]);
+    std::fs::remove_dir_all(folder.path().join("d")).unwrap();
+    ingest(folder.path(), &["items.csv", "--items"]);
+    let said = ingest(folder.path(), &["segment.ndjson", "--mapping", "segment"]);
     let item = r#"item = ["properties.products[].sku", "properties.sku"]"#;
     assert!(said.contains(item), "{said}");
     let guess = text(&run(folder.path(), &["ingest", "--guess", "segment.ndjson"]).stdout);

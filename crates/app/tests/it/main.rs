@@ -38,6 +38,7 @@ mod pages;
 mod poison;
 mod predict;
 mod recover;
+mod refunds;
 mod resets;
 mod retention;
 mod scenes;

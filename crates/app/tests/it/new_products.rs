@@ -74,8 +74,9 @@ fn a_product_that_is_new_in_the_shop_stands_on_some_home_pages_and_the_library_c
     assert!(listed["trial"].is_null(), "{listed}");
     // The account begins with the first answer that has one; whether an answer has one is decided by its random id.
     let first = (100..140).find(|&number| ask_for_pages(&server, number..number + 1) == 1);
-    assert!(first.is_some(), "none of 40 answers had a new product");
-    let n_drawn = 1 + ask_for_pages(&server, 0..59);
+    // Each of the fifty shoppers once: what one is shown again within half an hour does not count.
+    let first = first.expect("none of 40 answers had a new product") % 50;
+    let n_drawn = 1 + ask_for_pages(&server, 0..first) + ask_for_pages(&server, first + 1..50);
     assert!((10..50).contains(&n_drawn), "about half of the answers: {n_drawn}");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let counted = loop {
@@ -85,7 +86,7 @@ fn a_product_that_is_new_in_the_shop_stands_on_some_home_pages_and_the_library_c
         };
         let trial = &listed["trial"];
         let answers = trial["answers_with"].as_u64().unwrap_or(0) + trial["answers_without"].as_u64().unwrap_or(0);
-        if answers == 60 && sum("draws") == n_drawn && sum("clicks") == n_drawn && sum("impressions") == n_drawn {
+        if answers == 50 && sum("draws") == n_drawn && sum("clicks") == n_drawn && sum("impressions") == n_drawn {
             break listed;
         }
         assert!(std::time::Instant::now() < deadline, "{n_drawn}: {listed}");
@@ -193,7 +194,11 @@ fn a_published_key_neither_ends_new_products_nor_makes_them_known() {
     let n_answers = ["answers_with", "answers_without"].map(|field| trial[field].as_u64().unwrap());
     assert!(n_answers.iter().all(|n| *n > 5) && n_answers.iter().sum::<u64>() <= 40, "40 of an address: {trial}");
     let n_clicks = ["clicks_with", "clicks_without"].map(|field| trial[field].as_u64().unwrap());
-    assert_eq!(n_clicks, n_answers, "one click of an answer: {trial}");
+    assert!(n_clicks.iter().sum::<u64>() > 0, "{trial}");
+    assert!(
+        n_clicks.iter().zip(n_answers).all(|(clicks, answers)| *clicks <= answers),
+        "one click of an answer: {trial}"
+    );
     assert_eq!(trial["spent"], false, "{trial}");
     // The shop's own pages have new products as before.
     let is_new_page = |page: &Value| page["items"][2]["id"].as_str().unwrap().starts_with("new-");
@@ -202,6 +207,38 @@ fn a_published_key_neither_ends_new_products_nor_makes_them_known() {
         is_new_page(&with(&shop, OWN_KEY, "POST", "/v1/recommend", &body).json())
     });
     assert!(own.count() > 5);
+}
+
+#[test]
+fn pages_and_clicks_of_one_session_or_address_make_no_new_product_known() {
+    // The same session each time; or another one for each page, all of one address.
+    for n_sessions in [1, 200] {
+        let shop = shop_with_keys(&Config::default());
+        let mut events = Vec::new();
+        for number in 0..200 {
+            let session = format!("s{}", number % n_sessions);
+            let asked = json!({"session": session, "scene": "home", "n": 10});
+            let page = with(&shop, WEB_KEY, "POST", "/v1/recommend", &asked).json();
+            let new = &page["items"][2]["id"];
+            if new.as_str().unwrap().starts_with("new-") {
+                let event = |kind: &str| {
+                    json!({"id": format!("{kind}{number}"), "type": kind, "session": session, "item": new,
+                        "recommendation_id": page["recommendation_id"], "position": 2, "at": 1_760_024_000_000_u64})
+                };
+                events.extend(["impression", "click"].map(event));
+            }
+        }
+        assert!(events.len() > 60, "{n_sessions}: {}", events.len());
+        settled(&shop);
+        for events in events.chunks(50) {
+            assert_eq!(with(&shop, WEB_KEY, "POST", "/v1/events", &json!(events)).status, 200);
+        }
+        let listed = settled(&shop);
+        let clicks: Vec<u64> =
+            listed["products"].as_array().unwrap().iter().map(|new| new["clicks"].as_u64().unwrap()).collect();
+        assert!(clicks.iter().all(|n| *n <= 1) && clicks.contains(&1), "{n_sessions}: {listed}");
+        assert!(listed["products"].as_array().unwrap().iter().all(|new| new["is_new"] == true), "{listed}");
+    }
 }
 
 #[test]

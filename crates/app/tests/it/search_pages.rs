@@ -204,3 +204,19 @@ fn clicks_of_several_shoppers_move_the_next_identical_search_and_make_a_suggesti
     assert!(suggested["suggestions"].as_array().unwrap().contains(&query), "{suggested}");
     assert!(shop.engine.item(&last.as_str().into()).is_some());
 }
+
+#[test]
+fn rules_name_items_in_any_form_that_records_may_have() {
+    let shop = shop();
+    let cheese = json!([{"id": "K\u{e4}se", "title": "Linen cheese", "categories": ["Bags"], "price": 3}]);
+    assert_eq!(shop.post("/v1/items", &cheese).json()["accepted"], 1);
+    assert_eq!(until(&shop, "/v1/search?q=linen", |answer| answer["total"] == 5)["total"], 5);
+    let hide = json!({"name": "none", "action": "hide", "items": [" Ka\u{308}se\u{a0}", "cap "]});
+    let rules = shop.post("/v1/rules", &hide).json();
+    assert_eq!(rules["rules"][0]["items"], json!(["K\u{e4}se", "cap"]), "{rules}");
+    assert!(rules["missing"].is_null() || rules["missing"] == json!({}), "{rules}");
+    assert_eq!(shop.get("/v1/search?q=linen").json()["total"], 3);
+    let campaigns = json!({"campaigns": [{"id": "c", "items": ["Ka\u{308}se "], "bid": 5, "daily_budget": 100}]});
+    let answer = shop.json("PUT", "/v1/campaigns", &campaigns);
+    assert_eq!(answer.status, 200, "{}", answer.json());
+}

@@ -45,6 +45,12 @@ pub(crate) enum Counted<'a> {
     Impressions,
     /// Charged clicks on items of a campaign.
     Clicks(&'a str),
+    /// Impressions of an item, of which one is evidence.
+    ImpressionsOf(&'a str),
+    /// Clicks on an item, of which one is evidence.
+    ClicksOn(&'a str),
+    /// Clicks that are evidence of how often what is shown is clicked.
+    EvidenceClicks,
     /// Pages with sponsored items.
     SponsoredPages,
     /// Pages that tell what showing new products costs.

@@ -4,10 +4,11 @@
 //! Verdicts depend on the batch as it was sent and on the content of the log, never on how batches were grouped.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
 use accrue_event::{
     ContentIds, Event, EventId, ItemId, MisspeltField, MisspeltFields, Outcome, PUBLISHED_PREFIX, RawEvent, RawItem,
-    RawUser, Reason, RecordKind, Refusal, Rejection, Repair, arrival_id, content_hash, lacks_id,
+    RawUser, Reason, RecordKind, Refusal, Rejection, Repair, Timestamp, arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
@@ -15,9 +16,12 @@ use super::batch::{Incoming, Ingested, Refused, Sender, TimeLeap};
 use super::group::NewInGroup;
 use super::published::inert_body;
 use super::writer::Writer;
-use crate::clock::Arrival;
+use crate::clock::{Arrival, ahead_of, hours};
 use crate::error::EngineError;
 use crate::shared::Shared;
+
+/// How often it is told that the newest event is ahead of the clock.
+const TELL_AHEAD: Duration = Duration::from_secs(3_600);
 
 /// Adds what was searched for to an event that names the answer of a search.
 fn fill_query(shared: &Shared, event: &mut Event) {
@@ -69,7 +73,7 @@ impl Writer {
         let mut conflicting = 0;
         let mut newest = facts.stream_time.max(group.newest);
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
-        for (checked, known) in passed.into_iter().zip(known) {
+        for (mut checked, known) in passed.into_iter().zip(known) {
             let hash = content_hash(&checked.event);
             let first = match known {
                 Some(offset) => self.content_at(offset)?,
@@ -82,6 +86,7 @@ impl Writer {
                 Some(Content::Hash(_)) => conflicting += 1,
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
+                    self.mark_repeated(&mut checked, sender, arrival.stamp);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
                     let body = self.admit(checked, sender, arrival, &facts, group);
                     if let Body::Event(event) = &body {
@@ -111,11 +116,27 @@ impl Writer {
         if let Some(leap) = outcome.leap {
             tracing::warn!("{leap}");
         }
+        self.tell_ahead(newest, arrival.clock);
         outcome.duplicates = same + conflicting;
         if outcome.duplicates > 0 {
             bodies.push(Body::Duplicates { same, conflicting });
         }
         Ok((outcome, bodies.len() - before))
+    }
+
+    /// Warns once an hour while the newest event is ahead of the clock.
+    fn tell_ahead(&mut self, newest: Timestamp, clock: Timestamp) {
+        let Some(ahead_s) = ahead_of(newest, clock) else { return };
+        let now = Instant::now();
+        if self.told_ahead.is_none_or(|told| now.duration_since(told) >= TELL_AHEAD) {
+            self.told_ahead = Some(now);
+            tracing::warn!(
+                "the newest event is {} ahead of this machine's clock: either the clock is behind, or it was ahead when that event \
+                 came in. Trends and days of campaigns, which are counted from the newest event, wait for the clock; campaigns for \
+                 a day at most",
+                hours(ahead_s)
+            );
+        }
     }
 
     /// Judges each event by itself. `n_before` is the number of records before the batch in its group.

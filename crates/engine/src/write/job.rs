@@ -1,6 +1,6 @@
 //! What the writer can be asked to do.
 
-use accrue_event::{Check, EventId, RawEvent, RawItem, RawPatch, RawUser};
+use accrue_event::{Check, Event, EventId, RawEvent, RawItem, RawPatch, RawUser};
 use accrue_store::{Body, Detached, Facts, Offset, SourcePosition};
 use tokio::sync::oneshot;
 
@@ -19,6 +19,8 @@ pub(crate) enum Job {
     Users(Vec<Incoming<RawUser>>, Reply<Ingested>),
     /// Tell which events the log has.
     Find(Vec<EventId>, Reply<Vec<bool>>),
+    /// Give these events, as far as the log has them.
+    Read(Vec<EventId>, Reply<Vec<Option<Event>>>),
     /// Take what came of a source, with how far it was read.
     Changes(Vec<Change>, Option<SourcePosition>, Reply<Ingested>),
     /// Write the records that an edit makes.

@@ -103,6 +103,27 @@ impl Writer {
         Ok(())
     }
 
+    /// Notes of a click or an impression of a published key that it is no evidence of how often what is shown is clicked,
+    /// if its address has said the same of the item within the hour, or has clicked more often than
+    /// `check.published.evidence_clicks_per_address` says. It has its other effects.
+    pub(super) fn mark_repeated(&mut self, checked: &mut CheckedEvent, sender: &Sender, received_at: Timestamp) {
+        let Sender::Published { address: Some(address), .. } = sender else { return };
+        let Some(item) = &checked.event.item else { return };
+        let repeated = match checked.event.event_type {
+            EventType::Impression => Counted::ImpressionsOf(item.as_str()),
+            EventType::Click => Counted::ClicksOn(item.as_str()),
+            _ => return,
+        };
+        let is_click = checked.event.event_type == EventType::Click;
+        let most = self.check.settings().published.evidence_clicks_per_address;
+        let is_evidence = most == 0
+            || (self.addresses.admit_times(repeated, *address, received_at, 1)
+                && (!is_click || self.addresses.admit_times(Counted::EvidenceClicks, *address, received_at, most)));
+        if !is_evidence {
+            checked.repairs.push(Repair::NoEvidence.code().into());
+        }
+    }
+
     /// Takes the search text from a choice of a published key if too many sessions of its address chose this item after
     /// it. The choice has its other effects; what is found first after a search is not decided by a few invented sessions.
     pub(super) fn limit_query(&mut self, event: &mut Event, sender: &Sender, received_at: Timestamp) {

@@ -32,6 +32,7 @@ impl Writer {
                 Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
                 Job::Patches(patches, reply) => drop(reply.send(self.patches(patches))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
+                Job::Read(ids, reply) => drop(reply.send(self.read_events(&ids))),
                 Job::Find(ids, reply) => drop(reply.send(self.has_events(&ids))),
                 Job::Changes(changes, read, reply) => drop(reply.send(self.changes(changes, read))),
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),

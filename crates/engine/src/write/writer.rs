@@ -1,9 +1,9 @@
 //! One commit: records are appended, made durable, and applied to the facts before anything is answered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use accrue_event::{Check, EventId, Timestamp};
+use accrue_event::{Check, Event, EventId, Timestamp};
 use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
 use accrue_train::find_look_back;
 
@@ -29,6 +29,8 @@ pub(crate) struct Writer {
     pub(super) addresses: AddressCounts,
     /// By which clicks are charged.
     pub(super) campaigns: ReadCampaigns,
+    /// When it was last told that the newest event is ahead of the clock.
+    pub(super) told_ahead: Option<Instant>,
     retry: Backoff,
 }
 
@@ -44,6 +46,7 @@ impl Writer {
             shared,
             addresses: AddressCounts::default(),
             campaigns: ReadCampaigns::default(),
+            told_ahead: None,
             retry: RETRY,
             clock: ArrivalClock::new(last.map(|record| record.received_at)),
         }
@@ -132,6 +135,21 @@ impl Writer {
     /// Which of these events the log has, in the order of `ids`. Erased ones and those of pruned segments are not found.
     pub fn has_events(&self, ids: &[EventId]) -> Result<Vec<bool>, EngineError> {
         Ok(self.log.find_events(ids)?.into_iter().map(|offset| offset.is_some()).collect())
+    }
+
+    /// These events as the log has them, in the order of `ids`.
+    pub fn read_events(&mut self, ids: &[EventId]) -> Result<Vec<Option<Event>>, EngineError> {
+        let offsets = self.log.find_events(ids)?;
+        let mut read = |offset: Option<Offset>| -> Result<Option<Event>, EngineError> {
+            let Some(record) = offset.map(|offset| self.reader.get(offset)).transpose()?.flatten() else {
+                return Ok(None);
+            };
+            Ok(match record.body {
+                Body::Event(checked) | Body::Released { event: checked, .. } => Some(checked.event),
+                _ => None,
+            })
+        };
+        offsets.into_iter().map(&mut read).collect()
     }
 
     /// Takes the segments before `cut` out of the log, if no record from `searched` on looks back at them. Nothing is appended

@@ -159,12 +159,43 @@ fn invented_impressions_of_one_address_are_bounded() {
     for last in [9, 10] {
         let shown = (0..250).map(|n| event(&format!("{last}-{n}"), "impression", &format!("invented{n}"), "mug"));
         let from = web(Some(IpAddr::from([203, 0, 113, last])));
-        assert_eq!(runtime.block_on(engine.ingest_from(from, batch(shown))).unwrap().accepted, 250);
+        let taken = runtime.block_on(engine.ingest_from(from, batch(shown))).unwrap();
+        // One of each address is evidence of how often the item is clicked.
+        assert_eq!((taken.accepted, taken.repairs.get("no_evidence").copied()), (1, Some(249)));
     }
     assert_eq!(engine.status().published.inert["too_many_impressions"], 300);
     engine.wait_until_learned();
     engine.close().unwrap();
     assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn an_address_and_a_session_teach_the_click_heads_one_impression_of_an_item() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    engine.ingest(batch(["mug", "cup"].map(|item| event(&format!("own-{item}"), "view", "g", item)))).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let send = |from: Sender, lines: Vec<String>| runtime.block_on(engine.ingest_from(from, batch(lines))).unwrap();
+    // Sessions are known once they have viewed something.
+    let sessions = (0..20).map(|n| format!("s{n}"));
+    publish(&engine, sessions.clone().map(|s| event(&format!("v{s}"), "view", &s, "cup")));
+    let shown = |address: u8| -> Vec<String> {
+        let of = |session: String| (0..5).map(move |n| (session.clone(), n));
+        let of_all = sessions.clone().flat_map(of);
+        of_all.map(|(s, n)| event(&format!("{address}-{s}-{n}"), "impression", &s, "mug")).collect()
+    };
+    // The windows of impressions end with an event that is later.
+    let n_learned = |at_ms: u64| {
+        let later = format!(r#"{{"id":"{at_ms}","type":"view","user":"u","item":"cup","at":{at_ms}}}"#);
+        engine.ingest(batch([later])).unwrap();
+        engine.wait_until_learned();
+        engine.status().clicks.unwrap().n_learned
+    };
+    send(web(Some(IpAddr::from([203, 0, 113, 9]))), shown(9));
+    assert_eq!(n_learned(1_760_000_000_000 + 1_800_001), 1, "one of the address");
+    // Where addresses are not known, one of each session.
+    send(web(None), shown(0));
+    assert_eq!(n_learned(1_760_000_000_000 + 3_600_002), 21, "none was taken in anew");
 }
 
 #[test]
@@ -212,7 +243,8 @@ fn sessions_beyond_those_of_a_query_do_not_teach_the_order_of_searches() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let from = web(Some(IpAddr::from([203, 0, 113, 9])));
-    assert_eq!(runtime.block_on(engine.ingest_from(from, batch((0..20).map(click)))).unwrap().accepted, 20);
+    let taken = runtime.block_on(engine.ingest_from(from, batch((0..20).map(click)))).unwrap();
+    assert_eq!(taken.accepted + taken.repaired, 20);
     let most = u64::from(config.check.published.sessions_per_query);
     assert_eq!(engine.status().search_ranking.n_choices, most);
     engine.close().unwrap();

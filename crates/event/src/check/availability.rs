@@ -185,7 +185,7 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
 }
 
 /// Whether a word says that a product is a draft or was taken out of the shop, with all its variants.
-pub(crate) fn is_withdrawn_word(text: &str) -> bool {
+pub fn is_withdrawn_word(text: &str) -> bool {
     compact(text).is_some_and(|word| is_in(WITHDRAWN, &word))
 }
 

@@ -33,7 +33,7 @@ impl Check {
     pub fn judge_item(&self, raw: &RawItem) -> Result<(Item, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let settings = self.settings();
-        let raw = &*without_persons(usual::named(raw, None, &mut repairs), &mut repairs);
+        let raw = &*without_persons(nested::with_pairs(usual::named(raw, None, &mut repairs)), &mut repairs);
         let id = rules::id("id", &raw.id, settings, &mut repairs)?
             .ok_or_else(|| Rejection::new(Reason::NoId, "id: an item needs one"))?;
         self.match_item(&id)?;
@@ -92,7 +92,8 @@ impl Check {
         let settings = self.settings();
         let mut item = before.clone();
         raw.cleared.iter().for_each(|name| clear(&mut item, name));
-        let raw = &*without_persons(usual::named(&raw.item, Some(before), &mut repairs), &mut repairs);
+        let raw =
+            &*without_persons(nested::with_pairs(usual::named(&raw.item, Some(before), &mut repairs)), &mut repairs);
         let short = |value: &RawValue, repairs: &mut Repairs| {
             rules::free_text(value, settings.max_title_bytes, Lines::Join, repairs)
         };

@@ -3,10 +3,14 @@
 //! In: the JSON text of a nested value, as [`RawValue::Other`] keeps it, or a list of them. Out: the value that a person
 //! would read in its place. What cannot be found is left to the rules, which note that a field was dropped.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use super::availability;
 use super::number::{Number, number_of_price};
 use super::repairs::Repairs;
 use super::verdict::Repair;
+use crate::raw::RawItem;
 use crate::raw_value::{Node, RawValue};
 
 /// Keys under which objects of shop systems have their text: WooCommerce, Shopify, Magento, PrestaShop, schema.org, CMS.
@@ -79,12 +83,7 @@ const LANGUAGE_NAMES: &[(&str, &str)] = &[
 const PREFERRED: &[&str] = &["en", "default", "x-default"];
 
 /// The value with nested texts in place of nested objects, for a field that holds one text. `locale` is the item's.
-pub(super) fn text<'v>(
-    value: &'v RawValue,
-    locale: Option<&str>,
-    repairs: &mut Repairs,
-) -> std::borrow::Cow<'v, RawValue> {
-    use std::borrow::Cow;
+pub(super) fn text<'v>(value: &'v RawValue, locale: Option<&str>, repairs: &mut Repairs) -> Cow<'v, RawValue> {
     let found = match value {
         RawValue::Other(json) => {
             object(json, locale, TEXT_KEYS, repairs).and_then(|found| first_of(found, locale, repairs))
@@ -98,8 +97,7 @@ pub(super) fn text<'v>(
 }
 
 /// As [`text`], for the address of a picture: the first of several.
-pub(super) fn address<'v>(value: &'v RawValue, repairs: &mut Repairs) -> std::borrow::Cow<'v, RawValue> {
-    use std::borrow::Cow;
+pub(super) fn address<'v>(value: &'v RawValue, repairs: &mut Repairs) -> Cow<'v, RawValue> {
     let found = match value {
         RawValue::Other(json) => object(json, None, ADDRESS_KEYS, repairs),
         RawValue::List(elements) => {
@@ -111,12 +109,7 @@ pub(super) fn address<'v>(value: &'v RawValue, repairs: &mut Repairs) -> std::bo
 }
 
 /// As [`text`], for a field that holds a list of texts: each object in the list becomes its name.
-pub(super) fn texts<'v>(
-    value: &'v RawValue,
-    locale: Option<&str>,
-    repairs: &mut Repairs,
-) -> std::borrow::Cow<'v, RawValue> {
-    use std::borrow::Cow;
+pub(super) fn texts<'v>(value: &'v RawValue, locale: Option<&str>, repairs: &mut Repairs) -> Cow<'v, RawValue> {
     match value {
         RawValue::List(elements) if elements.iter().any(|element| matches!(element, RawValue::Other(_))) => {
             let named = elements
@@ -415,6 +408,53 @@ pub(super) fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
         Node::Value(_) => None,
     }
 }
+
+/// An item whose attributes stand in a list with their names (`[{"name": "Colour", "value": "red"}]`), as WooCommerce,
+/// Shopify and others have them, with a pair for each; another one as it is.
+pub(super) fn with_pairs(item: Cow<'_, RawItem>) -> Cow<'_, RawItem> {
+    let is_listed =
+        |(_, value): &(Box<str>, RawValue)| matches!(value, RawValue::List(values) if each_pair(values).is_some());
+    if !item.attributes.iter().any(is_listed) {
+        return item;
+    }
+    let opened = |(name, value): (Box<str>, RawValue)| {
+        let pairs = if let RawValue::List(values) = &value { each_pair(values) } else { None };
+        pairs.unwrap_or_else(|| vec![(name, value)])
+    };
+    let mut item = item.into_owned();
+    item.attributes = std::mem::take(&mut item.attributes).into_iter().flat_map(opened).collect();
+    Cow::Owned(item)
+}
+
+/// The names and values of a list of objects that all have both; `None` of any other list.
+fn each_pair(values: &[RawValue]) -> Option<Vec<(Box<str>, RawValue)>> {
+    if values.is_empty() || values.len() > MAX_PAIRS {
+        return None;
+    }
+    values.iter().map(pair_of).collect()
+}
+
+fn pair_of(value: &RawValue) -> Option<(Box<str>, RawValue)> {
+    let RawValue::Other(json) = value else { return None };
+    let mut fields: BTreeMap<Box<str>, RawValue> = serde_json::from_str(json).ok()?;
+    if fields.len() == 1
+        && let Some((name, value @ (RawValue::Text(_) | RawValue::Int(_) | RawValue::Float(_)))) =
+            fields.first_key_value()
+        && !NAMES_OF_PAIRS.contains(&&**name)
+        && !TEXT_KEYS.contains(&&**name)
+    {
+        return Some((name.clone(), value.clone()));
+    }
+    let RawValue::Text(name) = NAMES_OF_PAIRS.iter().find_map(|name| fields.remove(*name))? else { return None };
+    let value = VALUES_OF_PAIRS.iter().find_map(|name| fields.remove(*name))?;
+    Some(((&*name).into(), value))
+}
+
+/// Elements of a list of attributes.
+const MAX_PAIRS: usize = 1_000;
+/// The fields of an attribute in a list that have its name, and its value.
+const NAMES_OF_PAIRS: &[&str] = &["name", "key", "attribute_code", "code"];
+const VALUES_OF_PAIRS: &[&str] = &["value", "options", "option", "values", "label"];
 
 #[cfg(test)]
 mod tests {

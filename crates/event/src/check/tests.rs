@@ -708,3 +708,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn attributes_that_stand_in_a_list_with_their_names_keep_their_values() {
+    let check = Check::new(CheckSettings::default(), RuleStatistics::default()).unwrap();
+    let attributes = |json: &str| {
+        let raw = serde_json::from_str(&format!(r#"{{"id":"A","title":"Mug","attributes":{json}}}"#)).unwrap();
+        let (item, _) = check.judge_item(&raw).unwrap();
+        item.attributes.into_iter().map(|(name, value)| format!("{name}={value:?}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(attributes(r#"[{"name":"Colour","value":"crimson"}]"#), r#"Colour=Text("crimson")"#);
+    let woocommerce = r#"[{"id":6,"name":"Colour","options":["teal","red"]},{"id":7,"name":"Size","option":"S"}]"#;
+    assert_eq!(attributes(woocommerce), r#"Colour=List(["teal", "red"]) Size=Text("S")"#);
+    assert_eq!(attributes(r#"[{"Colour":"crimson"},{"Size":7}]"#), r#"Colour=Text("crimson") Size=Number(7.0)"#);
+    assert_eq!(attributes(r#"["new","old"]"#), r#"attributes=List(["new", "old"])"#);
+    // What is of a person is left out here too.
+    assert_eq!(attributes(r#"[{"name":"customer_email","value":"a@b.example"}]"#), "");
+}

@@ -162,6 +162,9 @@ codes! {
         TextFromObject => "text_from_object",
         /// The clock had jumped ahead of the log; the time of the latest event was used.
         AtHeld => "at_held",
+        /// An event with a published key that says again what its address has said within the hour: it is kept and has
+        /// its effects, but is no evidence of how often what is shown is clicked.
+        NoEvidence => "no_evidence",
         /// A code was converted to upper case.
         Uppercased => "uppercased",
         /// An attribute of an item was of a person, such as an e-mail address, and was left out.

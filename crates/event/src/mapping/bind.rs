@@ -142,6 +142,7 @@ impl<'m> Binding<'m> {
         let is_mapped = |field: &str| {
             mapping.fields.contains_key(field) && !mapping.optional.iter().any(|optional| **optional == *field)
         };
+        let paths = || mapping.fields.values().flat_map(Names::iter);
         let mut found: Vec<(&'static str, Vec<Source>)> = Vec::new();
         for field in mapping.kind.fields() {
             let sources = match mapping.fields.get(*field) {
@@ -151,6 +152,8 @@ impl<'m> Binding<'m> {
                     Err(error) => return Err(error),
                 },
                 None if renamed(mapping, field) => continue,
+                // What mapped paths lead into is no field of its name.
+                None if !self.is_table && paths().any(|name| leads_into(name, field)) => continue,
                 None if self.is_table && !self.columns.iter().any(|name| **name == **field) => continue,
                 None => vec![Source::Cell(self.place("fields", field)?)],
             };
@@ -436,12 +439,16 @@ impl<'m> Binding<'m> {
         let mapping = self.mapping;
         let name = |field: &str| field_name(mapping.kind.fields(), field);
         let mut copy = Vec::new();
-        for (field, names) in &rule.copy {
+        let mut bound = |field: &str, names: &Names| -> Result<BoundField, MappingError> {
             let sources = self.sources("rule.copy", names)?;
             let field = name(field);
             let (is_collected, shape) = (is_collected(mapping, field), Shape::of(field, mapping, mapping.kind));
-            copy.push(BoundField { field, sources, other_names: &[], is_collected, shape });
+            Ok(BoundField { field, sources, other_names: &[], is_collected, shape })
+        };
+        for (field, names) in &rule.copy {
+            copy.push(bound(field, names)?);
         }
+        let undo_order = (!rule.undo_order.is_empty()).then(|| bound("id", &rule.undo_order)).transpose()?;
         let mut when = Vec::new();
         for condition in rule.conditions() {
             when.push((self.place("rule.when", &condition.column)?, condition.test(number)?));
@@ -456,6 +463,7 @@ impl<'m> Binding<'m> {
             quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
             skip: rule.skip,
             undo: rule.undo,
+            undo_order,
             delete: rule.delete,
             describes: rule.describe != Some(false),
             unless_variant: rule.unless_variant,
@@ -474,6 +482,12 @@ impl<'m> Binding<'m> {
 /// What is said of a column of costs that the mapping does not name: rules may use costs, and visitors must not read them.
 pub(super) fn note_on_cost(name: &str) -> String {
     format!("`{name}` as a cost, which is left out")
+}
+
+/// Whether a path leads into the object of this name.
+fn leads_into(path: &str, name: &str) -> bool {
+    let path = path.trim_start_matches("$.").trim_start_matches('/');
+    path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[', '/']))
 }
 
 /// Whether a name is one that a pattern means, in which `*` stands for any text.

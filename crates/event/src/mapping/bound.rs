@@ -96,6 +96,8 @@ enum Fate {
     Undescribed,
     /// A record that takes back the event that it would be.
     Undone(Undo),
+    /// A record that, without an item, takes back the order of this id.
+    OfOrder(RawValue),
     Refused(Rejection),
     Deleted,
     Skipped,
@@ -171,6 +173,14 @@ impl BoundMapping {
                 // An order that is taken back has the id that it had as a purchase.
                 let before = event.event_type.clone();
                 this.price_of_line(row, &mut event);
+                let fate = match fate {
+                    // What is left of a line that was given back whole, as exports with the refunds taken off have it.
+                    Fate::Record | Fate::Undescribed if this.is_line_of_none(&event) => {
+                        event.quantity = RawValue::Null;
+                        Fate::Undone(Undo::IfKnown)
+                    }
+                    fate => fate,
+                };
                 if matches!(fate, Fate::Undone(_)) {
                     event.event_type = before;
                 }
@@ -178,6 +188,9 @@ impl BoundMapping {
                     // A valid mapping deletes no event.
                     Fate::Skipped | Fate::Deleted => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
+                    Fate::OfOrder(id) if event.item.is_missing() => {
+                        Mapped::Event { event: RawEvent { id, ..event }, item: None, undo: Some(Undo::Order) }
+                    }
                     fate => {
                         let (item, undo) = match fate {
                             Fate::Undescribed => (None, None),
@@ -209,7 +222,7 @@ impl BoundMapping {
                     {
                         Mapped::Skipped
                     }
-                    Fate::Record | Fate::Undescribed | Fate::Undone(_) => Mapped::Item(item),
+                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(_) => Mapped::Item(item),
                 }
             }
             RecordKind::Users => {
@@ -218,7 +231,7 @@ impl BoundMapping {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Deleted => Mapped::UserRemoved(user.id),
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
-                    Fate::Record | Fate::Undescribed | Fate::Undone(_) => Mapped::User(user),
+                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(_) => Mapped::User(user),
                 }
             }
         }
@@ -283,6 +296,9 @@ impl BoundMapping {
             }
             if let Some(undo) = rule.undo {
                 return Fate::Undone(undo);
+            }
+            if let Some(order) = rule.undo_order.as_ref().map(|of| self.value(row, of)).filter(|id| !id.is_missing()) {
+                return Fate::OfOrder(order);
             }
             if rule.delete {
                 return Fate::Deleted;

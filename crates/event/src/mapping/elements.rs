@@ -9,6 +9,7 @@ use super::bound::{BoundMapping, Mapped, is_dropped};
 use super::cell::Cell as _;
 use super::object::{Nested, Object, Path};
 use super::parts::{BoundField, Column, Source};
+use super::rule::Undo;
 use super::vocabulary::compact;
 use crate::private::is_cost;
 use crate::raw::RawEvent;
@@ -45,7 +46,9 @@ impl BoundMapping {
             let (row, rest) = self.row_of(&object, None);
             let is_empty = self.kind == RecordKind::Events && self.has_items_in_arrays_alone();
             return match self.record(&row, rest) {
-                Mapped::Event { event, .. } if is_empty && event.item.is_missing() && event.query.is_missing() => {
+                Mapped::Event { event, undo, .. }
+                    if is_empty && undo != Some(Undo::Order) && event.item.is_missing() && event.query.is_missing() =>
+                {
                     vec![Mapped::WithoutItem]
                 }
                 record => vec![record],
@@ -55,9 +58,15 @@ impl BoundMapping {
             return vec![refused];
         }
         let mut records = Vec::with_capacity(elements.len());
+        let mut of_order = None;
         for (place, element) in elements.iter().enumerate() {
             let (row, rest) = self.row_of(&object, Some(element));
             let mut mapped = self.record(&row, rest);
+            // Nor does one that takes back an order, which the object as a whole may do.
+            if let Mapped::Event { event, undo: Some(Undo::Order), .. } = mapped {
+                of_order.get_or_insert(event);
+                mapped = Mapped::WithoutItem;
+            }
             // An element without an id, such as GA4's `(not set)`, is no product, and the others are.
             if let Mapped::Event { event, .. } = &mapped
                 && event.item.is_missing()
@@ -74,6 +83,11 @@ impl BoundMapping {
                 event.id = RawValue::text(format!("{}#{}", event.id.text(), place + 1));
             }
             records.push(mapped);
+        }
+        if let Some(event) = of_order
+            && records.iter().all(|record| *record == Mapped::WithoutItem)
+        {
+            return vec![Mapped::Event { event, item: None, undo: Some(Undo::Order) }];
         }
         records
     }

@@ -29,6 +29,14 @@ pub struct Variants {
     /// The column of pictures of a product that stand in rows of their own, which a rule skips.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<Box<str>>,
+    /// The columns of a product that names what it is sold together with, as bundles and groups do: these are products of their
+    /// own. Without a price it has the lowest one of theirs.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub parts: Names,
+    /// A regular expression of which the first group that is found is the id of a part there; otherwise ids stand between
+    /// commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Box<str>>,
     /// Whether a product without a price has the lowest one of its variants.
     pub lowest_price: bool,
 }
@@ -37,6 +45,9 @@ pub struct Variants {
 const CARRIER: &str = "description";
 /// The field that carries the column with the name of a product.
 const KEY_CARRIER: &str = "brand";
+
+/// The field that carries the column with the parts of a product.
+const PARTS_CARRIER: &str = "title";
 
 /// Variants of a file that are remembered. Beyond, they are as they would be without this.
 const MAX_REMEMBERED: usize = 5_000_000;
@@ -97,6 +108,10 @@ pub struct FamilyFinder {
     mapping: Mapping,
     id: Option<Regex>,
     names_variants: bool,
+    /// The parts of products, in the order of the file.
+    parts: Vec<(Box<str>, Vec<Box<str>>)>,
+    part: Option<Regex>,
+    names_parts: bool,
     lowest_price: bool,
     prices: HashMap<Box<str>, RawValue>,
     found: Family,
@@ -115,6 +130,9 @@ impl FamilyFinder {
             mapping: mapping_to_find(mapping, variants),
             id: variants.expression()?,
             names_variants: variants.column.is_some(),
+            parts: Vec::new(),
+            part: compiled(variants.part.as_deref())?,
+            names_parts: !variants.parts.is_empty(),
             lowest_price: variants.lowest_price,
             prices: HashMap::new(),
             found: Family::default(),
@@ -147,27 +165,17 @@ impl FamilyFinder {
             self.found.ids.insert(name, id.clone());
         }
         if self.names_variants {
-            let variants = self.variants_in(&item.description);
+            let variants = ids_in(&item.description, self.id.as_ref());
             self.found.parents.extend(variants.into_iter().map(|variant| (variant, id.clone())));
+        }
+        if self.names_parts && self.parts.len() < MAX_REMEMBERED {
+            let parts = ids_in(&item.title, self.part.as_ref());
+            if !parts.is_empty() {
+                self.parts.push((id.clone(), parts));
+            }
         }
         if is_no(&item.available) {
             self.found.hidden.insert(id);
-        }
-    }
-
-    /// The ids of the variants that the product's column names: in a text, or in a list of ids or of texts.
-    fn variants_in(&self, column: &RawValue) -> Vec<Box<str>> {
-        match (column, &self.id) {
-            (RawValue::Text(text), Some(expression)) => {
-                let found = expression.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str().to_owned()));
-                found.filter_map(|variant| key(&RawValue::text(variant))).collect()
-            }
-            (RawValue::Text(text), None) => {
-                text.split(',').filter_map(|variant| key(&RawValue::text(variant))).collect()
-            }
-            (RawValue::List(values), _) => values.iter().flat_map(|value| self.variants_in(value)).collect(),
-            (value, None) => key(value).into_iter().collect(),
-            _ => Vec::new(),
         }
     }
 
@@ -185,7 +193,33 @@ impl FamilyFinder {
                 *lowest = own.clone();
             }
         }
+        for (product, parts) in &self.parts {
+            let known = parts.iter().filter_map(|part| self.prices.get(part).or_else(|| self.found.lowest.get(part)));
+            let lowest = known.min_by(|one, other| {
+                price(one).unwrap_or(f64::INFINITY).total_cmp(&price(other).unwrap_or(f64::INFINITY))
+            });
+            if let Some(lowest) = lowest.cloned() {
+                self.found.lowest.entry(product.clone()).or_insert(lowest);
+            }
+        }
         self.found
+    }
+}
+
+/// The ids that a product's column names: in a text, or in a list of ids or of texts.
+fn ids_in(column: &RawValue, expression: Option<&Regex>) -> Vec<Box<str>> {
+    match (column, expression) {
+        (RawValue::Text(text), Some(expression)) => {
+            let first = |found: regex_lite::Captures<'_>| {
+                (1..found.len()).find_map(|group| found.get(group)).map(|group| group.as_str().to_owned())
+            };
+            let found = expression.captures_iter(text).filter_map(first);
+            found.filter_map(|id| key(&RawValue::text(id))).collect()
+        }
+        (RawValue::Text(text), None) => text.split(',').filter_map(|id| key(&RawValue::text(id))).collect(),
+        (RawValue::List(values), _) => values.iter().flat_map(|value| ids_in(value, expression)).collect(),
+        (value, None) => key(value).into_iter().collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -197,10 +231,13 @@ fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
     let carried = [(CARRIER, &variants.column), (KEY_CARRIER, &variants.key), ("image", &variants.picture)];
     let carried = carried.into_iter().filter_map(|(field, column)| Some((field, column.as_deref()?)));
     fields.extend(carried.map(|(field, column)| (field.into(), Names::from(column))));
+    if !variants.parts.is_empty() {
+        fields.insert(PARTS_CARRIER.into(), variants.parts.clone());
+    }
     let is_kept = |rule: &&MappingRule| !(rule.unless_variant || rule.skip && variants.picture.is_some());
     let mut whole = Mapping {
         fields,
-        optional: ["parent", "price", "available", "image", CARRIER, KEY_CARRIER].map(Into::into).into(),
+        optional: ["parent", "price", "available", "image", CARRIER, KEY_CARRIER, PARTS_CARRIER].map(Into::into).into(),
         drop_columns: vec!["*".into()],
         // A rule that asks whether a row is a variant waits for the answer.
         rule: mapping.rule.iter().filter(is_kept).cloned().collect(),
@@ -219,11 +256,16 @@ fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
 impl Variants {
     /// The expression for ids.
     pub(super) fn expression(&self) -> Result<Option<Regex>, MappingError> {
-        let compile = |pattern: &str| {
-            Regex::new(pattern).map_err(|source| MappingError::VariantPattern { pattern: pattern.into(), source })
-        };
-        self.id.as_deref().map(compile).transpose()
+        compiled(self.part.as_deref())?;
+        compiled(self.id.as_deref())
     }
+}
+
+fn compiled(pattern: Option<&str>) -> Result<Option<Regex>, MappingError> {
+    let compile = |pattern: &str| {
+        Regex::new(pattern).map_err(|source| MappingError::VariantPattern { pattern: pattern.into(), source })
+    };
+    pattern.map(compile).transpose()
 }
 
 /// An id as the check will have it.

@@ -80,6 +80,13 @@ impl BoundMapping {
         }
     }
 
+    /// Whether an event is a line of an order of which no piece is left.
+    pub(super) fn is_line_of_none(&self, event: &RawEvent) -> bool {
+        let is_none =
+            matches!(event.quantity, RawValue::Int(0)) || matches!(event.quantity, RawValue::Float(n) if n == 0.0);
+        self.orders.is_some() && is_none
+    }
+
     /// Gives an event that has no price that of a piece: the amount of the line, divided by the number of pieces. A purchase
     /// for which money was given back is a return, as one with a negative quantity is.
     pub(super) fn price_of_line<C: Cell>(&self, row: &[C], event: &mut RawEvent) {

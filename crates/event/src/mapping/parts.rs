@@ -110,6 +110,8 @@ pub(super) struct BoundRule {
     pub quarantine: Option<(Box<str>, Box<str>)>,
     pub skip: bool,
     pub undo: Option<Undo>,
+    /// The id of an order whose lines a row without an item takes back.
+    pub undo_order: Option<BoundField>,
     /// Whether the row removes what it names.
     pub delete: bool,
     /// Whether the row says something of the item of its event.

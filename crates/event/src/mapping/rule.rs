@@ -36,6 +36,10 @@ pub struct MappingRule {
     /// The row takes back what it says otherwise: an order that was cancelled or refunded. Later rules are not applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
+    /// A row without an item takes back all lines of an order: the columns of the id that the first of them has as a
+    /// purchase. A row with an item, or without such an id, stays what it is.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub undo_order: Names,
     /// `false`: the row says nothing of the item of its event, although the mapping has `[item]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub describe: Option<bool>,
@@ -58,6 +62,9 @@ pub enum Undo {
     IfKnown,
     /// It is a return in any case.
     Always,
+    /// All lines of the order are returns whose first has the event's id: it names none of them. The row is refused if
+    /// the log has none of them.
+    Order,
 }
 
 /// A test on one cell: exactly one of the fields besides `column` is set.
@@ -94,7 +101,10 @@ impl MappingRule {
 
     /// The columns that the rule reads.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.conditions().map(|when| &*when.column).chain(self.copy.values().flat_map(Names::iter))
+        self.conditions()
+            .map(|when| &*when.column)
+            .chain(self.copy.values().flat_map(Names::iter))
+            .chain(self.undo_order.iter())
     }
 
     pub(super) fn validate(&self, rule: usize, kind: RecordKind) -> Result<(), MappingError> {
@@ -110,6 +120,7 @@ impl MappingRule {
             && !self.delete
             && self.describe.is_none()
             && self.undo.is_none()
+            && self.undo_order.is_empty()
         {
             return Err(MappingError::Idle { rule });
         }

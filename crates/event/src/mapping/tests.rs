@@ -513,3 +513,77 @@ fn a_change_of_a_captured_table_is_a_description_or_a_deletion() {
     assert_eq!(of(r#"{"op":"u","before":null,"after":{"id":7,"title":"Mug"}}"#), r#"{"id":7,"title":"Mug"}"#);
     assert_eq!(of(r#"{"op":"d","before":{"id":7,"title":"Mug"},"after":null}"#), "removed Int(7)");
 }
+
+#[test]
+fn what_mapped_paths_lead_into_is_no_field_of_its_name() {
+    for field in ["value", "session", "price"] {
+        let text = format!(
+            "[fields]\ntype = \"{field}.type\"\nuser = \"{field}.user.id\"\nitem = \"{field}.product.sku\"\nat = \"{field}.ts\"\n"
+        );
+        let mapping: Mapping = toml::from_str(&text).unwrap();
+        let json = format!(
+            r#"{{"topic":"x","{field}":{{"type":"view","user":{{"id":"u1"}},"product":{{"sku":"A"}},"ts":1767225600000}}}}"#
+        );
+        let records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(&json).unwrap());
+        let (event, _) = shown(records.into_iter().next().unwrap());
+        let expected = r#"{"type":"view","user":"u1","item":"A","at":1767225600000"#;
+        assert!(event.starts_with(expected) && !event.contains(&format!("\"{field}\":")), "{event}");
+    }
+}
+
+#[test]
+fn bundles_and_groups_without_a_price_have_the_lowest_of_their_parts() {
+    let mapping: Mapping = toml::from_str(
+        "kind = \"items\"\n[variants]\nlowest_price = true\nparts = [\"associated_skus\", \"bundle_values\"]\n\
+         part = '(?:^|[,|])sku=([^,|]+)|(?:^|,)([^,=|]+)=\\d'\n",
+    )
+    .unwrap();
+    let header = ["id", "title", "parent", "price", "associated_skus", "bundle_values"];
+    let rows = [
+        ["G", "Group", "", "", "A=1.0000,P=2.0000", ""],
+        ["B", "Bundle", "", "", "", "name=Top,type=select,required=1,sku=C,price=0.00|name=Hat,sku=A,default=1"],
+        ["A", "Hat", "", "12", "", ""],
+        ["C", "Top", "", "30", "", ""],
+        ["P", "Shirt", "", "", "", ""],
+        ["P-S", "Shirt", "P", "9", "", ""],
+        ["E", "Empty", "", "", "Z=1", ""],
+        ["O", "Priced", "", "99", "A=1", ""],
+    ];
+    let mut finder = FamilyFinder::of(&mapping).unwrap().unwrap();
+    let mut bound = finder.mapping().bind(&header).unwrap();
+    for row in &rows {
+        let Mapped::Item(item) = bound.apply(row) else { panic!("{row:?}") };
+        finder.add(&item);
+    }
+    let mut bound = mapping.bind(&header).unwrap();
+    bound.set_family(std::sync::Arc::new(finder.finish()));
+    let price = |row: &[&str; 6]| match bound.clone().apply(row) {
+        Mapped::Item(item) => item.price.text().into_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rows.each_ref().map(price), ["9", "12", "12", "30", "9", "9", "", "99"]);
+}
+
+#[test]
+fn a_row_without_an_item_takes_back_the_order_of_its_number() {
+    let mapping: Mapping = toml::from_str(
+        "[fields]\ntype = \"kind\"\nuser = \"user\"\nat = \"at\"\nitem = \"lines[].sku\"\n\
+         [[rule]]\nwhen = { column = \"kind\", equals = \"refund\" }\nundo_order = \"o-{number}\"\n",
+    )
+    .unwrap();
+    let of = |json: &str| -> Vec<(String, Option<Undo>)> {
+        let records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap());
+        let told = |record| match record {
+            Mapped::Event { event, undo, .. } => (format!("{} {}", event.id.text(), event.item.text()), undo),
+            other => (format!("{other:?}"), None),
+        };
+        records.into_iter().map(told).collect()
+    };
+    let undone = vec![("o-7 ".to_owned(), Some(Undo::Order))];
+    assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[]}"#), undone);
+    assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"number":7}"#), undone);
+    assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[{"qty":1},{"qty":2}]}"#), undone);
+    let one = of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[{"sku":"A"},{"qty":2}]}"#);
+    assert_eq!(one, [(" A".to_owned(), None), ("WithoutItem".to_owned(), None)]);
+    assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"lines":[]}"#)[0].0, "WithoutItem", "without a number");
+}

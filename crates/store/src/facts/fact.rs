@@ -4,7 +4,9 @@ use accrue_event::{Event, EventType, Item, ItemId, ItemPatch, Shopper, User, Use
 
 use super::Facts;
 use super::shopper_names::{guest_name, session_hash, user_name};
-use crate::{Body, Circumstances, Interaction, ItemIdx, ItemVector, Offset, Record, ShopperIdx, shopper_hash};
+use crate::{
+    Body, CheckedEvent, Circumstances, Interaction, ItemIdx, ItemVector, Offset, Record, ShopperIdx, shopper_hash,
+};
 
 /// The names in an event, which an [`Interaction`] has only as numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,6 +19,8 @@ pub struct Names<'a> {
     pub shopper: u64,
     /// Whether the event came with a published key.
     pub is_published: bool,
+    /// Whether it is no evidence of how often what is shown is clicked ([`CheckedEvent::is_evidence`]).
+    pub no_evidence: bool,
     /// Where and how the shopper looked.
     pub circumstances: Circumstances<'a>,
 }
@@ -88,8 +92,8 @@ impl Facts {
         let item = |id: &ItemId| self.items.get(id.as_str());
         let shopper = |user: &UserId| self.shoppers.get(&user_name(user));
         match &record.body {
-            Body::Event(checked) => self.happened(&checked.event),
-            Body::Released { event, .. } => self.happened(&event.event),
+            Body::Event(checked) => self.happened(checked),
+            Body::Released { event, .. } => self.happened(event),
             Body::Item(description) => {
                 item(&description.id).map_or(Fact::Nothing, |index| Fact::Described(index, description))
             }
@@ -131,12 +135,14 @@ impl Facts {
         is_choice.then(|| self.numbered(event, &event.shopper())).flatten()
     }
 
-    fn happened<'a>(&self, event: &'a Event) -> Fact<'a> {
+    fn happened<'a>(&self, checked: &'a CheckedEvent) -> Fact<'a> {
+        let event = &checked.event;
         let shopper = event.shopper();
         let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
         let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
         let (shopper_hash, is_published) = (shopper_hash(&event.visitor()), event.id.is_published());
-        let names = Names { own_type, source, shopper: shopper_hash, is_published, circumstances };
+        let no_evidence = is_published && !checked.is_evidence();
+        let names = Names { own_type, source, shopper: shopper_hash, is_published, no_evidence, circumstances };
         match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),

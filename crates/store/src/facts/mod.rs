@@ -363,7 +363,10 @@ impl Facts {
         }
         self.stream_time = self.stream_time.max(event.at);
         self.ledger.pass(event, record.received_at);
-        self.draws.observe(event, record.received_at);
+        let is_evidence = checked.is_evidence();
+        if is_evidence {
+            self.draws.observe(event, record.received_at);
+        }
         let n_shoppers = self.shoppers.len();
         let shopper = self.shoppers.intern(&shopper_name(&event.shopper()));
         if self.shoppers.len() > n_shoppers && event.id.is_published() {
@@ -380,7 +383,7 @@ impl Facts {
             let item = self.intern_item(offset, item);
             self.searches.observe(event, item);
             self.shown.observe(&event.event_type, shopper, item, event.at.0);
-            if let Some(entry) = self.catalogue.get(item as usize) {
+            if let Some(entry) = self.catalogue.get(item as usize).filter(|_| is_evidence) {
                 self.new_products.observe(event, item, &entry.item, record.received_at);
             }
         }

@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use accrue_event::{Event, Item, ItemId, Shopper, Timestamp};
+use accrue_event::{Item, ItemId, Shopper, Timestamp};
 
 use super::Facts;
 use crate::new_products::{Earlier, Now};
-use crate::{Body, CatalogueEntry, DrawAccount, ItemIdx, NewProducts, Record, SearchRanking, Searches, shopper_hash};
+use crate::{
+    Body, CatalogueEntry, CheckedEvent, DrawAccount, ItemIdx, NewProducts, Record, SearchRanking, Searches, shopper_hash,
+};
 
 /// The parts of the facts that are folded again. What choices teach the order of hits depends on how likely a position is
 /// looked at, which the other part counts, so both are folded together.
@@ -32,10 +34,12 @@ impl OlderParts {
         match &record.body {
             Body::Event(checked) | Body::Released { event: checked, .. } => {
                 self.stream_time = self.stream_time.max(checked.event.at);
-                self.draws.observe(&checked.event, record.received_at);
+                if checked.is_evidence() {
+                    self.draws.observe(&checked.event, record.received_at);
+                }
                 if let Some(item) = checked.event.item.as_ref().and_then(item_of) {
                     self.searches.observe(&checked.event, item);
-                    self.observe(&checked.event, item, record.received_at);
+                    self.observe(checked, item, record.received_at);
                 }
             }
             Body::Item(item) => {
@@ -77,10 +81,11 @@ impl OlderParts {
         self.catalogue.entry(index).or_insert_with(bare)
     }
 
-    fn observe(&mut self, event: &Event, index: ItemIdx, received_at: Timestamp) {
-        if let Some(id) = &event.item {
-            self.entry(index, id);
-            self.new_products.observe(event, index, &self.catalogue[&index].item, received_at);
+    fn observe(&mut self, checked: &CheckedEvent, index: ItemIdx, received_at: Timestamp) {
+        let Some(id) = &checked.event.item else { return };
+        self.entry(index, id);
+        if checked.is_evidence() {
+            self.new_products.observe(&checked.event, index, &self.catalogue[&index].item, received_at);
         }
     }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{CatalogueEntry, ENCODED, ENTRIES, Facts, RuleTexts, USERS};
 use crate::columns::Columns;
 use crate::ledger::FirstLedger;
+use crate::new_products::FirstNewProducts;
 use crate::search_ranking::FirstSearchRanking;
 use crate::searches::FirstSearches;
 use crate::{
@@ -79,7 +80,7 @@ impl Facts {
         // These two also where they are empty, so that a checkpoint without them is known to be of a build that did not
         // count them.
         writer.value(SEARCHES, 2, &self.searches)?;
-        writer.value(NEW_PRODUCTS, 2, &self.new_products)?;
+        writer.value(NEW_PRODUCTS, 3, &self.new_products)?;
         if !self.shown.is_empty() {
             writer.value(SHOWN, 1, &self.shown)?;
         }
@@ -139,8 +140,9 @@ impl Facts {
             _ => optional(source, DRAWS, 2)?,
         };
         let new_products: Option<NewProducts> = match source.checkpoint().section_version(NEW_PRODUCTS) {
-            None | Some(..2) => Some(source.not_counted(NEW_PRODUCTS, 2)),
-            Some(_) => source.value(NEW_PRODUCTS, 2)?,
+            None | Some(..2) => Some(source.not_counted(NEW_PRODUCTS, 3)),
+            Some(2) => source.converted::<FirstNewProducts, _>(NEW_PRODUCTS, 2, 3)?,
+            Some(_) => source.value(NEW_PRODUCTS, 3)?,
         };
         let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;

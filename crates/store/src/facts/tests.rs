@@ -86,3 +86,45 @@ fn a_retired_item_is_hidden_until_it_is_described_again() {
     let back = fold(vec![describe(), Body::ItemRetired("mug".into()), describe()]);
     assert!(back.find(&"mug".into()).unwrap().can_be_shown());
 }
+
+#[test]
+fn what_an_address_says_again_is_no_evidence() {
+    let served = |n: usize, trial: crate::Trial| crate::Served {
+        recommendation_id: format!("r{n}").into(),
+        page: crate::Page::Recommend,
+        user: None,
+        session: Some("s1".into()),
+        version: 1,
+        learned: Offset(0),
+        first_position: 0,
+        items: vec!["mug".into(), "cup".into()],
+        propensities: vec![0.5, 1.0],
+        arm: None,
+        ranks: Vec::new(),
+        asked: Box::default(),
+        sponsored: Vec::new(),
+        published: true,
+        trial,
+    };
+    let click = |repair: &str| {
+        let Body::Event(mut checked) = event("@publish:web:c", "ann", "mug", 2) else { unreachable!() };
+        let Event { event_type, recommendation_id, user, session, .. } = &mut checked.event;
+        (*event_type, *user, *session) = (EventType::Click, None, Some("s1".into()));
+        *recommendation_id = Some("r1".into());
+        checked.repairs = vec![repair.into()];
+        Body::Event(checked)
+    };
+    let slots = vec![crate::NewSlot { place: 0, propensity: 0.5, is_new: true }];
+    let clicks = |repair: &str| {
+        let facts = fold(vec![
+            event("1", "ann", "mug", 1),
+            event("2", "ann", "cup", 1),
+            Body::Served(Box::new(served(1, crate::Trial::With(slots.clone())))),
+            click(repair),
+        ]);
+        let of = |account: &DrawAccount| account.days().map(|day| day.drawn.clicks).sum::<u64>();
+        [of(&facts.draws), of(&facts.new_products.trial), facts.new_products.of_all().clicks]
+    };
+    assert_eq!(clicks("at_filled"), [1, 1, 1]);
+    assert_eq!(clicks("no_evidence"), [0, 0, 0]);
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is known of each of the latest keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Latest<K: Ord, V> {
+pub(crate) struct Latest<K: Ord, V> {
     known: BTreeMap<K, V>,
     /// The keys in the order of their first appearance.
     order: VecDeque<K>,

@@ -33,7 +33,9 @@ impl Learner {
             self.impressions.observe(impression.at_ms);
             let shown = Shown { shopper, item, offset: offset.0, name: names.shopper };
             self.impressions.show(&self.settings.impressions, shown);
-            if self.settings.clicks.enabled && self.clicks.has_room(&self.settings.clicks) {
+            // Of a published key anyone can send the same impression again: a pair that waits is not taken in anew.
+            let is_evidence = !names.no_evidence && !(names.is_published && self.clicks.is_waiting(shopper, item));
+            if is_evidence && self.settings.clicks.enabled && self.clicks.has_room(&self.settings.clicks) {
                 self.show_to_heads(impression, names);
             }
         }

@@ -157,13 +157,29 @@ pub(super) fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String
     if orders.number.is_none() && orders.named_buyer.is_some() {
         return Some("a buyer who is known by a name alone".to_owned());
     }
-    if orders.number.is_none() && !is_time_of_order(orders.time) {
+    if let Some((item, text)) =
+        orders.item.and_then(|item| Some((item, sample.texts(item).find(|it| has_several(it))?)))
+    {
+        return Some(format!(
+            "`{item}` with several products in one cell ({text:?}), so that a row is an order and not one of its lines; export the lines, \
+             as Etsy's \"Order Items\" has them"
+        ));
+    }
+    // A list of the prices of a customer has prices, and the quantities from which they hold.
+    let may_be_prices = orders.quantity.is_none() || orders.price.is_some() || orders.line_total.is_some();
+    if orders.number.is_none() && !is_time_of_order(orders.time) && may_be_prices {
         return Some(format!(
             "neither the number of an order nor a time that is that of one (`{}` may be that of anything, such as of a price)",
             orders.time
         ));
     }
     None
+}
+
+/// Whether a cell has the numbers of several products, with commas between them.
+fn has_several(text: &str) -> bool {
+    let mut parts = text.split(',').map(str::trim).peekable();
+    text.contains(',') && parts.all(|part| part.len() > 1 && !part.contains(char::is_whitespace))
 }
 
 /// Whether a column of the kinds of documents has none but those of sales.
@@ -203,6 +219,11 @@ mod tests {
             ("Cart ID;Date;Customer ID;SKU;Quantity", "9;2026-01-01;7;A;1", "`Cart ID`"),
             ("Kundennummer;Artikelnummer;Bezeichnung;Menge;Preis;Datum", "7;A;Tasse;10;9,90;01.03.2026", "`Datum`"),
             ("Buyer;Sale Date;SKU;Quantity", "Ada Lovelace;2026-01-01;A;1", "a name alone"),
+            (
+                "Sale Date;Order ID;Buyer User ID;Number of Items;SKU",
+                "11/21/26;1;ada77;2;IGEL-01,HASE-02",
+                "several products",
+            ),
         ] {
             let told = of(columns, &[row]).unwrap_or_default();
             assert!(told.contains(why), "{columns}: {told}");
@@ -212,6 +233,7 @@ mod tests {
             ("Order ID;Order Date;Customer ID;SKU;Quantity;Return reason", "1;2026-01-01;7;A;1;"),
             ("Order ID;Order Date;Customer ID;SKU;Quantity;Supplier", "1;2026-01-01;7;A;1;Acme"),
             ("Kundennummer;Bestelldatum;Artikelnummer;Menge", "7;2026-01-01;A;1"),
+            ("customer_id;sku;quantity;date", "7;A;1;2026-01-01"),
             ("Sale Date;Item Name;Buyer;Quantity;Price;SKU", "2026-01-01;Mug;ada77;1;9;A"),
         ] {
             assert_eq!(of(columns, &[row]), None, "{columns}");

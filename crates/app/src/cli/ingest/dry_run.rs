@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Sink;
 use super::described::Described;
+use super::returns;
 
 /// A check, and the ids that it has seen in this run.
 pub(super) struct DryRun {
@@ -81,11 +82,18 @@ impl DryRun {
                 Ok((_, repairs)) => Verdict::Taken(repairs),
                 Err(rejection) => refused(RecordKind::Users, rejection, user.to_json()),
             },
+            Entry::Undone(event, Undo::Order) => {
+                let mut ids = returns::ids_of_lines(&event, 0).into_iter();
+                match ids.any(|id| self.ids.contains(&xxh3_128(id.as_str().as_bytes()))) {
+                    true => Verdict::Taken(Vec::new()),
+                    false => Verdict::Refused(returns::unknown_order(&event)),
+                }
+            }
             Entry::Undone(event, undo) => {
                 let is_known = self.ids.contains(&xxh3_128(clean_id(&event.id.text()).as_bytes()));
                 match undo {
                     Undo::IfKnown if !is_known => Verdict::LeftOut,
-                    Undo::IfKnown | Undo::Always => self.judge_event(&taken_back(event)),
+                    _ => self.judge_event(&taken_back(event)),
                 }
             }
             Entry::ItemRemoved(id) => {

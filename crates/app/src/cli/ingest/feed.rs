@@ -9,9 +9,9 @@ use accrue_event::{
 use accrue_ingest::{Entry, Sample, taken_back};
 use accrue_store::SourcePosition;
 
-use super::Sink;
 use super::described::Described;
 use super::titles::Titles;
+use super::{Sink, returns};
 
 /// An engine that receives the entries of files.
 pub(super) struct Feed {
@@ -117,25 +117,8 @@ impl Feed {
         }
     }
 
-    /// The returns of events that are taken back. What the log does not have was never counted, and is left out.
-    fn returns(&mut self, undone: Vec<(usize, RawEvent, Undo)>) -> Result<Part<Incoming<RawEvent>>, EngineError> {
-        let mut returns = Part::default();
-        if undone.is_empty() {
-            return Ok(returns);
-        }
-        let ids = undone.iter().map(|(_, event, _)| EventId::from(&*clean_id(&event.id.text()))).collect();
-        for ((index, event, undo), is_known) in undone.into_iter().zip(self.engine.has_events(ids)?) {
-            match undo {
-                Undo::IfKnown if !is_known => self.n_skipped += 1,
-                Undo::IfKnown | Undo::Always => returns.push(index, Incoming::Record(taken_back(event))),
-            }
-        }
-        Ok(returns)
-    }
-
-    /// What is to be said of a file of events whose items the catalogue lacks, if another of its columns has the ids of the
-    /// catalogue.
-    pub fn note_on_ids(&self, file: &str, mapping: &Mapping, sample: &Sample) -> Option<String> {
+    /// The columns that have the ids of the catalogue in a file of events of which the mapping names others for the item.
+    pub fn ids_of_catalogue(&self, mapping: &Mapping, sample: &Sample) -> Option<Vec<String>> {
         let share = |column: &str| {
             let texts: Vec<&str> = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).collect();
             let is_known = |text: &&&str| {
@@ -145,7 +128,22 @@ impl Feed {
             texts.iter().filter(is_known).count() as f64 / texts.len().max(1) as f64
         };
         let own: Vec<&str> = mapping.fields.get("item").map(|names| names.iter().collect()).unwrap_or_default();
-        let columns = columns_of_ids(&own, &sample.columns, share)?;
+        // Small numbers of pieces are ids of products too, in shops whose ids are small numbers.
+        let others = mapping.fields.iter().filter(|(field, _)| ***field != *"item").flat_map(|(_, names)| names.iter());
+        let others: HashSet<&str> = others.collect();
+        let n_different = |column: &str| sample.texts(column).collect::<HashSet<_>>().len();
+        let n_own = own.iter().map(|own| n_different(own)).max().unwrap_or_default();
+        let is_candidate = |column: &&String| {
+            own.contains(&&***column) || (!others.contains(&***column) && 2 * n_different(column) >= n_own)
+        };
+        let columns: Vec<String> = sample.columns.iter().filter(is_candidate).cloned().collect();
+        columns_of_ids(&own, &columns, share)
+    }
+
+    /// What is to be said of a file of events whose items the catalogue lacks, if another of its columns has the ids of the
+    /// catalogue.
+    pub fn note_on_ids(&self, file: &str, mapping: &Mapping, sample: &Sample) -> Option<String> {
+        let columns = self.ids_of_catalogue(mapping, sample)?;
         let (names, value) = match &columns[..] {
             [one] => (format!("`{one}`"), format!("{one:?}")),
             several => (listed(several), format!("{several:?}")),
@@ -202,7 +200,7 @@ impl Feed {
             changes.push(match entry {
                 Entry::Event(event, item) => {
                     match item {
-                        Some(item) => drop(self.news(*item, &mut news)),
+                        Some(item) => drop(self.news(*item, &event, &mut news)),
                         None => self.count_unknown(&event),
                     }
                     Change::Event(event)
@@ -214,6 +212,10 @@ impl Feed {
                 }
                 Entry::Patch(patch) => Change::Patch(patch),
                 Entry::User(user) => Change::User(user),
+                Entry::Undone(event, Undo::Order) => {
+                    changes.extend(returns::of_order(&self.engine, event, &changes)?);
+                    continue;
+                }
                 Entry::Undone(event, undo) => {
                     let id = EventId::from(&*clean_id(&event.id.text()));
                     let is_before = |change: &Change| matches!(change, Change::Event(other) if other.id == event.id);
@@ -274,7 +276,8 @@ impl Feed {
 
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay. A line makes no
     /// item of a catalogue that has products of its own: what it names may be sold no more, or may be a tip.
-    fn news(&mut self, mut told: RawItem, batch: &mut News) -> Option<()> {
+    /// A line that the check refuses says nothing.
+    fn news(&mut self, mut told: RawItem, event: &RawEvent, batch: &mut News) -> Option<()> {
         // A line at price 0 is a correction or a present, and says nothing about what the item costs.
         if matches!(told.price, RawValue::Int(0)) || matches!(told.price, RawValue::Float(price) if price == 0.0) {
             told.price = RawValue::Null;
@@ -304,6 +307,9 @@ impl Feed {
             _ => false,
         };
         if fields & !known == 0 && !is_renamed {
+            return None;
+        }
+        if !self.engine.judge_inline(vec![event.clone()]).1.is_empty() {
             return None;
         }
         let item = self.engine.item(&id);
@@ -379,7 +385,7 @@ impl Sink for Feed {
             match entry {
                 Entry::Event(event, item) => {
                     match item {
-                        Some(item) => drop(self.news(*item, &mut news)),
+                        Some(item) => drop(self.news(*item, &event, &mut news)),
                         None => self.count_unknown(&event),
                     }
                     events.push(index, Incoming::Record(event));
@@ -429,11 +435,7 @@ impl Sink for Feed {
             let taken = self.engine.ingest(events.entries)?;
             add(&mut ingested, taken, &events.places);
         }
-        let returns = self.returns(undone)?;
-        if !returns.entries.is_empty() {
-            let taken = self.engine.ingest(returns.entries)?;
-            add(&mut ingested, taken, &returns.places);
-        }
+        self.n_skipped += returns::take(&self.engine, undone, &mut ingested)?;
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)
@@ -461,15 +463,20 @@ fn is_more_than_a_line(item: &Item) -> bool {
 /// that every kind of record keeps an item. `None` if no column has them better than `own` do.
 fn columns_of_ids(own: &[&str], columns: &[String], share: impl Fn(&str) -> f64) -> Option<Vec<String>> {
     let shares: Vec<(&str, f64)> = columns.iter().map(|column| (column.as_str(), share(column))).collect();
+    let own_columns = own;
     let object_of = |column: &str| column.rfind('.').map_or(0, |end| end);
     let is_beside = |one: &str, other: &str| one[..object_of(one)] == other[..object_of(other)];
     let best = |is_meant: &dyn Fn(&str) -> bool| {
         let meant = shares.iter().filter(|(column, _)| is_meant(column));
         meant.copied().max_by(|(_, one), (_, other)| one.total_cmp(other)).filter(|(_, share)| *share >= 0.5)
     };
-    let better = |own: &str| best(&|column| is_beside(column, own)).filter(|(_, of_other)| *of_other > share(own));
-    let mut found: Vec<String> =
-        own.iter().filter_map(|own| better(own)).map(|(column, _)| column.to_owned()).collect();
+    // What the mapping names before a column counts before it already.
+    let better = |own: &&str| {
+        let before: Vec<&str> = own_columns.iter().copied().take_while(|before| before != own).collect();
+        let is_meant = |column: &str| is_beside(column, own) && !before.contains(&column);
+        best(&is_meant).filter(|(_, of_other)| *of_other > share(own))
+    };
+    let mut found: Vec<String> = own.iter().filter_map(better).map(|(column, _)| column.to_owned()).collect();
     if found.is_empty() {
         let (column, of_column) = best(&|_| true)?;
         let is_better = own.iter().all(|own| share(own) < of_column);
@@ -518,9 +525,9 @@ impl News {
 }
 
 /// The entries of one kind, with their positions in the batch.
-struct Part<T> {
-    entries: Vec<T>,
-    places: Vec<usize>,
+pub(super) struct Part<T> {
+    pub entries: Vec<T>,
+    pub places: Vec<usize>,
 }
 
 impl<T> Default for Part<T> {
@@ -530,13 +537,13 @@ impl<T> Default for Part<T> {
 }
 
 impl<T> Part<T> {
-    fn push(&mut self, place: usize, entry: T) {
+    pub(super) fn push(&mut self, place: usize, entry: T) {
         self.entries.push(entry);
         self.places.push(place);
     }
 }
 
-fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
+pub(super) fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
     total.accepted += part.accepted;
     total.repaired += part.repaired;
     total.duplicates += part.duplicates;

@@ -143,6 +143,9 @@ pub(super) fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>
     if kind == RecordKind::Events {
         text.push_str(&draft.item_of_events());
     }
+    if kind == RecordKind::Items {
+        text.push_str(&money::sale_table(&draft.unused_beside_price()));
+    }
     if let Some((_, column)) = draft.found.iter().find(|(field, column)| *field == "type" && column.contains("metric"))
     {
         text.push_str(&rules_for_metrics(sample, column));
@@ -288,6 +291,12 @@ impl<'s> Draft<'s> {
             text.push_str(&format!("# {field} = \"…\"    # needed, and no column has a usual name of it\n"));
         }
         text
+    }
+
+    /// The columns without a field, and that of the price.
+    fn unused_beside_price(&self) -> Vec<&'s str> {
+        let price = self.found.iter().filter(|(field, _)| *field == "price").map(|(_, column)| *column);
+        self.unused().into_iter().chain(price).collect()
     }
 
     /// What lines say of their items, and which lines are none of products.

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use accrue_event::{
-    Mapping, OrderPart, RecordKind, is_total_of_order, listed, may_name_person, names_person, order_column,
-    usual_column,
+    Mapping, OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, listed, may_name_person, names_person,
+    order_column, usual_column,
 };
 use accrue_ingest::Sample;
 
@@ -28,6 +28,8 @@ pub(super) struct OrderColumns<'c> {
     pub buyer: Option<&'c str>,
     /// The column of a buyer that has names of persons, which do not tell one shopper from another and are not kept.
     pub named_buyer: Option<&'c str>,
+    /// The e-mail address of a buyer who may have no number: a guest.
+    pub mail: Option<&'c str>,
     pub number: Option<&'c str>,
     pub time: &'c str,
     pub item: Option<&'c str>,
@@ -61,7 +63,9 @@ impl<'c> OrderColumns<'c> {
         let buyer = usual_column(RecordKind::Events, "user", &unmailed);
         let buyer = buyer.filter(|buyer| Some(*buyer) != number).or_else(|| take(OrderPart::Buyer));
         let mut take = |part: OrderPart| {
-            let left: Vec<&str> = free.iter().copied().filter(|column| Some(*column) != buyer).collect();
+            let mut left: Vec<&str> = free.iter().copied().filter(|column| Some(*column) != buyer).collect();
+            // Beside the column of the day, one of times of day says nothing.
+            left.retain(|column| part != OrderPart::Time || !is_time_of_day(sample, column));
             let found = order_column(part, &left)?;
             free.retain(|column| *column != found);
             Some(found)
@@ -69,13 +73,20 @@ impl<'c> OrderColumns<'c> {
         let time = take(OrderPart::Time).filter(|_| number.is_some() || buyer.is_some())?;
         let item = take(OrderPart::Item);
         let quantity = take(OrderPart::Quantity);
-        let price = take(OrderPart::Price);
-        let line_total = take(OrderPart::LineTotal).filter(|total| !is_of_order(sample, number, total));
+        let mut price = take(OrderPart::Price);
+        // Amazon's reports have the price of all pieces of a line under the name of that of one.
+        let is_of_line =
+            |column: &&str| number.is_some_and(|it| folded(it) == "amazonorderid") && folded(column) == "itemprice";
+        let of_line = price.take_if(|column| is_of_line(&&**column));
+        let line_total =
+            of_line.or_else(|| take(OrderPart::LineTotal)).filter(|total| !is_of_order(sample, number, total));
         let line_total = line_total.filter(|_| price.is_none());
         let states = std::array::from_fn(|_| take(OrderPart::State));
         let named_buyer = buyer.filter(|buyer| has_names(sample, buyer));
         let buyer = buyer.filter(|_| named_buyer.is_none());
-        Some(Self { buyer, named_buyer, number, time, item, quantity, price, line_total, states })
+        let is_address = |column: &&str| is_of_mail(column) && has_addresses(sample, column);
+        let mail = columns.iter().copied().find(is_address).filter(|mail| buyer.is_some_and(|buyer| buyer != *mail));
+        Some(Self { buyer, named_buyer, mail, number, time, item, quantity, price, line_total, states })
     }
 
     /// Whether every row is a line that somebody bought: it names the product, more than a catalogue has speaks for an order,
@@ -87,6 +98,16 @@ impl<'c> OrderColumns<'c> {
     /// What speaks against purchases, of a table whose rows are lines of orders or of documents.
     pub fn doubt(&self, sample: &Sample) -> Option<String> {
         documents::doubt(self, sample).filter(|_| self.are_lines(sample))
+    }
+
+    /// What is to be said of a table of orders whose rows do not name their products.
+    pub fn without_lines(&self, sample: &Sample) -> Option<String> {
+        let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+        let has = |kind, field| usual_column(kind, field, &columns).is_some();
+        let names_products = self.item.is_some() || has(RecordKind::Items, "title");
+        let is_other = names_products || has(RecordKind::Events, "type") || has(RecordKind::Events, "query");
+        (self.number.is_some() && self.buyer.is_some() && !is_other)
+            .then(|| "no column of a product, so that each row is a whole order; export its lines".to_owned())
     }
 
     /// Whether every row is a line of an order or of a document.
@@ -125,6 +146,12 @@ impl<'c> OrderColumns<'c> {
         let states = self.states.iter().flatten().map(|column| format!("`{column}` as the state of an order"));
         let names = self.named_buyer.map(|column| format!("`{column}` as names, which are not kept"));
         let fields = self.fields().into_iter().map(|(field, column)| format!("`{column}` as {field}"));
+        let mail =
+            self.mail.zip(self.buyer).map(|(mail, buyer)| format!("`{mail}` as user where `{buyer}` is 0 or empty"));
+        let order = self.without_number().map(|(buyer, time)| {
+            format!("no number of an order, so what one `{buyer}` bought at one `{time}` is an order")
+        });
+        let fields = fields.chain(mail).chain(order);
         fields.chain(total).chain(states).chain(names).collect::<Vec<_>>().join(", ")
     }
 
@@ -136,6 +163,13 @@ impl<'c> OrderColumns<'c> {
             .map(Into::into)
             .collect();
         listed(&columns)
+    }
+
+    /// The columns of a buyer and a time that stand for an order, where no column has its number and the time may be that of
+    /// anything.
+    fn without_number(&self) -> Option<(&'c str, &'c str)> {
+        let buyer = self.buyer.filter(|_| self.number.is_none() && !is_time_of_order(self.time))?;
+        Some((buyer, self.time))
     }
 
     /// The rest of a mapping for these columns: which lines are no products, what becomes of the state and the amount.
@@ -152,10 +186,22 @@ impl<'c> OrderColumns<'c> {
         if let Some(total) = self.line_total {
             text.push_str(&format!("line_total = {}    # of the line, not of a piece\n", quoted(total)));
         }
-        if let (Some(buyer), Some(_)) = (self.buyer, self.number) {
-            text.push_str(&format!(
+        match (self.buyer, self.mail, self.number) {
+            (Some(buyer), Some(mail), _) => text.push_str(&format!(
+                "\n[[rule]]    # guests\nwhen = {{ column = {}, matches = \"^0?$\" }}\ncopy = {{ user = {} }}\n",
+                quoted(buyer),
+                quoted(mail)
+            )),
+            (Some(buyer), None, Some(_)) => text.push_str(&format!(
                 "\n[[rule]]    # guests\nwhen = {{ column = {}, equals = \"0\" }}\nclear = [\"user\"]\n",
                 quoted(buyer)
+            )),
+            _ => {}
+        }
+        if let Some((buyer, time)) = self.without_number() {
+            text.push_str(&format!(
+                "\n[[rule]]    # no column has the number of an order: it is what a customer bought at one time\ncopy = {{ session = {} }}\n",
+                quoted(&format!("{{{buyer}}} {{{time}}}"))
             ));
         }
         if let Some(quantity) = self.quantity {
@@ -166,6 +212,26 @@ impl<'c> OrderColumns<'c> {
         }
         text
     }
+}
+
+/// The columns of the number of an order and of a quantity in a table that would be taken for products: of what was sold,
+/// packed or sent back, and not of a stock.
+pub(super) fn in_place_of_stock(sample: &Sample) -> Option<(&str, &str)> {
+    let columns: Vec<&str> = sample.columns.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+    if !guess::describes_products(sample) || columns.len() > MAX_COLUMNS {
+        return None;
+    }
+    // What says more of products is a catalogue, in which `Order` may be a place.
+    let says_more = |field: &&str| usual_column(RecordKind::Items, field, &columns).is_some();
+    if ["description", "image", "brand", "categories"].iter().any(says_more) {
+        return None;
+    }
+    let number = order_column(OrderPart::Number, &columns)?;
+    // The number of an article may be called that of an order (`Bestellnummer`).
+    let id = usual_column(RecordKind::Items, "id", &columns).filter(|id| *id != number)?;
+    let stock = usual_column(RecordKind::Items, "stock", &columns);
+    let quantity = order_column(OrderPart::Quantity, &columns).filter(|quantity| *quantity != id)?;
+    stock.is_none_or(|stock| stock == quantity).then_some((number, quantity))
 }
 
 /// The mapping for a table of orders, as `--guess` prints it, and the notation of dates if the first rows fit two. How the
@@ -206,6 +272,22 @@ fn has_names(sample: &Sample, column: &str) -> bool {
     let is_name =
         |text: &&&str| text.contains(char::is_whitespace) && !text.contains(|c: char| c.is_numeric() || c == '@');
     2 * texts.iter().filter(is_name).count() > texts.len()
+}
+
+/// Whether the texts of a column are e-mail addresses.
+fn has_addresses(sample: &Sample, column: &str) -> bool {
+    let mut texts = sample.texts(column).filter(|text| !text.trim().is_empty()).peekable();
+    texts.peek().is_some() && texts.all(|text| text.contains('@'))
+}
+
+/// Whether a column has nothing but times of day, such as `10:22:41 AM`.
+fn is_time_of_day(sample: &Sample, column: &str) -> bool {
+    let is_of_day = |text: &str| {
+        let text = text.trim_end_matches(['A', 'P', 'M', 'a', 'p', 'm', '.', ' ']);
+        text.len() <= 8 && text.contains(':') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
+    };
+    let mut texts = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).peekable();
+    texts.peek().is_some() && texts.all(is_of_day)
 }
 
 /// Whether an amount is that of the order, and not of each line: all lines of an order repeat it, or only the first has it.
@@ -263,6 +345,8 @@ mod tests {
             "order_id;created_at;sku;quantity;price",
             "Order Number;Order Status;Order Date;Email (Billing);Phone (Billing);SKU;Item Name;Quantity (- Refund);Item Cost",
             "Sale Date;Item Name;Buyer;Quantity;Price;Ship Name;SKU",
+            "amazon-order-id;purchase-date;order-status;product-name;sku;asin;quantity;currency;item-price",
+            "id_order;reference;date_add;id_customer;email;order_state;product_id;product_reference;product_quantity;unit_price_tax_incl",
         ] {
             assert_eq!(are_purchases(orders), Some(true), "{orders}");
         }
@@ -290,6 +374,41 @@ mod tests {
         let numbers =
             table(columns, &["1;2026-01-01;K 10017;A;1;completed;paid", "2;2026-01-01;ada;A;1;completed;paid"]);
         assert_eq!(OrderColumns::of(&numbers).unwrap().buyer, Some("Kunde"));
+    }
+
+    #[test]
+    fn guests_are_known_by_their_address_and_orders_without_a_number_by_customer_and_time() {
+        let guests =
+            table("order_id;date;customer_id;billing_email;sku;quantity", &["1;2026-01-01;0;ada@a.example;A;1"]);
+        let orders = OrderColumns::of(&guests).unwrap();
+        assert_eq!((orders.buyer, orders.mail), (Some("customer_id"), Some("billing_email")));
+        assert!(
+            orders.told().contains("`billing_email` as user where `customer_id` is 0 or empty"),
+            "{}",
+            orders.told()
+        );
+        assert!(orders.rules(None).contains("copy = { user = \"billing_email\" }"), "{}", orders.rules(None));
+        let alone = table("order_id;date;email;sku;quantity", &["1;2026-01-01;ada@a.example;A;1"]);
+        assert_eq!(OrderColumns::of(&alone).unwrap().mail, None);
+        let unnumbered = table("customer_id;sku;quantity;date", &["7;A;1;2026-01-01"]);
+        let orders = OrderColumns::of(&unnumbered).unwrap();
+        assert!(orders.are_purchases(&unnumbered));
+        assert!(orders.told().contains("what one `customer_id` bought at one `date` is an order"), "{}", orders.told());
+        assert!(orders.rules(None).contains("copy = { session = \"{customer_id} {date}\" }"), "{}", orders.rules(None));
+    }
+
+    #[test]
+    fn a_time_of_day_is_no_time_of_an_order_and_a_price_of_amazon_is_that_of_a_line() {
+        let square = table("Date;Time;Item;Qty;SKU;Transaction ID", &["2026-03-01;10:11:12 AM;Beans;1;B1;T0"]);
+        let orders = OrderColumns::of(&square).unwrap();
+        assert_eq!((orders.time, orders.item), ("Date", Some("SKU")));
+        let amazon =
+            table("amazon-order-id;purchase-date;sku;quantity;item-price", &["3;2026-03-01T09:00:00Z;A;2;40.00"]);
+        let orders = OrderColumns::of(&amazon).unwrap();
+        assert_eq!(
+            (orders.number, orders.price, orders.line_total),
+            (Some("amazon-order-id"), None, Some("item-price"))
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use accrue_event::{Mapping, RecordKind, listed};
+use accrue_event::{Mapping, RecordKind, listed, usual_sale};
 use accrue_ingest::{ReadSettings, Sample};
 
 use super::extent::{self, Extent};
@@ -99,11 +99,14 @@ fn recognise(
             message,
             "--guess prints a mapping to start from; --items says that these are products",
         ));
+    } else if let Some(columns) = orders::in_place_of_stock(sample).filter(|_| kind.is_none()) {
+        return Err(no_stock(path, columns));
     } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
         extent = Extent::of(sample, arguments);
         output.note(&format!("{file}{}", extent.told()));
         money::tell_price(&file, sample, output);
+        take_sale(&file, sample, &mut settings.mapping, output);
     } else if kind.is_none() && guess::names_nobody_and_nothing(sample) {
         let message = format!(
             "{}: neither events nor products: its records name neither a shopper nor an item, and have no title; they have {}",
@@ -116,16 +119,47 @@ fn recognise(
         ));
     } else if kind == Some(RecordKind::Items) {
         money::tell_price(&file, sample, output);
+        take_sale(&file, sample, &mut settings.mapping, output);
     } else if kind.is_none() {
         describe_items(&file, sample, &mut settings.mapping, output);
     }
     Ok(extent)
 }
 
+/// Has the price of a sale count while it is valid, where a list of products has one beside the usual price.
+fn take_sale(file: &str, sample: &Sample, mapping: &mut Mapping, output: Output) {
+    let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+    let Some(sale) = usual_sale(&columns).filter(|_| mapping.sale.is_none()) else { return };
+    let has_times = !(sale.from.is_empty() && sale.until.is_empty() && sale.period.is_empty());
+    let price = listed(&sale.price.iter().map(str::to_owned).collect::<Vec<_>>());
+    let holds = if has_times {
+        "while its dates say so"
+    } else {
+        "where a product has one, because the list has no dates for it"
+    };
+    output.note(&format!(
+        "{file}recognised {price} as the price of a sale, which counts {holds}; --guess prints it as [sale]"
+    ));
+    mapping.sale = Some(sale);
+}
+
+/// Why a table with the number of an order and a quantity is not taken for products.
+fn no_stock(path: &Path, (number, quantity): (&str, &str)) -> Problem {
+    let message = format!(
+        "{}: neither clearly orders nor clearly products: `{number}` is the number of an order, so `{quantity}` may be how many \
+         were ordered or came back, and no stock",
+        path.display()
+    );
+    Problem::new(message, "--guess prints a mapping to start from; --items says that these are products")
+}
+
 /// Why a table with the columns of orders is taken neither for purchases nor for products.
 fn doubt_of(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String> {
     let of_products = || "no column that is known for the rest of one".to_owned();
-    orders.doubt(sample).or_else(|| guess::describes_products(sample).then(of_products))
+    orders
+        .doubt(sample)
+        .or_else(|| orders.without_lines(sample))
+        .or_else(|| guess::describes_products(sample).then(of_products))
 }
 
 /// The beginning of what is said of a file, if there are several.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use accrue_engine::{Ingested, TimeLeap};
-use accrue_event::{ItemNotes, MisspeltField, RawItem};
+use accrue_event::{ItemNotes, MisspeltField, RawItem, RawValue, is_withdrawn_word};
 use serde::Serialize;
 
 use super::described::Described;
@@ -68,6 +68,9 @@ pub(super) struct Summary {
     /// Attributes of items that are of persons, hide them, or may be stocks.
     #[serde(skip_serializing_if = "ItemNotes::is_empty")]
     attributes: ItemNotes,
+    /// Products of which a rule of the mapping, or their own column, says that they are not available.
+    #[serde(skip_serializing_if = "is_none")]
+    unavailable: u64,
     /// An event that is much newer than all before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     leap: Option<TimeLeap>,
@@ -165,6 +168,8 @@ impl Summary {
     /// Looks at the attributes of an item, for what is told of them.
     pub fn look_at(&mut self, item: &RawItem) {
         self.attributes.look_at(item);
+        self.unavailable +=
+            u64::from(matches!(&item.available, RawValue::Text(says) if &**says == "no" || is_withdrawn_word(says)));
     }
 
     /// Sets what the items lack.
@@ -321,12 +326,21 @@ impl Summary {
                 of_records(n)
             )
         });
+        let unavailable = (self.unavailable > 0).then(|| {
+            let n = count(self.unavailable);
+            format!("\nproducts that are not shown, because the file says that they are drafts, archived or not available: {n}")
+        });
+        let hidden = hidden.chain(unavailable);
         let mut text: String = misspelt.chain(dropped).chain(persons).chain(hidden).chain(stocks).collect();
         if !text.is_empty() {
             text.push('\n');
         }
         text
     }
+}
+
+fn is_none(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Where the records of a batch stand in their file.

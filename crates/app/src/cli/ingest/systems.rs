@@ -58,6 +58,11 @@ systems! {
     "commercetools-projections", "projections of products of commercetools", ["masterVariant.sku", "slug", "name"];
     "squarespace-api-products", "products of Squarespace's interface", ["urlSlug|storePageId|url", "isVisible", "variants[].pricing.basePrice"];
     "squarespace-products", "Squarespace's export of products", ["Product ID [Non Editable]", "Variant ID [Non Editable]", "Title", "Price", "Hosted Image URLs|Visible"];
+    "squarespace-orders", "Squarespace's export of orders", ["Order ID", "Email", "Financial Status", "Fulfillment Status", "Created at", "Cancelled at", "Lineitem name", "Lineitem sku"];
+    "wix-orders", "Wix's export of orders", ["Order number", "Date created", "Time", "Contact email", "Item", "SKU", "Qty", "Payment status"];
+    "wix-products", "Wix's export of products", ["handleId", "fieldType", "name", "productImageUrl", "collection", "sku", "price", "inventory"];
+    "ecwid-products", "Ecwid's export of products", ["type", "product_internal_id", "product_sku", "product_name", "product_price", "product_variation_sku"];
+    "ecwid-api-orders", "orders of Ecwid's interface", ["orderNumber", "paymentStatus", "createDate", "items[].productId", "items[].quantity"];
     "wix-api-products", "products of Wix Stores' interface", ["productType", "priceData.currency", "variants[].variant", "slug"];
     "bigcommerce-api-products", "products of BigCommerce's interface", ["inventory_tracking", "is_visible", "price", "calculated_price|brand_id", "sku"];
     "bigcommerce-api-orders", "orders of BigCommerce's interface with their products", ["billing_address", "status_id", "products[].order_id", "products[].product_id"];

@@ -12,6 +12,7 @@ mod items;
 mod orders;
 mod states;
 
+use super::Sale;
 use crate::RecordKind;
 use crate::near::{folded, singular};
 
@@ -44,6 +45,19 @@ pub(super) fn other_names(kind: RecordKind, field: &str) -> &'static [&'static s
 /// A name without case and separators.
 pub(super) fn compact(name: &str) -> String {
     folded(name)
+}
+
+/// The columns of a price that is valid for some time beside the usual one, under their usual names.
+///
+/// ```
+/// let sale = accrue_event::usual_sale(&["sku", "price", "Sale Price", "sale_end_date"]).unwrap();
+/// assert_eq!(sale.price.iter().collect::<Vec<_>>(), ["Sale Price"]);
+/// assert!(accrue_event::usual_sale(&["sku", "Sale Price"]).is_none(), "it is the only price");
+/// ```
+pub fn usual_sale(columns: &[&str]) -> Option<Sale> {
+    let sale = items::sale(columns)?;
+    let others: Vec<&str> = columns.iter().copied().filter(|column| sale.columns().all(|own| own != *column)).collect();
+    usual_column(RecordKind::Items, "price", &others).map(|_| sale)
 }
 
 /// The fields of which a name is a usual one: their own, or one of those of other systems, in the singular or the

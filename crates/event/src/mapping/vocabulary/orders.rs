@@ -60,10 +60,10 @@ pub fn order_column<'c>(part: OrderPart, columns: &[&'c str]) -> Option<&'c str>
         OrderPart::Time => find(ORDER_TIMES).or(usual).or_else(|| find(TIMES)),
         OrderPart::Number => find(NUMBERS),
         OrderPart::Buyer => usual.or_else(|| find(BUYERS)),
-        // Beside a number of the article, `Item #` is the number of a line in its order.
+        // Beside a number of the article, `Item #` is the number of a line in its order, and `Item` its name.
         OrderPart::Item => {
-            let others: Vec<&str> =
-                columns.iter().copied().filter(|column| !column.trim_end().ends_with('#')).collect();
+            let is_unclear = |column: &str| column.trim_end().ends_with('#') || plain(column) == "item";
+            let others: Vec<&str> = columns.iter().copied().filter(|column| !is_unclear(column)).collect();
             let certain = if others.len() < columns.len() { order_column(part, &others) } else { None };
             certain.or(usual).or_else(|| find(ITEMS))
         }
@@ -106,7 +106,7 @@ fn without_unit(name: &str) -> &str {
 #[rustfmt::skip]
 const BUYERS: &[&str] = &[
     "customer number", "customer no", "cust no", "customer code", "buyer id", "purchaser id", "client number", "client no",
-    "customer", "buyer", "purchaser", "client", "buyer email", "email", "e-mail", "email address", "mail",
+    "customer", "buyer", "buyer user id", "purchaser", "client", "buyer email", "email", "e-mail", "email address", "mail",
     "Kundennummer", "Kunden-Nr", "Kd-Nr", "Kundencode", "Debitorennummer", "Debitornummer", "Debitoren-Nr", "Debitor",
     "Kunde", "Käufer", "Besteller", "Auftraggeber", "Kunden-E-Mail", "E-Mail des Kunden",
     "numéro de client", "n° client", "no client", "num client", "réf client", "référence client", "id client", "code client",
@@ -131,8 +131,8 @@ const BUYERS: &[&str] = &[
 #[rustfmt::skip]
 const NUMBERS: &[&str] = &[
     "order id", "order number", "order no", "order nr", "order code", "order ref", "order reference", "sales order number",
-    "sales order", "purchase id", "transaction id", "invoice number", "invoice no", "invoice id", "document number",
-    "document no", "receipt number", "receipt no", "ticket number",
+    "sales order", "order", "purchase id", "transaction id", "invoice number", "invoice no", "invoice id", "document number",
+    "document no", "id order", "amazon order id", "receipt number", "receipt no", "ticket number",
     "Bestellnummer", "Bestell-Nr", "Bestell-ID", "Auftragsnummer", "Auftrags-Nr", "Auftrags-ID", "Belegnummer", "Beleg-Nr",
     "Rechnungsnummer", "Rechnungs-Nr", "Vorgangsnummer", "Lieferscheinnummer", "Bestellung", "Auftrag", "Beleg",
     "numéro de commande", "numéro commande", "n° commande", "n° de commande", "no commande", "num commande", "id commande",
@@ -175,7 +175,7 @@ const ORDER_TIMES: &[&str] = &[
 
 #[rustfmt::skip]
 const TIMES: &[&str] = &[
-    "date", "date time", "date created", "created date", "creation date", "Datum", "erstellt am", "Erstelldatum",
+    "date", "date time", "date created", "date add", "created date", "creation date", "Datum", "erstellt am", "Erstelldatum",
     "date de création", "créé le", "fecha", "fecha de creación", "fecha y hora", "data", "data creazione", "data e ora",
     "aangemaakt op", "data i godzina", "data utworzenia", "datum a čas", "vytvořeno", "data e hora", "data de criação",
     "дата", "дата и время", "дата создания", "创建时间", "时间", "日期", "建立時間", "時間", "日時", "日付", "일시", "날짜", "등록일", "생성일",
@@ -184,7 +184,7 @@ const TIMES: &[&str] = &[
 
 #[rustfmt::skip]
 const ITEMS: &[&str] = &[
-    "item no", "item number", "item code", "product code", "product number", "product no", "part number", "article no",
+    "product reference", "item no", "item number", "item code", "product code", "product number", "product no", "part number", "article no",
     "Artikel-Nr", "Art-Nr", "Artikelcode", "Produktnummer", "Materialnummer", "Sachnummer",
     "référence article", "réf article", "réf produit", "code produit", "référence", "réf",
     "código de producto", "código producto", "código de artículo", "código", "referencia", "ref",
@@ -202,7 +202,7 @@ const ITEMS: &[&str] = &[
 
 #[rustfmt::skip]
 const QUANTITIES: &[&str] = &[
-    "quantity", "qty", "quantity ordered", "quantity purchased", "ordered quantity", "pieces", "pcs", "Stück", "Stückzahl", "Bestellmenge",
+    "quantity", "qty", "product quantity", "number of items", "quantity ordered", "quantity purchased", "ordered quantity", "pieces", "pcs", "Stück", "Stückzahl", "Bestellmenge",
     "quantité", "quantité commandée", "qté", "cantidad", "cant", "unidades", "uds", "quantità", "q.tà", "qta", "pezzi",
     "aantal", "hoeveelheid", "ilość", "liczba sztuk", "sztuk", "szt", "množství", "počet", "počet kusů", "kusů", "ks",
     "quantidade", "qtd", "qtde", "количество", "кол-во", "кол", "шт",
@@ -212,7 +212,7 @@ const QUANTITIES: &[&str] = &[
 
 #[rustfmt::skip]
 const PRICES: &[&str] = &[
-    "price", "price each", "unit price", "unit cost", "item cost", "item price", "Stückpreis", "Preis je Einheit", "E-Preis", "VK-Preis",
+    "price", "price each", "unit price", "unit price tax incl", "unit price incl tax", "unit cost", "item cost", "item price", "Stückpreis", "Preis je Einheit", "E-Preis", "VK-Preis",
     "prix unitaire", "prix unitaire TTC", "prix unitaire HT", "PU", "PU TTC", "prix", "precio unitario", "precio",
     "prezzo unitario", "prezzo", "stukprijs", "eenheidsprijs", "prijs", "cena jednostkowa", "cena za sztukę", "cena",
     "jednotková cena", "cena za kus", "cena/ks", "preço unitário", "preço", "valor unitário",
