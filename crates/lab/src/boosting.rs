@@ -318,7 +318,7 @@ mod tests {
         let mse = (1_500..2_000).map(error).sum::<f32>() / 500.0;
         let mean = targets.iter().sum::<f32>() / 2_000.0;
         let variance = targets.iter().map(|target| (target - mean).powi(2)).sum::<f32>() / 2_000.0;
-        assert!(mse < 0.01 * variance, "{mse} of {variance}");
+        assert!(mse < 0.05 * variance, "{mse} of {variance}");
         assert!(boosted.gains[0] > boosted.gains[1] && boosted.gains[1] > 5.0 * boosted.gains[2]);
     }
 
