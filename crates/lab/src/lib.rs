@@ -5,6 +5,7 @@
 
 mod arms;
 mod auto;
+pub mod boosting;
 mod calibration;
 mod click_protocol;
 mod cost;
@@ -14,6 +15,7 @@ mod error;
 mod evaluation;
 pub mod experiment;
 mod html;
+pub mod judged;
 mod metrics;
 pub mod off_policy;
 mod paired;

@@ -4,6 +4,7 @@
 
 mod biased_clicks;
 mod clicks;
+mod judged;
 mod picture_files;
 mod picture_fit;
 mod pictures;
@@ -115,10 +116,13 @@ pub fn models() -> Value {
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
         "protocols": [SEARCH, SEARCH_REPAIR]});
+    let of_judgments = json!({"model": judged::JUDGED, "what": "How relevant titles are to queries, learned from judgments.",
+        "protocols": [SEARCH]});
     let pictures = pictures::PICTURE_MODELS
         .iter()
         .map(|(model, what)| json!({"model": model, "what": what, "protocols": [PICTURES]}));
-    let all = fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).chain(pictures);
+    let all =
+        fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words, of_judgments]).chain(pictures);
     Value::Array(all.collect())
 }
 
@@ -158,6 +162,7 @@ pub fn evaluate(
             OFF_POLICY => off_policy(&one, progress),
             RISK => risk(&one, progress),
             ARMS => arms(&one, progress),
+            SEARCH if *model == judged::JUDGED => judged::judged(&one, progress),
             SEARCH => search::search(&one, progress),
             SEARCH_REPAIR => search_repair::search_repair(&one, progress),
             PICTURES => pictures::pictures(&one, progress),

@@ -23,6 +23,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::biased_clicks::{JudgedItem, JudgedQuery, simulate};
+use super::judged::JUDGED;
 use super::vectors::vectors_of;
 use super::{BATCH, ENCODER, Run, number};
 
@@ -78,7 +79,11 @@ struct Meanings {
 /// Asks the judged queries of the test file in the catalogue of the items' file.
 pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
     let request = run.request;
-    ensure!(run.model == LEXICAL, "there is no model `{}` for the protocol {SEARCH}; there is {LEXICAL}", run.model);
+    ensure!(
+        run.model == LEXICAL,
+        "there is no model `{}` for the protocol {SEARCH}; there is {LEXICAL}, {JUDGED}",
+        run.model
+    );
     let (Some(items), Some(test)) = (&request.items, &request.test) else {
         bail!("{SEARCH} needs --items, the catalogue, and --test, judgments with rows query,docid,rating");
     };
@@ -318,7 +323,7 @@ fn numbers<T: std::str::FromStr + Default>(value: &str, key: &str) -> anyhow::Re
 }
 
 /// A text file, plain or `.zst`.
-fn text_of(path: &Path) -> anyhow::Result<String> {
+pub(super) fn text_of(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let bytes = match path.extension().is_some_and(|ending| ending == "zst") {
         true => zstd::decode_all(&*bytes).with_context(|| format!("{} is no zstd file", path.display()))?,
@@ -375,6 +380,10 @@ mod tests {
 
     /// The report of a judged set that the project has.
     fn report(folder: &str, settings: &[(&str, &str)]) -> Value {
+        report_with(&Config::default(), folder, settings)
+    }
+
+    fn report_with(config: &Config, folder: &str, settings: &[(&str, &str)]) -> Value {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(folder);
         let request = Request {
             protocol: SEARCH.to_owned(),
@@ -384,7 +393,20 @@ mod tests {
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             ..Request::default()
         };
-        evaluate(&Config::default(), &request, &|_, _| {}).unwrap().remove(0)
+        evaluate(config, &request, &|_, _| {}).unwrap().remove(0)
+    }
+
+    /// `ACCRUE_ENCODERS` names a folder with `e5`, a folder of multilingual-e5-small.
+    #[test]
+    fn queries_find_titles_in_other_languages_with_the_default_settings() {
+        let Some(root) = std::env::var_os("ACCRUE_ENCODERS").map(PathBuf::from) else {
+            return eprintln!("skipped: ACCRUE_ENCODERS is not set");
+        };
+        let mut config = Config::default();
+        (config.content.query_prefix, config.content.passage_prefix) = ("query: ".into(), "passage: ".into());
+        let encoder = root.join("e5");
+        let report = report_with(&config, "search-languages", &[("encoder", encoder.to_str().unwrap())]);
+        assert!(report["metrics"]["ndcg@10"].as_f64().unwrap() > 0.75, "{report:#}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ const MAGIC: &[u8; 8] = b"accruev1";
 const BATCH: usize = 1_024;
 
 /// Vectors by the hash of their text.
-type ByText = BTreeMap<u64, (f32, Box<[i8]>)>;
+pub(super) type ByText = BTreeMap<u64, (f32, Box<[i8]>)>;
 
 /// The vector of each item that has a text, by its place. `file` is read if it is there, and written again if texts were
 /// missing in it.
@@ -31,21 +31,8 @@ pub(super) fn vectors_of<'a>(
 ) -> anyhow::Result<Vec<(usize, ItemVector)>> {
     let items: Vec<(usize, &Item, String)> =
         items.filter_map(|(place, item)| Some((place, item, item_text(item)?))).collect();
-    let mut known = match file.filter(|file| file.exists()) {
-        Some(file) => read(file, encoder)?,
-        None => ByText::new(),
-    };
     let texts: BTreeSet<&str> = items.iter().map(|(.., text)| &**text).collect();
-    let missing: Vec<&str> = texts.into_iter().filter(|text| !known.contains_key(&text_hash(text))).collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    for (nth, batch) in missing.chunks(BATCH).enumerate() {
-        progress((nth * BATCH) as f64 / missing.len() as f64);
-        let vectors = encoder.encode(Some(Kind::Passage), batch, threads)?;
-        known.extend(batch.iter().zip(vectors).map(|(text, vector)| (text_hash(text), eight_bits(&vector))));
-    }
-    if let Some(file) = file.filter(|_| !missing.is_empty()) {
-        write(file, encoder, &known)?;
-    }
+    let known = vectors_of_texts(encoder, Kind::Passage, texts, file, progress)?;
     let space = encoder.space().0;
     let of_item = |(place, item, text): (usize, &Item, String)| {
         let text = text_hash(&text);
@@ -53,6 +40,31 @@ pub(super) fn vectors_of<'a>(
         Some((place, ItemVector { item: item.id.clone(), space, text, scale, codes }))
     };
     Ok(items.into_iter().filter_map(of_item).collect())
+}
+
+/// The vector of each text, by its hash. `file` is as in [`vectors_of`].
+pub(super) fn vectors_of_texts(
+    encoder: &Encoder,
+    kind: Kind,
+    texts: BTreeSet<&str>,
+    file: Option<&Path>,
+    progress: &dyn Fn(f64),
+) -> anyhow::Result<ByText> {
+    let mut known = match file.filter(|file| file.exists()) {
+        Some(file) => read(file, encoder)?,
+        None => ByText::new(),
+    };
+    let missing: Vec<&str> = texts.into_iter().filter(|text| !known.contains_key(&text_hash(text))).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for (nth, batch) in missing.chunks(BATCH).enumerate() {
+        progress((nth * BATCH) as f64 / missing.len() as f64);
+        let vectors = encoder.encode(Some(kind), batch, threads)?;
+        known.extend(batch.iter().zip(vectors).map(|(text, vector)| (text_hash(text), eight_bits(&vector))));
+    }
+    if let Some(file) = file.filter(|_| !missing.is_empty()) {
+        write(file, encoder, &known)?;
+    }
+    Ok(known)
 }
 
 fn write(file: &Path, encoder: &Encoder, vectors: &ByText) -> anyhow::Result<()> {

@@ -101,7 +101,7 @@ fn a_query_without_a_vector_is_lexical_and_other_vectors_are_not_compared() {
 #[test]
 fn facets_totals_and_filters_speak_of_the_same_items() {
     let shop = things();
-    for query in ["cup", "xyzzy"] {
+    for query in ["cup", "xyzzy", "cup xyzzy"] {
         let facets = |request: &mut SearchRequest| request.facets = vec![shop.shop().facet("brand").unwrap()];
         let whole = ask(&shop, query, DRINK, facets);
         for value in &whole.facets[0].values {
@@ -132,5 +132,63 @@ fn a_vector_of_nothing_finds_nothing_and_is_no_error() {
         let answer = ask(&shop, "cup", vector, |_| {});
         assert!(answer.hits.iter().all(|hit| hit.score.is_finite()), "{vector:?} {:?}", answer.hits);
         assert!(ids(&answer.hits).contains(&"m7"));
+    }
+}
+
+/// A shop of `n` items whose cosines with [`DRINK`] are these, and one of a cup.
+fn along(n: usize, cosine: impl Fn(usize) -> f32) -> Catalogue {
+    let titles: Vec<String> = (0..n).map(|place| format!("thing{place}")).collect();
+    let vector = |place: usize| Some([cosine(place), (1.0 - cosine(place).powi(2)).sqrt(), 0.0]);
+    let mut items: Vec<(&str, &str, Option<[f32; 3]>)> =
+        titles.iter().enumerate().map(|(place, title)| (&**title, "acme", vector(place))).collect();
+    items.push(("coffee cup", "acme", None));
+    shop(&items)
+}
+
+#[test]
+fn an_encoder_whose_cosines_lie_in_a_narrow_band_finds_by_meaning_as_any_other() {
+    // A query is nearly as far from what it means as from anything: 0.85 beside 0.80, where only its own text has 1.
+    let shop = along(120, |place| if place < 2 { 0.85 } else { 0.8 });
+    let answer = ask(&shop, "cup", DRINK, |_| {});
+    assert_eq!(found(&answer), ["m0", "m1", "m120"]);
+}
+
+#[test]
+fn of_items_that_all_mean_the_same_none_is_similar() {
+    for n in [1, 2, 50] {
+        let shop = along(n, |_| 0.7);
+        for query in ["cup", "xyzzy", "thing0 xyzzy"] {
+            let answer = ask(&shop, query, DRINK, |_| {});
+            assert_eq!(answer.total, usize::from(query != "xyzzy"), "{n} {query}: {:?}", found(&answer));
+        }
+    }
+}
+
+#[test]
+fn the_nearest_are_found_from_a_lower_similarity_where_no_item_has_all_words() {
+    // From one to the next a little nearer; none is as similar as the floor.
+    let shop = along(30, |place| 0.4 * place as f32 / 29.0 - 0.2);
+    let answer = ask(&shop, "cup", DRINK, |_| {});
+    assert_eq!(found(&answer), ["m30"], "items have the word");
+    let answer = ask(&shop, "xyzzy", DRINK, |_| {});
+    assert_eq!(ids(&answer.hits)[..3], ["m29", "m28", "m27"]);
+    assert!((4..=20).contains(&answer.total), "those that lie apart from the others: {}", answer.total);
+    let answer = ask(&shop, "cup xyzzy", DRINK, |_| {});
+    assert!(found(&answer).contains(&"m29") && found(&answer).contains(&"m30"), "{:?}", found(&answer));
+    assert_eq!(&*answer.dropped, ["xyzzy".into()]);
+}
+
+#[test]
+fn a_word_among_words_that_no_item_has_does_not_outweigh_the_meaning() {
+    let shop = things();
+    let place = |answer: &SearchAnswer, id: &str| ids(&answer.hits).iter().position(|hit| *hit == id);
+    let answer = ask(&shop, "cup quux xyzzy", DRINK, |_| {});
+    assert!(place(&answer, "m1") < place(&answer, "m2"), "a mug before a cup of plants: {:?}", ids(&answer.hits));
+    // Without a vector the only word that is there decides.
+    let lexical = ask(&shop, "cup quux xyzzy", DRINK, |request| request.meaning = None);
+    assert_eq!(found(&lexical), ["m0", "m2", "m7"]);
+    for hit in &answer.hits {
+        let sum: f32 = hit.reasons.iter().map(|reason| reason.share).sum();
+        assert!((sum - hit.score).abs() < 1e-3, "{hit:?}");
     }
 }

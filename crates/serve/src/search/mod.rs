@@ -76,6 +76,33 @@ pub fn has_han(text: &str) -> bool {
     !text.is_ascii() && text.chars().any(analysis::is_han_character)
 }
 
+/// A word of a text as searches read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadWord {
+    /// Its stem, in plain letters.
+    pub term: String,
+    /// The word in small plain letters; of a unit its usual name.
+    pub plain: String,
+    /// Whether it has digits.
+    pub has_digits: bool,
+    /// Whether it says little in any text.
+    pub is_stop: bool,
+}
+
+/// The words of each text, in their order.
+pub fn read_words<'a>(texts: impl Iterator<Item = &'a str>, language: Language) -> Vec<Vec<ReadWord>> {
+    let (analyzer, stop) = (analysis::Analyzer::new(language), analysis::StopWords::new(language));
+    let of_text = |text: &str| {
+        let mut words = Vec::new();
+        analyzer.query_words(&analysis::compose(text), |analysis::Word { term, plain, kind, .. }| {
+            let is_stop = stop.has(&plain);
+            words.push(ReadWord { term, plain, has_digits: kind == analysis::Kind::Digits, is_stop });
+        });
+        words
+    };
+    texts.map(of_text).collect()
+}
+
 /// What an exact id adds to a score: far above any sum of words.
 pub const EXACT_ID: f32 = 1000.0;
 /// `offset + limit` of a search is cut to this depth.

@@ -58,14 +58,26 @@ pub(super) struct Plan {
     pub inseparable: Vec<u32>,
     /// The query names something by a code or a number that the catalogue has.
     pub is_exact: bool,
+    /// What the words would be worth that no item has.
+    pub unknown: f32,
 }
 
 impl Plan {
-    /// The score of an item of mean length that has every word once, which is the unit of similarities.
+    /// The score of an item of mean length that has every word once that any item has.
     pub fn unit(&self) -> f32 {
+        self.unit_with(0.0)
+    }
+
+    /// The score of an item of mean length that has every word of the query once, which is the unit of similarities. A word
+    /// that no item has counts like the rarest one: who asks for a `wireless earphone` asks for more than `wireless`.
+    pub fn whole_unit(&self) -> f32 {
+        self.unit_with(self.unknown)
+    }
+
+    fn unit_with(&self, unknown: f32) -> f32 {
         let weight = |concept: &Planned| concept.lists.iter().map(|looked| looked.weight).fold(0.0, f32::max);
         let factor = if self.concepts.len() > 1 { self.all_terms } else { 1.0 };
-        match factor * self.concepts.iter().map(weight).sum::<f32>() {
+        match factor * (self.concepts.iter().map(weight).sum::<f32>() + unknown) {
             unit if unit > 0.0 => unit,
             _ => 1.0,
         }
@@ -208,7 +220,9 @@ impl Snapshot {
         let is_exact = !codes.is_empty()
             || numbered.into_iter().any(|(concept, planned)| concept.is_code && !planned.lists.is_empty());
         let (all_terms, open) = (settings.all_terms, query.is_blank);
-        Ok(Plan { concepts, codes, all_terms, open, needed, inseparable, is_exact })
+        let n_unknown = (0..concepts.len()).filter(|i| needed & (1 << i) == 0).count();
+        let unknown = n_unknown as f32 * idf(self.n_texts, 0);
+        Ok(Plan { concepts, codes, all_terms, open, needed, inseparable, is_exact, unknown })
     }
 
     /// Whether so few items have the word that it may be mistyped in them.

@@ -43,6 +43,8 @@ pub struct ReadQuery {
     plan: Plan,
     typos: Typos,
     similar: Option<Similar>,
+    /// Whether no item has all words of the query, so that meaning comes first.
+    lacks_words: bool,
 }
 
 impl SearchReader {
@@ -94,7 +96,8 @@ impl SearchReader {
         let query = Query::new(query, &snapshot.analyzers, &snapshot.stop, &self.meanings.load());
         let typos = if corrects { Typos::Unknown } else { Typos::Off };
         let plan = snapshot.plan(&query, &settings, typos)?;
-        Ok(ReadQuery { snapshot, settings, query, plan, typos, similar: None })
+        let lacks_words = plan.unknown > 0.0;
+        Ok(ReadQuery { snapshot, settings, query, plan, typos, similar: None, lacks_words })
     }
 
     /// Whether the catalogue has each word of a text as it is written, or as synonyms and other spellings lead to it.
@@ -174,22 +177,25 @@ impl ReadQuery {
         let mut kept = self.plan.needed;
         let mut n_rounds = 1;
         let mut met = HashSet::new();
-        let mut best = self.collect(kept, admit, limit, &mut met)?;
+        let (mut best, mut n_met) = self.collect(kept, admit, limit, &mut met)?;
         if best.is_empty() && kept.count_ones() > 1 {
             if self.typos == Typos::Unknown {
                 let exact =
                     std::mem::replace(&mut self.plan, self.snapshot.plan(&self.query, &self.settings, Typos::All)?);
-                best = self.collect(self.plan.needed, admit, limit, &mut met)?;
+                let n_exact = n_met;
+                (best, n_met) = self.collect(self.plan.needed, admit, limit, &mut met)?;
                 n_rounds += 1;
                 match best.is_empty() {
-                    true => self.plan = exact,
+                    true => (self.plan, n_met) = (exact, n_exact),
                     false => kept = self.plan.needed,
                 }
             }
+            // Whatever the filter leaves of them, so that it does not change how an item counts.
+            self.lacks_words |= n_met == 0;
             if best.is_empty() {
                 for some in self.most_telling(kept)? {
                     kept = some;
-                    best = self.collect(kept, admit, limit, &mut met)?;
+                    (best, _) = self.collect(kept, admit, limit, &mut met)?;
                     n_rounds += 1;
                     if !best.is_empty() {
                         break;
@@ -268,28 +274,41 @@ impl ReadQuery {
     /// # Errors
     /// Only when the index's files cannot be read.
     pub fn explain(&self, items: &[u32]) -> Result<Vec<Vec<MatchedField>>, SearchError> {
-        self.snapshot.explain(&self.plan, items)
+        let mut all = self.snapshot.explain(&self.plan, items)?;
+        if self.similar.is_some() && self.lacks_words {
+            let unit = self.plan.whole_unit();
+            for fields in &mut all {
+                let lexical: f32 = fields.iter().map(|field| field.contribution).sum();
+                let kept = self.beside_meaning(lexical, unit) / lexical.max(f32::MIN_POSITIVE);
+                fields.iter_mut().for_each(|field| field.contribution *= kept);
+            }
+        }
+        Ok(all)
     }
 
+    /// The best items that have the `required` concepts, and how many have them, whether they are admitted or not.
     fn collect(
         &self,
         required: u32,
         admit: &dyn Fn(Match) -> Option<Admitted>,
         depth: usize,
         met: &mut HashSet<u32>,
-    ) -> Result<Best, SearchError> {
+    ) -> Result<(Best, usize), SearchError> {
         let mut best = Best::new(depth);
-        let (similar, unit) = (self.similar.as_ref(), self.plan.unit());
+        let (similar, unit) = (self.similar.as_ref(), self.plan.whole_unit());
+        let mut n_met = 0;
         met.clear();
         for segment in &self.snapshot.segments {
             let mut take = |FoundDoc { doc, score, has_all, .. }: FoundDoc| {
                 if segment.reader.is_deleted(doc) {
                     return;
                 }
+                n_met += 1;
                 let item_idx = segment.items[doc as usize];
                 let mut found = Match { item_idx, lexical: score, similar: 0.0, has_all };
                 if let Some(similar) = similar {
                     found.similar = similar.share(item_idx, score, unit);
+                    found.lexical = self.beside_meaning(score, unit);
                     if similar.finds(item_idx) {
                         met.insert(item_idx);
                     }
@@ -305,7 +324,13 @@ impl ReadQuery {
                 self.snapshot.walk(segment, &self.plan, false)?.run(required, take);
             }
         }
-        Ok(best)
+        Ok((best, n_met))
+    }
+
+    /// What words are worth beside meaning. Where no item has all of them, some count in proportion to how much of the query
+    /// they are, because a `wireless mouse` is no answer to `wireless earphones`.
+    fn beside_meaning(&self, lexical: f32, unit: f32) -> f32 {
+        if self.lacks_words { lexical * (lexical / unit).clamp(0.0, 1.0) } else { lexical }
     }
 
     /// Adds the items that are similar and have not the words.
@@ -316,7 +341,7 @@ impl ReadQuery {
         met: &HashSet<u32>,
     ) -> Result<(), SearchError> {
         let Some(similar) = &self.similar else { return Ok(()) };
-        for found in self.matches(&similar.others(met))? {
+        for found in self.matches(&similar.others(met, !self.lacks_words))? {
             if let Some(Admitted { score, product }) = admit(found) {
                 best.push(Candidate { found, score, product });
             }
@@ -329,11 +354,14 @@ impl ReadQuery {
     /// # Errors
     /// Only when the index's files cannot be read.
     pub fn matches(&self, items: &[u32]) -> Result<Vec<Match>, SearchError> {
-        let unit = self.plan.unit();
+        let unit = self.plan.whole_unit();
         let scores = self.snapshot.scores(&self.plan, items)?.into_iter();
-        let found = items.iter().zip(scores).map(|(&item_idx, lexical)| {
-            let similar = self.similar.as_ref().map_or(0.0, |similar| similar.share(item_idx, lexical, unit));
-            Match { item_idx, lexical, similar, has_all: false }
+        let found = items.iter().zip(scores).map(|(&item_idx, lexical)| match &self.similar {
+            None => Match { item_idx, lexical, similar: 0.0, has_all: false },
+            Some(similar) => {
+                let share = similar.share(item_idx, lexical, unit);
+                Match { item_idx, lexical: self.beside_meaning(lexical, unit), similar: share, has_all: false }
+            }
         });
         Ok(found.collect())
     }

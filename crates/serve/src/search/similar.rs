@@ -4,11 +4,18 @@
 //! from 0 to 1 for each item, and the items so similar that they are found without the words of the query.
 //!
 //! Cosines mean something else for each encoder: those of one lie between 0 and 1, those of another between 0.7 and 1.
-//! So a similarity is `(cosine − μ) / (1 − μ)`, where μ is the mean cosine of this query with the whole catalogue: 0
-//! is what any item has, 1 the same text. In a catalogue in several scripts, μ is the mean over the items of the same
-//! script (Han, or any other): vectors of multilingual encoders are nearer to texts of their own language than to
-//! others of the same meaning, and the mean takes that part out (Libovický, Rosa, Fraser, *On the language neutrality
-//! of pre-trained multilingual representations*, 2020).
+//! So what counts is how far the cosine of an item lies above the mean cosine of this query with the whole catalogue: its
+//! *deviation*. In a catalogue in several scripts, that is the mean over the items of the same script (Han, or any
+//! other): vectors of multilingual encoders are nearer to texts of their own language than to others of the same
+//! meaning, and the mean takes that part out (Libovický, Rosa, Fraser, *On the language neutrality of pre-trained
+//! multilingual representations*, 2020).
+//!
+//! A similarity is the deviation divided by that of the query's own text (a cosine of 1), or by [`SPREADS`] times the
+//! spread of the deviations (their root mean square) if that is less: 0 is what any item has. The second measure is for
+//! encoders that put queries apart from all items, of which none comes near a cosine of 1.
+//!
+//! Where no item has all words of the query, its words say little, and the nearest items are found if they lie apart
+//! from the others, by the spread again: a search in another language than the titles is ordered by meaning alone.
 //!
 //! Which items are similar enough depends on the query and the catalogue alone, never on the filter. So the items under a
 //! filter are those without it that pass, and what a facet counts is what is found once its value is chosen.
@@ -21,6 +28,15 @@ use accrue_kernel::{QuantisedQuery, TopK, scan};
 use accrue_model::Vectors;
 use serde::{Deserialize, Serialize};
 
+/// Spreads of the deviations that are a similarity of 1, if a cosine of 1 lies higher.
+const SPREADS: f32 = 16.0;
+/// Spreads above the mean from which on an item may be found where no item has all words of the query.
+const APART: f32 = 1.0;
+/// The least deviation that may be a similarity of 1, and the least similarity that finds an item: less is rounding.
+const LEAST: f32 = 0.02;
+/// Items that are found by that, at most.
+const NEAREST: usize = 20;
+
 /// How the meaning of a query counts beside its words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,7 +44,8 @@ pub struct SimilarSettings {
     /// What a similarity of 1 adds to a score, in units of the score of an item of mean length that has each word of the
     /// query once; 0 switches vectors off in searches.
     pub weight: f32,
-    /// The similarity from which on an item is found without the words of the query.
+    /// The similarity from which on an item is found without the words of the query. Where no item has all of its words, the
+    /// nearest items are found from a lower one on.
     pub floor: f32,
     /// Items that are found without the words of the query, at most.
     pub items: usize,
@@ -90,20 +107,17 @@ impl QueryVector {
 /// How similar each item is to one query.
 #[derive(Clone, Debug)]
 pub(super) struct Similar {
-    /// By item, not a number for one without a vector.
-    cosines: Vec<f32>,
-    /// The mean cosines of items in other characters than Han, and of those in Han.
-    means: [f32; 2],
-    /// By item; shorter where no item behind is in Han characters.
-    is_han: Vec<bool>,
+    /// By item how far its product with the query lies above the mean, not a number for one without a vector.
+    deviations: Vec<f32>,
+    /// The deviation that is a similarity of 1.
+    scale: f32,
     weight: f32,
-    /// The items that are found without the words of the query, by item.
+    /// The items that may be found without the words of the query, most similar first.
     found: Vec<u32>,
-}
-
-/// Whether an item is in Han characters, as a place.
-fn group(is_han: &[bool], item: usize) -> usize {
-    usize::from(is_han.get(item).copied().unwrap_or(false))
+    /// How many of them are found where items have all words of the query.
+    n_near: usize,
+    /// `found` by item.
+    sorted: Vec<u32>,
 }
 
 impl Similar {
@@ -114,36 +128,38 @@ impl Similar {
         if space != query.space || vectors.width() != query.vector.dimensions() || n == 0 {
             return None;
         }
-        let mut cosines = Vec::new();
-        vectors.dots(&query.vector, &mut cosines);
-        let mut is_han = vec![false; han.last().map_or(0, |&last| last as usize + 1)];
-        han.iter().for_each(|&item| is_han[item as usize] = true);
-        let (mut sums, mut counts) = ([0.0_f64; 2], [0.0_f64; 2]);
-        for (item, &cosine) in cosines.iter().enumerate().filter(|(_, cosine)| !cosine.is_nan()) {
-            let group = group(&is_han, item);
-            sums[group] += f64::from(cosine);
-            counts[group] += 1.0;
-        }
-        let mean = |group: usize| ((sums[group] / counts[group].max(1.0)) as f32).min(0.99);
-        let means = [mean(0), mean(1)];
-        let mut similar = Self { means, is_han, weight: settings.weight, cosines, found: Vec::new() };
+        let mut deviations = Vec::new();
+        vectors.dots(&query.vector, &mut deviations);
+        let (mean, spread) = subtract_means(&mut deviations, han);
+        // Longer vectors, of items with pictures, may reach more than a cosine of 1.
+        let scale = (1.0 - mean).min(SPREADS * spread).max(LEAST);
+        let mut similar =
+            Self { deviations, scale, weight: settings.weight, found: Vec::new(), n_near: 0, sorted: Vec::new() };
+        similar.find(settings, spread);
+        Some(similar)
+    }
+
+    /// Chooses the items that may be found without the words.
+    fn find(&mut self, settings: &SimilarSettings, spread: f32) {
         let mut best = TopK::new(settings.items);
-        for (item, _) in similar.cosines.iter().enumerate().filter(|_| settings.items > 0) {
-            let similarity = similar.of(item as u32).unwrap_or(0.0);
-            if similarity >= settings.floor && similarity > best.threshold() {
+        let apart = (APART * spread / self.scale).min(settings.floor);
+        for (item, _) in self.deviations.iter().enumerate().filter(|_| settings.items > 0) {
+            let similarity = self.of(item as u32).unwrap_or(0.0);
+            if similarity > LEAST && similarity >= apart && similarity > best.threshold() {
                 best.push(similarity, item as u32);
             }
         }
-        similar.found = best.into_sorted().into_iter().map(|(_, item)| item).collect();
-        similar.found.sort_unstable();
-        Some(similar)
+        let best = best.into_sorted();
+        self.n_near = best.partition_point(|(similarity, _)| *similarity >= settings.floor);
+        self.found = best.into_iter().map(|(_, item)| item).take(self.n_near.max(NEAREST)).collect();
+        self.sorted.clone_from(&self.found);
+        self.sorted.sort_unstable();
     }
 
     /// The similarity of an item, 0 to 1; `None` if it has no vector.
     fn of(&self, item: u32) -> Option<f32> {
-        let cosine = self.cosines.get(item as usize).copied().filter(|cosine| !cosine.is_nan())?;
-        let mean = self.means[group(&self.is_han, item as usize)];
-        Some(((cosine - mean) / (1.0 - mean)).clamp(0.0, 1.0))
+        let deviation = self.deviations.get(item as usize).copied().filter(|deviation| !deviation.is_nan())?;
+        Some((deviation / self.scale).clamp(0.0, 1.0))
     }
 
     /// What similarity adds to the score of an item. `unit` is the score of a usual item with every word. An item without a
@@ -153,13 +169,41 @@ impl Similar {
         self.weight * unit * similarity
     }
 
-    /// The items that are found without the words of the query and are not among `met`.
-    pub fn others(&self, met: &HashSet<u32>) -> Vec<u32> {
-        self.found.iter().copied().filter(|item| !met.contains(item)).collect()
+    /// The items that are found without the words of the query and are not among `met`, by item. `is_answered` says whether
+    /// items have all of its words.
+    pub fn others(&self, met: &HashSet<u32>, is_answered: bool) -> Vec<u32> {
+        let n = if is_answered { self.n_near } else { self.found.len() };
+        let mut others: Vec<u32> = self.found[..n].iter().copied().filter(|item| !met.contains(item)).collect();
+        others.sort_unstable();
+        others
     }
 
-    /// Whether an item is found without the words of the query.
+    /// Whether an item may be found without the words of the query.
     pub fn finds(&self, item: u32) -> bool {
-        self.found.binary_search(&item).is_ok()
+        self.sorted.binary_search(&item).is_ok()
     }
+}
+
+/// Takes from each cosine the mean of the cosines of items in the same script; returns the mean of all and the spread of what
+/// is left.
+fn subtract_means(products: &mut [f32], han: &[u32]) -> (f32, f32) {
+    let mut is_han = vec![false; products.len()];
+    for &item in han {
+        if let Some(is_han) = is_han.get_mut(item as usize) {
+            *is_han = true;
+        }
+    }
+    let (mut sums, mut counts) = ([0.0_f64; 2], [0.0_f64; 2]);
+    for (&product, &group) in products.iter().zip(&is_han).filter(|(product, _)| !product.is_nan()) {
+        sums[usize::from(group)] += f64::from(product);
+        counts[usize::from(group)] += 1.0;
+    }
+    let means = [0, 1].map(|group| (sums[group] / counts[group].max(1.0)) as f32);
+    let mut squares = 0.0_f64;
+    for (product, group) in products.iter_mut().zip(is_han).filter(|(product, _)| !product.is_nan()) {
+        *product -= means[usize::from(group)];
+        squares += f64::from(*product) * f64::from(*product);
+    }
+    let n = (counts[0] + counts[1]).max(1.0);
+    (((sums[0] + sums[1]) / n) as f32, (squares / n).sqrt() as f32)
 }
