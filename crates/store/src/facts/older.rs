@@ -12,7 +12,7 @@ use super::Facts;
 use crate::new_products::{Earlier, Now};
 use crate::{Body, CatalogueEntry, ItemIdx, NewProducts, Record, SearchRanking, Searches, shopper_hash};
 
-/// The parts of the facts that are folded again. What choices teach the order of hits depends on how likely a position is
+/// The parts of the facts that are folded again. What is learned from choices about the order of hits depends on how likely a position is
 /// looked at, which the other part counts, so both are folded together.
 #[derive(Debug, Default)]
 pub struct OlderParts {
