@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(source("from=/a/b@c/shop@12"), of("/a/b@c/shop", Some(12)));
         assert_eq!(source("from=me@home"), of("me@home", None));
         for broken in ["shop", "from=", ""] {
-            assert!(source(broken).unwrap_err().contains("from=FOLDER@VERSION"), "{broken}");
+            assert!(source(broken).unwrap_err().to_string().contains("from=FOLDER@VERSION"), "{broken}");
         }
     }
 }
