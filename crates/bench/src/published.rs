@@ -5,6 +5,7 @@
 //! and shoppers, events in the names of the shop's own users, and records that the check refuses. Meanwhile the shop's
 //! backend sends an event now and then. All of them run on the same cores.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -74,29 +75,9 @@ fn published_key(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let (mut took, mut memory) = (Vec::new(), memory_before);
     std::thread::scope(|scope| {
         for attacker in 0..N_ATTACKERS {
-            let (stop, accepted, refused) = (&stop, &accepted, &refused);
-            scope.spawn(move || {
-                let mut client = None;
-                for n in 0.. {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let mut open = match client.take() {
-                        Some(open) => open,
-                        None => match Client::connect(address) {
-                            Ok(open) => open,
-                            Err(_) => continue,
-                        },
-                    };
-                    // Refused for the key's rate; the next batch is sent at once. The server may close the connection.
-                    if open.ask(&published_events(attacker, n)).is_ok() {
-                        accepted.fetch_add(BATCH, Ordering::Relaxed);
-                        client = Some(open);
-                    } else {
-                        refused.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
+            let counts = (&accepted, &refused);
+            let stop = &stop;
+            scope.spawn(move || attack(address, attacker, stop, counts));
         }
         let mut n = 50;
         while Instant::now() < until {
@@ -130,6 +111,30 @@ fn published_key(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         Figure { value: log_grown as f64 / 1e6, samples: 1 },
         Figure { value: n_accepted as f64, samples: 1 },
     ])
+}
+
+/// Sends batches of events with the published key without pause, and counts accepted events and refused requests.
+fn attack(address: SocketAddr, attacker: u64, stop: &AtomicBool, (accepted, refused): (&AtomicU64, &AtomicU64)) {
+    let mut client = None;
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut open = match client.take() {
+            Some(open) => open,
+            None => match Client::connect(address) {
+                Ok(open) => open,
+                Err(_) => continue,
+            },
+        };
+        // Refused for the key's rate; the next batch is sent at once. The server may close the connection.
+        if open.ask(&published_events(attacker, n)).is_ok() {
+            accepted.fetch_add(BATCH, Ordering::Relaxed);
+            client = Some(open);
+        } else {
+            refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One event of the shop's backend.

@@ -61,11 +61,6 @@ impl Encoder {
         })
     }
 
-    /// Whether this is the encoder without weights.
-    pub fn is_hashed(&self) -> bool {
-        matches!(self.network, Network::Hashed(_))
-    }
-
     /// Numbers in a vector.
     pub fn width(&self) -> usize {
         match &self.network {

@@ -2,6 +2,59 @@
 
 use std::path::PathBuf;
 
+/// Why a picture cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PictureFault {
+    /// The path is that of a folder, a pipe or a device.
+    #[error("no file; expected JPEG, PNG or WebP")]
+    NoFile,
+    /// The path of a folder is that of a file.
+    #[error("a file; expected a folder of pictures")]
+    NoFolder,
+    /// The network computed numbers that are not finite, or only zeros.
+    #[error("the encoder's weights give no usable vector for it; the encoder's folder is damaged")]
+    NoVector,
+    /// The file has no byte.
+    #[error("the file is empty; expected JPEG, PNG or WebP")]
+    Empty,
+    /// The file has more bytes than this.
+    #[error("the file has more than {0} bytes, which is the limit")]
+    TooLong(u64),
+    /// The bytes are not those of a picture.
+    #[error("not a picture; expected JPEG, PNG or WebP")]
+    NoPicture,
+    /// A picture in a format that is not read.
+    #[error("a picture in the format {0}; expected JPEG, PNG or WebP")]
+    Format(String),
+    /// A picture with several frames.
+    #[error("an animated picture; expected one with a single frame")]
+    Animated,
+    /// A decoder would need more than it may.
+    #[error("too large; at most {pixels} pixels, {side} a side, are read")]
+    TooLarge {
+        /// The most pixels.
+        pixels: u64,
+        /// The most columns, and the most rows.
+        side: u32,
+    },
+    /// More pixels than are read.
+    #[error("{width} × {height} pixels; at most {most} are read")]
+    TooManyPixels {
+        /// Its columns.
+        width: u32,
+        /// Its rows.
+        height: u32,
+        /// The most pixels.
+        most: u64,
+    },
+    /// No column or no row.
+    #[error("a picture without pixels")]
+    NoPixels,
+    /// The decoder cannot read on, for this reason.
+    #[error("damaged: {0}")]
+    Damaged(String),
+}
+
 /// Why an encoder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
@@ -102,7 +155,7 @@ pub enum EncodeError {
         /// The file.
         path: PathBuf,
         /// What is wrong, and what was expected.
-        fault: String,
+        fault: PictureFault,
     },
     /// The network computed numbers that are not finite, or only zeros.
     #[error("the encoder's weights give no usable vector for a text of {tokens} tokens; the folder is damaged")]

@@ -33,11 +33,11 @@ mod weights;
 
 pub use eight_bits::eight_bits;
 pub use encoder::{Encoder, EncoderSettings, HASHED, Kind};
-pub use error::EncodeError;
+pub use error::{EncodeError, PictureFault};
 pub use hashed::HashedEncoder;
 pub use image::{
-    ImageEncoder, MAX_PICTURE_BYTES, MAX_PIXELS, MIN_PAIRS, PIXELS, Picture, PictureFile, PictureFolder, Projection,
-    fit_projection, write_projected,
+    FitFault, ImageEncoder, MAX_PICTURE_BYTES, MAX_PIXELS, MIN_PAIRS, PIXELS, Picture, PictureFile, PictureFolder,
+    Projection, fit_projection, write_projected,
 };
 pub use item::item_text;
 pub use item_encoder::{EncodedItem, ItemEncoder, ItemEncoderSettings, ItemInput};

@@ -1,4 +1,4 @@
-//! Places that searches share, kept by who asks, so that one who asks without pause takes them from itself.
+//! Entries per caller: a caller that sends without pause evicts only its own.
 //!
 //! In: entries, each with its asker. Out: the entries of one asker in the order in which they came. Where there is no
 //! room, the pages of the shop give up an entry if they have more than half of the places, and otherwise the shop; of
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::ops::Bound;
 
-/// Who asks, as far as bounds that searches share depend on it.
+/// The caller, as bounds that searches share need it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Asker {
     /// The shop: one of its own keys, which asks for many visitors, or a program of this machine.

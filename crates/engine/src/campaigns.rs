@@ -128,7 +128,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Campaigns`], [`EngineError::Conflict`] if the campaign was changed meanwhile, and those of
-    /// [`Engine::ingest_async`].
+    /// [`Engine::ingest_from`].
     pub async fn change_campaigns(&self, change: CampaignChange) -> Result<(), EngineError> {
         let asked = change.clone();
         self.with_shop(|shop| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use accrue_event::{CheckSettings, SettingFault, Timestamp, format_duration, parse_duration};
 use accrue_serve::Scenes;
+use accrue_store::LogSettings;
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +66,7 @@ pub struct LearnConfig {
     pub history_capacity: usize,
     /// How many choices of one item by one shopper, of one type, are learned on one day; 0 for no limit.
     pub same_item_a_day: u32,
-    /// One choice in this many is predicted before it is learned, to measure quality (more in a young shop).
+    /// One choice in this many is predicted before it is learned, to measure quality (more where there were few so far).
     pub predict_one_in: u64,
     /// How drift is detected, and how it raises learning rates.
     pub drift: accrue_train::DriftSettings,
@@ -109,11 +110,11 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { segment_records: accrue_store::LogSettings::default().segment_records }
+        Self { segment_records: LogSettings::default().segment_records }
     }
 }
 
-impl From<&LogConfig> for accrue_store::LogSettings {
+impl From<&LogConfig> for LogSettings {
     fn from(settings: &LogConfig) -> Self {
         Self { segment_records: settings.segment_records }
     }
@@ -236,7 +237,7 @@ impl Config {
         self.learn.validate().map_err(|fault| fault.within("learn"))?;
         self.search.validate().map_err(|fault| fault.within("search"))?;
         self.content.validate().map_err(|fault| fault.within("content"))?;
-        SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
+        LogSettings::from(&self.log).validate().map_err(|fault| fault.within("log"))?;
         let scenes = Scenes::read(&self.scene).map_err(|fault| fault.within("scene"))?;
         scenes.check_types(|own| self.check.types.contains_key(own)).map_err(|fault| fault.within("scene"))?;
         scenes.check_models(&self.models()).map_err(|fault| fault.within("scene"))?;
@@ -262,8 +263,8 @@ impl LearnConfig {
         SettingFault::check("publish_every_ms", self.publish_every_ms, 1..=60_000)?;
         SettingFault::check("checkpoint_every_events", self.checkpoint_every_events, 1_000..)?;
         SettingFault::check("checkpoints_kept", self.checkpoints_kept, 1..=1_000)?;
-        SettingFault::check("history_capacity", self.history_capacity, 1..=100_000)?;
-        SettingFault::check("predict_one_in", self.predict_one_in, 1..)?;
+        SettingFault::check("history_capacity", self.history_capacity, LearnSettings::HISTORY_CAPACITY)?;
+        SettingFault::check("predict_one_in", self.predict_one_in, LearnSettings::PREDICT_ONE_IN)?;
         self.drift.validate().map_err(|fault| fault.within("drift"))?;
         self.impressions.validate().map_err(|fault| fault.within("impressions"))?;
         self.clicks.validate().map_err(|fault| fault.within("clicks"))?;

@@ -31,7 +31,7 @@ use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::transfer::take_up_parts;
 use crate::visits::Visits;
-use crate::what_if_job::WhatIfJob;
+use crate::what_if_status::WhatIfJob;
 use crate::write::addresses::AddressCounts;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
@@ -133,20 +133,11 @@ impl Engine {
         self.ask_blocking(|reply| Job::Events(batch, Sender::Operator, reply))
     }
 
-    /// [`Engine::ingest_from`] the [operator](Sender::Operator).
-    ///
-    /// # Errors
-    /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
-    pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming<RawEvent>>>) -> Result<Ingested, EngineError> {
-        let batch = batch.into_iter().map(Into::into).collect();
-        self.ingest_from(Sender::Operator, batch).await
-    }
-
     /// [`Engine::ingest`] without blocking the caller's thread; refuses at once when too many writes wait. Events with
     /// a published key have ids, shoppers and statistics of the key's own, and create no items.
     ///
     /// # Errors
-    /// Those of [`Engine::ingest_async`].
+    /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
     pub async fn ingest_from(&self, sender: Sender, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
         self.ask(|reply| Job::Events(batch, sender, reply)).await
     }
@@ -171,7 +162,7 @@ impl Engine {
     /// not changed count as duplicates; refused ones go into quarantine.
     ///
     /// # Errors
-    /// Those of [`Engine::ingest_async`].
+    /// Those of [`Engine::ingest_from`].
     pub async fn put_items(&self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
         self.ask(|reply| Job::Items(items, sync, reply)).await
     }
@@ -213,7 +204,7 @@ impl Engine {
     /// quarantine.
     ///
     /// # Errors
-    /// Those of [`Engine::ingest_async`].
+    /// Those of [`Engine::ingest_from`].
     pub async fn put_users(&self, users: Vec<Incoming<RawUser>>) -> Result<Ingested, EngineError> {
         self.ask(|reply| Job::Users(users, reply)).await
     }
@@ -231,7 +222,7 @@ impl Engine {
     /// and refused patches are not kept.
     ///
     /// # Errors
-    /// Those of [`Engine::ingest_async`].
+    /// Those of [`Engine::ingest_from`].
     pub async fn patch_items(&self, patches: Vec<Incoming<RawPatch>>) -> Result<Ingested, EngineError> {
         self.ask(|reply| Job::Patches(patches, reply)).await
     }
@@ -266,7 +257,7 @@ impl Engine {
     /// Takes an item out of the shop, a product with its variants.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_from`].
     pub async fn retire_item(&self, id: ItemId) -> Result<(), EngineError> {
         self.edit(move |facts, _| {
             known_item(facts, &id)?;
@@ -280,7 +271,7 @@ impl Engine {
     /// Removes a user's description (not their events).
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_from`].
     pub async fn remove_user(&self, id: UserId) -> Result<(), EngineError> {
         self.edit(move |facts, _| match facts.user(&id) {
             Some(_) => Ok(vec![Body::UserRemoved(id)]),
@@ -292,7 +283,7 @@ impl Engine {
     /// A guest turned out to be a user.
     ///
     /// # Errors
-    /// Those of [`Engine::ingest_async`].
+    /// Those of [`Engine::ingest_from`].
     pub async fn merge(&self, session: SessionId, user: UserId) -> Result<(), EngineError> {
         self.edit(move |_, _| Ok(vec![Body::Merged { session, user }])).await
     }
@@ -301,7 +292,7 @@ impl Engine {
     /// them.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_from`].
     pub async fn release(&self, offsets: Vec<Offset>) -> Result<Ingested, EngineError> {
         self.ask(|reply| Job::Release(offsets, reply)).await
     }
@@ -309,7 +300,7 @@ impl Engine {
     /// Drops quarantined records; returns how many.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_from`].
     pub async fn drop_quarantined(&self, offsets: Vec<Offset>) -> Result<u64, EngineError> {
         self.ask(|reply| Job::Drop(offsets, reply)).await
     }
@@ -532,8 +523,8 @@ impl Engine {
         (learned.0, applied.0)
     }
 
-    /// [`Engine::wait_until_learned`], which ends as soon as `go_on` returns `false`. It hears several times a second
-    /// how many records of the log are learned, and how many there are to learn.
+    /// [`Engine::wait_until_learned`], which ends as soon as `go_on` returns `false`. `go_on` is called several times
+    /// a second, with the number of learned records and the number to learn.
     pub fn wait_until_learned_while(&self, mut go_on: impl FnMut(u64, u64) -> bool) {
         let running = self.running();
         let shared = &running.shared;

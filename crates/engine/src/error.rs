@@ -71,10 +71,29 @@ pub enum EngineError {
     Scenes(accrue_event::SettingFault),
     /// Settings that were to be judged and cannot be used.
     #[error(transparent)]
-    Proposal(#[from] crate::what_if::ProposalError),
+    Proposal(#[from] ProposalError),
     /// The check's settings contradict themselves.
     #[error("[check]: {0}")]
     Check(#[from] accrue_event::SettingFault),
+}
+
+/// A proposal that cannot be judged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ProposalError {
+    /// A scene with a fault.
+    #[error(transparent)]
+    Scene(accrue_event::SettingFault),
+    /// A rule with a fault.
+    #[error(transparent)]
+    Rule(#[from] accrue_serve::RuleFault),
+    /// A model that does not learn.
+    #[error("part {part} does not learn: {fault}")]
+    Part {
+        /// Its name.
+        part: &'static str,
+        /// The setting that would have to be another.
+        fault: accrue_event::SettingFault,
+    },
 }
 
 /// What a request can name.

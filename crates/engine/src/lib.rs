@@ -44,6 +44,7 @@ mod shared;
 mod status;
 mod synonyms;
 mod text_file;
+mod threads;
 mod totals;
 pub mod traffic;
 mod transfer;
@@ -53,6 +54,7 @@ mod visits;
 mod what_if;
 mod what_if_job;
 mod what_if_log;
+mod what_if_status;
 mod write;
 
 pub use accrue_lab::off_policy::Estimate;
@@ -70,13 +72,13 @@ pub use config::{
 };
 pub use content::{ContentConfig, ContentState, ContentStatus, PictureStatus};
 pub use engine::Engine;
-pub use error::{EngineError, Resource};
+pub use error::{EngineError, ProposalError, Resource};
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
 pub use offline::{Replay, at_rest, digest, recommendations, replay};
 pub use page_work::StageStatus;
-pub use repair::{ProposalList, proposals_of, search_fates};
+pub use repair::{ProposalList, proposals_of, search_outcomes};
 pub use retention::at_rest::{Compacted, compact};
 pub use rules::RuleChange;
 pub use scenes::{SceneList, WrittenScenes};
@@ -84,14 +86,14 @@ pub use status::{
     CheckpointStatus, ClickStatus, DrawStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status,
 };
 pub use text_file::read_text;
-pub use transfer::{Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
+pub use transfer::{NoSource, Source as TransferSource, begin_from, evaluate_from, parts_of, take_up_parts};
 pub use tuning::{
     Change as TuneChange, Comparison, Figures, PairKind, PairSettings, TextPair, TextPairs, TuneEnd, TuneError,
     TuneProgress, TuneReport, TuneRequest, text_pairs, tune_encoder, tuning_folder,
 };
 pub use versions::Versions;
-pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
-pub use what_if_job::{WhatIfState, WhatIfStatus};
+pub use what_if::{AskedAgain, MadeAgain, Proposal, make_again};
 pub use what_if_log::{WhatIfAsked, WhatIfFound, judge_on_log};
+pub use what_if_status::{WhatIfState, WhatIfStatus};
 pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender, TimeLeap};
 pub use write::check::with_kind_in_code;

@@ -46,6 +46,13 @@ impl OnlineModel {
         member.map(|member| Self { part, member: Some(member) }).ok_or_else(|| unknown(name))
     }
 
+    /// The names of models that score alone, and those of networks, which stand after a colon.
+    pub fn names() -> (Vec<&'static str>, Vec<&'static str>) {
+        let needs_another = |part: &Part| matches!(part, Part::Sequence | Part::Fitted);
+        let alone = Part::ALL.iter().filter(|part| !needs_another(part)).map(|part| part.name());
+        (alone.collect(), SequenceKind::NETWORKS.map(SequenceKind::name).to_vec())
+    }
+
     /// The keys of the configuration that choose it, with their values. All others keep their defaults.
     pub fn settings(self) -> Vec<(&'static str, &'static str)> {
         let member = self.member.map(|member| match member {
@@ -100,6 +107,16 @@ mod tests {
             ("fitted:gru", vec![("model.part", "fitted"), ("model.fitted.model", "gru")]),
         ] {
             assert_eq!(OnlineModel::named(name).map(OnlineModel::settings), Ok(settings), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_name_of_a_model_alone_chooses_one_and_the_manual_has_it() {
+        let manual = include_str!("../../../docs/learning.md");
+        let (alone, networks) = OnlineModel::names();
+        assert!(alone.len() + 2 == Part::ALL.len() && !networks.is_empty());
+        for name in alone {
+            assert!(OnlineModel::named(name).is_ok() && manual.contains(&format!("`{name}`")), "{name}");
         }
     }
 

@@ -28,7 +28,7 @@ const WINDOW: u64 = 5_000_000;
 const CHUNK: usize = 4_096;
 
 /// What came of searches, as far as the log was read.
-pub(crate) struct SearchFates(Mutex<Read>);
+pub(crate) struct SearchOutcomes(Mutex<Read>);
 
 struct Read {
     log: LogReader,
@@ -36,7 +36,7 @@ struct Read {
     found: Reformulations,
 }
 
-impl SearchFates {
+impl SearchOutcomes {
     pub fn new(log: LogReader) -> Self {
         Self(Mutex::new(Read { log, from: None, found: Reformulations::default() }))
     }
@@ -67,7 +67,7 @@ fn read_on(log: &mut LogReader, from: Option<Offset>, found: &mut Reformulations
 ///
 /// # Errors
 /// If the log cannot be read.
-pub fn search_fates(log: &mut LogReader) -> Result<Reformulations, EngineError> {
+pub fn search_outcomes(log: &mut LogReader) -> Result<Reformulations, EngineError> {
     let mut found = Reformulations::default();
     read_on(log, None, &mut found)?;
     Ok(found)
@@ -129,8 +129,8 @@ impl Engine {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn search_fates<T>(&self, read: impl FnOnce(&Reformulations) -> T) -> Result<T, EngineError> {
-        self.running().search_fates.with(read)
+    pub fn search_outcomes<T>(&self, read: impl FnOnce(&Reformulations) -> T) -> Result<T, EngineError> {
+        self.running().search_outcomes.with(read)
     }
 
     /// What search proposes to repair in itself. It answers past searches for each, which takes up to seconds; the
@@ -147,7 +147,7 @@ impl Engine {
         let is_brand = |text: &str| brands.contains(text);
         let view = RepairView { item: &item, is_brand: &is_brand, rank: &rank };
         // A copy, so that nothing waits for the searches.
-        let found = self.search_fates(Reformulations::clone)?;
+        let found = self.search_outcomes(Reformulations::clone)?;
         let open = propose(&found, &view, &running.search, settings, &|id| decided.contains_key(id))?;
         Ok(ProposalList { open, decided: decided.into_values().collect() })
     }
@@ -161,7 +161,7 @@ impl Engine {
     /// its line of synonyms or its rule away again, and it is not proposed any more.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Conflict`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::NotFound`], [`EngineError::Conflict`], and those of [`Engine::ingest_from`].
     pub async fn decide_proposal(&self, id: &str, is_accepted: bool) -> Result<SearchProposal, EngineError> {
         let known = self.with_shop(|shop| shop.facts.search_proposals.get(id).cloned());
         let decided = match known {

@@ -28,13 +28,14 @@ use crate::content::thread::EncoderThread;
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
-use crate::repair::SearchFates;
+use crate::repair::SearchOutcomes;
 use crate::retention::while_serving::Retention;
 use crate::rules::ReadRules;
 use crate::scenes::ReadScenes;
 use crate::shared::Shared;
 use crate::status::CheckpointStatus;
 use crate::synonyms;
+use crate::threads::thread;
 use crate::traffic::Treatment;
 use crate::write::job::{Job, Reply};
 use crate::write::search_index::{self, Indexer};
@@ -56,7 +57,7 @@ pub(crate) struct Running {
     jobs: SyncSender<Job>,
     pub search: SearchReader,
     pub log: Mutex<LogReader>,
-    pub search_fates: SearchFates,
+    pub search_outcomes: SearchOutcomes,
     threads: Mutex<Option<Threads>>,
     catalogue: CatalogueSettings,
     rules: ReadRules,
@@ -174,7 +175,7 @@ impl Running {
         shared.progress.lock().woken = resets.is_some();
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
-        let search_fates = SearchFates::new(hiding(&log));
+        let search_outcomes = SearchOutcomes::new(hiding(&log));
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
         let challengers = resets.map(|resets| Lifecycle::new(resets.clone(), log.end()));
         if let Some(challengers) = &challengers {
@@ -184,31 +185,26 @@ impl Running {
             LearnerThread::new(learner, hiding(&log), checkpoints, Intervals::of(config), saved, shared.clone());
         let challenger = resets.map(|resets| {
             let challenger = ChallengerThread::new(shared.clone(), hiding(&log), jobs.clone(), resets.share);
-            thread("challenger", move || challenger.run())
+            // It catches the panics of its orders itself, and goes on.
+            thread("challenger", move || challenger.run(), |_| {})
         });
         if let Some(challengers) = challengers {
             let retention = Retention::new(dir.into(), &config.store, jobs.clone());
             learner_thread = learner_thread.with_challengers(challengers).with_retention(retention);
         }
         // Only a server encodes: other commands are short, and would read the encoder's files for nothing.
-        let encoder = resets.filter(|_| config.content.is_on()).map(|_| {
-            let (texts, changed_texts) = std::sync::mpsc::channel();
-            let encoder = EncoderThread::new(config.content.clone(), shared.clone(), jobs.clone());
-            *shared.changed_texts.lock() = Some(texts);
-            thread("encoder", move || encoder.run(&changed_texts))
-        });
-        let n_queries = if shared.queries.is_on() { QUERY_THREADS } else { 0 };
-        let queries = (0..n_queries).map(|_| {
-            let shared = shared.clone();
-            thread("query-encoder", move || shared.queries.run())
-        });
-        let queries = queries.collect();
+        let encoder = resets.filter(|_| config.content.is_on()).map(|_| start_encoder(&shared, config, &jobs));
+        let queries = start_query_encoders(&shared);
         let writer = Writer::new(log, check, shared.clone());
         let indexer = Indexer::new(dir, &config.search, index, shared.clone());
         let threads = Threads {
-            writer: thread("writer", move || writer.run(&queue)),
-            learner: thread("learner", move || learner_thread.run()),
-            indexer: thread("indexer", move || indexer.run(&changed)),
+            writer: shared.thread("writer", move || writer.run(&queue), |shared, why| shared.poison(&why)),
+            learner: shared.learner_thread(move || learner_thread.run()),
+            indexer: shared.thread(
+                "indexer",
+                move || indexer.run(&changed),
+                |shared, why| shared.search.lock().fail(why),
+            ),
             challenger,
             encoder,
             queries,
@@ -217,7 +213,7 @@ impl Running {
         let (rules, scenes) = (ReadRules::default(), ReadScenes::new(&config.scene));
         let campaigns = ReadCampaigns::default();
         let catalogue = config.catalogue;
-        Ok(Self { shared, jobs, search, log, search_fates, threads, catalogue, rules, scenes, campaigns })
+        Ok(Self { shared, jobs, search, log, search_outcomes, threads, catalogue, rules, scenes, campaigns })
     }
 
     /// Runs a read against the facts and the version of this moment.
@@ -312,19 +308,34 @@ impl Running {
             ("encoder", encoder),
             ("query-encoder", queries),
         ];
-        for (name, ended) in ends {
-            if ended.is_err() {
-                tracing::error!(
-                    thread = name,
-                    "the thread had panicked; the log holds everything that was acknowledged"
-                );
-            }
+        // The panic itself was told when it happened.
+        for (name, _) in ends.iter().filter(|(_, ended)| ended.is_err()) {
+            tracing::warn!(thread = name, "the thread had ended by a panic before the engine was closed");
         }
         match &*shared.poisoned.load() {
             Some(cause) => Err(EngineError::Poisoned(cause.to_string())),
             None => Ok(()),
         }
     }
+}
+
+/// Starts the thread that gives items their vectors, and lets the writer tell it of changed texts.
+fn start_encoder(shared: &Arc<Shared>, config: &Config, jobs: &SyncSender<Job>) -> JoinHandle<()> {
+    let (texts, changed_texts) = std::sync::mpsc::channel();
+    let encoder = EncoderThread::new(config.content.clone(), shared.clone(), jobs.clone());
+    *shared.changed_texts.lock() = Some(texts);
+    shared.thread("encoder", move || encoder.run(&changed_texts), |shared, why| shared.content.lock().fail(why))
+}
+
+/// Starts the threads that encode queries, where searches use their vectors.
+fn start_query_encoders(shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
+    let n_queries = if shared.queries.is_on() { QUERY_THREADS } else { 0 };
+    let start = |_| {
+        let of_queries = shared.clone();
+        // A search waits for its vector for a limited time, and is answered without it.
+        shared.thread("query-encoder", move || of_queries.queries.run(), |_, _| {})
+    };
+    (0..n_queries).map(start).collect()
 }
 
 /// Says what is wrong with the folder, and which settings the folder keeps in place of those that are given.
@@ -352,11 +363,6 @@ fn found_checkpoint(path: &Path, learned: Offset) -> CheckpointStatus {
 fn written_at(path: &Path) -> Option<Timestamp> {
     let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
     Some(Timestamp(modified.duration_since(UNIX_EPOCH).ok()?.as_millis() as i64))
-}
-
-/// Starts a thread of the engine.
-pub(crate) fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has room for a few threads")
 }
 
 /// Writes the settings into the log if they differ from those in force, before anything else is written.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use accrue_event::ItemPatch;
@@ -19,6 +20,7 @@ use crate::content::ContentStatus;
 use crate::content::queries::QueryVectors;
 use crate::recent_searches::RecentSearches;
 use crate::status::{CheckpointStatus, IndexStatus};
+use crate::threads;
 use crate::versions::Versions;
 use crate::write::index_change::IndexChange;
 use crate::write::served::ServedQueue;
@@ -188,6 +190,29 @@ impl Shared {
         let _ = index.send(IndexChange::Covered(facts.catalogue_changed));
     }
 
+    /// Starts a thread; `tell` notes its panic where the status is read.
+    pub fn thread(
+        self: &Arc<Self>,
+        name: &'static str,
+        run: impl FnOnce() + Send + 'static,
+        tell: fn(&Self, String),
+    ) -> JoinHandle<()> {
+        let shared = self.clone();
+        threads::thread(name, run, move |why| tell(&shared, why))
+    }
+
+    /// Starts the learner's thread. After a panic the status says so, and nothing waits for the learner any longer.
+    pub fn learner_thread(self: &Arc<Self>, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+        self.thread("learner", run, |shared, why| shared.tell_learner_failed(Some(why)))
+    }
+
+    /// Says why nothing is learned, or with `None` that learning goes on. Whoever waits for the learner is woken.
+    pub fn tell_learner_failed(&self, failed: Option<String>) {
+        let status = LearnerStatus { failed, ..(**self.learner.load()).clone() };
+        self.learner.store(Arc::new(status));
+        self.progressed.notify_all();
+    }
+
     /// Keeps the cause of the first write that failed; every later write is refused with it.
     pub fn poison(&self, cause: &str) {
         if self.poisoned.load().is_none() {
@@ -202,4 +227,27 @@ fn changes_texts(patch: &ItemPatch) -> bool {
     let ItemPatch { title, description, brand, categories, tags, attributes, .. } = patch;
     let texts = [title, description, brand];
     texts.iter().any(|text| text.is_some()) || categories.is_some() || tags.is_some() || !attributes.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_train::LearnSettings;
+
+    use super::*;
+
+    #[test]
+    fn a_learner_that_panics_is_reported_and_those_that_wait_for_it_are_woken() {
+        let mut learner = Learner::new(LearnSettings::default());
+        let shared = Arc::new(Shared::new(Facts::new(10), &mut learner, 1.0));
+        let mut progress = shared.progress.lock();
+        let panicking = shared.learner_thread(|| panic!("there is no room for a pair"));
+        // The wait ends because the learner's end is told; the lock is free meanwhile.
+        while shared.learner.load().failed.is_none() {
+            shared.progressed.wait_for(&mut progress, std::time::Duration::from_millis(10));
+        }
+        drop(progress);
+        assert!(panicking.join().is_err());
+        let failed = shared.learner.load().failed.clone().unwrap_or_default();
+        assert!(failed.contains("no room for a pair"), "{failed}");
+    }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use accrue_event::Timestamp;
 use accrue_model::ranker::{HEADS, HeadFigures};
 use accrue_model::{DrawCost, MemberReport, Version};
-use accrue_serve::search::SearchError;
 use accrue_store::{Clicked, DrawAccount, DrawDay, DroppedOfLedger, InertReason, PublishedCounts, SatisfactionCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
@@ -214,9 +213,9 @@ pub struct IndexStatus {
 }
 
 impl IndexStatus {
-    pub(crate) fn fail(&mut self, error: &SearchError) {
+    pub(crate) fn fail(&mut self, why: String) {
         self.state = IndexState::Failed;
-        self.last_error = Some(error.to_string());
+        self.last_error = Some(why);
         self.failures += 1;
     }
 }
@@ -237,7 +236,7 @@ pub enum IndexState {
 /// The current model compared with the last good version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GuardStatus {
-    /// The last good version; 0 in a young shop.
+    /// The last good version; 0 before there is one.
     pub good: u64,
     /// Whether the good version answers, because the current model is on probation after a rollback.
     pub on_probation: bool,

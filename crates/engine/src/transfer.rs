@@ -8,7 +8,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use accrue_model::{Ensemble, Parts, transfer};
+use accrue_model::{Ensemble, Parts, parts};
 use accrue_store::{Body, LogReader, Offset, StoreError, Unread, UnreadReason};
 use accrue_train::{LearnSettings, recover};
 
@@ -25,12 +25,17 @@ pub struct Source {
     pub version: Option<u64>,
 }
 
+/// A text that names no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not of the form from=FOLDER or from=FOLDER@VERSION")]
+pub struct NoSource(String);
+
 impl std::str::FromStr for Source {
-    type Err = String;
+    type Err = NoSource;
 
     /// Reads `from=FOLDER` or `from=FOLDER@VERSION`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is not of the form from=FOLDER or from=FOLDER@VERSION");
+    fn from_str(text: &str) -> Result<Self, NoSource> {
+        let expected = || NoSource(text.to_owned());
         let source = text.strip_prefix("from=").filter(|source| !source.is_empty()).ok_or_else(expected)?;
         let numbered = source.rsplit_once('@').map(|(folder, version)| (folder, version.parse()));
         match numbered {
@@ -69,7 +74,7 @@ pub fn take_up_parts(dir: &Path, config: &mut Config) -> Result<(), EngineError>
         }
         Err(error) => return Err(StoreError::io(&path, "reading a file", error).into()),
     };
-    let parts = transfer::provide(&bytes).map_err(|error| unusable(&error.to_string()))?;
+    let parts = parts::provide(&bytes).map_err(|error| unusable(&error.to_string()))?;
     if begun.is_some_and(|begun| begun != parts) {
         return Err(unusable(
             "another file than the one that the log began with, or a damaged one; put that back, for example from a \
@@ -140,7 +145,7 @@ pub fn parts_of(source: &Source, config: &Config) -> Result<Parts, EngineError> 
     if learner.n_learned() == 0 {
         return Err(EngineError::Invalid { field: "init", message: format!("{name} has learned nothing yet") });
     }
-    Ok(Parts::of(models))
+    Ok(models.parts())
 }
 
 /// Lets the models of an evaluation begin with what another shop has learned.
@@ -149,7 +154,7 @@ pub fn parts_of(source: &Source, config: &Config) -> Result<Parts, EngineError> 
 /// Those of [`parts_of`], and if the models of the settings cannot begin with the parts.
 pub fn evaluate_from(source: &Source, config: &mut Config) -> Result<(), EngineError> {
     let bytes = parts_of(source, config)?.to_bytes();
-    config.model.init.parts = transfer::provide(&bytes).map_err(|error| unfit(source, &error))?;
+    config.model.init.parts = parts::provide(&bytes).map_err(|error| unfit(source, &error))?;
     Ok(())
 }
 
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!(source("from=/a/b@c/shop@12"), of("/a/b@c/shop", Some(12)));
         assert_eq!(source("from=me@home"), of("me@home", None));
         for broken in ["shop", "from=", ""] {
-            assert!(source(broken).unwrap_err().contains("from=FOLDER@VERSION"), "{broken}");
+            assert!(source(broken).unwrap_err().to_string().contains("from=FOLDER@VERSION"), "{broken}");
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Versions {
     pub kept: Vec<u64>,
     /// The version that answers requests.
     pub serving: u64,
-    /// The last good version; 0 in a young shop.
+    /// The last good version; 0 before there is one.
     pub good: u64,
     /// Whether the current model is on probation after a rollback; until that ends, the good version answers.
     pub on_probation: bool,

@@ -15,15 +15,13 @@ use std::sync::mpsc::sync_channel;
 use accrue_event::{ItemId, SettingFault, ShopRule};
 use accrue_model::{Part, Version};
 use accrue_serve::filter::Filter;
-use accrue_serve::{
-    Campaigns, Grouping, IncompleteItems, RecommendRequest, RuleFault, Rules, Scenes, Seen, Shop, Visitor,
-};
+use accrue_serve::{Campaigns, Grouping, IncompleteItems, RecommendRequest, Rules, Scenes, Seen, Shop, Visitor};
 use accrue_store::{Facts, LogReader, Offset, Record, Served};
 use accrue_train::{Learner, Recovered, TrainError, follow, recover};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, learn_settings};
-use crate::error::EngineError;
+use crate::error::{EngineError, ProposalError};
 use crate::folder::checkpoints_in;
 use crate::rules::ReadRules;
 use crate::scenes::{ReadScenes, WrittenScenes};
@@ -45,25 +43,6 @@ pub struct Proposal {
     pub rule: Option<Vec<ShopRule>>,
     /// The part of the models that scores.
     pub part: Option<Part>,
-}
-
-/// A proposal that cannot be judged.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ProposalError {
-    /// A scene with a fault.
-    #[error(transparent)]
-    Scene(SettingFault),
-    /// A rule with a fault.
-    #[error(transparent)]
-    Rule(#[from] RuleFault),
-    /// A model that does not learn.
-    #[error("part {part} does not learn: {fault}")]
-    Part {
-        /// Its name.
-        part: &'static str,
-        /// The setting that would have to be another.
-        fault: SettingFault,
-    },
 }
 
 impl Proposal {

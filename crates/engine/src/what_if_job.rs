@@ -7,42 +7,14 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::what_if::Proposal;
-use crate::what_if_log::{WhatIfAsked, WhatIfFound, judge_on_log};
+use crate::what_if_log::{WhatIfAsked, judge_on_log};
+use crate::what_if_status::{WhatIfState, WhatIfStatus};
 
 /// Answers that are made again, at most, beside a running server.
 pub const MOST_ANSWERS: usize = 5_000;
-
-/// How far the latest what-if is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum WhatIfState {
-    /// None was asked for since the server began.
-    #[default]
-    None,
-    /// The pages are being made again; the share that is done.
-    Running(f64),
-    /// It was judged.
-    Done(Box<WhatIfFound>),
-    /// It could not be judged, and why.
-    Failed(String),
-}
-
-/// The latest what-if.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct WhatIfStatus {
-    /// What was asked for, as JSON; empty before the first.
-    pub proposal: Box<str>,
-    /// How far it is.
-    pub state: WhatIfState,
-}
-
-/// The place of the latest what-if.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct WhatIfJob(Arc<Mutex<WhatIfStatus>>);
 
 impl Engine {
     /// The latest what-if.

@@ -157,7 +157,7 @@ const OF_BOTH: &[&str] = &[
     "fax",
     "mail",
     "recipient",
-    // A receiver of radio too, and for whom a gift or a garment is.
+    // Also a radio receiver, or the recipient of a gift.
     "empfänger",
     "destinataire",
     "destinatario",

@@ -129,8 +129,8 @@ pub struct PublishedSettings {
     pub purchases: bool,
     /// Most sessions of one address whose events about one item have an effect within an hour; 0 is no bound.
     pub sessions_per_item: u32,
-    /// Sessions of one address whose choices of an item after one search teach that search, within an hour. Further ones
-    /// keep their other effects. 0 is no bound.
+    /// Sessions of one address whose choices of an item after one search count as evidence for that search, within an hour.
+    /// Further ones keep their other effects. 0 is no bound.
     pub sessions_per_query: u32,
     /// Impressions of one address that have an effect within an hour; 0 is no bound.
     pub impressions_per_address: u32,

@@ -9,8 +9,9 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 
-use super::caller::{Caller, KnownKey, Network, client_address, too_fast};
+use super::caller::{Caller, KnownKey, client_address, too_fast};
 use super::console::{self, Sessions};
+use super::network::Network;
 use super::problem::{Code, Problem};
 use super::rates::LoginRates;
 use super::settings::{HttpSettings, Key, Scope, is_local_name};

@@ -196,7 +196,7 @@ pub(super) fn refuse_private(filter: Option<Filter>, caller: &Caller) -> Result<
         |filter: &Filter| filter.attribute_names().find_map(|name| is_private(name).map(|_| name.to_owned()));
     match filter.as_ref().filter(|_| !caller.may_know_persons()).and_then(is_private) {
         Some(name) => {
-            let told = format!("{name:?} is not told to keys for pages");
+            let told = format!("{name:?} is not returned to published keys");
             Err(Problem::new(Code::InvalidFilter, told).field("filter"))
         }
         None => Ok(filter),
@@ -293,6 +293,11 @@ impl Fields {
     }
 }
 
+/// A name that is no field of items, with those that are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoField(Box<str>);
+
 /// Fields of items by their names, for lists that are no answers of the server.
 #[derive(Clone, Debug)]
 pub struct ItemFields(Fields);
@@ -301,10 +306,13 @@ impl ItemFields {
     /// Reads names with commas between them.
     ///
     /// # Errors
-    /// A sentence about the first name that is no field.
-    pub fn parse(names: &str) -> Result<Self, String> {
+    /// [`NoField`] about the first name that is no field.
+    pub fn parse(names: &str) -> Result<Self, NoField> {
         let names = FieldNames(names.split(',').map(str::to_owned).collect());
-        names.read(At("")).map(|fields| Self(Fields(fields.0, true))).map_err(|problem| problem.detail().to_owned())
+        names
+            .read(At(""))
+            .map(|fields| Self(Fields(fields.0, true)))
+            .map_err(|problem| NoField(problem.detail().into()))
     }
 
     /// What an item has of them.

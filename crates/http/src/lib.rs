@@ -29,6 +29,7 @@ mod listener;
 mod lists;
 mod metrics;
 mod middleware;
+mod network;
 mod new_products;
 mod params;
 mod predict;
@@ -61,7 +62,7 @@ mod users;
 mod versions;
 mod what_if;
 
-pub use fields::ItemFields;
+pub use fields::{ItemFields, NoField};
 pub use listener::{listen, raise_limit_of_files};
 pub use router::{ServeError, router, serve, serve_site};
 pub use settings::{HttpSettings, Key, Scope};

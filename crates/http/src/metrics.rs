@@ -227,7 +227,12 @@ fn render_guard(page: &mut Page, guard: &GuardStatus) {
         "1 if the last good version answers, because the current one is on probation after a rollback.",
         u8::from(guard.on_probation),
     );
-    page.one("accrue_guard_good_version", "gauge", "Number of the last good version; 0 in a young shop.", guard.good);
+    page.one(
+        "accrue_guard_good_version",
+        "gauge",
+        "Number of the last good version; 0 before there is one.",
+        guard.good,
+    );
     page.one(
         "accrue_guard_suspect_windows",
         "gauge",

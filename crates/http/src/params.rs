@@ -15,7 +15,9 @@ use super::problem::{Code, Problem};
 /// Items that one answer may have.
 pub(super) const N: RangeInclusive<usize> = 1..=1000;
 /// How far down the list a page may begin.
-pub(super) const MAX_OFFSET: usize = 10_000;
+pub(super) const MAX_OFFSET: usize = accrue_serve::MAX_DEPTH;
+// A schema takes literals only.
+const _: () = assert!(*N.end() == 1_000 && MAX_OFFSET == 10_000, "the schemas of requests repeat these numbers");
 /// Longest id in a request, in bytes.
 const MAX_ID_BYTES: usize = 4096;
 /// Longest name of a kind of page or device, in bytes.

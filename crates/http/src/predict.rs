@@ -14,10 +14,10 @@ use super::body;
 use super::caller::Caller;
 use super::params::{At, MAX_OFFSET, N};
 use super::problem::{Problem, ProblemDocument};
+use super::search::MAX_QUERY_BYTES;
 use super::server::Server;
 
 /// Longest search text, in bytes.
-const MAX_QUERY_BYTES: usize = 1024;
 
 /// Which place each item stands at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]

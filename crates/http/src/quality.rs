@@ -225,7 +225,7 @@ pub(super) struct ArmBody {
 /// The current state compared with the last good version.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GuardBody {
-    /// The last good version; 0 in a young shop.
+    /// The last good version; 0 before there is one.
     good: u64,
     /// Whether the good version answers, because the current one is on probation after a rollback.
     on_probation: bool,

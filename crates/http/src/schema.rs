@@ -82,7 +82,7 @@ pub struct ItemRecord {
     pub available: Option<bool>,
     /// Pieces in stock; 0 hides the item.
     pub stock: Option<u32>,
-    /// When it was published in the shop; it is not shown before, and `/v1/new` goes by it.
+    /// When it was published in the shop; it is not shown before, and `/v1/new` sorts by it.
     pub published_at: Option<String>,
     /// Any other fields; filters refer to them by name.
     pub attributes: Option<AttributesRecord>,
@@ -116,7 +116,7 @@ pub struct RuleRecord {
     /// The category whose pages it holds for: those whose filter has `category:NAME`, joined by `AND` at its top.
     /// Without a query and a category, a rule holds everywhere.
     pub category: Option<String>,
-    /// The items; a parent stands for its variants.
+    /// The items; a parent includes its variants.
     pub items: Option<Vec<String>>,
     /// The items that this filter accepts.
     pub filter: Option<String>,
@@ -144,7 +144,7 @@ pub struct RuleRecord {
 pub struct CampaignRecord {
     /// Names it in answers and charges; each id once.
     pub id: String,
-    /// The items; a parent stands for its variants.
+    /// The items; a parent includes its variants.
     pub items: Option<Vec<String>>,
     /// The items that this filter accepts, among the best 300 candidates of the page.
     pub filter: Option<String>,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use accrue_engine::Answered;
+use accrue_serve::filter::Filter;
 use accrue_serve::{FacetCounts, NumberCounts, RangeCount, SearchAnswer, SearchRequest, ValueCount, Visitor};
 use accrue_store::shopper_hash;
 use axum::extract::State;
@@ -286,33 +287,13 @@ impl Server {
         let fields = fields.for_caller(caller);
         body.facets.refuse_private("facets", at, caller)?;
         body.sort.refuse_private("sort", at, caller)?;
-        let (body, is_changed) = body.without_persons(caller);
+        let (mut body, is_changed) = body.without_persons(caller);
         let filter = refuse_private(at.filter(body.filter.as_deref(), &self.engine)?, caller)?;
-        let Some(query) = body.query.or_else(|| filter.is_some().then(String::new)) else {
+        let Some(query) = body.query.take().or_else(|| filter.is_some().then(String::new)) else {
             let missing = "say what to search for in `query`, or `q`, or give a filter to list what passes it";
             return Err(Problem::new(no_query, missing).field("query"));
         };
-        at.text("query", &query, MAX_QUERY_BYTES)?;
-        let request = SearchRequest {
-            query,
-            visitor: Visitor {
-                user: at.id_if("user", body.user.as_deref())?,
-                session: at.id_if("session", body.session.as_deref())?,
-            },
-            device: at.name("device", body.device)?,
-            n: at.count("n", body.n, 10, N)?,
-            offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
-            filter,
-            facets: body.facets.facets(at, &self.engine)?,
-            sort: body.sort.sort(at, &self.engine)?,
-            grouping: body.variants.into(),
-            typo: body.typo == TypoBody::Auto,
-            personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
-            part: None,
-            meaning: None,
-            near: Vec::new(),
-            explain: body.explain,
-        };
+        let request = self.search_request(body, query, filter)?;
         caller.charge_page(request.n)?;
         let search_id = self.ids.next();
         // The next pages of a search are no further searches.
@@ -345,6 +326,37 @@ impl Server {
             hits,
             facets,
         }))
+    }
+
+    /// What a body asks for, with its query and filter as they were read.
+    fn search_request(
+        &self,
+        body: SearchBody,
+        query: String,
+        filter: Option<Filter>,
+    ) -> Result<SearchRequest, Problem> {
+        let at = At("");
+        at.text("query", &query, MAX_QUERY_BYTES)?;
+        Ok(SearchRequest {
+            query,
+            visitor: Visitor {
+                user: at.id_if("user", body.user.as_deref())?,
+                session: at.id_if("session", body.session.as_deref())?,
+            },
+            device: at.name("device", body.device)?,
+            n: at.count("n", body.n, 10, N)?,
+            offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
+            filter,
+            facets: body.facets.facets(at, &self.engine)?,
+            sort: body.sort.sort(at, &self.engine)?,
+            grouping: body.variants.into(),
+            typo: body.typo == TypoBody::Auto,
+            personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
+            part: None,
+            meaning: None,
+            near: Vec::new(),
+            explain: body.explain,
+        })
     }
 }
 

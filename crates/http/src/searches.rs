@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use accrue_event::normalised;
-use accrue_store::{QueryFate, Reformulations};
+use accrue_store::{QueryOutcome, Reformulations};
 use axum::Json;
 use axum::extract::State;
 use parking_lot::{Mutex, MutexGuard};
@@ -168,22 +168,23 @@ pub(super) struct UnchosenBody {
 }
 
 impl UnchosenBody {
-    fn new(query: &str, fate: &QueryFate) -> Self {
-        let mut then: Vec<_> = fate.then.iter().filter(|then| then.own.len() >= VISITORS).collect();
+    fn new(query: &str, outcome: &QueryOutcome) -> Self {
+        let mut then: Vec<_> = outcome.then.iter().filter(|then| then.own.len() >= VISITORS).collect();
         then.sort_by(|a, b| b.own.len().cmp(&a.own.len()).then(a.query.cmp(&b.query)));
         Self {
             query: query.into(),
-            searches: fate.searches,
-            without_result: fate.without_result,
-            without_choice: fate.without_choice(),
+            searches: outcome.searches,
+            without_result: outcome.without_result,
+            without_choice: outcome.without_choice(),
             then: then.into_iter().take(N_THEN).map(|then| then.query.clone()).collect(),
         }
     }
 
     /// The `n` queries after which most often nothing was chosen, of those that are told.
     fn most(found: &Reformulations, n: usize) -> Vec<Self> {
-        let told = |fate: &QueryFate| if fate.n_searchers() >= VISITORS { fate.without_choice() } else { 0 };
-        found.most(n, told).into_iter().map(|(query, fate)| Self::new(query, fate)).collect()
+        let told =
+            |outcome: &QueryOutcome| if outcome.n_searchers() >= VISITORS { outcome.without_choice() } else { 0 };
+        found.most(n, told).into_iter().map(|(query, outcome)| Self::new(query, outcome)).collect()
     }
 }
 
@@ -221,7 +222,7 @@ impl Server {
     /// The most frequent searches, at most `n` in each list. The log is read on for it, on a thread that may take long.
     pub(super) async fn searches(&self, n: usize) -> Result<SearchesBody, Problem> {
         let engine = self.engine.clone();
-        let unchosen = move || engine.search_fates(|found| UnchosenBody::most(found, n));
+        let unchosen = move || engine.search_outcomes(|found| UnchosenBody::most(found, n));
         let unchosen = tokio::task::spawn_blocking(unchosen).await.map_err(|_| stopped())??;
         let body =
             |(query, count): (Box<str>, Count)| QueryBody { query, searches: count.n, without_result: count.n_without };

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
-use super::caller::Network;
+use super::network::Network;
 
 /// Settings of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

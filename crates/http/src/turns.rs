@@ -33,7 +33,7 @@ const NEGLIGIBLE_S: f64 = 1e-6;
 /// Amounts that differ by less than one part in this many of a doubling count as equal.
 const STEPS_PER_DOUBLING: f64 = 1024.0;
 
-/// Whom the time of a page counts for.
+/// The caller that is charged with the time of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Payer {
     /// A key of the shop's own, by its place in the settings.
@@ -85,7 +85,7 @@ struct Queue {
     swept: Instant,
 }
 
-/// Whose pages wait together.
+/// Key of a queue: its pages wait together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Caller {
     Payer(Payer),

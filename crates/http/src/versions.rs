@@ -23,7 +23,7 @@ pub(super) struct VersionsBody {
     versions: Vec<VersionBody>,
     /// The version that answers.
     serving: u64,
-    /// The last good version; 0 in a young shop.
+    /// The last good version; 0 before there is one.
     good: u64,
     /// Whether the good version answers, because the current one is on probation after a rollback.
     on_probation: bool,

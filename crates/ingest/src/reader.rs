@@ -239,34 +239,7 @@ impl Reader {
                 }
                 let table = Table::recognise(&name, start, format, settings)?;
                 notes.extend(table.notes());
-                lines.end_lines_with(table.line_end);
-                let header = match &table.columns {
-                    Some(columns) => columns.clone(),
-                    None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
-                };
-                // An empty file has no header to fit a mapping to, and no rows.
-                let mapping = if header.is_empty() {
-                    None
-                } else {
-                    let bound = bind(&name, settings, &header)?;
-                    let rows = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
-                    // A row that is cut off may end in the middle of a number.
-                    let is_cut = rows.len() == LOOK_AHEAD_BYTES;
-                    let end = rows.iter().rposition(|byte| is_cut && *byte == table.line_end).unwrap_or(rows.len());
-                    let rows = &rows[..end];
-                    let rows = sample(rows, table.line_end, table.dialect, header.len());
-                    match recognised_decimal(&bound, &settings.mapping, &rows) {
-                        None => Some(bound),
-                        Some(decimal) => {
-                            if decimal == Decimal::Comma {
-                                notes.push("decimal commas".into());
-                            }
-                            let mapping = Mapping { decimal, ..settings.mapping.clone() };
-                            Some(bind(&name, &ReadSettings { mapping, ..settings.clone() }, &header)?)
-                        }
-                    }
-                };
-                Box::new(Rows::new(lines, table.dialect, header.len(), mapping))
+                Box::new(rows_of(&name, lines, &table, settings, &mut notes)?)
             }
         };
         Ok(Self { notes, needs_time: settings.needs_time, ..Self::new(name, source) })
@@ -286,6 +259,43 @@ impl Reader {
             "this build does not read Parquet; build one that does with: cargo build --release --features parquet";
         Err(ReadError::Format { name: path.display().to_string(), what: what.into() })
     }
+}
+
+/// The rows of a table under its header, with the mapping that fits its columns.
+fn rows_of(
+    name: &str,
+    mut lines: Lines<Bytes>,
+    table: &Table,
+    settings: &ReadSettings,
+    notes: &mut Vec<String>,
+) -> Result<Rows<Bytes>, ReadError> {
+    let broken = |source| ReadError::Broken { name: name.to_owned(), line: 0, source };
+    lines.end_lines_with(table.line_end);
+    let header = match &table.columns {
+        Some(columns) => columns.clone(),
+        None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
+    };
+    // An empty file has no header to fit a mapping to, and no rows.
+    if header.is_empty() {
+        return Ok(Rows::new(lines, table.dialect, 0, None));
+    }
+    let bound = bind(name, settings, &header)?;
+    let start = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
+    // A row that is cut off may end in the middle of a number.
+    let is_cut = start.len() == LOOK_AHEAD_BYTES;
+    let end = start.iter().rposition(|byte| is_cut && *byte == table.line_end).unwrap_or(start.len());
+    let rows = sample(&start[..end], table.line_end, table.dialect, header.len());
+    let mapping = match recognised_decimal(&bound, &settings.mapping, &rows) {
+        None => bound,
+        Some(decimal) => {
+            if decimal == Decimal::Comma {
+                notes.push("decimal commas".into());
+            }
+            let mapping = Mapping { decimal, ..settings.mapping.clone() };
+            bind(name, &ReadSettings { mapping, ..settings.clone() }, &header)?
+        }
+    };
+    Ok(Rows::new(lines, table.dialect, header.len(), Some(mapping)))
 }
 
 /// Bytes of a file, from wherever they come.

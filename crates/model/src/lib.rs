@@ -20,10 +20,12 @@ pub mod members;
 pub mod neural;
 pub mod new_product;
 mod pairs;
+pub mod parts;
 pub mod ranker;
+mod stored;
 mod table;
 mod thompson;
-pub mod transfer;
+mod transfer;
 mod vectors;
 mod version;
 mod weights;
@@ -39,13 +41,14 @@ pub use ensemble::{Ensemble, Prepared, RetrievalSettings};
 pub use exploration::{Drawn, Exploration, MAX_AMONG, MAX_PLACES};
 pub use gaussian::{Gaussian, RowBelief};
 pub use members::{
-    Counter, Factorization, FactorizationSettings, Fitted, FittedKind, FittedSettings, Member, MemberReport, Members,
-    Neighbours, NeighboursSettings, Part, PendingFit, Popularity, Preference, Sequence, SequenceKind, SequenceSettings,
-    Settings, Visitor,
+    Counter, Factorization, FactorizationSettings, Fitted, FittedKind, FittedSettings, MAX_CANDIDATES, Member,
+    MemberReport, Members, Neighbours, NeighboursSettings, Part, PendingFit, Popularity, Preference, Sequence,
+    SequenceKind, SequenceSettings, Settings, Visitor,
 };
+pub use parts::Parts;
 pub use table::{EmbeddingTable, TableSettings};
 pub use thompson::Thompson;
-pub use transfer::{InitSettings, Parts, TransferError};
+pub use transfer::{InitSettings, TransferError};
 pub use vectors::{Coded, Vectors};
 pub use version::Version;
 pub use weights::{MAX_TYPES, TypeWeights};

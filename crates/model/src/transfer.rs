@@ -1,27 +1,16 @@
-//! Transfer: what a shop can begin with because another shop has learned it.
+//! Transfer, as members see it: how much of what was learned they can hand on, and how fast what was taken learns.
 //!
-//! In: the models of a source shop. Out: [`Parts`], which mean the same in every shop: rows of facets, maps of content
-//! vectors, layers of networks, weights of event types, and the blend's curves. Nothing of a shopper and no row of an item
-//! is among them. [`InitSettings`] name the parts by a hash of their bytes, so the settings record of the log says with
-//! what the models began, and a replay needs the bytes and not the source.
-//!
-//! The bytes are kept beside the log by the caller, who makes them known to the process with [`provide`] before models are
-//! made. What a hash names never changes, so the models remain a function of the log.
+//! [`InitSettings`] name what models begin with. A member writes its part by [`part`] and reads that of another shop by
+//! [`read_part`]; how the parts of all members are kept and named is in [`parts`](crate::parts).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::{PoisonError, RwLock};
 
 use accrue_event::SettingFault;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::blend::Blend;
-use crate::ensemble::Ensemble;
-use crate::members::sequence::NetworkParts;
-use crate::members::two_tower::TowerParts;
-
-/// Version of the bytes of [`Parts`].
-const FORMAT: u32 = 1;
+/// The parts of members by their names, as each of them writes and reads its own.
+pub(crate) type PartsOfMembers = BTreeMap<&'static str, Vec<u8>>;
 
 /// What the models begin with instead of nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,25 +39,20 @@ impl InitSettings {
         Err(SettingFault::new("parts", &*self.parts, "empty, or the hash that `--init from=FOLDER` sets"))
     }
 
-    /// The parts, if they are known to this process.
-    pub fn find(&self) -> Option<Arc<Parts>> {
-        PROVIDED.read().unwrap_or_else(PoisonError::into_inner).get(&self.parts).cloned()
-    }
-
-    /// Whether the settings name parts that this process does not know.
-    pub fn is_missing(&self) -> bool {
-        !self.parts.is_empty() && self.find().is_none()
+    pub(crate) fn limit(&self) -> Result<(), SettingFault> {
+        SettingFault::check("freeze", self.freeze, ..=1 << 40)?;
+        SettingFault::check("unfreeze", self.unfreeze, ..=1 << 40)
     }
 }
 
-/// How fast what was taken learns.
+/// How the learning rate of what was taken rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Thaw {
+pub(crate) struct RateRamp {
     freeze: u64,
     unfreeze: u64,
 }
 
-impl Thaw {
+impl RateRamp {
     /// As the settings say.
     pub(crate) fn of(settings: &InitSettings) -> Self {
         Self { freeze: settings.freeze, unfreeze: settings.unfreeze }
@@ -84,20 +68,27 @@ impl Thaw {
     }
 }
 
-/// What shops can share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Parts {
-    pub(crate) two_tower: Option<TowerParts>,
-    pub(crate) sequence: Option<NetworkParts>,
-    pub(crate) content: Option<Vec<f32>>,
-    pub(crate) blend: Option<Blend>,
+/// A part of a member as bytes.
+pub(crate) fn part(part: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(part).expect("parts are plain numbers")
+}
+
+/// What [`part`] wrote, if the bytes are that and nothing else.
+pub(crate) fn read_part<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(part, _)| part)
+}
+
+/// How many of the bytes are a part of this type for which `is_sound` holds.
+pub(crate) fn size_if<T: DeserializeOwned>(bytes: &[u8], is_sound: impl FnOnce(&T) -> bool) -> Option<usize> {
+    let (part, rest) = postcard::take_from_bytes(bytes).ok()?;
+    is_sound(&part).then(|| bytes.len() - rest.len())
 }
 
 /// Why parts cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
     /// The bytes are not those of parts that this build reads.
-    #[error("these are not parts of models in the form that this build reads ({FORMAT}): {0}")]
+    #[error("these are not parts of models in a form that this build reads: {0}")]
     Unreadable(String),
     /// The source's models are of another size.
     #[error("{what} of the source is {found}, but `{key}` is {expected} here; set it to {found}")]
@@ -116,110 +107,15 @@ pub enum TransferError {
     Nothing(&'static str),
 }
 
-impl Parts {
-    /// What can be taken of these models.
-    pub fn of(ensemble: &Ensemble) -> Self {
-        let members = &ensemble.members;
-        Self {
-            two_tower: members.two_tower.as_ref().map(|model| model.parts()),
-            sequence: members.sequence.as_ref().map(|model| model.parts()),
-            content: members.content.as_ref().map(|model| model.weights().to_vec()),
-            blend: Some(ensemble.blend.clone()),
-        }
-    }
-
-    /// Their bytes, with a version before them.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = FORMAT.to_le_bytes().to_vec();
-        bytes.extend(postcard::to_stdvec(self).expect("parts are plain numbers"));
-        bytes
-    }
-
-    /// Reads what [`Parts::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// If the bytes are others.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TransferError> {
-        let unreadable = |why: &str| TransferError::Unreadable(why.to_owned());
-        let Some((format, rest)) = bytes.split_first_chunk() else { return Err(unreadable("they are cut off")) };
-        match u32::from_le_bytes(*format) {
-            FORMAT => {}
-            other => return Err(TransferError::Unreadable(format!("their form is {other}"))),
-        }
-        match postcard::take_from_bytes::<Self>(rest) {
-            Ok((parts, [])) if parts.is_sound() => Ok(parts),
-            Ok((_, [])) => Err(unreadable("a number is missing or not finite")),
-            Ok((_, rest)) => Err(TransferError::Unreadable(format!("{} bytes are left over", rest.len()))),
-            Err(error) => Err(TransferError::Unreadable(error.to_string())),
-        }
-    }
-
-    fn is_sound(&self) -> bool {
-        self.two_tower.as_ref().is_none_or(TowerParts::is_sound)
-            && self.sequence.as_ref().is_none_or(NetworkParts::is_sound)
-            && self.content.iter().flatten().all(|weight| weight.is_finite())
-            && self.blend.as_ref().is_none_or(|blend| blend.is_whole() && blend.is_finite())
-    }
-
-    /// Whether models with these settings can begin with the parts.
-    ///
-    /// # Errors
-    /// If a size differs, or there is nothing to take.
-    pub fn fit(&self, settings: &crate::Settings) -> Result<(), TransferError> {
-        let takes_towers = settings.switched_off(crate::Part::TwoTower).is_none();
-        match &self.two_tower {
-            Some(parts) if takes_towers => parts.fit(&settings.two_tower),
-            None if takes_towers => {
-                Err(TransferError::Nothing("its models were trained without `model.two_tower.enabled = true`"))
-            }
-            _ if settings.part != crate::Part::Blend => {
-                Err(TransferError::Nothing("it is the blend and the two towers that begin with parts of another shop"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Parts by the hash of their bytes. A name never changes its meaning, so this is a cache and no state.
-static PROVIDED: RwLock<BTreeMap<String, Arc<Parts>>> = RwLock::new(BTreeMap::new());
-
-/// Makes parts known to this process. Returns their hash, for [`InitSettings::parts`].
-///
-/// # Errors
-/// If the bytes are not those of parts.
-pub fn provide(bytes: &[u8]) -> Result<String, TransferError> {
-    let parts = Parts::from_bytes(bytes)?;
-    let hash = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes));
-    PROVIDED.write().unwrap_or_else(PoisonError::into_inner).insert(hash.clone(), Arc::new(parts));
-    Ok(hash)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_was_taken_thaws_with_the_choices() {
-        let thaw = Thaw { freeze: 100, unfreeze: 50 };
-        let at = |n| thaw.multiplier(n);
+    fn what_was_taken_learns_faster_with_the_choices() {
+        let ramp = RateRamp { freeze: 100, unfreeze: 50 };
+        let at = |n| ramp.multiplier(n);
         assert_eq!([at(0), at(99), at(100), at(125), at(150), at(10_000)], [0.0, 0.0, 0.0, 0.5, 1.0, 1.0]);
-        assert_eq!(Thaw::default().multiplier(0), 1.0);
-    }
-
-    #[test]
-    fn damaged_parts_are_refused_and_whole_ones_come_back() {
-        let parts = Parts { two_tower: None, sequence: None, content: Some(vec![1.0, 2.0]), blend: None };
-        let bytes = parts.to_bytes();
-        assert_eq!(Parts::from_bytes(&bytes), Ok(parts));
-        for broken in [&bytes[..3], &bytes[..bytes.len() - 1], &[9, 0, 0, 0, 0], &[&bytes[..], &[0]].concat()] {
-            assert!(matches!(Parts::from_bytes(broken), Err(TransferError::Unreadable(_))), "{broken:?}");
-        }
-        let infinite = Parts { two_tower: None, sequence: None, content: Some(vec![f32::NAN]), blend: None };
-        assert!(Parts::from_bytes(&infinite.to_bytes()).is_err());
-        let settings = InitSettings { parts: provide(&bytes).unwrap(), ..InitSettings::default() };
-        assert!(settings.validate().is_ok() && settings.find().is_some() && !settings.is_missing());
-        let unknown = InitSettings { parts: "0".repeat(32), ..InitSettings::default() };
-        assert!(unknown.validate().is_ok() && unknown.is_missing());
-        assert!(InitSettings { parts: "../x".into(), ..InitSettings::default() }.validate().is_err());
+        assert_eq!(RateRamp::default().multiplier(0), 1.0);
     }
 }

@@ -43,3 +43,7 @@ pub use scene::{
 };
 pub use shop::Shop;
 pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};
+
+/// Places of the list that pages by offset are cut from, of recommendations and of search hits. As in other search servers, it is far longer
+/// than what a shopper pages through; a program that reads the whole catalogue should export it.
+pub const MAX_DEPTH: usize = 10_000;

@@ -53,7 +53,7 @@ pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
-pub use reformulations::{ChosenItem, QueryFate, Reformulations, SearchTotals, Searcher, Then};
+pub use reformulations::{ChosenItem, QueryOutcome, Reformulations, SearchTotals, Searcher, Then};
 pub use satisfaction::{STAYS_S, Satisfaction, SatisfactionCounts};
 pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};
 pub use search_ranking::{

@@ -34,8 +34,8 @@ use crate::split::shopper_hash;
 pub const MAX_QUERIES: usize = 20_000;
 /// Items of a query that are remembered; the weakest makes room, first of those that only published keys reported.
 const MAX_ITEMS: usize = 24;
-/// Longest query, in bytes.
-const MAX_QUERY_BYTES: usize = 100;
+/// Longest query that is remembered, in bytes.
+pub(crate) const MAX_QUERY_BYTES: usize = 100;
 /// Different shoppers without whom an item does not count.
 pub const SHOPPERS: usize = 3;
 /// The same if most of them are known from published keys alone.
@@ -127,7 +127,7 @@ pub struct Chosen {
 }
 
 /// The words of a query in the form in which equal searches are equal; `None` if there are none, or too many.
-fn words(query: &str) -> Option<String> {
+pub(crate) fn words(query: &str) -> Option<String> {
     if query.len() > 4 * MAX_QUERY_BYTES {
         return None;
     }
@@ -253,7 +253,7 @@ impl Searches {
         if is_published && !self.positions.is_enough() { &self.published } else { &self.positions }
     }
 
-    /// The positions that an event teaches.
+    /// The position counts that an event updates.
     fn positions_by(&mut self, is_published: bool) -> &mut Positions {
         if is_published { &mut self.published } else { &mut self.positions }
     }

@@ -96,7 +96,7 @@ impl Drift {
         self.window.sums().mean()
     }
 
-    /// Changes found so far, for the better and for the worse. A young shop has many, because its models improve fast.
+    /// Changes found so far, for the better and for the worse. There are many at the beginning of a log, because the models improve fast then.
     pub fn n_changes(&self) -> u64 {
         self.n_changes
     }

@@ -141,7 +141,7 @@ impl GateSettings {
     pub fn validate(&self) -> Result<(), SettingFault> {
         SettingFault::check("margin", self.margin, 0.0..=0.4)?;
         SettingFault::check("alpha", self.alpha, 1e-9..=0.5)?;
-        SettingFault::check("predict_one_in", self.predict_one_in, 1..)?;
+        SettingFault::check("predict_one_in", self.predict_one_in, LearnSettings::PREDICT_ONE_IN)?;
         SettingFault::check("max_choices", self.max_choices, 1..)?;
         SettingFault::check("max_latency", self.max_latency, 0.1..=1e6)?;
         SettingFault::check("max_params", self.max_params, 0.1..=1e6)

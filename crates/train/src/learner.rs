@@ -14,6 +14,7 @@ mod shadow;
 use std::sync::Arc;
 
 use accrue_event::{DAY_MS, EventType};
+use accrue_model::parts::provided;
 use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Descriptor, Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,8 @@ use crate::{LearnSettings, TrainError};
 
 /// Stream of the random numbers that choose which events are predicted.
 const STREAM: u64 = 0x5052_4551;
-/// In a young shop more events are predicted: after each this many records, one in one more.
-const YOUTH: u64 = 1_024;
+/// Where there were few records so far, more events are predicted: after each this many records, one in one more.
+const RECORDS_PER_STEP: u64 = 1_024;
 /// The first version is sealed after this many choices.
 const FIRST_VERSION: u64 = 2_000;
 /// Largest number of ignored settings that are remembered.
@@ -385,7 +386,7 @@ impl Learner {
         let recorded = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
         let Recorded { settings, ignored } = recorded;
         self.note_ignored(offset, ignored);
-        if settings.models.init.is_missing() {
+        if !settings.models.init.parts.is_empty() && provided(&settings.models.init).is_none() {
             return Err(TrainError::MissingParts(settings.models.init.parts));
         }
         if self.progress.n_learned == 0 {
@@ -688,7 +689,7 @@ impl Learner {
 
 /// If the choice at this offset is predicted before it is learned: one choice in how many is.
 fn one_predicted_in(settings: &LearnSettings, offset: Offset, weight: f32) -> Option<u64> {
-    let one_in = (1 + offset.0 / YOUTH).min(settings.predict_one_in.max(1));
+    let one_in = (1 + offset.0 / RECORDS_PER_STEP).min(settings.predict_one_in.max(1));
     let is_predicted = weight > 0.0
         && settings.predict_one_in != u64::MAX
         && accrue_kernel::random(settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in);

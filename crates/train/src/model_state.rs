@@ -186,7 +186,7 @@ fn load_models(
     let name = format!("{prefix}/settings");
     let own = match source.value::<String>(&name, 1)? {
         None => settings.clone(),
-        Some(text) => match lenient::read::<Settings>(&text, |settings| settings.validate().is_ok()) {
+        Some(text) => match lenient::read::<Settings>(&text, Settings::works) {
             Ok(recorded) => recorded.settings,
             Err(error) => {
                 source.reject(&name, error.to_string());

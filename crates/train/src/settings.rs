@@ -1,6 +1,7 @@
 //! Settings that the learned state depends on. They are written into the log whenever they change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{RangeFrom, RangeInclusive};
 
 use accrue_event::EventType;
 use accrue_model::Settings;
@@ -21,7 +22,7 @@ pub struct LearnSettings {
     /// How many choices of one item by one shopper, of one type, are learned on one day (UTC). More of them come from a
     /// program, or add no information. 0 for no limit.
     pub same_item_a_day: u32,
-    /// One choice in this many is predicted before it is learned (more in a young shop); [`u64::MAX`] for none.
+    /// One choice in this many is predicted before it is learned (more where there were few so far); [`u64::MAX`] for none.
     pub predict_one_in: u64,
     /// Whether an item's age counts from its first event where that was before its description came. No configuration
     /// has it: it is in the records of all builds that know it, and one without it is of an older build, whose models
@@ -42,6 +43,13 @@ pub struct LearnSettings {
     pub models: Settings,
     /// The arms of an experiment whose models learn apart, if there is one.
     pub arms: Option<Split>,
+}
+
+impl LearnSettings {
+    /// Values of `history_capacity`.
+    pub const HISTORY_CAPACITY: RangeInclusive<usize> = 1..=100_000;
+    /// Values of `predict_one_in`, here and wherever a model is measured on one choice in so many.
+    pub const PREDICT_ONE_IN: RangeFrom<u64> = 1..;
 }
 
 impl Default for LearnSettings {
@@ -95,7 +103,7 @@ impl LearnSettings {
     }
 
     pub(crate) fn works(&self) -> bool {
-        self.models.validate().is_ok()
+        self.models.works()
     }
 }
 

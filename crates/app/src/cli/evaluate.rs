@@ -174,33 +174,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         return Err(Problem::new(format!("--train is needed for the protocol {protocol}"), hint).into());
     }
     refuse_unused(protocol, &arguments)?;
-    let mut settings = Vec::new();
-    for text in &arguments.settings {
-        settings.extend(settings_in(text)?);
-    }
-    settings.extend(arguments.set.iter().cloned());
-    let request = Request {
-        protocol: protocol.clone(),
-        models: arguments.models.clone(),
-        train: arguments.train.clone().unwrap_or_default(),
-        test: arguments.test.clone(),
-        valid: arguments.valid.clone(),
-        mapping: mapping_of(&arguments, context.output)?,
-        named: match &arguments.map {
-            Some(pairs) if [evaluation::SEARCH, evaluation::PICTURES].contains(&&**protocol) => {
-                mapping_argument(pairs, RecordKind::Items)?
-            }
-            Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
-            None => Mapping::default(),
-        },
-        columns: arguments.columns.clone(),
-        items: arguments.items.clone(),
-        users: arguments.users.clone(),
-        budget: arguments.budget,
-        predictions: arguments.predictions.clone(),
-        against: arguments.against.clone(),
-        settings,
-    };
+    let request = request_of(protocol, &arguments, context.output)?;
     let reports = match evaluation::evaluate(&context.config.engine, &request, &progress_notes(context.output)) {
         Err(error) if says_too_little(&error) => {
             context.output.note(&format!("refused: {error}"));
@@ -228,6 +202,37 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
     }
     Ok(Exit::Success)
+}
+
+/// What is to be evaluated, with the settings of files before those of the command line.
+fn request_of(protocol: &str, arguments: &Arguments, output: Output) -> anyhow::Result<Request> {
+    let mut settings = Vec::new();
+    for text in &arguments.settings {
+        settings.extend(settings_in(text)?);
+    }
+    settings.extend(arguments.set.iter().cloned());
+    Ok(Request {
+        protocol: protocol.to_owned(),
+        models: arguments.models.clone(),
+        train: arguments.train.clone().unwrap_or_default(),
+        test: arguments.test.clone(),
+        valid: arguments.valid.clone(),
+        mapping: mapping_of(arguments, output)?,
+        named: match &arguments.map {
+            Some(pairs) if [evaluation::SEARCH, evaluation::PICTURES].contains(&protocol) => {
+                mapping_argument(pairs, RecordKind::Items)?
+            }
+            Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
+            None => Mapping::default(),
+        },
+        columns: arguments.columns.clone(),
+        items: arguments.items.clone(),
+        users: arguments.users.clone(),
+        budget: arguments.budget,
+        predictions: arguments.predictions.clone(),
+        against: arguments.against.clone(),
+        settings,
+    })
 }
 
 /// Whether a model of the list is for this protocol.

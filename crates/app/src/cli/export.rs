@@ -236,7 +236,8 @@ fn recommendations(
 ) -> anyhow::Result<Exit> {
     let users = if users == Path::new("all") { None } else { Some(user_file(users)?) };
     let fields = fields.map(ItemFields::parse).transpose();
-    let fields = fields.map_err(|fault| Problem::new(fault, "--fields takes names such as title,price,image"))?;
+    let fields =
+        fields.map_err(|fault| Problem::new(fault.to_string(), "--fields takes names such as title,price,image"))?;
     let Context { config, .. } = context;
     let prepare = |shop: &Shop<'_>| asked.request(shop).map_err(|problem| Interrupted::Failed(problem.into()));
     let take = |shop: &Shop<'_>, user: UserId, list: Recommendation| match stop.is_asked() {

@@ -72,26 +72,29 @@ struct Cli {
     verb: Verb,
 }
 
+/// The heading of flags that every verb has, so that they do not stand between those of the verb.
+const ALL_COMMANDS: &str = "Options of all commands";
+
 /// Flags that every verb has.
 #[derive(Debug, clap::Args)]
 struct Global {
     /// The data folder [default: accrue-data] [env: ACCRUE_DATA]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The configuration file [default: accrue.toml, if it is there] [env: ACCRUE_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The seed of all random numbers [env: ACCRUE_SEED]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Print results as JSON
-    #[arg(long, global = true, env = "ACCRUE_JSON", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, env = "ACCRUE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
     /// Print no progress and no notes
-    #[arg(short, long, global = true, env = "ACCRUE_QUIET", value_parser = FalseyValueParser::new())]
+    #[arg(short, long, global = true, help_heading = ALL_COMMANDS, env = "ACCRUE_QUIET", value_parser = FalseyValueParser::new())]
     quiet: bool,
     /// What is logged to stderr: error, warn, info, debug, trace, or a list such as warn,accrue=debug
-    #[arg(long, global = true, value_name = "LEVEL", env = "ACCRUE_LOG")]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "LEVEL", env = "ACCRUE_LOG")]
     log: Option<String>,
 }
 

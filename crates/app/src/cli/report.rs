@@ -1,8 +1,8 @@
 //! `accrue report searches`: what shoppers search for, what they find nothing for, and after what they choose nothing.
 //! It reads the log alone, so it also works beside a running server.
 
-use accrue_engine::search_fates;
-use accrue_store::{LogReader, QueryFate, Reformulations};
+use accrue_engine::search_outcomes;
+use accrue_store::{LogReader, QueryOutcome, Reformulations};
 use serde::Serialize;
 
 use super::output::{columns, count};
@@ -60,15 +60,15 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let What::Searches { n } = arguments.what;
     let mut log = LogReader::open(&context.config.data)?;
     let offset = log.end().0;
-    let found = search_fates(&mut log)?;
+    let found = search_outcomes(&mut log)?;
     let totals = found.totals();
     let report = Report {
         offset,
         searches: totals.searches,
         without_result: totals.without_result,
         without_choice: totals.searches.saturating_sub(totals.chosen),
-        unanswered: most(&found, n as usize, |fate| fate.without_result),
-        unchosen: most(&found, n as usize, QueryFate::without_choice),
+        unanswered: most(&found, n as usize, |outcome| outcome.without_result),
+        unchosen: most(&found, n as usize, QueryOutcome::without_choice),
     };
     context.output.result(&report, table)?;
     if report.searches == 0 {
@@ -79,15 +79,15 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     Ok(Exit::Success)
 }
 
-fn most(found: &Reformulations, n: usize, by: impl Fn(&QueryFate) -> u64) -> Vec<Query> {
-    let query = |(query, fate): (&str, &QueryFate)| {
-        let mut then: Vec<_> = fate.then.iter().collect();
+fn most(found: &Reformulations, n: usize, by: impl Fn(&QueryOutcome) -> u64) -> Vec<Query> {
+    let query = |(query, outcome): (&str, &QueryOutcome)| {
+        let mut then: Vec<_> = outcome.then.iter().collect();
         then.sort_by(|a, b| b.own.len().cmp(&a.own.len()).then(a.query.cmp(&b.query)));
         Query {
             query: query.to_owned(),
-            searches: fate.searches,
-            without_result: fate.without_result,
-            without_choice: fate.without_choice(),
+            searches: outcome.searches,
+            without_result: outcome.without_result,
+            without_choice: outcome.without_choice(),
             then: then.into_iter().take(3).map(|then| then.query.clone()).collect(),
         }
     };

@@ -1,7 +1,7 @@
 //! `accrue search proposals`: what search proposes to repair in itself. Listing reads the folder, also beside a
 //! running server; deciding needs the folder for itself.
 
-use accrue_engine::{ProposalList, at_rest, proposals_of, search_fates};
+use accrue_engine::{ProposalList, at_rest, proposals_of, search_outcomes};
 use accrue_serve::repair::{Proposal, Refused, synonym_line};
 use accrue_serve::search::{SearchIndex, Synonyms};
 use accrue_store::{LogReader, SearchProposal};
@@ -70,7 +70,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 
 fn list(context: &Context) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
-    let found = search_fates(&mut LogReader::open(&config.data)?)?;
+    let found = search_outcomes(&mut LogReader::open(&config.data)?)?;
     let settings = &config.engine.search;
     let of_file = match &settings.synonyms {
         Some(path) => Synonyms::parse(&accrue_engine::read_text(path)?)?,

@@ -27,15 +27,23 @@ pub(super) struct Arguments {
     /// Address and port; port 0 picks a free one [default: 127.0.0.1:7171] [env: ACCRUE_LISTEN]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// The model that answers: popularity, repeat, neighbours, preference, factorization, blend, sequence:NETWORK,
-    /// fitted:MODEL, or blend:NETWORK, blend:MODEL with one of those as a member; NETWORK is gru, transformer or
-    /// convolution, MODEL a fitted model of `accrue evaluate --model list` [default: blend]
-    #[arg(long, value_name = "NAME", value_parser = OnlineModel::named)]
+    #[arg(long, value_name = "NAME", value_parser = OnlineModel::named, help = model_help())]
     pub model: Option<OnlineModel>,
     /// Let the models of a new shop begin with what another one has learned: from=FOLDER, or from=FOLDER@VERSION of its
     /// versions. What was taken is kept in the data folder, and the source is not needed again
     #[arg(long, value_name = "from=FOLDER")]
     pub init: Option<TransferSource>,
+}
+
+/// The names come from the registries, so that a new model is named here as well.
+fn model_help() -> String {
+    let (alone, networks) = OnlineModel::names();
+    format!(
+        "The model that answers: {}, sequence:NETWORK, fitted:MODEL, or blend:NETWORK, blend:MODEL with one of those as a \
+         member; NETWORK is {}, MODEL a fitted model of `accrue evaluate --model list` [default: blend]",
+        alone.join(", "),
+        networks.join(", ")
+    )
 }
 
 pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {

@@ -498,7 +498,7 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
     drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
     learn.models.content.enabled |= is_encoded;
     learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
-    if let Some(parts) = learn.models.init.find() {
+    if let Some(parts) = accrue_model::parts::provided(&learn.models.init) {
         parts.fit(&learn.models)?;
     }
     Ok((source, StreamSettings { unit, mode, every, from_day, new_items, shuffle, guard, learn }, types))

@@ -80,7 +80,7 @@ pub fn fit_pictures(config: &Config, fit: &PictureFit, progress: &dyn Fn(f64)) -
         features.extend(encoder.features_of(&pictures, threads));
     }
     fitted.pairs = features.len();
-    let projection = fit_projection(&features, &titles, fit.width).map_err(anyhow::Error::msg)?;
+    let projection = fit_projection(&features, &titles, fit.width)?;
     write_projected(&fit.encoder, &fit.out, &projection)?;
     Ok(fitted)
 }

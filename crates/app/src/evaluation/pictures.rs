@@ -125,7 +125,7 @@ fn image_vectors(
         true => {
             let of_others: Vec<Vec<f32>> = others.iter().map(|&place| std::mem::take(&mut features[place])).collect();
             let titles: Vec<&str> = others.iter().map(|&place| titles[place]).collect();
-            Some(fit_projection(&of_others, &titles, asked.width).map_err(anyhow::Error::msg)?)
+            Some(fit_projection(&of_others, &titles, asked.width)?)
         }
         false => None,
     };
@@ -202,8 +202,7 @@ fn features(
         progress(n_done as f64 / wanted.len().max(1) as f64);
     };
     files.each(wanted, |name, bytes| {
-        let picture =
-            Picture::decode(bytes).map_err(anyhow::Error::msg).with_context(|| format!("the picture {name}"))?;
+        let picture = Picture::decode(bytes).with_context(|| format!("the picture {name}"))?;
         places.push(wanted[name]);
         batch.push(picture);
         if batch.len() == BATCH {

@@ -79,7 +79,20 @@ fn help_is_short_or_long_and_goes_to_stdout() {
     for verb in ["demo", "serve", "ingest", "quarantine", "inspect", "replay", "evaluate", "export", "backup", "bench"]
     {
         assert!(text(&short.stdout).contains(verb), "{verb}");
-        assert!(place.run(&[verb, "--help"]).status.success(), "{verb}");
+        let help = place.run(&[verb, "--help"]);
+        let help = text(&help.stdout);
+        // What every verb has stands apart from what this one has.
+        let apart = help.split_once("Options of all commands:").map(|(_, apart)| apart);
+        assert!(apart.is_some_and(|apart| apart.contains("--data") && apart.contains("--seed")), "{verb}: {help}");
+    }
+}
+
+#[test]
+fn the_help_of_serve_names_every_model() {
+    let help = Place::new().run(&["serve", "--help"]);
+    let help = text(&help.stdout);
+    for name in accrue_model::Part::ALL.iter().map(|part| part.name()) {
+        assert!(help.contains(name), "{name}: {help}");
     }
 }
 

@@ -31,27 +31,41 @@ pub const MIN_PAIRS: usize = 100;
 /// Stream of the random numbers that the iteration starts from.
 const STREAM: u64 = 0x5052_4f4a;
 
+/// Why no projection can be fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FitFault {
+    /// Fewer pairs than [`MIN_PAIRS`].
+    #[error("{0} items with a title and a picture; a fit needs at least {MIN_PAIRS}")]
+    TooFewPairs(usize),
+    /// The titles have no word in common.
+    #[error("no word stands in two titles, so that nothing can be learned from them")]
+    NoCommonWord,
+    /// The pictures do not differ.
+    #[error("all pictures are the same, so that nothing can be learned from them")]
+    SamePictures,
+}
+
 /// Fits a projection to `width` numbers. `features: [pairs][n]`, with a title for each.
 ///
 /// # Errors
 /// If there are too few pairs, or nothing can be learned from them.
-pub fn fit_projection(features: &[Vec<f32>], titles: &[&str], width: usize) -> Result<Projection, String> {
+pub fn fit_projection(features: &[Vec<f32>], titles: &[&str], width: usize) -> Result<Projection, FitFault> {
     let n_pairs = features.len();
     if n_pairs < MIN_PAIRS || titles.len() != n_pairs {
-        return Err(format!("{n_pairs} items with a title and a picture; a fit needs at least {MIN_PAIRS}"));
+        return Err(FitFault::TooFewPairs(n_pairs));
     }
     let n = features[0].len();
     let (x, mean) = centred(features);
     let words = word_products(&x, n, titles);
     if words.is_empty() {
-        return Err("no word stands in two titles, so that nothing can be learned from them".into());
+        return Err(FitFault::NoCommonWord);
     }
     let squared = gram(&x, n);
     let trace: f64 = (0..n).map(|place| f64::from(squared[place * n + place])).sum();
     let ridge = RIDGE * trace / n as f64;
     let mut a: Vec<f64> = squared.iter().map(|&x| f64::from(x)).collect();
     (0..n).for_each(|place| a[place * n + place] += ridge);
-    let inverse = inverse(&mut a, n).ok_or("all pictures are the same, so that nothing can be learned from them")?;
+    let inverse = inverse(&mut a, n).ok_or(FitFault::SamePictures)?;
     let of_words = gram(&words, n);
     let m = times(&inverse, &times(&of_words, &inverse, n), n);
     Ok(Projection::new(mean, leading(&m, n, width.min(n))))
@@ -296,10 +310,10 @@ mod tests {
     fn what_cannot_be_learned_from_is_refused() {
         let (features, titles) = pairs(200, 1);
         let titles: Vec<&str> = titles.iter().map(|title| &**title).collect();
-        assert!(fit_projection(&features[..99], &titles[..99], 4).unwrap_err().contains("at least 100"));
+        assert!(fit_projection(&features[..99], &titles[..99], 4).unwrap_err().to_string().contains("at least 100"));
         let none = vec![""; 200];
-        assert!(fit_projection(&features, &none, 4).unwrap_err().contains("no word"));
+        assert!(fit_projection(&features, &none, 4).unwrap_err() == FitFault::NoCommonWord);
         let same = vec![vec![1.0; 24]; 200];
-        assert!(fit_projection(&same, &titles, 4).unwrap_err().contains("the same"));
+        assert!(fit_projection(&same, &titles, 4).unwrap_err() == FitFault::SamePictures);
     }
 }

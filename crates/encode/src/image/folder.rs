@@ -6,7 +6,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::EncodeError;
+use crate::{EncodeError, PictureFault};
 
 /// A folder of pictures.
 #[derive(Debug)]
@@ -37,10 +37,7 @@ impl PictureFolder {
         let io = |source| EncodeError::Io { path: folder.into(), source };
         let found = folder.canonicalize().map_err(io)?;
         if !found.is_dir() {
-            return Err(EncodeError::Picture {
-                path: folder.into(),
-                fault: "a file; expected a folder of pictures".into(),
-            });
+            return Err(EncodeError::Picture { path: folder.into(), fault: PictureFault::NoFolder });
         }
         Ok(Self { folder: found, address: address.to_owned() })
     }

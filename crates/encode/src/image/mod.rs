@@ -18,16 +18,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use safetensors::SafeTensorError;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use self::fit::{MIN_PAIRS, fit_projection};
+pub use self::fit::{FitFault, MIN_PAIRS, fit_projection};
 pub use self::folder::{PictureFile, PictureFolder};
 pub use self::picture::{MAX_PICTURE_BYTES, MAX_PIXELS, Picture};
 pub use self::projection::Projection;
 use crate::folder::{read_json, unsupported};
 use crate::weights::WeightFile;
-use crate::{EncodeError, Space};
+use crate::{EncodeError, PictureFault, Space};
 
 /// The name that stands for the encoder of pictures without weights, instead of a folder.
 pub const PIXELS: &str = "pixels";
@@ -160,7 +161,7 @@ impl ImageEncoder {
     fn vector(&self, path: &Path, scratch: &mut Scratch) -> Result<Vec<f32>, EncodeError> {
         let picture = Picture::open(path)?;
         self.vector_of(self.features_with(&picture, scratch)).ok_or_else(|| {
-            let fault = "the encoder's weights give no usable vector for it; the encoder's folder is damaged".into();
+            let fault = PictureFault::NoVector;
             EncodeError::Picture { path: path.into(), fault }
         })
     }
@@ -185,8 +186,9 @@ pub fn write_projected(from: &Path, to: &Path, projection: &Projection) -> Resul
             std::fs::copy(&source, to.join(name)).map_err(io(&source))?;
         }
     }
-    let bytes =
-        projection.to_bytes().map_err(|fault| EncodeError::Weights { path: to.join(projection::FILE), fault })?;
+    let unwritten =
+        |fault: SafeTensorError| EncodeError::Weights { path: to.join(projection::FILE), fault: fault.to_string() };
+    let bytes = projection.to_bytes().map_err(unwritten)?;
     std::fs::write(to.join(projection::FILE), bytes).map_err(io(to))?;
     config["projection"] = serde_json::json!({ "width": projection.width() });
     let text = serde_json::to_string_pretty(&config).map_err(|source| EncodeError::Json { path, source })?;

@@ -13,7 +13,7 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits};
 
-use crate::EncodeError;
+use crate::{EncodeError, PictureFault};
 
 /// Bytes of a file, at most.
 pub const MAX_PICTURE_BYTES: u64 = 32 << 20;
@@ -46,10 +46,7 @@ impl Picture {
         let io = |source| EncodeError::Io { path: path.into(), source };
         // To open a pipe would wait for its writer.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
-            return Err(EncodeError::Picture {
-                path: path.into(),
-                fault: "no file; expected JPEG, PNG or WebP".into(),
-            });
+            return Err(EncodeError::Picture { path: path.into(), fault: PictureFault::NoFile });
         }
         let file = std::fs::File::open(path).map_err(io)?;
         let mut bytes = Vec::new();
@@ -62,36 +59,37 @@ impl Picture {
     ///
     /// # Errors
     /// What is wrong with them, and what was expected.
-    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, PictureFault> {
         if bytes.len() as u64 > MAX_PICTURE_BYTES {
-            return Err(format!("the file has more than {MAX_PICTURE_BYTES} bytes, which is the limit"));
+            return Err(PictureFault::TooLong(MAX_PICTURE_BYTES));
         }
         // Decoders are other people's code and read what strangers upload: if one panics, its picture is lost and no
         // more.
-        catch_unwind(|| decoded(bytes)).unwrap_or_else(|_| Err("damaged: its decoder failed".into()))
+        catch_unwind(|| decoded(bytes)).unwrap_or_else(|_| Err(PictureFault::Damaged("its decoder failed".into())))
     }
 }
 
-fn decoded(bytes: &[u8]) -> Result<Picture, String> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+fn decoded(bytes: &[u8]) -> Result<Picture, PictureFault> {
+    let damaged = |error: std::io::Error| PictureFault::Damaged(error.to_string());
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(damaged)?;
     let format = match reader.format() {
         Some(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => format,
-        Some(other) => return Err(format!("a picture in the format {other:?}; expected JPEG, PNG or WebP")),
-        None if bytes.is_empty() => return Err("the file is empty; expected JPEG, PNG or WebP".into()),
-        None => return Err("not a picture; expected JPEG, PNG or WebP".into()),
+        Some(other) => return Err(PictureFault::Format(format!("{other:?}"))),
+        None if bytes.is_empty() => return Err(PictureFault::Empty),
+        None => return Err(PictureFault::NoPicture),
     };
     if is_animated(bytes, format) {
-        return Err("an animated picture; expected one with a single frame".into());
+        return Err(PictureFault::Animated);
     }
     reader.limits(limits_of(format));
     let fault = |error: ImageError| match error {
-        ImageError::Limits(_) => format!("too large; at most {MAX_PIXELS} pixels, {MAX_SIDE} a side, are read"),
-        error => format!("damaged: {error}"),
+        ImageError::Limits(_) => PictureFault::TooLarge { pixels: MAX_PIXELS, side: MAX_SIDE },
+        error => PictureFault::Damaged(error.to_string()),
     };
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("{width} × {height} pixels; at most {MAX_PIXELS} are read"));
+        return Err(PictureFault::TooManyPixels { width, height, most: MAX_PIXELS });
     }
     // A picture whose orientation cannot be read is taken as it lies.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -99,7 +97,7 @@ fn decoded(bytes: &[u8]) -> Result<Picture, String> {
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
     if width == 0 || height == 0 {
-        return Err("a picture without pixels".into());
+        return Err(PictureFault::NoPixels);
     }
     let rgb = if image.color().has_alpha() { on_white(&image.into_rgba8()) } else { image.into_rgb8().into_raw() };
     Ok(Picture { width, height, rgb })

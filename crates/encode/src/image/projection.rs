@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use accrue_kernel::{Activation, Packed, Start, View, ViewMut, axpy, multiply, scale, squared_norm};
-use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError};
 use serde_json::Value;
 
 use crate::EncodeError;
@@ -73,16 +73,15 @@ impl Projection {
     }
 
     /// The bytes of the file.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, String> {
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
         let bytes = |numbers: &[f32]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
         let (mean, weight) = (bytes(&self.mean), bytes(&self.weight));
-        let view =
-            |shape: Vec<usize>, bytes| TensorView::new(Dtype::F32, shape, bytes).map_err(|error| error.to_string());
+        let view = |shape: Vec<usize>, bytes| TensorView::new(Dtype::F32, shape, bytes);
         let tensors = BTreeMap::from([
             ("mean", view(vec![self.mean.len()], &mean)?),
             ("weight", view(vec![self.width(), self.mean.len()], &weight)?),
         ]);
-        safetensors::serialize(tensors, None).map_err(|error| error.to_string())
+        safetensors::serialize(tensors, None)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: a training. Out: a safetensors file with the trained parameters and their moments, replaced as a whole: the old state
 //! stays until the new one is on the disk. `plan` says what the training is of; a state of another plan is refused, and so is
-//! one whose bytes are not those that were written: the training would end with another encoder, and nobody would notice.
+//! one whose bytes are not those that were written: the training would end with another encoder, and the fault would not be detected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -8,7 +8,7 @@ use accrue_store::{Log, LogReader, Offset};
 use accrue_train::{Challenge, Challenger, GateSettings, ResolvedLog, ShadowResult, Verdict, follow, recover, save};
 use serde::Serialize;
 
-use super::verdict::{Costs, N_TIMED, record, verdict};
+use super::verdict::{Costs, Decision, N_TIMED, record, verdict};
 use crate::clock::now;
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
@@ -89,13 +89,10 @@ pub fn challenge(
     });
     let verdict = match &result {
         Some(result) => verdict(result, &costs, gate),
-        None => {
-            Err("within these records the current model was rolled back or replaced; shadow fewer, those since then"
-                .into())
-        }
+        None => Decision::Interrupted,
     };
     let body = record(challenge, &verdict);
-    let (promoted, why) = (verdict.is_ok(), verdict.unwrap_or_else(|why| why));
+    let (promoted, why) = (verdict.is_promoted(), verdict.to_string());
     log.append(now(), std::slice::from_ref(&body))?;
     if promoted {
         let mut now = recover(&mut reader, &checkpoints, &settings, log.end(), true)?;

@@ -6,6 +6,7 @@
 //! depends on the clock, what it learns does not. Its work is lost in a crash and begun again; only a verdict lasts, as a record.
 
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
@@ -20,6 +21,7 @@ use crate::error::EngineError;
 use crate::learn::earlier_records::SharedResolvedLog;
 use crate::learn::fits;
 use crate::shared::Shared;
+use crate::threads::fault;
 use crate::write::job::Job;
 
 /// How long a piece of learning should take.
@@ -46,13 +48,15 @@ impl ChallengerThread {
     /// Works until the engine closes.
     pub fn run(mut self) {
         while let Some((number, order)) = self.shared.mailbox.next_order() {
-            let result = match order {
+            let work = AssertUnwindSafe(|| match order {
                 Order::Learn(challenger) => self.learn(number, challenger),
                 Order::Judge(comparison) => Some(match self.judge(*comparison) {
                     Ok(end) => OrderResult::Judged(end),
                     Err(error) => OrderResult::Failed(error.to_string()),
                 }),
-            };
+            });
+            // The challenger is lost with a panic, and nothing else: the next order begins anew.
+            let result = catch_unwind(work).unwrap_or_else(|panic| Some(OrderResult::Failed(fault(&*panic))));
             if let Some(result) = result {
                 self.shared.mailbox.send_result(number, result);
                 self.shared.wake_learner();

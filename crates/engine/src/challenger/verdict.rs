@@ -4,6 +4,7 @@
 //! The time of a page depends on the machine and the moment, so a verdict is not a function of the log: it is written into the log as
 //! a record.
 
+use std::fmt;
 use std::time::Instant;
 
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
@@ -54,33 +55,76 @@ fn median(mut times: Vec<f64>) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// Why the challenger may replace the current model (`Ok`), or why it may not.
-pub(crate) fn verdict(result: &ShadowResult, costs: &Costs, gate: &GateSettings) -> Result<String, String> {
-    let ShadowResult { n, challenger, current, verdict } = result;
-    let (page_ms, n_params) = (costs.page_ms, costs.n_params);
-    let gains = format!("mean gain {challenger:.4} against {current:.4} over {n} choices");
-    match verdict {
-        Verdict::Worse => return Err(format!("it is worse: {gains}")),
-        Verdict::Open | Verdict::Unproved => {
-            return Err(format!("it could not be shown to be no worse by {}: {gains}", gate.margin));
+/// The gate's decision, with the figures that it rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Decision {
+    /// The challenger may replace the current model: it was shown not to be worse, and costs no more than it may.
+    Promoted(ShadowResult),
+    /// It was shown to be worse.
+    Worse(ShadowResult),
+    /// It could not be shown not to be worse by more than the margin.
+    Unproved(ShadowResult, f64),
+    /// A page takes too long; milliseconds of the challenger and of the current model.
+    Slow(ShadowResult, (f64, f64)),
+    /// It holds too many learned numbers; those of the challenger and of the current model.
+    Large(ShadowResult, (u64, u64)),
+    /// The current model was rolled back or replaced while both were compared.
+    Interrupted,
+}
+
+impl Decision {
+    pub(crate) fn is_promoted(&self) -> bool {
+        matches!(self, Self::Promoted(_))
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let result = match self {
+            Self::Promoted(result) => write!(f, "not worse").map(|()| result),
+            Self::Worse(result) => write!(f, "it is worse").map(|()| result),
+            Self::Unproved(result, margin) => {
+                write!(f, "it could not be shown to be no worse by {margin}").map(|()| result)
+            }
+            Self::Slow(result, (challenger, current)) => {
+                write!(f, "a page takes {challenger:.2} ms instead of {current:.2}").map(|()| result)
+            }
+            Self::Large(result, (challenger, current)) => {
+                write!(f, "it holds {challenger} learned numbers instead of {current}").map(|()| result)
+            }
+            Self::Interrupted => {
+                return f.write_str(
+                    "within these records the current model was rolled back or replaced; shadow fewer, those since then",
+                );
+            }
+        };
+        let ShadowResult { n, challenger, current, .. } = result?;
+        write!(f, ": mean gain {challenger:.4} against {current:.4} over {n} choices")
+    }
+}
+
+/// Whether the challenger may replace the current model.
+pub(crate) fn verdict(result: &ShadowResult, costs: &Costs, gate: &GateSettings) -> Decision {
+    let (result, page_ms, n_params) = (result.clone(), costs.page_ms, costs.n_params);
+    match result.verdict {
+        Verdict::Worse => Decision::Worse(result),
+        Verdict::Open | Verdict::Unproved => Decision::Unproved(result, gate.margin),
+        Verdict::NotWorse if page_ms.0 > gate.max_latency * page_ms.1 && page_ms.0 > NOTICEABLE_MS => {
+            Decision::Slow(result, page_ms)
         }
-        Verdict::NotWorse => {}
+        Verdict::NotWorse if n_params.0 as f64 > gate.max_params * n_params.1 as f64 => {
+            Decision::Large(result, n_params)
+        }
+        Verdict::NotWorse => Decision::Promoted(result),
     }
-    if page_ms.0 > gate.max_latency * page_ms.1 && page_ms.0 > NOTICEABLE_MS {
-        return Err(format!("a page takes {:.2} ms instead of {:.2}: {gains}", page_ms.0, page_ms.1));
-    }
-    if n_params.0 as f64 > gate.max_params * n_params.1 as f64 {
-        return Err(format!("it holds {} learned numbers instead of {}: {gains}", n_params.0, n_params.1));
-    }
-    Ok(format!("not worse: {gains}"))
 }
 
 /// The verdict as the log keeps it.
-pub(crate) fn record(challenge: &Challenge, verdict: &Result<String, String>) -> Body {
-    let challenge = challenge.to_record().into();
-    match verdict {
-        Ok(why) => Body::Promoted { challenge, why: why.as_str().into() },
-        Err(why) => Body::ChallengeRefused { challenge, why: why.as_str().into() },
+pub(crate) fn record(challenge: &Challenge, decision: &Decision) -> Body {
+    let (challenge, why) = (challenge.to_record().into(), decision.to_string().into());
+    match decision.is_promoted() {
+        true => Body::Promoted { challenge, why },
+        false => Body::ChallengeRefused { challenge, why },
     }
 }
 
@@ -88,7 +132,7 @@ pub(crate) fn record(challenge: &Challenge, verdict: &Result<String, String>) ->
 mod tests {
     use super::*;
 
-    fn told(verdict_of: Verdict, page_ms: (f64, f64), n_params: (u64, u64)) -> Result<String, String> {
+    fn decided(verdict_of: Verdict, page_ms: (f64, f64), n_params: (u64, u64)) -> Decision {
         let result = ShadowResult { n: 700, challenger: 0.71, current: 0.72, verdict: verdict_of };
         verdict(&result, &Costs { page_ms, n_params }, &GateSettings::default())
     }
@@ -105,9 +149,10 @@ mod tests {
             (Verdict::NotWorse, (1.0, 1.0), (41, 10), "it holds 41 learned numbers"),
         ];
         for (place, (result, page_ms, n_params, why)) in cases.into_iter().enumerate() {
-            let told = told(result, page_ms, n_params);
-            assert_eq!(told.is_ok(), place < 2, "{told:?}");
-            assert!(told.clone().unwrap_or_else(|why| why).contains(why), "{told:?}");
+            let decision = decided(result, page_ms, n_params);
+            assert_eq!(decision.is_promoted(), place < 2, "{decision:?}");
+            let told = decision.to_string();
+            assert!(told.contains(why) && told.ends_with("mean gain 0.7100 against 0.7200 over 700 choices"), "{told}");
         }
     }
 }

@@ -3,8 +3,8 @@
 //! In: the text of a query. Out: its vector, or why a search goes without it. A search hands its text to the threads and
 //! waits; equal texts are encoded once, also while several searches wait for one. A vector that comes too late for its
 //! search is remembered for the next one. What is remembered is bounded by a number of texts. A text whose encoding failed
-//! is not remembered, so the next search for it tries again. Texts wait by who asks for them ([`ByAsker`]), and only the
-//! first words of a long one are encoded, so that one who asks without pause delays others by one text each time.
+//! is not remembered, so the next search for it tries again. Texts wait by caller ([`ByAsker`]), and only the
+//! first words of a long one are encoded, so that a caller that sends without pause delays others by one text each time.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

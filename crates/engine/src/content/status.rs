@@ -26,6 +26,10 @@ impl ContentStatus {
     pub fn is_off(&self) -> bool {
         self.encoder.is_empty() && self.pictures.is_none()
     }
+
+    pub(crate) fn fail(&mut self, why: String) {
+        (self.state, self.last_error) = (ContentState::Failed, Some(why));
+    }
 }
 
 /// The encoder of items' pictures.

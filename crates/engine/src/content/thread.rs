@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use accrue_encode::{EncodedItem, ItemEncoder, ItemInput, eight_bits};
+use accrue_encode::{EncodeError, EncodedItem, ItemEncoder, ItemInput, eight_bits};
 use accrue_event::Item;
 use accrue_store::{Body, Encoded, Facts, ItemIdx, ItemVector};
 use tokio::sync::oneshot;
 
 use super::{ContentConfig, ContentState, PictureStatus};
 use crate::backoff::Backoff;
+use crate::error::EngineError;
 use crate::shared::Shared;
 use crate::write::job::Job;
 
@@ -100,8 +101,7 @@ impl EncoderThread {
     }
 
     fn fail(&self, error: &str) {
-        let mut status = self.shared.content.lock();
-        (status.state, status.last_error) = (ContentState::Failed, Some(error.to_owned()));
+        self.shared.content.lock().fail(error.to_owned());
     }
 
     /// Waits, and takes changes meanwhile.
@@ -142,7 +142,7 @@ impl EncoderThread {
             if let Err(fault) = self.encode(encoder, batch) {
                 let wait = retry.fail();
                 tracing::error!(%fault, wait_ms = wait.as_millis(), "items were not encoded; they are tried again");
-                self.fail(&fault);
+                self.fail(&fault.to_string());
                 self.rest = 0..self.shared.facts.read().entries().len() as ItemIdx;
                 self.wait(wait, changes)?;
             } else {
@@ -236,11 +236,11 @@ impl EncoderThread {
     }
 
     /// Encodes a batch, and waits until its records are in the log.
-    fn encode(&mut self, encoder: &ItemEncoder, batch: Vec<ItemInput>) -> Result<(), String> {
+    fn encode(&mut self, encoder: &ItemEncoder, batch: Vec<ItemInput>) -> Result<(), BatchError> {
         if batch.is_empty() {
             return Ok(());
         }
-        let encoded = encoder.encode(&batch, 1).map_err(|error| error.to_string())?;
+        let encoded = encoder.encode(&batch, 1)?;
         self.report_pictures(&batch, &encoded);
         let space = encoder.space().0;
         let bodies: Vec<Body> = batch
@@ -254,12 +254,21 @@ impl EncoderThread {
         let (reply, answer) = oneshot::channel();
         let job = Job::Edit(Box::new(move |_, _| Ok(bodies)), reply);
         // Either failure of the channel means that the writer has ended, and so does the engine.
-        self.jobs.send(job).map_err(|_| "the engine closes".to_string())?;
-        match answer.blocking_recv() {
-            Ok(written) => written.map(|_| ()).map_err(|error| error.to_string()),
-            Err(_) => Err("the engine closes".into()),
-        }
+        self.jobs.send(job).map_err(|_| EngineError::Closing)?;
+        answer.blocking_recv().unwrap_or(Err(EngineError::Closing))?;
+        Ok(())
     }
+}
+
+/// Why a batch of items was not encoded.
+#[derive(Debug, thiserror::Error)]
+enum BatchError {
+    /// The encoder failed.
+    #[error(transparent)]
+    Encoder(#[from] EncodeError),
+    /// The vectors were not written.
+    #[error(transparent)]
+    Unwritten(#[from] EngineError),
 }
 
 /// An item with what it has from its product; `None` if the shop has not described it.

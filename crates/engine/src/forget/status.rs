@@ -161,6 +161,14 @@ impl Erasure {
         slot.status.failed = Some(error.to_string());
     }
 
+    /// Tells that the thread has ended by a fault in the program. The next request, or the next start, begins again.
+    pub fn abandon(&self, why: String) {
+        let mut slot = self.slot.lock();
+        (slot.is_waiting, slot.status.state, slot.status.failed) = (false, ErasureState::Idle, Some(why));
+        drop(slot);
+        self.changed.notify_all();
+    }
+
     /// Waits until another attempt is due, or until more people are to be forgotten: then that erasure is returned.
     pub fn wait_for_attempt(&self, wait: Duration) -> Result<Option<Begun>, EngineError> {
         let until = Instant::now() + wait;

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use accrue_event::UserId;
@@ -30,7 +31,8 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Resource};
 use crate::folder::{checkpoints_in, remove_search};
 use crate::learn::fits;
-use crate::running::{Running, Shutdown, thread};
+use crate::running::{Running, Shutdown};
+use crate::threads::thread;
 
 /// Records learned between two rests.
 const PIECE: u64 = 1_024;
@@ -91,7 +93,7 @@ impl Engine {
                 } else {
                     let engine = self.clone();
                     // The thread of the erasure before this one has ended, because the state was idle.
-                    slot.thread = Some(thread("eraser", move || engine.run_erasures(Some(begun))));
+                    slot.thread = Some(eraser(self.clone(), move || engine.run_erasures(Some(begun))));
                 }
                 Ok(slot.status.clone())
             }
@@ -175,7 +177,7 @@ impl Engine {
         tracing::error!(%error, "an erasure cannot be finished; its people are hidden, and it is tried again");
         self.inner.erasure.fail(error);
         let engine = self.clone();
-        self.inner.erasure.slot().thread = Some(thread("eraser", move || {
+        self.inner.erasure.slot().thread = Some(eraser(self.clone(), move || {
             // Closing ends the wait, and the next start goes on.
             if let Ok(begun) = engine.inner.erasure.wait_for_attempt(RETRY.first()) {
                 engine.run_erasures(begun);
@@ -371,6 +373,11 @@ impl Engine {
         let checkpoints = checkpoints_in(&inner.dir);
         Running::start(log, recovered, checkpoints, &inner.dir, &inner.config, inner.resets.as_ref())
     }
+}
+
+/// Starts the thread that forgets. After a panic people stay noted: the next request, or the next start, goes on with them.
+fn eraser(engine: Engine, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread("eraser", run, move |why| engine.inner.erasure.abandon(why))
 }
 
 /// Whether both have the same items under the same numbers, so that the search index is still right.

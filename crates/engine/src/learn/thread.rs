@@ -142,15 +142,9 @@ impl LearnerThread {
             Err(TrainError::Stopped) => tracing::info!("a challenger is learned after the next start"),
             Err(error) => {
                 tracing::error!(%error, "learning stopped; the last published version continues to answer");
-                self.tell_failure(Some(error.to_string()));
+                self.shared.tell_learner_failed(Some(error.to_string()));
             }
         }
-    }
-
-    fn tell_failure(&self, failed: Option<String>) {
-        let status = LearnerStatus { failed, ..(**self.shared.learner.load()).clone() };
-        self.shared.learner.store(Arc::new(status));
-        self.shared.progressed.notify_all();
     }
 
     fn follow(&mut self) -> Result<(), TrainError> {
@@ -258,7 +252,7 @@ impl LearnerThread {
         self.log.read(self.learner.end(), limit, |record| records.push(record))?;
         if self.read_retry.is_failing() {
             self.read_retry.succeed();
-            self.tell_failure(None);
+            self.shared.tell_learner_failed(None);
             tracing::info!("the log can be read again, and learning goes on");
         }
         Ok(records)
@@ -269,7 +263,7 @@ impl LearnerThread {
     fn wait_to_read(&mut self, error: &StoreError) -> bool {
         let wait = self.read_retry.fail();
         tracing::error!(%error, wait_ms = wait.as_millis(), "the log cannot be read, so that nothing is learned; it is tried again");
-        self.tell_failure(Some(error.to_string()));
+        self.shared.tell_learner_failed(Some(error.to_string()));
         let until = Instant::now() + wait;
         let mut progress = self.shared.progress.lock();
         while !progress.closing && !self.shared.progressed.wait_until(&mut progress, until).timed_out() {}

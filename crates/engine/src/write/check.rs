@@ -93,22 +93,9 @@ impl Writer {
                         outcome.leap = outcome.leap.or(TimeLeap::between(newest, event));
                         newest = newest.max(event.event.at);
                     }
-                    let charge = match &body {
-                        Body::Event(CheckedEvent { event, .. }) => {
-                            self.charge(event, sender, &facts, arrival.stamp, &mut group.charged)
-                        }
-                        _ => None,
-                    };
-                    // An event without effect teaches nothing, and one without its search text nothing about searches.
-                    let choice = match &body {
-                        Body::Event(checked) if checked.event.query.is_some() => {
-                            shared.recent_searches.choice(&checked.event, &facts)
-                        }
-                        _ => None,
-                    };
+                    let following = self.following(&body, sender, &facts, arrival.stamp, group);
                     bodies.push(body);
-                    bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
-                    bodies.extend(charge);
+                    bodies.extend(following.into_iter().flatten());
                 }
             }
         }
@@ -137,6 +124,22 @@ impl Writer {
                 hours(ahead_s)
             );
         }
+    }
+
+    /// The records that an event leads to: what its choice says of the search before it, and what it is charged for.
+    fn following(
+        &mut self,
+        body: &Body,
+        sender: &Sender,
+        facts: &Facts,
+        stamp: Timestamp,
+        group: &mut NewInGroup,
+    ) -> [Option<Body>; 2] {
+        // Nothing is learned from an event without effect, and nothing about searches from one without its search text.
+        let Body::Event(CheckedEvent { event, .. }) = body else { return [None, None] };
+        let charge = self.charge(event, sender, facts, stamp, &mut group.charged);
+        let choice = event.query.as_ref().and_then(|_| self.shared.recent_searches.choice(event, facts));
+        [choice.map(|choice| Body::SearchChoice(Box::new(choice))), charge]
     }
 
     /// Judges each event by itself. `n_before` is the number of records before the batch in its group.

@@ -54,7 +54,7 @@ pub(crate) fn open(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Resu
             tracing::error!(%error, "the search index cannot be opened; searches find nothing until it can");
             let reader = SearchIndex::open(None, settings.clone())?.reader();
             let mut status = IndexStatus::default();
-            status.fail(&error);
+            status.fail(error.to_string());
             Ok(OpenedIndex { index: None, reader, status })
         }
     }
@@ -183,7 +183,7 @@ impl Indexer {
         self.n_failures += u32::from(!error.is_lack_of_space());
         let wait_ms = self.retry.fail().as_millis();
         tracing::error!(%error, wait_ms, "the search index failed; searches answer from its last commit until it is built again");
-        self.shared.search.lock().fail(error);
+        self.shared.search.lock().fail(error.to_string());
     }
 
     /// Waits until the next attempt is due, and opens the index again.

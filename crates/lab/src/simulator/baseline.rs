@@ -39,13 +39,6 @@ pub struct PolicyReport {
     pub random_expected_clicks: f64,
 }
 
-impl PolicyReport {
-    /// Expected clicks per page.
-    pub fn per_visit(&self) -> f64 {
-        self.expected_clicks / self.n_visits.max(1) as f64
-    }
-}
-
 /// Lets a policy answer the next `n_visits` requests; reports on all pages, and on front pages alone.
 pub fn run_policy(shop: &mut Simulator, policy: &Policy, n_visits: u64) -> [PolicyReport; 2] {
     let mut reports = [PolicyReport::default(); 2];

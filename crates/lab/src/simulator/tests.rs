@@ -50,7 +50,8 @@ fn oracle_beats_popular_beats_random() {
         (1..=3).map(|seed| run_policy(&mut Simulator::new(small(seed)), &policy, 3_000)).collect()
     };
     let per_visit = |reports: &[[PolicyReport; 2]], kind: usize| {
-        reports.iter().map(|report| report[kind].per_visit()).sum::<f64>() / reports.len() as f64
+        let of_page = |report: &PolicyReport| report.expected_clicks / report.n_visits.max(1) as f64;
+        reports.iter().map(|report| of_page(&report[kind])).sum::<f64>() / reports.len() as f64
     };
     let policies = [run(Policy::Random), run(Policy::Popular), run(Policy::Oracle)];
     for (kind, margin) in [(0, 2.0), (1, 1.5)] {

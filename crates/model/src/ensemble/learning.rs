@@ -9,7 +9,7 @@ use crate::members::Part;
 use crate::{Context, Step};
 
 /// After each this many events the blend learns from a smaller share of them, down to one event in `learn_one_in`.
-const YOUTH: u64 = 16_384;
+const EVENTS_PER_STEP: u64 = 16_384;
 /// Stream of the blend's random numbers.
 const STREAM: u64 = 0x424c_4e44;
 
@@ -45,8 +45,8 @@ impl Ensemble {
     /// is the reference state, for members that are regularised towards it.
     pub fn learn(&mut self, step: &Step<'_>, reference: Option<&Self>, prepared: &mut Prepared) {
         prepared.foreseen = None;
-        // The first sight of an item teaches the blend nothing: the item could not have been shown before it, and learning from it
-        // would make every new item look likely to be chosen.
+        // The blend does not learn from the first event about an item: the item could not have been shown before, and learning
+        // from it would make every new item look likely to be chosen.
         if self.settings.part == Part::Blend && step.weight > 0.0 && step.is_known && self.blend_learns_at(step) {
             // Two examples of three are taken as if the visit had just begun. The first page of a visit has less
             // evidence, so its curves need more examples.
@@ -65,9 +65,9 @@ impl Ensemble {
         self.members.learn_unchosen(step);
     }
 
-    /// A young shop has few events to learn its curves from, an old one has more than the blend needs.
+    /// A log with few events so far has few to learn curves from, a long one has more than the blend needs.
     fn blend_learns_at(&self, step: &Step<'_>) -> bool {
-        let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
+        let one_in = (1 + step.offset / EVENTS_PER_STEP).min(self.settings.retrieval.learn_one_in.max(1));
         accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
     }
 

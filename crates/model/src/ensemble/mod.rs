@@ -22,6 +22,7 @@ use crate::gaussian::Gaussian;
 use crate::members::{
     Column, Factorization, Fitted, Members, Neighbours, Part, PendingFit, Popularity, Sequence, Settings, Situations,
 };
+use crate::parts::{Parts, provided};
 use crate::{Context, Scored};
 
 /// Groups of the blend: (no visit | short visit | long visit) × (new to the shopper | chosen before).
@@ -93,13 +94,18 @@ impl Ensemble {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let mut members = Members::new(&settings, seed);
         let mut blend = Blend::new(settings.blend.clone(), &members.columns(), N_GROUPS);
-        if let Some(parts) = settings.init.find() {
-            members.begin_with(&parts, &settings.init);
+        if let Some(parts) = provided(&settings.init) {
+            members.begin_with(&parts.members, &settings.init);
             parts.blend.iter().for_each(|learned| blend.begin_with(learned));
         }
         let mut catalogue = Catalogue::default();
         catalogue.keep_facets(settings.needs_facets());
         Self { members, blend, catalogue, settings }
+    }
+
+    /// What another shop can begin with.
+    pub fn parts(&self) -> Parts {
+        Parts { members: self.members.parts_for_others(), blend: Some(self.blend.clone()) }
     }
 
     /// Changes the settings. Members that are kept keep what they learned if it fits the new settings, and so do the

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrievalSettings {
-    /// The blend of an old shop learns from one event in this many, chosen by the offset; a young shop's learns from more.
+    /// The blend learns from one event in this many, chosen by the offset, and from more where there were few events so far.
     pub learn_one_in: u64,
     /// Candidates of each model when the blend learns, and as many items drawn at random.
     pub learn_candidates: usize,
@@ -22,5 +22,10 @@ impl Default for RetrievalSettings {
 impl RetrievalSettings {
     pub(crate) fn validate(&self) -> Result<(), SettingFault> {
         SettingFault::check("learn_one_in", self.learn_one_in, 1..)
+    }
+
+    pub(crate) fn limit(&self) -> Result<(), SettingFault> {
+        SettingFault::check("learn_one_in", self.learn_one_in, ..=1_000_000)?;
+        SettingFault::check("learn_candidates", self.learn_candidates, ..=1_000)
     }
 }

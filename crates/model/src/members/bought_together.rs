@@ -10,7 +10,7 @@ use accrue_event::{EventType, SettingFault};
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Member, MemberSettings};
+use super::{Column, MAX_PAIRED, MAX_REACH, Member, MemberSettings};
 use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
@@ -52,6 +52,16 @@ impl MemberSettings for BoughtTogetherSettings {
 
     fn switched_off(&self) -> Option<SettingFault> {
         (!self.enabled).then(|| SettingFault::new("enabled", false, "true"))
+    }
+
+    /// A row of pairs without room for one cannot take the first.
+    fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("capacity", self.capacity, 1..)
+    }
+
+    fn limit(&self) -> Result<(), SettingFault> {
+        SettingFault::check("reach", self.reach, 1..=MAX_REACH)?;
+        SettingFault::check("capacity", self.capacity, ..=MAX_PAIRED)
     }
 }
 

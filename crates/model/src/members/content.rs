@@ -3,10 +3,11 @@
 //! A shopper is the decayed mean of the vectors of what they chose, `u = Σ_e w(type_e, age_e) · (v_e - m)`, where `m` is
 //! the mean of all items' vectors and `w` is a table by event type and age, learned by gradient descent on the pairwise
 //! logistic loss (BPR, Rendle et al. 2009). An item's score is the cosine of `u` and `v_i - m`. A second number is the
-//! largest cosine with one of the last choices, which a mean of different things hides, and a third the cosine with the very
-//! last one: who takes one thing of a series often takes the next. All three know an item that was never chosen. Where few
-//! have chosen it, they are repeated as numbers of their own: what is chosen together says of other items whether
-//! likeness matters, and of a new one nothing, so the blend relies on likeness more there.
+//! largest cosine with one of the last choices, or 0 where all are below 0, because a mean of different items hides it. A
+//! third is the cosine with the very last one: a shopper who buys one item of a series often buys the next. All three know
+//! an item that was never chosen. Where few have chosen it, they are repeated as numbers of their own: what is chosen
+//! together says of other items whether likeness matters, and of a new one nothing, so the blend relies on likeness more
+//! there.
 //!
 //! Without vectors every number is 0 and costs nothing.
 
@@ -19,6 +20,7 @@ use super::{Column, Member, MemberSettings};
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::log2;
+use crate::transfer::{InitSettings, part, read_part, size_if};
 use crate::weights::MAX_TYPES;
 use crate::{Context, Step};
 
@@ -262,24 +264,27 @@ impl Member for Content {
     fn is_finite(&self) -> bool {
         self.table.iter().all(|weight| weight.is_finite())
     }
+
+    /// The learned weights by type and age.
+    fn part_for_others(&self) -> Option<Vec<u8>> {
+        Some(part(&self.table))
+    }
+
+    fn begin_with(&mut self, part: &[u8], _: &InitSettings) {
+        if let Some(weights) = read_part::<Vec<f32>>(part).filter(|weights| weights.len() == self.table.len()) {
+            self.table = weights;
+        }
+    }
+
+    fn size_of_part(bytes: &[u8]) -> Option<usize> {
+        size_if(bytes, |weights: &Vec<f32>| weights.iter().all(|weight| weight.is_finite()))
+    }
 }
 
 /// The smallest squared length that is divided by.
 const FLOOR: f32 = 1e-6;
 
 impl Content {
-    /// The learned weights by type and age, which mean the same in every shop.
-    pub(crate) fn weights(&self) -> &[f32] {
-        &self.table
-    }
-
-    /// Begins with the weights of another shop.
-    pub(crate) fn begin_with(&mut self, weights: &[f32]) {
-        if weights.len() == self.table.len() {
-            self.table.copy_from_slice(weights);
-        }
-    }
-
     fn cell(type_code: u8, age_ms: i64) -> usize {
         let minutes = age_ms.max(0) as f32 / 60_000.0;
         let age = (log2(1.0 + minutes) as usize).min(N_AGES - 1);

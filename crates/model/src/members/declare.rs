@@ -70,12 +70,17 @@ macro_rules! members {
         }
 
         impl Settings {
-            /// Refuses values that cannot work.
+            /// Refuses values that cannot work, and those that take so long that nothing else is done.
             ///
             /// # Errors
             /// The first fault found; its key is in the table `model`, as in a configuration.
             pub fn validate(&self) -> Result<(), SettingFault> {
-                self.first_fault().map_err(|fault| fault.within("model"))
+                self.first_fault().and_then(|()| self.first_over_limit()).map_err(|fault| fault.within("model"))
+            }
+
+            /// Whether models can learn under these settings, however slowly. Those of a settings record need no more.
+            pub fn works(&self) -> bool {
+                self.first_fault().is_ok()
             }
 
             /// Why a model does not learn under these settings, if it does not.
@@ -93,6 +98,29 @@ macro_rules! members {
                 fault.map(|fault| fault.within("model"))
             }
 
+            /// Whether a model that learns reads [`Catalogue::facets`]; otherwise the catalogue does not keep them.
+            pub fn needs_facets(&self) -> bool {
+                $((self.$name.needs_facets() && self.switched_off(Part::$member).is_none()))||+
+            }
+
+            /// Whether models with these settings can begin with the parts.
+            ///
+            /// # Errors
+            /// If a size differs, or there is nothing to take.
+            pub(crate) fn fit(&self, parts: &PartsOfMembers) -> Result<(), TransferError> {
+                let mut begins_alone = false;
+                $(
+                    if self.switched_off(Part::$member).is_none() {
+                        self.$name.fit(parts.get(stringify!($name)).map(Vec::as_slice))?;
+                        begins_alone |= self.$name.begins_alone();
+                    }
+                )+
+                if begins_alone || self.part == Part::Blend {
+                    return Ok(());
+                }
+                Err(TransferError::Nothing("it is the blend and the two towers that begin with parts of another shop"))
+            }
+
             fn first_fault(&self) -> Result<(), SettingFault> {
                 $(
                     let name = stringify!($name);
@@ -104,6 +132,16 @@ macro_rules! members {
                 self.blend.validate().map_err(|fault| fault.within("blend"))?;
                 self.init.validate().map_err(|fault| fault.within("init"))?;
                 self.retrieval.validate().map_err(|fault| fault.within("retrieval"))
+            }
+
+            fn first_over_limit(&self) -> Result<(), SettingFault> {
+                $(
+                    SettingFault::check("candidates", self.$name.candidates(), ..=super::MAX_CANDIDATES)
+                        .and_then(|()| self.$name.limit())
+                        .map_err(|fault| fault.within(stringify!($name)))?;
+                )+
+                self.init.limit().map_err(|fault| fault.within("init"))?;
+                self.retrieval.limit().map_err(|fault| fault.within("retrieval"))
             }
         }
 
@@ -140,6 +178,34 @@ macro_rules! members {
                         self.$name = is_needed.then(|| <$member as Member>::new(&settings.$name, seed)).flatten();
                     }
                 )+
+            }
+
+            /// What another shop can begin with, by the names of the models.
+            pub(crate) fn parts_for_others(&self) -> PartsOfMembers {
+                let mut parts = PartsOfMembers::new();
+                $(
+                    if let Some(part) = self.$name.as_ref().and_then(Member::part_for_others) {
+                        parts.insert(stringify!($name), part);
+                    }
+                )+
+                parts
+            }
+
+            /// Lets models that have learned nothing begin with what another shop has learned.
+            pub(crate) fn begin_with(&mut self, parts: &PartsOfMembers, settings: &InitSettings) {
+                $(
+                    if let (Some(member), Some(part)) = (&mut self.$name, parts.get(stringify!($name))) {
+                        member.begin_with(part, settings);
+                    }
+                )+
+            }
+
+            /// The name of the model with this name, and how many of the bytes are a part of it.
+            pub(crate) fn size_of_part(name: &str, bytes: &[u8]) -> Option<(&'static str, usize)> {
+                match name {
+                    $(stringify!($name) => <$member as Member>::size_of_part(bytes).map(|size| (stringify!($name), size)),)+
+                    _ => None,
+                }
             }
 
             /// Lets every model learn one event.

@@ -16,7 +16,7 @@ use accrue_store::{CheckpointWriter, ItemIdx, PastEvent, SectionSource, StoreErr
 use serde::{Deserialize, Serialize};
 
 use super::content_map::{ContentMap, Expected};
-use super::{Column, Member, MemberSettings};
+use super::{Column, MAX_REACH, Member, MemberSettings};
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::gaussian::{Gaussian, RowBelief};
@@ -61,6 +61,17 @@ impl MemberSettings for FactorizationSettings {
         SettingFault::check("rate", self.rate, (Bound::Excluded(0.0), Bound::Included(1.0)))?;
         SettingFault::check("l2", self.l2, 0.0..=1.0)?;
         SettingFault::check("map", self.map, 0.0..=1.0)
+    }
+
+    /// The map from content reads facets.
+    fn needs_facets(&self) -> bool {
+        self.map > 0.0
+    }
+
+    fn limit(&self) -> Result<(), SettingFault> {
+        SettingFault::check("negatives", self.negatives, ..=1_000)?;
+        SettingFault::check("reach", self.reach, ..=MAX_REACH)?;
+        SettingFault::check("replay", self.replay, ..=64)
     }
 }
 

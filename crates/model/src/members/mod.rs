@@ -50,6 +50,7 @@ pub use two_tower::{TwoTower, TwoTowerSettings};
 
 use crate::catalogue::Catalogue;
 pub use crate::column::{Axis, Column, ReasonKind};
+use crate::transfer::{InitSettings, TransferError};
 use crate::{Context, Step};
 
 /// Why a section of a checkpoint is not taken: learning would carry the number on for ever.
@@ -184,6 +185,20 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     fn fault(&self) -> Option<&str> {
         None
     }
+
+    /// What a model of another shop can begin with, as bytes that only models of its kind read; `None` where nothing means the
+    /// same in every shop. No row of an item or a shopper is among it.
+    fn part_for_others(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Begins with such a part of another shop, if it fits; called before anything is learned.
+    fn begin_with(&mut self, _part: &[u8], _settings: &InitSettings) {}
+
+    /// How many of the bytes are such a part, whole and with finite numbers; `None` if they begin with none.
+    fn size_of_part(_bytes: &[u8]) -> Option<usize> {
+        None
+    }
 }
 
 /// A number that a model counts of its own work, for operators.
@@ -220,6 +235,24 @@ pub trait MemberSettings: Clone + Debug + Default + PartialEq + Serialize + Dese
         None
     }
 
+    /// Whether the model reads [`Catalogue::facets`] under these settings; otherwise the catalogue does not keep them.
+    fn needs_facets(&self) -> bool {
+        false
+    }
+
+    /// Whether the model is worth a transfer where it scores alone. The blend always is.
+    fn begins_alone(&self) -> bool {
+        false
+    }
+
+    /// Whether a model with these settings can begin with the part of another shop, or without one where that shop has none.
+    ///
+    /// # Errors
+    /// If a size differs, or if there is nothing to take.
+    fn fit(&self, _part: Option<&[u8]>) -> Result<(), TransferError> {
+        Ok(())
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors
@@ -227,4 +260,20 @@ pub trait MemberSettings: Clone + Debug + Default + PartialEq + Serialize + Dese
     fn validate(&self) -> Result<(), SettingFault> {
         Ok(())
     }
+
+    /// Refuses values that work, but take so long for each event or page that nothing else is done. Only a configuration is held to this:
+    /// a settings record of the log keeps such a value, because it was in force.
+    ///
+    /// # Errors
+    /// As for [`MemberSettings::validate`].
+    fn limit(&self) -> Result<(), SettingFault> {
+        Ok(())
+    }
 }
+
+/// The most candidates that a model may retrieve for a page: as many as the list that pages are cut from has places.
+pub const MAX_CANDIDATES: usize = 10_000;
+/// The most events of one history that a model may read for each event and page.
+pub(crate) const MAX_REACH: usize = 1_000;
+/// The most items that one item may be paired with.
+pub(crate) const MAX_PAIRED: usize = 1 << 16;

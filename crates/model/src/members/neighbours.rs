@@ -10,7 +10,7 @@ use accrue_event::SettingFault;
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Member, MemberSettings};
+use super::{Column, MAX_PAIRED, MAX_REACH, Member, MemberSettings};
 use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
@@ -54,6 +54,15 @@ impl MemberSettings for NeighboursSettings {
             days if days > 0.0 && days.is_finite() => Ok(()),
             days => Err(SettingFault::new("half_life_days", days, "above 0")),
         }
+    }
+
+    fn limit(&self) -> Result<(), SettingFault> {
+        SettingFault::check("half_life_days", self.half_life_days, 1e-3..=1e6)?;
+        SettingFault::check("sequence_reach", self.sequence_reach, ..=MAX_REACH)?;
+        SettingFault::check("visit_reach", self.visit_reach, ..=MAX_REACH)?;
+        SettingFault::check("across_reach", self.across_reach, ..=MAX_REACH)?;
+        SettingFault::check("capacity", self.capacity, 1..=MAX_PAIRED)?;
+        SettingFault::check("pairs", self.pairs, ..=1 << 32)
     }
 }
 

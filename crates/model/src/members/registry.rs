@@ -14,7 +14,7 @@ use super::{Column, Member, MemberReport, MemberSettings};
 use crate::blend::BlendSettings;
 use crate::catalogue::Catalogue;
 use crate::ensemble::RetrievalSettings;
-use crate::transfer::{InitSettings, Parts};
+use crate::transfer::{InitSettings, PartsOfMembers, TransferError};
 use crate::{Context, Step};
 
 members! {
@@ -38,29 +38,6 @@ members! {
 pub trait Visitor {
     /// Called for each member that exists, in the order of the registry.
     fn visit<M: Member>(&mut self, name: &'static str, member: &M);
-}
-
-impl Settings {
-    /// Whether a model that learns reads [`Catalogue::facets`]; otherwise the catalogue does not keep them.
-    pub fn needs_facets(&self) -> bool {
-        self.switched_off(Part::TwoTower).is_none()
-            || (self.factorization.map > 0.0 && self.switched_off(Part::Factorization).is_none())
-    }
-}
-
-impl Members {
-    /// Lets models that have learned nothing begin with what another shop has learned.
-    pub(crate) fn begin_with(&mut self, parts: &Parts, settings: &InitSettings) {
-        if let (Some(model), Some(parts)) = (&mut self.two_tower, &parts.two_tower) {
-            model.begin_with(parts, settings);
-        }
-        if let (Some(model), Some(parts)) = (&mut self.sequence, &parts.sequence) {
-            model.begin_with(parts, settings);
-        }
-        if let (Some(model), Some(weights)) = (&mut self.content, &parts.content) {
-            model.begin_with(weights);
-        }
-    }
 }
 
 /// The factor of popularity where it only breaks ties.

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::windows::order;
 use crate::collaborative::parallel::for_each_chunk;
 use crate::collaborative::{CollaborativeModel, Epoch, Fit, FitError, Interactions};
+use crate::stored::StoredFault;
 
 /// Parts of a batch whose gradients are summed separately. Their number is fixed, because rounding depends on it.
 const N_CHUNKS: usize = 8;
@@ -138,23 +139,21 @@ impl From<NeuMf> for Saved {
 }
 
 impl TryFrom<Saved> for NeuMf {
-    type Error = String;
+    type Error = StoredFault;
 
-    fn try_from(saved: Saved) -> Result<Self, String> {
+    fn try_from(saved: Saved) -> Result<Self, StoredFault> {
         let Saved { shape, weights: values, offered, chosen } = saved;
         let mut weights = Weights::new(0);
         let layers = Layers::new(shape, &mut weights);
         let n_expected = weights.values().len();
         if values.len() != n_expected || offered.len() != chosen.len() || !offered.len().is_multiple_of(2 * shape.d) {
-            return Err(format!(
-                "{} weights and {} + {} factors do not fit",
-                values.len(),
-                offered.len(),
-                chosen.len()
-            ));
+            let found = vec![values.len(), offered.len(), chosen.len()];
+            let n_factors = offered.len().next_multiple_of(2 * shape.d);
+            let expected = vec![n_expected, n_factors, n_factors];
+            return Err(StoredFault::Sizes { what: "weights, and vectors of both sides", found, expected });
         }
         if !values.iter().chain(&offered).chain(&chosen).all(|x| x.is_finite()) {
-            return Err("a weight is not finite".into());
+            return Err(StoredFault::NotFinite);
         }
         weights.change(|to| to.copy_from_slice(&values));
         Ok(Self { shape, layers, weights, offered, chosen })

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::network::Network;
 use super::trainer::Trainer;
 use crate::collaborative::{CollaborativeModel, Fit, FitError, Interactions};
+use crate::stored::StoredFault;
 
 /// A fitted network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,22 +41,19 @@ impl<N: Network> From<Sequential<N>> for Saved<N::Shape> {
 }
 
 impl<N: Network> TryFrom<Saved<N::Shape>> for Sequential<N> {
-    type Error = String;
+    type Error = StoredFault;
 
-    fn try_from(saved: Saved<N::Shape>) -> Result<Self, String> {
+    fn try_from(saved: Saved<N::Shape>) -> Result<Self, StoredFault> {
         let Saved { shape, weights: values, items, popularity } = saved;
         let mut weights = Weights::new(0);
         let network = N::new(&shape, &mut weights);
         let (n_expected, d) = (weights.values().len(), N::width_and_length(&shape).0);
         if values.len() != n_expected || items.len() != popularity.len() * d {
-            let (found, n_items) = (values.len(), popularity.len());
-            return Err(format!(
-                "{found} weights, {} numbers for {n_items} items of {d}; expected {n_expected} weights",
-                items.len()
-            ));
+            let (found, expected) = (vec![values.len(), items.len()], vec![n_expected, popularity.len() * d]);
+            return Err(StoredFault::Sizes { what: "weights, and vectors of items", found, expected });
         }
         if !values.iter().chain(&items).chain(&popularity).all(|x| x.is_finite()) {
-            return Err("a weight is not finite".into());
+            return Err(StoredFault::NotFinite);
         }
         weights.change(|to| to.copy_from_slice(&values));
         Ok(Self::assemble(shape, network, weights, items, popularity))

@@ -13,7 +13,7 @@ use crate::{RecommendRequest, Shop};
 /// Items that one campaign bids for on one page, at most.
 const MAX_ITEMS: usize = 30;
 
-/// Who asks for a page, as far as campaigns are concerned.
+/// The caller that asks for a page, as campaigns need it.
 pub(crate) struct Audience<'a> {
     shop: Shop<'a>,
     request: &'a RecommendRequest,

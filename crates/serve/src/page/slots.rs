@@ -5,9 +5,8 @@ use std::ops::Range;
 use super::{Candidate, Situation};
 use crate::{Degraded, RecommendRequest};
 
-/// Length of the list. As in other search servers, it is far longer than what a shopper pages through; a program that
-/// reads the whole catalogue should export it.
-pub(crate) const DEPTH: usize = 10_000;
+/// Length of the list.
+pub(crate) const DEPTH: usize = crate::MAX_DEPTH;
 
 /// The places that the request asks for, up to the end of the list.
 pub(super) fn places(request: &RecommendRequest) -> Range<usize> {

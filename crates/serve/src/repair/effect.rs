@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use accrue_event::ItemId;
-use accrue_store::{ChosenItem, ProposalKind, QueryFate, Reformulations};
+use accrue_store::{ChosenItem, ProposalKind, QueryOutcome, Reformulations};
 
 use super::evidence::phrases_of;
 use super::{DEPTH, Proposal, Refusal, RepairView, synonym_line};
@@ -44,12 +44,15 @@ impl Past {
     pub fn of_words<'f>(
         found: &'f Reformulations,
         words: &str,
-        meant: impl Fn(&str, &'f QueryFate) -> Vec<&'f ChosenItem>,
+        meant: impl Fn(&str, &'f QueryOutcome) -> Vec<&'f ChosenItem>,
     ) -> Self {
         let has = |query: &str| phrases_of(query).any(|phrase| phrase == words);
         let mut queries: Vec<(usize, PastQuery)> = Vec::new();
-        for (query, fate) in found.queries().filter(|(query, _)| has(query)) {
-            queries.push((fate.searchers.len(), (query.into(), counted(&fate.items), counted(meant(query, fate)))));
+        for (query, outcome) in found.queries().filter(|(query, _)| has(query)) {
+            queries.push((
+                outcome.searchers.len(),
+                (query.into(), counted(&outcome.items), counted(meant(query, outcome))),
+            ));
         }
         queries.sort_by(|(a, (x, ..)), (b, (y, ..))| b.cmp(a).then(x.cmp(y)));
         Self { queries: queries.into_iter().take(MAX_QUERIES).map(|(_, query)| query).collect() }
@@ -140,8 +143,8 @@ pub(super) fn counted<'c>(items: impl IntoIterator<Item = &'c ChosenItem>) -> Ch
 }
 
 /// What was chosen after a query.
-pub(super) fn chosen_after(fate: &QueryFate) -> Chosen {
-    counted(&fate.items)
+pub(super) fn chosen_after(outcome: &QueryOutcome) -> Chosen {
+    counted(&outcome.items)
 }
 
 pub(super) fn ids(hits: &[(ItemId, f32)]) -> Vec<&ItemId> {

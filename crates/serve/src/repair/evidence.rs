@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::misspelling;
-use accrue_store::{ProposalKind, QueryFate, Reformulations, Then};
+use accrue_store::{ProposalKind, QueryOutcome, Reformulations, Then};
 
 use super::effect::Past;
 use super::gate::{Share, exceeds_chance, fails_beside, mean};
@@ -15,6 +15,9 @@ use crate::search::{SearchError, SearchReader};
 const MAX_WORDS: usize = 3;
 /// Shorter words are near too many others.
 const MIN_NEAR_BYTES: usize = 5;
+/// Queries with more words than this are compared by their difference alone: phrase by phrase would take the square of their length,
+/// and anyone can send them with a published key.
+const MAX_COMPARED: usize = 12;
 /// Queries that a proposal shows.
 const N_QUERIES: usize = 5;
 /// Shoppers that chance is smoothed by.
@@ -44,13 +47,13 @@ struct Pair {
 /// Who searched for some words, and what came of it.
 #[derive(Default)]
 struct Tried {
-    own: BTreeMap<u32, Came>,
-    published: BTreeMap<u32, Came>,
+    own: BTreeMap<u32, SearchOutcome>,
+    published: BTreeMap<u32, SearchOutcome>,
 }
 
 /// What came of the searches of a shopper.
 #[derive(Clone, Copy, Default)]
-struct Came {
+struct SearchOutcome {
     chose: bool,
     /// They chose something after a later search.
     reached: bool,
@@ -61,11 +64,11 @@ impl Evidence {
         let mut pairs: BTreeMap<(String, String), Pair> = BTreeMap::new();
         let mut reached: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         let mut all: BTreeSet<u32> = BTreeSet::new();
-        for (query, fate) in found.queries() {
-            for then in &fate.then {
+        for (query, outcome) in found.queries() {
+            for then in &outcome.then {
                 all.extend(&then.own);
-                let other = found.of(&then.query).unwrap_or(fate);
-                let [own, other] = [fate, other].map(|fate| Tried::of(fate).share(settings.published));
+                let other = found.of(&then.query).unwrap_or(outcome);
+                let [own, other] = [outcome, other].map(|outcome| Tried::of(outcome).share(settings.published));
                 let fails = fails_beside(own, other, false);
                 for (from, to) in replaced(query, &then.query) {
                     reached.entry(to.clone()).or_default().extend(&then.own);
@@ -73,7 +76,7 @@ impl Evidence {
                     pair.own.extend(&then.own);
                     pair.published.extend(&then.published);
                     pair.fails.push(fails);
-                    if fate.n_searchers() >= MIN_VISITORS {
+                    if outcome.n_searchers() >= MIN_VISITORS {
                         pair.queries.insert(query.into());
                     }
                 }
@@ -85,9 +88,9 @@ impl Evidence {
         });
         let wanted: BTreeSet<&str> = pairs.keys().flat_map(|(from, to)| [&**from, &**to]).collect();
         let mut phrases: BTreeMap<String, Tried> = BTreeMap::new();
-        for (query, fate) in found.queries() {
+        for (query, outcome) in found.queries() {
             for phrase in phrases_of(query).filter(|phrase| wanted.contains(&**phrase)) {
-                phrases.entry(phrase.to_owned()).or_default().add(fate);
+                phrases.entry(phrase.to_owned()).or_default().add(outcome);
             }
         }
         Self { pairs, phrases, reached, n_reached: all.len(), published: settings.published }
@@ -99,9 +102,9 @@ impl Evidence {
         for ((from, to), pair) in &self.pairs {
             let (Some(own), Some(other)) = (self.phrases.get(from), self.phrases.get(to)) else { continue };
             let n = f64::from(pair.worth(self.published));
-            let of = own.count(self.published, |came| came.reached).max(n);
+            let of = own.count(self.published, |found| found.reached).max(n);
             let others = self.reached.get(to).map_or(0, BTreeSet::len).saturating_sub(pair.own.len());
-            let elsewhere = self.n_reached.saturating_sub(own.own.values().filter(|came| came.reached).count());
+            let elsewhere = self.n_reached.saturating_sub(own.own.values().filter(|found| found.reached).count());
             let chance = others as f64 / (elsewhere as f64 + SMOOTHING);
             let share = Share { n, of };
             let mut proposal = Proposal::new(kind(from, to), from, to);
@@ -125,10 +128,10 @@ impl Evidence {
 
 /// The past searches with the words of a pair.
 pub(super) fn past(found: &Reformulations, from: &str, to: &str) -> Past {
-    Past::of_words(found, from, |query, fate| {
+    Past::of_words(found, from, |query, outcome| {
         let pair = (from.to_owned(), to.to_owned());
         let is_meant = |then: &&Then| replaced(query, &then.query).contains(&pair);
-        fate.then.iter().filter(is_meant).flat_map(|then| &then.items).collect()
+        outcome.then.iter().filter(is_meant).flat_map(|then| &then.items).collect()
     })
 }
 
@@ -140,32 +143,32 @@ impl Pair {
 }
 
 impl Tried {
-    fn of(fate: &QueryFate) -> Self {
+    fn of(outcome: &QueryOutcome) -> Self {
         let mut tried = Self::default();
-        tried.add(fate);
+        tried.add(outcome);
         tried
     }
 
-    fn add(&mut self, fate: &QueryFate) {
-        for (searchers, tried) in [(&fate.searchers, &mut self.own), (&fate.published, &mut self.published)] {
+    fn add(&mut self, outcome: &QueryOutcome) {
+        for (searchers, tried) in [(&outcome.searchers, &mut self.own), (&outcome.published, &mut self.published)] {
             for searcher in searchers {
-                let came = tried.entry(searcher.shopper).or_default();
-                came.chose |= searcher.chose;
-                came.reached |= searcher.reached;
+                let found = tried.entry(searcher.shopper).or_default();
+                found.chose |= searcher.chose;
+                found.reached |= searcher.reached;
             }
         }
     }
 
     /// Of how many that holds, those of published keys alone at what they are worth.
-    fn count(&self, published: f32, holds: impl Fn(&Came) -> bool) -> f64 {
-        let own = self.own.values().filter(|came| holds(came)).count();
-        let others = self.published.iter().filter(|(shopper, came)| !self.own.contains_key(shopper) && holds(came));
+    fn count(&self, published: f32, holds: impl Fn(&SearchOutcome) -> bool) -> f64 {
+        let own = self.own.values().filter(|found| holds(found)).count();
+        let others = self.published.iter().filter(|(shopper, found)| !self.own.contains_key(shopper) && holds(found));
         own as f64 + f64::from(published) * others.count() as f64
     }
 
     /// The share that chose something.
     fn share(&self, published: f32) -> Share {
-        Share { n: self.count(published, |came| came.chose), of: self.count(published, |_| true) }
+        Share { n: self.count(published, |found| found.chose), of: self.count(published, |_| true) }
     }
 }
 
@@ -176,12 +179,18 @@ fn replaced(one: &str, other: &str) -> BTreeSet<(String, String)> {
         phrase.split(' ').all(|word| others.split(' ').all(|known| known != word)) && phrase.len() >= MIN_NEAR_BYTES
     };
     let mut pairs: BTreeSet<(String, String)> = difference(one, other).into_iter().collect();
+    if [one, other].iter().any(|query| query.split(' ').count() > MAX_COMPARED) {
+        return pairs;
+    }
+    let others: Vec<(&str, String)> =
+        phrases_of(other).filter(|phrase| is_new(phrase, one)).map(|to| (to, closed(to))).collect();
     for from in phrases_of(one).filter(|phrase| is_new(phrase, other)) {
-        let near = |to: &&str| misspelling(&closed(from), &closed(to)).is_some_and(|edits| edits > 0);
+        let letters = closed(from);
         // The first letter is seldom wrong, and words that differ in it are often two words.
-        let is_alike = |to: &&str| from.chars().next() == to.chars().next() && near(to);
-        let alike = phrases_of(other).filter(|phrase| is_new(phrase, one)).filter(is_alike);
-        pairs.extend(alike.map(|to| (from.to_owned(), to.to_owned())));
+        let alike = others.iter().filter(|(to, to_letters)| {
+            from.chars().next() == to.chars().next() && misspelling(&letters, to_letters).is_some_and(|edits| edits > 0)
+        });
+        pairs.extend(alike.map(|(to, _)| (from.to_owned(), (*to).to_owned())));
     }
     pairs
 }
@@ -231,6 +240,18 @@ fn kind(from: &str, to: &str) -> ProposalKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_very_long_queries_are_not_compared_with_each_other() {
+        // Two words differ, with others between them, so that the queries have no difference in one place.
+        let found = |n_between: usize| {
+            let between = vec!["red"; n_between].join(" ");
+            replaced(&format!("kaffe {between} mugg"), &format!("kaffee {between} mug pink"))
+        };
+        let pair: (String, String) = ("kaffe".into(), "kaffee".into());
+        assert!(found(1).contains(&pair), "{:?}", found(1));
+        assert!(found(MAX_COMPARED).is_empty(), "{:?}", found(MAX_COMPARED));
+    }
 
     #[test]
     fn the_difference_of_two_queries_is_what_was_replaced() {

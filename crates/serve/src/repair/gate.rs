@@ -14,7 +14,7 @@
 
 /// The share of chance among what is taken.
 const ALPHA: f64 = 0.05;
-/// A pair is no chance from this share of those who chose something in the end.
+/// A pair needs at least this share of the shoppers who chose something later.
 const LEAST_SHARE: f64 = 0.15;
 /// It must also exceed the share that chance gives by this factor.
 const OVER_CHANCE: f64 = 2.0;
@@ -100,7 +100,7 @@ pub(super) fn mean(evidence: &[f64]) -> f64 {
     most + libm::log(sum / evidence.len() as f64)
 }
 
-/// How much evidence each of the tests needs that are to be taken, by that of all of them; infinite if none is taken.
+/// The threshold of e-BH over the evidence of all tests: those that reach it are taken. Infinite if no test reaches it.
 pub(super) fn enough(evidence: impl IntoIterator<Item = f64>) -> f64 {
     let mut all: Vec<f64> = evidence.into_iter().collect();
     all.sort_by(|a, b| b.total_cmp(a));

@@ -30,10 +30,10 @@ pub(super) struct Tie {
 pub(super) fn of(found: &Reformulations, view: &RepairView<'_>, settings: &RepairSettings) -> Vec<Tie> {
     let least = MIN_CHOOSERS.max(settings.least_shoppers as usize);
     let mut ties = Vec::new();
-    for (query, fate) in found.queries() {
+    for (query, outcome) in found.queries() {
         let mut choosers: BTreeSet<u32> = BTreeSet::new();
         let mut by_category: BTreeMap<Box<str>, (BTreeSet<u32>, usize)> = BTreeMap::new();
-        for chosen in &fate.items {
+        for chosen in &outcome.items {
             choosers.extend(&chosen.shoppers);
             let categories = (view.item)(&chosen.item).map(|item| item.categories).unwrap_or_default();
             for (depth, category) in categories.into_iter().enumerate().filter(|(_, category)| may_be_named(category)) {
@@ -48,7 +48,7 @@ pub(super) fn of(found: &Reformulations, view: &RepairView<'_>, settings: &Repai
         let mut proposal = Proposal::new(ProposalKind::Category, query, &category);
         (proposal.shoppers, proposal.of) = (shoppers.len(), choosers.len());
         proposal.queries = vec![query.into()];
-        ties.push(Tie { proposal, chosen: chosen_after(fate) });
+        ties.push(Tie { proposal, chosen: chosen_after(outcome) });
     }
     ties
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::{ItemId, misspelling, normalised};
-use accrue_store::{ProposalKind, QueryFate, Reformulations, Searcher};
+use accrue_store::{ProposalKind, QueryOutcome, Reformulations, Searcher};
 
 use super::effect::Past;
 use super::gate::{Share, exceeds_chance};
@@ -34,15 +34,17 @@ pub(super) struct NearWord {
 pub(super) fn near_words(found: &Reformulations, view: &RepairView<'_>, settings: &RepairSettings) -> Vec<NearWord> {
     let typed: BTreeSet<&str> = {
         let chose = |searchers: &[Searcher]| searchers.iter().any(|searcher| searcher.chose);
-        let counts = |fate: &QueryFate| chose(&fate.searchers) || (settings.published > 0.0 && chose(&fate.published));
-        let chosen_after = found.queries().filter(|(_, fate)| counts(fate));
+        let counts = |outcome: &QueryOutcome| {
+            chose(&outcome.searchers) || (settings.published > 0.0 && chose(&outcome.published))
+        };
+        let chosen_after = found.queries().filter(|(_, outcome)| counts(outcome));
         chosen_after.flat_map(|(query, _)| query.split(' ')).collect()
     };
     let mut near: BTreeMap<(String, String), NearWord> = BTreeMap::new();
     let mut without: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
-    for (query, fate) in found.queries().filter(|(_, fate)| !fate.later.is_empty()) {
+    for (query, outcome) in found.queries().filter(|(_, outcome)| !outcome.later.is_empty()) {
         let words: Vec<&str> = query.split(' ').filter(|word| is_word(word)).collect();
-        for chosen in fate.later.iter().filter(|chosen| !chosen.shoppers.is_empty()) {
+        for chosen in outcome.later.iter().filter(|chosen| !chosen.shoppers.is_empty()) {
             let Some(item) = (view.item)(&chosen.item) else { continue };
             let title = normalised(&item.title).into_owned();
             let written: BTreeSet<&str> = title.split(|c: char| !c.is_alphanumeric()).filter(|w| is_word(w)).collect();
@@ -64,7 +66,7 @@ pub(super) fn near_words(found: &Reformulations, view: &RepairView<'_>, settings
                             items: BTreeSet::new(),
                         });
                         pair.shoppers.extend(&chosen.shoppers);
-                        if fate.n_searchers() >= MIN_VISITORS {
+                        if outcome.n_searchers() >= MIN_VISITORS {
                             pair.queries.insert(query.into());
                         }
                         pair.items.insert(chosen.item.clone());
@@ -96,8 +98,8 @@ impl NearWord {
 
     /// The past searches with the typed word.
     pub(super) fn past(&self, found: &Reformulations) -> Past {
-        Past::of_words(found, &self.typed, |_, fate| {
-            fate.later.iter().filter(|chosen| self.items.contains(&chosen.item)).collect()
+        Past::of_words(found, &self.typed, |_, outcome| {
+            outcome.later.iter().filter(|chosen| self.items.contains(&chosen.item)).collect()
         })
     }
 }

@@ -25,7 +25,7 @@ use crate::page::sources::{self, Source};
 /// Candidates of all sources of a page, at most.
 pub(crate) const MAX_CANDIDATES: usize = 100_000;
 /// Places of a list.
-pub(crate) const MAX_PLACES: usize = 10_000;
+pub(crate) const MAX_PLACES: usize = crate::MAX_DEPTH;
 /// The part of the expected first purchases for which the scene `home` keeps places.
 const HOME_ROOM: f32 = 0.5;
 /// How many items like the page's stand first on the scene `product`, at most.

@@ -171,45 +171,8 @@ pub(super) fn read_seen(text: &str) -> Option<Seen> {
 impl SceneSettings {
     /// Changes what the scene says into `scene`, which is what it has without this.
     pub(super) fn apply_to(&self, scene: &mut Scene) -> Result<(), SettingFault> {
-        if let Some(names) = &self.sources {
-            if names.is_empty() {
-                return Err(SettingFault::new("sources", "an empty list", "a list of at least one source"));
-            }
-            scene.sources.clear();
-            for (place, name) in names.iter().enumerate() {
-                let source = sources::named(name).ok_or_else(|| unknown_source(&format!("sources[{place}]"), name))?;
-                if scene.sources.iter().any(|(known, _)| known.name == source.name) {
-                    return Err(SettingFault::new(format!("sources[{place}]"), name, "different from all others"));
-                }
-                scene.sources.push((source, None));
-            }
-            // A source that the shop chose would have no effect if the whole shop competed with it.
-            scene.rest = Rest::Behind;
-            scene.has_own_sources = false;
-            scene.first.clear();
-        }
-        for (name, &limit) in self.limit.iter().flatten() {
-            let key = format!("limit.{name}");
-            if sources::named(name).is_none() {
-                return Err(unknown_source(&key, name));
-            }
-            SettingFault::check(&key, limit, 1..=MAX_LIMIT)?;
-            match scene.sources.iter_mut().find(|(source, _)| source.name == &**name) {
-                Some((_, of_source)) => *of_source = Some(limit),
-                None => return Err(SettingFault::new(key, limit, "left out: the scene does not ask this source")),
-            }
-        }
-        if let Some(names) = &self.first {
-            scene.first.clear();
-            for (place, name) in names.iter().enumerate() {
-                let key = format!("first[{place}]");
-                let source = sources::named(name).ok_or_else(|| unknown_source(&key, name))?;
-                if !scene.sources.iter().any(|(known, _)| known.name == source.name) {
-                    return Err(SettingFault::new(key, name, "one of the scene's sources"));
-                }
-                scene.first.push(source.name);
-            }
-        }
+        self.apply_sources(scene)?;
+        self.apply_limits(scene)?;
         if let Some(most) = self.max_candidates {
             SettingFault::check("max_candidates", most, 1..=super::MAX_CANDIDATES)?;
             scene.max_candidates = most;
@@ -239,6 +202,55 @@ impl SceneSettings {
         if let Some(share) = self.new_products {
             SettingFault::check("new_products", share, 0.0..=1.0)?;
             scene.new_products = share;
+        }
+        Ok(())
+    }
+
+    /// Which sources the scene asks.
+    fn apply_sources(&self, scene: &mut Scene) -> Result<(), SettingFault> {
+        if let Some(names) = &self.sources {
+            if names.is_empty() {
+                return Err(SettingFault::new("sources", "an empty list", "a list of at least one source"));
+            }
+            scene.sources.clear();
+            for (place, name) in names.iter().enumerate() {
+                let source = sources::named(name).ok_or_else(|| unknown_source(&format!("sources[{place}]"), name))?;
+                if scene.sources.iter().any(|(known, _)| known.name == source.name) {
+                    return Err(SettingFault::new(format!("sources[{place}]"), name, "different from all others"));
+                }
+                scene.sources.push((source, None));
+            }
+            // A source that the shop chose would have no effect if the whole shop competed with it.
+            scene.rest = Rest::Behind;
+            scene.has_own_sources = false;
+            scene.first.clear();
+        }
+        Ok(())
+    }
+
+    /// How many candidates the sources give, and whose come first.
+    fn apply_limits(&self, scene: &mut Scene) -> Result<(), SettingFault> {
+        for (name, &limit) in self.limit.iter().flatten() {
+            let key = format!("limit.{name}");
+            if sources::named(name).is_none() {
+                return Err(unknown_source(&key, name));
+            }
+            SettingFault::check(&key, limit, 1..=MAX_LIMIT)?;
+            match scene.sources.iter_mut().find(|(source, _)| source.name == &**name) {
+                Some((_, of_source)) => *of_source = Some(limit),
+                None => return Err(SettingFault::new(key, limit, "left out: the scene does not ask this source")),
+            }
+        }
+        if let Some(names) = &self.first {
+            scene.first.clear();
+            for (place, name) in names.iter().enumerate() {
+                let key = format!("first[{place}]");
+                let source = sources::named(name).ok_or_else(|| unknown_source(&key, name))?;
+                if !scene.sources.iter().any(|(known, _)| known.name == source.name) {
+                    return Err(SettingFault::new(key, name, "one of the scene's sources"));
+                }
+                scene.first.push(source.name);
+            }
         }
         Ok(())
     }

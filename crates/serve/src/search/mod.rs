@@ -106,7 +106,7 @@ pub fn read_words<'a>(texts: impl Iterator<Item = &'a str>, language: Language) 
 /// What an exact id adds to a score: far above any sum of words.
 pub const EXACT_ID: f32 = 1000.0;
 /// `offset + limit` of a search is cut to this depth.
-pub const MAX_DEPTH: usize = 10_000;
+pub const MAX_DEPTH: usize = crate::MAX_DEPTH;
 /// Variants of one product that retrieval keeps as candidates.
 pub const VARIANTS_KEPT: usize = 8;
 /// Bytes of a query that are read; the rest is ignored.

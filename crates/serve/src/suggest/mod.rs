@@ -87,7 +87,7 @@ pub struct Suggestion {
     pub id: Option<Box<str>>,
 }
 
-/// Who asks for suggestions, and how many.
+/// The caller that asks for suggestions, and how many it asks for.
 #[derive(Clone, Debug, Default)]
 pub struct SuggestRequest {
     /// What the shopper has typed so far.

@@ -11,10 +11,11 @@ use accrue_event::{Item, ItemId, Shopper, Timestamp};
 use super::Facts;
 use crate::new_products::{Earlier, Now};
 use crate::{
-    Body, CatalogueEntry, CheckedEvent, DrawAccount, ItemIdx, NewProducts, Record, SearchRanking, Searches, shopper_hash,
+    Body, CatalogueEntry, CheckedEvent, DrawAccount, ItemIdx, NewProducts, Record, SearchRanking, Searches,
+    shopper_hash,
 };
 
-/// The parts of the facts that are folded again. What choices teach the order of hits depends on how likely a position is
+/// The parts of the facts that are folded again. What is learned from choices about the order of hits depends on how likely a position is
 /// looked at, which the other part counts, so both are folded together.
 #[derive(Debug, Default)]
 pub struct OlderParts {

@@ -26,7 +26,7 @@ impl Asker {
     }
 
     /// Whether an event can be of them. Ids of answers can be guessed, and a published key can name any user: its events
-    /// are those of a session, and of nobody where the answer has none.
+    /// are those of a session, and match no answer without one.
     pub fn is_of(self, event: &Event) -> bool {
         let is_session = self.session.is_some() && self.session == event.session.as_ref().map(|id| hash(id.as_str()));
         let is_user = self.user.is_some() && self.user == event.user.as_ref().map(|id| hash(id.as_str()));

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use accrue_event::{EventId, RefusalId, Timestamp};
+use accrue_event::{EventId, RefusalId, SettingFault, Timestamp};
 
 pub(crate) use self::copy::{copy_log, remove_side_files};
 use self::ids::{Filter, LiveIds};
@@ -44,6 +44,16 @@ const ROOM: u64 = 4 << 20;
 pub struct LogSettings {
     /// Records after which a segment is sealed. A group is never split, so a segment may have a few more.
     pub segment_records: u64,
+}
+
+impl LogSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The fault; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("segment_records", self.segment_records, 1..)
+    }
 }
 
 impl Default for LogSettings {

@@ -15,25 +15,24 @@
 //! also where a page asked for them. A choice that a published key reports counts for an own searcher of the same
 //! session, which only its visitor knows.
 
-mod fate;
+mod outcome;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use accrue_event::{Attribute, Event, EventType, ItemId, Shopper, normalised};
+use accrue_event::{Attribute, Event, EventType, ItemId, Shopper};
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::fate::KnownBy;
-pub use self::fate::{ChosenItem, QueryFate, Searcher, Then};
+use self::outcome::KnownBy;
+pub use self::outcome::{ChosenItem, QueryOutcome, Searcher, Then};
+use crate::searches::words;
 use crate::{Body, Page, Record, Served, is_search_choice, shopper_hash};
 
 /// Queries that are remembered. Beyond them those make room that only published keys know, then those that no shopper of
 /// own events chose after, the oldest first.
 const MAX_QUERIES: usize = 20_000;
-/// Longest query, in bytes.
-const MAX_QUERY_BYTES: usize = 100;
 /// Shoppers whose latest search is remembered.
 const SLOTS: u64 = 65_536;
 /// Earlier searches of one visit that led to nothing.
@@ -52,7 +51,7 @@ pub struct Reformulations {
     own: BTreeMap<u64, Visit>,
     /// The same of published keys.
     published: BTreeMap<u64, Visit>,
-    queries: BTreeMap<Box<str>, QueryFate>,
+    queries: BTreeMap<Box<str>, QueryOutcome>,
     totals: SearchTotals,
 }
 
@@ -123,13 +122,13 @@ impl Reformulations {
     }
 
     /// The queries in alphabetical order, each with what came of it.
-    pub fn queries(&self) -> impl Iterator<Item = (&str, &QueryFate)> {
-        self.queries.iter().map(|(query, fate)| (&**query, fate))
+    pub fn queries(&self) -> impl Iterator<Item = (&str, &QueryOutcome)> {
+        self.queries.iter().map(|(query, outcome)| (&**query, outcome))
     }
 
     /// What came of the searches for these words.
-    pub fn of(&self, query: &str) -> Option<&QueryFate> {
-        self.queries.get(&*words(query)?)
+    pub fn of(&self, query: &str) -> Option<&QueryOutcome> {
+        self.queries.get(words(query)?.as_str())
     }
 
     /// Counts of all searches.
@@ -138,8 +137,8 @@ impl Reformulations {
     }
 
     /// The `n` queries with the largest `count`, without those of which it is 0; equal ones by their words.
-    pub fn most(&self, n: usize, count: impl Fn(&QueryFate) -> u64) -> Vec<(&str, &QueryFate)> {
-        let mut all: Vec<_> = self.queries().filter(|(_, fate)| count(fate) > 0).collect();
+    pub fn most(&self, n: usize, count: impl Fn(&QueryOutcome) -> u64) -> Vec<(&str, &QueryOutcome)> {
+        let mut all: Vec<_> = self.queries().filter(|(_, outcome)| count(outcome) > 0).collect();
         all.sort_by(|a, b| count(b.1).cmp(&count(a.1)).then(a.0.cmp(b.0)));
         all.truncate(n);
         all
@@ -153,7 +152,7 @@ impl Reformulations {
             (None, None) => return,
         };
         let found_nothing = served.items.is_empty() && served.first_position == 0;
-        if let Some(query) = words(query) {
+        if let Some(query) = words(query).map(Box::from) {
             let (shopper, is_own) = (shopper_hash(&shopper), !served.published);
             let answer = Some(xxh3_64(served.recommendation_id.as_bytes()));
             self.search(Search { shopper, is_own, query, answer, at_ms, found_nothing });
@@ -161,7 +160,7 @@ impl Reformulations {
     }
 
     fn happened(&mut self, event: &Event) {
-        let Some(query) = event.query.as_deref().and_then(words) else { return };
+        let Some(query) = event.query.as_deref().and_then(words).map(Box::from) else { return };
         let is_own = !event.id.is_published();
         // Anyone can name a user in an event of a published key, so that user is another shopper. Only its visitor knows a
         // session.
@@ -211,11 +210,11 @@ impl Reformulations {
             if visit.is_of(&query, at_ms, answer) {
                 if found_nothing && !visit.found_nothing {
                     visit.found_nothing = true;
-                    self.count(&query, |fate| fate.without_result += 1);
+                    self.count(&query, |outcome| outcome.without_result += 1);
                     self.totals.without_result += 1;
                 }
                 visit.at_ms = visit.at_ms.max(at_ms);
-                self.count(&query, |fate| fate.searcher(shopper as u32, is_own));
+                self.count(&query, |outcome| outcome.searcher(shopper as u32, is_own));
                 self.put_visit(visit);
                 return;
             }
@@ -224,7 +223,7 @@ impl Reformulations {
                 if is_typed_on(&visit.query, &query) && since <= TYPED_ON_MS {
                     self.take_back(&visit);
                 } else {
-                    self.count(&visit.query, |fate| fate.move_on(shopper as u32));
+                    self.count(&visit.query, |outcome| outcome.move_on(shopper as u32));
                     before.push(visit.query);
                     before.drain(..before.len().saturating_sub(MAX_BEFORE));
                 }
@@ -233,12 +232,12 @@ impl Reformulations {
         self.make_room();
         self.totals.searches += 1;
         self.totals.without_result += u64::from(found_nothing);
-        let fate = self.queries.entry(query.clone()).or_default();
-        fate.searches += 1;
-        fate.without_result += u64::from(found_nothing);
-        fate.last_ms = fate.last_ms.max(at_ms);
-        fate.known_by = fate.known_by.max(if is_own { KnownBy::OwnSearch } else { KnownBy::PublishedKeys });
-        fate.searcher(shopper as u32, is_own);
+        let outcome = self.queries.entry(query.clone()).or_default();
+        outcome.searches += 1;
+        outcome.without_result += u64::from(found_nothing);
+        outcome.last_ms = outcome.last_ms.max(at_ms);
+        outcome.known_by = outcome.known_by.max(if is_own { KnownBy::OwnSearch } else { KnownBy::PublishedKeys });
+        outcome.searcher(shopper as u32, is_own);
         let is_own = is_own_visit;
         self.put_visit(Visit { shopper, is_own, query, answer, at_ms, found_nothing, is_chosen: false, before });
     }
@@ -260,36 +259,36 @@ impl Reformulations {
         let visit = self.put_visit(visit);
         let is_first = !std::mem::replace(&mut visit.is_chosen, true);
         let before = visit.before.clone();
-        self.count(&query, |fate| {
-            fate.chosen += u64::from(is_first);
+        self.count(&query, |outcome| {
+            outcome.chosen += u64::from(is_first);
             let known_by = if choice.is_own { KnownBy::OwnChoice } else { KnownBy::PublishedKeys };
-            fate.known_by = fate.known_by.max(known_by);
-            fate.choose(choice);
+            outcome.known_by = outcome.known_by.max(known_by);
+            outcome.choose(choice);
         });
         self.totals.chosen += u64::from(is_first);
         for earlier in before {
-            self.count(&earlier, |fate| fate.then(&query, choice));
+            self.count(&earlier, |outcome| outcome.then(&query, choice));
         }
     }
 
     /// A search that was only the beginning of the next one does not count.
     fn take_back(&mut self, visit: &Visit) {
-        let Some(fate) = self.queries.get_mut(&visit.query) else { return };
-        fate.searches = fate.searches.saturating_sub(1);
-        fate.without_result = fate.without_result.saturating_sub(u64::from(visit.found_nothing));
-        for searchers in [&mut fate.searchers, &mut fate.published] {
+        let Some(outcome) = self.queries.get_mut(&visit.query) else { return };
+        outcome.searches = outcome.searches.saturating_sub(1);
+        outcome.without_result = outcome.without_result.saturating_sub(u64::from(visit.found_nothing));
+        for searchers in [&mut outcome.searchers, &mut outcome.published] {
             searchers.retain(|searcher| searcher.shopper != visit.shopper as u32 || searcher.chose);
         }
-        if fate.searches == 0 {
+        if outcome.searches == 0 {
             self.queries.remove(&visit.query);
         }
         self.totals.searches -= 1;
         self.totals.without_result -= u64::from(visit.found_nothing);
     }
 
-    fn count(&mut self, query: &str, change: impl FnOnce(&mut QueryFate)) {
-        if let Some(fate) = self.queries.get_mut(query) {
-            change(fate);
+    fn count(&mut self, query: &str, change: impl FnOnce(&mut QueryOutcome)) {
+        if let Some(outcome) = self.queries.get_mut(query) {
+            change(outcome);
         }
     }
 
@@ -298,7 +297,7 @@ impl Reformulations {
             return;
         }
         let mut oldest: Vec<(KnownBy, i64, Box<str>)> =
-            self.queries.iter().map(|(query, fate)| (fate.known_by, fate.last_ms, query.clone())).collect();
+            self.queries.iter().map(|(query, outcome)| (outcome.known_by, outcome.last_ms, query.clone())).collect();
         oldest.sort_unstable();
         for (_, _, query) in &oldest[..MAX_QUERIES / 16] {
             self.queries.remove(query);
@@ -309,14 +308,4 @@ impl Reformulations {
 /// Whether a text is another one with more letters at its end.
 fn is_typed_on(one: &str, longer: &str) -> bool {
     longer.starts_with(one) || one.starts_with(longer)
-}
-
-/// The words of a query in the form in which equal searches are equal; `None` if there are none, or too many.
-fn words(query: &str) -> Option<Box<str>> {
-    if query.len() > 4 * MAX_QUERY_BYTES {
-        return None;
-    }
-    let folded = normalised(query);
-    let text = folded.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!text.is_empty() && text.len() <= MAX_QUERY_BYTES).then(|| text.into())
 }

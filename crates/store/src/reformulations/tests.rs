@@ -1,6 +1,6 @@
 use accrue_event::Timestamp;
 
-use super::fate::{MAX_SHOPPERS, MAX_THEN};
+use super::outcome::{MAX_SHOPPERS, MAX_THEN};
 use super::*;
 use crate::{CheckedEvent, Offset};
 
@@ -90,7 +90,7 @@ fn a_search_that_led_to_nothing_is_followed_to_the_one_that_did() {
     assert_eq!(found.of("rain cover").unwrap().then.len(), 1);
     assert!(found.of("umbrella").unwrap().then.is_empty());
     assert_eq!(found.totals(), SearchTotals { searches: 6, without_result: 0, chosen: 2 });
-    assert_eq!(found.most(1, |fate| fate.without_choice())[0].0, "brolly");
+    assert_eq!(found.most(1, |outcome| outcome.without_choice())[0].0, "brolly");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn letters_typed_on_are_one_search_and_choices_imply_theirs() {
     click(&mut found, "ann", "umbrella", 4);
     click(&mut found, "bob", "lamp", 4);
     assert_eq!(
-        found.queries().map(|(query, fate)| (query, fate.searches)).collect::<Vec<_>>(),
+        found.queries().map(|(query, outcome)| (query, outcome.searches)).collect::<Vec<_>>(),
         [("lamp", 1), ("umbrella", 1)]
     );
     assert_eq!(found.totals().searches, 2);
@@ -140,7 +140,7 @@ fn published_choices_are_kept_apart_and_everything_is_bounded() {
     }
     assert!(found.queries.len() <= MAX_QUERIES && found.of("kept").is_some());
     search(&mut found, "bob", &"x".repeat(10_000), 0);
-    assert!(found.queries().all(|(query, _)| query.len() <= MAX_QUERY_BYTES));
+    assert!(found.queries().all(|(query, _)| query.len() <= crate::searches::MAX_QUERY_BYTES));
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn published_keys_change_nothing_of_what_own_shoppers_did() {
     let after = found.of("gamp").unwrap();
     assert_eq!(after.searchers, before.searchers);
     assert_eq!(after.published.len(), MAX_SHOPPERS);
-    let own = |fate: &QueryFate| {
+    let own = |outcome: &QueryOutcome| {
         let items: Vec<_> =
-            fate.items.iter().filter(|item| !item.shoppers.is_empty()).map(|item| &item.item).cloned().collect();
-        (items, fate.then.iter().map(|then| then.own.clone()).filter(|own| !own.is_empty()).collect::<Vec<_>>())
+            outcome.items.iter().filter(|item| !item.shoppers.is_empty()).map(|item| &item.item).cloned().collect();
+        (items, outcome.then.iter().map(|then| then.own.clone()).filter(|own| !own.is_empty()).collect::<Vec<_>>())
     };
     assert_eq!(own(after), own(&before));
     assert!(after.n_searchers() > before.n_searchers());
@@ -222,8 +222,12 @@ fn searches_of_a_page_count_as_own_ones_once_an_own_choice_follows() {
     answered(&mut found, "gamp", 0);
     answered(&mut found, "umbrella", 10_000);
     let searchers = |found: &Reformulations, query: &str| {
-        let fate = found.of(query).unwrap();
-        (fate.searchers.len(), fate.published.len(), fate.then.iter().map(|then| then.own.len()).sum::<usize>())
+        let outcome = found.of(query).unwrap();
+        (
+            outcome.searchers.len(),
+            outcome.published.len(),
+            outcome.then.iter().map(|then| then.own.len()).sum::<usize>(),
+        )
     };
     assert_eq!((searchers(&found, "gamp"), searchers(&found, "umbrella")), ((0, 1, 0), (0, 1, 0)));
     let mut choice = record(EventType::Click, "", "umbrella", Some("i1"), 15, false);

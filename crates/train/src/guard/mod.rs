@@ -36,7 +36,7 @@ use self::holdout::{HoldoutChoice, N_SLICES, SliceNames, Slices};
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
-/// Trusted holdout choices with which the holdout test begins. The first few of a young shop are all of one day, and
+/// Trusted holdout choices with which the holdout test begins. The first few of a log are all of one day, and
 /// tell little of the next.
 const ENOUGH_IN_HOLDOUT: usize = 128;
 /// Choices that the stream test must have examined before a gain on the stream adds to the holdout test's tolerance.
@@ -87,7 +87,7 @@ pub struct GuardSettings {
     pub tolerance: f64,
     /// Bound on the probability that there is ever a rollback without cause.
     pub alpha: f64,
-    /// A version is sealed after this many choices (earlier in a young shop).
+    /// A version is sealed after this many choices (earlier among the first).
     pub version_every: u64,
     /// A sealed version becomes the good version after this many more choices without an alarm.
     pub confirm_after: u64,

@@ -1,4 +1,4 @@
-//! Impressions in the learner: they wait for their label, and teach the models and the click heads when it is known.
+//! Impressions in the learner: they wait for their label; the models and the click heads learn from them when it is known.
 
 use accrue_model::ranker::moment;
 use accrue_model::{Context, Step};

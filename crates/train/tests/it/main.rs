@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod arms;
+mod bounds;
 mod clicks;
 mod contract;
 mod descriptions;

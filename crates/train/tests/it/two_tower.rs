@@ -1,7 +1,7 @@
 //! Two towers and the map from content in the learner: new items, settings that change, and what another shop gives.
 
 use accrue_event::{Item, ItemPatch};
-use accrue_model::{Context, Ensemble, InitSettings, Member as _, Part, Parts, Prepared, transfer};
+use accrue_model::{Context, Ensemble, InitSettings, Member as _, Part, Prepared, parts};
 use accrue_store::{Body, Fact, Facts, ItemIdx, Offset, Record};
 use accrue_train::{LearnSettings, Learner, TrainError};
 
@@ -143,7 +143,7 @@ fn publications_copy_what_changed_and_not_the_towers() {
 
 /// The settings with the parts of a learner.
 fn taking(learner: &Learner, freeze: u64) -> LearnSettings {
-    let parts = transfer::provide(&Parts::of(learner.ensemble()).to_bytes()).unwrap();
+    let parts = parts::provide(&learner.ensemble().parts().to_bytes()).unwrap();
     let mut settings = settings(Part::TwoTower);
     settings.models.init = InitSettings { parts, freeze, unfreeze: 100 };
     settings
@@ -181,13 +181,13 @@ fn a_log_whose_parts_are_missing_is_refused_with_what_is_missing() {
 #[test]
 fn parts_of_another_size_are_refused_with_the_setting() {
     let (source, _) = learned(settings(Part::TwoTower), &records(500, 4));
-    let parts = Parts::of(source.ensemble());
+    let parts = source.ensemble().parts();
     let mut models = settings(Part::TwoTower).models;
     assert_eq!(parts.fit(&models), Ok(()));
     models.two_tower.dim = 24;
     let refused = parts.fit(&models).unwrap_err().to_string();
     assert!(refused.contains("model.two_tower.dim") && refused.contains("16") && refused.contains("24"), "{refused}");
     let (without, _) = learned(settings(Part::Popularity), &records(500, 4));
-    let refused = Parts::of(without.ensemble()).fit(&models).unwrap_err().to_string();
+    let refused = without.ensemble().parts().fit(&models).unwrap_err().to_string();
     assert!(refused.contains("model.two_tower.enabled"), "{refused}");
 }

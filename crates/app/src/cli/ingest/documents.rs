@@ -152,7 +152,7 @@ pub(super) fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String
         return Some(format!("`{column}`, by which one deal may stand in several documents"));
     }
     if let Some(column) = columns().find(|column| OF_NO_SALES.contains(&&*folded(column)) && has_values(column)) {
-        return Some(format!("`{column}`, which is not of what was bought"));
+        return Some(format!("`{column}`, which belongs to returns or carts"));
     }
     if orders.number.is_none() && orders.named_buyer.is_some() {
         return Some("a buyer who is known by a name alone".to_owned());

@@ -37,6 +37,9 @@ pub(super) fn learn(engine: &Engine, stop: &Stop, output: Output) {
     bar.finish_and_clear();
     let left = engine.learned();
     if left.0 < left.1 {
+        if let Some(why) = engine.status().learner_failed {
+            output.note(&format!("learning has stopped: {why}"));
+        }
         output.note(&format!(
             "{} records are in the log and not learned yet; the server, or the next ingest, learns them",
             count(left.1 - left.0)

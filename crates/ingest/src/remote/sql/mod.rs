@@ -239,7 +239,7 @@ impl<D: Database> Table<D> {
             Ok(false) => {
                 if newest.seen_at.elapsed() >= TELL_AFTER && !std::mem::replace(&mut newest.is_told, true) {
                     let text = format!(
-                        "{}: a transaction of another session is writing since {} s; the rows after it are read when it ends",
+                        "{}: a transaction of another session has been writing for {} s; the rows after it are read when it ends",
                         self.name,
                         newest.seen_at.elapsed().as_secs()
                     );

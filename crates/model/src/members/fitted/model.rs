@@ -13,6 +13,7 @@ use super::settings::FittedSettings;
 use crate::catalogue::Catalogue;
 use crate::collaborative::{AnyModel, AnySettings, Fit, FitError};
 use crate::members::{Column, Counter, Member};
+use crate::stored::StoredFault;
 use crate::{Context, Step};
 
 /// Choices before the first fit.
@@ -97,17 +98,17 @@ impl From<Fitted> for Stored {
 }
 
 impl TryFrom<Stored> for Fitted {
-    type Error = String;
+    type Error = StoredFault;
 
-    fn try_from(stored: Stored) -> Result<Self, String> {
+    fn try_from(stored: Stored) -> Result<Self, StoredFault> {
         let Stored { settings, seed, choices, next, pending, current, outcome } = stored;
         let mut model = Self { settings, seed, choices, next, pending: None, current, outcome };
         if model.settings.model.settings().is_none() {
-            return Err("a fitted model of the kind `none`".into());
+            return Err(StoredFault::NoKind);
         }
         if let Some((frozen, due)) = pending {
             if frozen > model.choices.n() || due <= model.choices.n() {
-                return Err(format!("a fit from {frozen} to {due} does not hold at {} choices", model.choices.n()));
+                return Err(StoredFault::Fit { frozen, due, n: model.choices.n() });
             }
             model.pending = Some(model.pending_fit(frozen, due));
         }

@@ -107,7 +107,7 @@ fn unknown(name: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FittedSettings {
-    /// Choices from one fit to the next, at most. In a young shop fits come sooner: each after half as many choices
+    /// Choices from one fit to the next, at most. After few choices fits come sooner: each after half as many
     /// again as there were.
     pub every: u64,
     /// The latest choices that a fit learns from, and that are kept.

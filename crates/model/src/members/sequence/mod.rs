@@ -18,6 +18,5 @@ mod network;
 mod settings;
 mod windows;
 
-pub(crate) use network::NetworkParts;
 pub use network::{Sequence, ShopperState};
 pub use settings::{SequenceKind, SequenceSettings};

@@ -22,9 +22,11 @@ use super::layers::Dense;
 use super::settings::SequenceSettings;
 use super::windows::{Pending, Reservoir, Run};
 use crate::catalogue::Catalogue;
+use crate::collaborative::FitError;
 use crate::members::{Column, Counter, Member};
+use crate::stored::StoredFault;
 use crate::table::{EmbeddingTable, TableSettings};
-use crate::transfer::{InitSettings, Thaw};
+use crate::transfer::{InitSettings, RateRamp, part, read_part, size_if};
 use crate::{Context, Step};
 
 /// Streams of random numbers.
@@ -47,15 +49,15 @@ pub struct Sequence {
     reservoir: Reservoir,
     learned_to: u64,
     n_skipped: u64,
-    /// How fast the dense weights learn, if they were taken from another shop.
-    thaw: Thaw,
+    /// Learning-rate multiplier of the dense weights, if they were taken from another shop.
+    ramp: RateRamp,
 }
 
 /// What a checkpoint keeps: the layers follow from the settings.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     first: FirstForm,
-    thaw: Thaw,
+    ramp: RateRamp,
 }
 
 /// The first stored form, which a network keeps that took nothing from another shop.
@@ -74,32 +76,29 @@ struct FirstForm {
 
 impl From<Sequence> for Stored {
     fn from(model: Sequence) -> Self {
-        let Sequence { settings, seed, dense, items, pending, reservoir, learned_to, n_skipped, thaw } = model;
+        let Sequence { settings, seed, dense, items, pending, reservoir, learned_to, n_skipped, ramp } = model;
         let (weights, optimizer) = (dense.weights.values().to_vec(), dense.optimizer.clone());
         let first = FirstForm { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped };
-        Self { first, thaw }
+        Self { first, ramp }
     }
 }
 
 impl TryFrom<Stored> for Sequence {
-    type Error = String;
+    type Error = StoredFault;
 
-    fn try_from(stored: Stored) -> Result<Self, String> {
-        let Stored { first, thaw } = stored;
+    fn try_from(stored: Stored) -> Result<Self, StoredFault> {
+        let Stored { first, ramp } = stored;
         let FirstForm { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped } = first;
-        let dense = Dense::new(&settings, seed).map_err(|error| error.to_string())?;
-        let mut dense = dense.ok_or("a sequence model of the kind `none`")?;
+        let unfit = |error: FitError| StoredFault::Settings(error.to_string().into());
+        let mut dense = Dense::new(&settings, seed).map_err(unfit)?.ok_or(StoredFault::NoKind)?;
         let n_expected = dense.weights.values().len();
         if weights.len() != n_expected || !optimizer.fits(n_expected) || items.dim() != settings.d {
-            let (found, dim) = (weights.len(), items.dim());
-            return Err(format!(
-                "{found} weights and rows of {dim}; the settings make {n_expected} and {}",
-                settings.d
-            ));
+            let (found, expected) = (vec![weights.len(), items.dim()], vec![n_expected, settings.d]);
+            return Err(StoredFault::Sizes { what: "weights, and a row of an item", found, expected });
         }
         dense.weights.change(|values| values.copy_from_slice(&weights));
         dense.optimizer = optimizer;
-        Ok(Self { settings, seed, dense: Arc::new(dense), items, pending, reservoir, learned_to, n_skipped, thaw })
+        Ok(Self { settings, seed, dense: Arc::new(dense), items, pending, reservoir, learned_to, n_skipped, ramp })
     }
 }
 
@@ -159,7 +158,7 @@ impl Member for Sequence {
             reservoir: Reservoir::default(),
             learned_to: 0,
             n_skipped: 0,
-            thaw: Thaw::default(),
+            ramp: RateRamp::default(),
             seed,
             settings: settings.clone(),
         })
@@ -247,23 +246,23 @@ impl Member for Sequence {
 
     fn save(&self, section: &str, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
         match Stored::from(self.clone()) {
-            Stored { first, thaw } if thaw == Thaw::default() => writer.value(section, Self::VERSION, &first),
-            stored => writer.value(section, WITH_THAW, &stored),
+            Stored { first, ramp } if ramp == RateRamp::default() => writer.value(section, Self::VERSION, &first),
+            stored => writer.value(section, WITH_RAMP, &stored),
         }
     }
 
     fn load(section: &str, source: &mut SectionSource<'_>) -> Result<Option<Self>, StoreError> {
         let stored = match source.checkpoint().section_version(section) {
-            Some(WITH_THAW) => source.value::<Stored>(section, WITH_THAW)?,
+            Some(WITH_RAMP) => source.value::<Stored>(section, WITH_RAMP)?,
             _ => {
                 let first = source.value::<FirstForm>(section, Self::VERSION)?;
-                first.map(|first| Stored { first, thaw: Thaw::default() })
+                first.map(|first| Stored { first, ramp: RateRamp::default() })
             }
         };
         match stored.map(Self::try_from).transpose() {
             Ok(model) => Ok(model),
             Err(why) => {
-                source.reject(section, why);
+                source.reject(section, why.to_string());
                 Ok(None)
             }
         }
@@ -293,41 +292,38 @@ impl Member for Sequence {
     fn counts(&self) -> Vec<u64> {
         vec![self.n_skipped]
     }
+
+    /// The dense weights of the network.
+    fn part_for_others(&self) -> Option<Vec<u8>> {
+        Some(part(&NetworkParts { settings: self.settings.clone(), weights: self.dense.weights.values().to_vec() }))
+    }
+
+    /// The layers are taken of a network of the same kind and size. The items' rows learn from nothing.
+    fn begin_with(&mut self, part: &[u8], settings: &InitSettings) {
+        let Some(parts) = read_part::<NetworkParts>(part) else { return };
+        let n = self.dense.weights.values().len();
+        if self.fits(&parts.settings) && parts.weights.len() == n {
+            Arc::make_mut(&mut self.dense).weights.change(|values| values.copy_from_slice(&parts.weights));
+            self.ramp = RateRamp::of(settings);
+        }
+    }
+
+    fn size_of_part(bytes: &[u8]) -> Option<usize> {
+        size_if(bytes, |parts: &NetworkParts| parts.weights.iter().all(|weight| weight.is_finite()))
+    }
 }
 
 /// Version of the section of a network whose weights were taken from another shop.
-const WITH_THAW: u32 = 2;
+const WITH_RAMP: u32 = 2;
 
 /// The dense weights of a network, which mean the same in every shop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct NetworkParts {
+struct NetworkParts {
     settings: SequenceSettings,
     weights: Vec<f32>,
 }
 
-impl NetworkParts {
-    /// Whether all numbers are finite.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.weights.iter().all(|weight| weight.is_finite())
-    }
-}
-
 impl Sequence {
-    /// What another shop can take.
-    pub(crate) fn parts(&self) -> NetworkParts {
-        NetworkParts { settings: self.settings.clone(), weights: self.dense.weights.values().to_vec() }
-    }
-
-    /// Begins with the layers of another shop's network, if it is of the same kind and size. The items' rows learn from
-    /// nothing.
-    pub(crate) fn begin_with(&mut self, parts: &NetworkParts, settings: &InitSettings) {
-        let n = self.dense.weights.values().len();
-        if self.fits(&parts.settings) && parts.weights.len() == n {
-            Arc::make_mut(&mut self.dense).weights.change(|values| values.copy_from_slice(&parts.weights));
-            self.thaw = Thaw::of(settings);
-        }
-    }
-
     /// Whether the network of these settings is of the same kind and size.
     pub fn fits(&self, settings: &SequenceSettings) -> bool {
         let shape = |settings: &SequenceSettings| {
@@ -370,7 +366,7 @@ impl Sequence {
                 *gradient += anchor_pull / scale * (mine - good);
             }
         }
-        let learning_rate = learning_rate * self.thaw.multiplier(optimizer.n_steps() * batch_events as u64);
+        let learning_rate = learning_rate * self.ramp.multiplier(optimizer.n_steps() * batch_events as u64);
         weights.change(|values| optimizer.step(learning_rate, scale, &mut gradients.dense, values));
         let items = &mut self.items;
         gradients.for_each_row(d, |item, gradient| {

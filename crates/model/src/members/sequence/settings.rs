@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::members::MemberSettings;
 
+/// Blocks of convolutions that a network may have: each doubles the distance that the one before it sees.
+const MAX_CONVOLUTIONS: usize = 12;
+
 /// Which network reads a shopper's history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -131,6 +134,9 @@ impl MemberSettings for SequenceSettings {
         }
         if self.kind == SequenceKind::Transformer && !d.is_multiple_of(heads) {
             return Err(SettingFault::new("d", d, format!("a multiple of `heads`, {heads}")));
+        }
+        if self.kind == SequenceKind::Convolution {
+            SettingFault::check("blocks", blocks, ..=MAX_CONVOLUTIONS)?;
         }
         let rates = [
             ("learning_rate", self.learning_rate, 1.0),

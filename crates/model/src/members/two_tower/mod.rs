@@ -20,5 +20,4 @@ mod recency;
 mod settings;
 
 pub use network::{TowerState, TwoTower};
-pub(crate) use parts::TowerParts;
 pub use settings::{FirstRows, TwoTowerSettings};

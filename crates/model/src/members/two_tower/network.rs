@@ -21,13 +21,14 @@ use serde::{Deserialize, Serialize};
 
 use super::examples::{Example, Reservoir};
 use super::negatives::{Rates, Sample};
+use super::parts::TowerParts;
 use super::recency::{Evidence, Recency};
 use super::settings::{FirstRows, TwoTowerSettings};
 use crate::catalogue::Catalogue;
 use crate::members::tower::{Inputs, N_AGES, Tower, age_bin, age_hash};
 use crate::members::{Column, Counter, Member};
 use crate::table::{EmbeddingTable, TableSettings};
-use crate::transfer::Thaw;
+use crate::transfer::{InitSettings, RateRamp, part, read_part, size_if};
 use crate::{Context, Step};
 
 /// Streams of random numbers.
@@ -54,8 +55,8 @@ pub struct TwoTower {
     /// Rows of items as something to recommend.
     pub(super) offered: Tower,
     pub(super) recency: Recency,
-    /// How fast learns what was taken from another shop.
-    pub(super) thaw: Thaw,
+    /// Learning-rate multiplier of the rows taken from another shop.
+    pub(super) ramp: RateRamp,
     /// The vector of each item without its age, as it was when the item was last in a step.
     items: EmbeddingTable,
     rates: Rates,
@@ -105,7 +106,7 @@ impl Member for TwoTower {
             chosen: Tower::new(rows(FirstRows::Random), settings.buckets, seed, CHOSEN),
             offered: Tower::new(rows(settings.first_rows), settings.buckets, seed, OFFERED),
             recency: Recency::default(),
-            thaw: Thaw::default(),
+            ramp: RateRamp::default(),
             items: EmbeddingTable::new(TableSettings { scanned: true, ..rows(FirstRows::Zero) }, seed, 0),
             rates: Rates::default(),
             pending: Vec::new(),
@@ -246,6 +247,28 @@ impl Member for TwoTower {
 
     fn counts(&self) -> Vec<u64> {
         vec![self.n_skipped]
+    }
+
+    fn part_for_others(&self) -> Option<Vec<u8>> {
+        Some(part(&TowerParts {
+            chosen: self.chosen.shared_rows(),
+            offered: self.offered.shared_rows(),
+            recency: self.recency.clone(),
+        }))
+    }
+
+    fn begin_with(&mut self, part: &[u8], settings: &InitSettings) {
+        let fits = |parts: &TowerParts| parts.fit(self.settings.dim, self.settings.buckets).is_ok();
+        if let Some(parts) = read_part(part).filter(fits) {
+            self.chosen.begin_with(&parts.chosen);
+            self.offered.begin_with(&parts.offered);
+            self.recency = parts.recency;
+            self.ramp = RateRamp::of(settings);
+        }
+    }
+
+    fn size_of_part(bytes: &[u8]) -> Option<usize> {
+        size_if(bytes, TowerParts::is_sound)
     }
 }
 
@@ -396,7 +419,7 @@ impl TwoTower {
                 self.recency.descend(evidence, gradient, new.len() as f32);
             }
         }
-        let of_taken = self.thaw.multiplier(self.rates.n());
+        let of_taken = self.ramp.multiplier(self.rates.n());
         self.chosen.descend(&mut forward.shoppers, &of_states, of_taken);
         self.offered.descend(&mut forward.items, &of_items, of_taken);
         for (&item, vector) in sample.items.iter().zip(forward.bare.chunks_exact(d)) {

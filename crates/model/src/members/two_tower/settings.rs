@@ -5,7 +5,9 @@ use std::ops::Bound;
 use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
+use super::parts::TowerParts;
 use crate::members::MemberSettings;
+use crate::transfer::{TransferError, read_part};
 
 /// How the item side's rows begin. Those of the shopper's side are always random: with two zeros nothing would move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,21 @@ impl MemberSettings for TwoTowerSettings {
 
     fn switched_off(&self) -> Option<SettingFault> {
         (!self.enabled).then(|| SettingFault::new("enabled", false, "true"))
+    }
+
+    fn needs_facets(&self) -> bool {
+        true
+    }
+
+    fn begins_alone(&self) -> bool {
+        true
+    }
+
+    fn fit(&self, part: Option<&[u8]>) -> Result<(), TransferError> {
+        match part.and_then(read_part::<TowerParts>) {
+            Some(parts) => parts.fit(self.dim, self.buckets),
+            None => Err(TransferError::Nothing("its models were trained without `model.two_tower.enabled = true`")),
+        }
     }
 
     fn validate(&self) -> Result<(), SettingFault> {

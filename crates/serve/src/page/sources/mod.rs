@@ -21,7 +21,7 @@ use accrue_store::ItemIdx;
 use super::Situation;
 
 /// The largest limit that a scene may give to a source.
-pub(crate) const MAX_LIMIT: usize = 10_000;
+pub(crate) const MAX_LIMIT: usize = accrue_model::MAX_CANDIDATES;
 /// The source of what the shopper bought.
 pub(crate) const BOUGHT: &str = "bought";
 /// What is like the items of the page.

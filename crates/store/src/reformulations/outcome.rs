@@ -18,7 +18,7 @@ const MAX_LATER: usize = 32;
 
 /// What came of the searches for one query.
 #[derive(Clone, Debug, Default)]
-pub struct QueryFate {
+pub struct QueryOutcome {
     /// Searches.
     pub searches: u64,
     /// Those that found nothing.
@@ -84,7 +84,7 @@ pub struct ChosenItem {
     pub shoppers: Vec<u32>,
 }
 
-impl QueryFate {
+impl QueryOutcome {
     /// Searches after which nothing was chosen.
     pub fn without_choice(&self) -> u64 {
         self.searches.saturating_sub(self.chosen)
