@@ -16,7 +16,7 @@ fn shop_that_draws(budget: Option<f64>) -> Shop {
     shop_with_keys(&config)
 }
 
-/// Asks for 60 pages with a key. Each item of a page is clicked with the published key.
+/// Asks for 60 pages with a key, and clicks each item of them with it.
 fn pages(shop: &Shop, key: &str, visitor: &Value) {
     for number in 0..60 {
         let mut body = json!({"n": 5});
@@ -30,7 +30,7 @@ fn pages(shop: &Shop, key: &str, visitor: &Value) {
                 "item": page["items"][place]["id"], "recommendation_id": page["recommendation_id"], "position": place})
         };
         let clicks: Vec<Value> = (0..5).map(click).collect();
-        with(shop, WEB_KEY, "POST", "/v1/events", &json!(clicks));
+        with(shop, key, "POST", "/v1/events", &json!(clicks));
     }
 }
 

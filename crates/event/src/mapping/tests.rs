@@ -534,7 +534,8 @@ fn what_mapped_paths_lead_into_is_no_field_of_its_name() {
 #[test]
 fn bundles_and_groups_without_a_price_have_the_lowest_of_their_parts() {
     let mapping: Mapping = toml::from_str(
-        "kind = \"items\"\n[variants]\nlowest_price = true\nparts = [\"associated_skus\", \"bundle_values\"]\n\
+        "kind = \"items\"\n[fields]\nid = \"id\"\nparent = \"parent\"\nprice = \"price\"\n\
+         [variants]\nlowest_price = true\nparts = [\"associated_skus\", \"bundle_values\"]\n\
          part = '(?:^|[,|])sku=([^,|]+)|(?:^|,)([^,=|]+)=\\d'\n",
     )
     .unwrap();

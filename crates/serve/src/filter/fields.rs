@@ -225,7 +225,7 @@ mod tests {
         }
         let none = fault("xyzzy:1").unwrap();
         assert!(none.near.is_empty() && none.to_string().contains("category"), "{none}");
-        assert!(fault("categories:mugs").unwrap().to_string().ends_with("did you mean category?"));
+        assert!(fault("categroies:mugs").unwrap().to_string().ends_with("did you mean category?"));
     }
 
     #[test]
