@@ -58,6 +58,8 @@ struct State {
     believed: Option<(Timestamp, Instant)>,
     /// The latest stamp.
     stamped: Timestamp,
+    /// While the clock is behind the stamps: the stamp at which that was seen first, and when.
+    behind: Option<(Timestamp, Instant)>,
     doubted_since: Option<Instant>,
 }
 
@@ -67,7 +69,7 @@ pub(crate) struct Arrival {
     /// What the wall clock says.
     pub clock: Timestamp,
     /// The time to stamp records with: that of the clock, or, while it is doubted, the time that has passed since the last
-    /// record. It never goes back, as stamps in the log never do.
+    /// record. It never goes back, as stamps in the log never do: while the clock is behind it, it goes on at half the speed.
     pub stamp: Timestamp,
 }
 
@@ -83,7 +85,7 @@ impl ArrivalClock {
     pub fn new(last: Option<Timestamp>) -> Self {
         let believed = last.map(|last| (last, Instant::now()));
         let stamped = last.unwrap_or(Timestamp(i64::MIN));
-        Self { state: Cell::new(State { believed, stamped, doubted_since: None }) }
+        Self { state: Cell::new(State { believed, stamped, behind: None, doubted_since: None }) }
     }
 
     /// The time of now.
@@ -97,8 +99,9 @@ impl ArrivalClock {
     }
 
     fn read_at(&self, clock: Timestamp, instant: Instant) -> Arrival {
-        let State { believed, stamped, doubted_since } = self.state.get();
-        let (mut state, mut stamp) = (State { believed: Some((clock, instant)), stamped, doubted_since: None }, clock);
+        let State { believed, stamped, behind, doubted_since } = self.state.get();
+        let now = State { believed: Some((clock, instant)), stamped, behind: None, doubted_since: None };
+        let (mut state, mut stamp) = (now, clock);
         if let Some((then, since)) = believed {
             let elapsed = instant.saturating_duration_since(since).as_millis() as i64;
             let expected = Timestamp(then.0.saturating_add(elapsed));
@@ -106,12 +109,19 @@ impl ArrivalClock {
             let is_doubted = clock.0.saturating_sub(expected.0) > LEAP_MS
                 && instant.saturating_duration_since(doubted_since) < DOUBT;
             if is_doubted {
-                (state, stamp) = (State { believed, stamped, doubted_since: Some(doubted_since) }, expected);
+                (state, stamp) = (State { believed, doubted_since: Some(doubted_since), ..now }, expected);
             }
         }
-        state.stamped = stamped.max(stamp);
+        if stamp < stamped {
+            // Hours must pass, because bounds hold for an hour each; and the clock must catch up.
+            let (from, since) = behind.unwrap_or((stamped, instant));
+            let elapsed = instant.saturating_duration_since(since).as_millis() as i64;
+            stamp = Timestamp(from.0.saturating_add(elapsed / 2)).max(stamped);
+            state.behind = Some((from, since));
+        }
+        state.stamped = stamp;
         self.state.set(state);
-        Arrival { clock, stamp: state.stamped }
+        Arrival { clock, stamp }
     }
 }
 
@@ -139,9 +149,12 @@ mod tests {
         assert_eq!(read(400 * DAY, 10), 6 * DAY + 10_000);
         assert_eq!(read(6 * DAY + 20_000, 20), 6 * DAY + 20_000, "the clock was set right");
         assert_eq!(read(6 * DAY + 15_000, 21), 6 * DAY + 20_000, "stamps do not go back");
-        assert_eq!(read(400 * DAY, 30), 6 * DAY + 24_000, "from where the clock was last");
-        assert_eq!(read(400 * DAY + 599_000, 629), 6 * DAY + 623_000);
-        assert_eq!(read(400 * DAY + 600_000, 630), 400 * DAY + 600_000, "the difference lasted, so the time is right");
+        assert_eq!(read(6 * DAY + 17_000, 23), 6 * DAY + 21_000, "they go on at half the speed");
+        assert_eq!(read(6 * DAY + 23_000, 29), 6 * DAY + 24_000, "since it was seen to be behind");
+        assert_eq!(read(6 * DAY + 25_000, 31), 6 * DAY + 25_000, "until the clock has caught up");
+        assert_eq!(read(400 * DAY, 36), 6 * DAY + 30_000);
+        assert_eq!(read(400 * DAY + 599_000, 635), 6 * DAY + 629_000);
+        assert_eq!(read(400 * DAY + 600_000, 636), 400 * DAY + 600_000, "the difference lasted, so the time is right");
         let back = clock.read_at(Timestamp(DAY), start + Duration::from_secs(640));
         assert_eq!((back.clock.0, back.stamp.0, back.is_held()), (DAY, 400 * DAY + 600_000, false));
         assert!(!ArrivalClock::new(None).read().is_held());

@@ -26,7 +26,7 @@ pub struct Campaign {
     /// Names the campaign in answers and charges; each id once.
     pub id: Box<str>,
     /// The items; a parent includes its variants.
-    #[serde(default, deserialize_with = "crate::sent_id::list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ItemId>,
     /// The items that this filter accepts, among the candidates of the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]

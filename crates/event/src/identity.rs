@@ -97,12 +97,11 @@ impl ContentIds {
 /// Whether an event was sent without an id, or with a placeholder such as `undefined` in its place.
 pub fn lacks_id(raw: &RawEvent) -> bool {
     match &raw.id {
-        // As the rules will read it: what is left of an id of control characters alone is none.
-        RawValue::Text(id) if id.len() <= 128 => {
-            let id = clean_id(id);
-            id.trim().is_empty() || is_placeholder(id.trim())
+        // As the rules will read it: what is left of an id of control characters or blanks alone is none, however long it is.
+        RawValue::Text(id) => {
+            let clean = clean_id(id);
+            clean.trim().is_empty() || (id.len() <= 128 && is_placeholder(clean.trim()))
         }
-        RawValue::Text(_) => false,
         id => id.is_missing(),
     }
 }

@@ -29,7 +29,6 @@ impl Namespace {
     /// Moves the id of an event into the namespace. A value that no rule reads as an id is left as it is.
     pub fn claim(&self, raw: &mut RawEvent) {
         raw.id = match &raw.id {
-            RawValue::Text(id) if clean_id(id).is_empty() => return,
             RawValue::Text(id) => RawValue::text(format!("{}{}", self.0, clean_id(id))),
             RawValue::Int(id) => RawValue::text(format!("{}{id}", self.0)),
             RawValue::Float(id) if id.fract() == 0.0 && id.abs() < 9e15 => {
@@ -87,8 +86,10 @@ mod tests {
         check("a:b", RawValue::text("c"), "@publish:a%3Ab:c");
         check("a", RawValue::text("b:c"), "@publish:a:b:c");
         assert_eq!(claimed("web", RawValue::Bool(true)), RawValue::Bool(true), "no id, under any rule");
-        let control = RawValue::text("\u{0}".repeat(200));
-        assert_eq!(claimed("web", control.clone()), control, "nothing is left of it");
+        for nothing in [" ".repeat(200), "\u{0}".repeat(200), "\u{0}".into(), " ".repeat(5_000)] {
+            let raw = RawEvent { id: RawValue::text(nothing), ..Default::default() };
+            assert!(crate::lacks_id(&raw), "it gets an id of its content before it is moved into the namespace");
+        }
     }
 
     #[test]

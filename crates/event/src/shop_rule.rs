@@ -21,7 +21,7 @@ pub struct ShopRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<Box<str>>,
     /// The items, in the order of their places for a pin; a parent includes its variants.
-    #[serde(default, deserialize_with = "crate::sent_id::list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ItemId>,
     /// The items that this filter accepts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

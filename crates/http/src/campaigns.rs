@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body;
-use super::params::Id;
+use super::params::{Id, clean_item};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::CampaignRecord;
 use super::server::Server;
@@ -165,9 +165,15 @@ pub(super) async fn replace(
     body::Json(body): body::Json<NewCampaignsBody>,
 ) -> Result<Json<CampaignsBody>, Problem> {
     let NewCampaignsBody { currency, reserve, campaigns } = body;
+    let campaigns = campaigns.into_iter().map(with_clean_ids).collect();
     let document = CampaignDocument { currency, reserve, campaigns };
     server.engine.change_campaigns(CampaignChange::Replace(document)).await?;
     Ok(server.campaigns())
+}
+
+/// A campaign whose items are named as records name them.
+fn with_clean_ids(campaign: Campaign) -> Campaign {
+    Campaign { items: campaign.items.iter().map(clean_item).collect(), ..campaign }
 }
 
 /// A campaign and what it spent

@@ -39,6 +39,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// An item's id in the form in which records have it.
+pub(super) fn clean_item(id: &ItemId) -> ItemId {
+    ItemId::from(&*clean_id(id.as_str()))
+}
+
 /// The query parameters, as a struct.
 pub(super) struct Params<T>(pub(super) T);
 

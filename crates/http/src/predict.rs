@@ -17,8 +17,6 @@ use super::problem::{Problem, ProblemDocument};
 use super::search::MAX_QUERY_BYTES;
 use super::server::Server;
 
-/// Longest search text, in bytes.
-
 /// Which place each item stands at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body;
-use super::params::Id;
+use super::params::{Id, clean_item};
 use super::problem::{Problem, ProblemDocument};
 use super::schema::RuleRecord;
 use super::server::Server;
@@ -106,7 +106,13 @@ pub(super) async fn replace(
     State(server): State<Arc<Server>>,
     body::Json(body): body::Json<NewRulesBody>,
 ) -> Result<Json<RulesBody>, Problem> {
-    server.change_rules(RuleChange::Replace(body.rules)).await
+    let rules = body.rules.into_iter().map(with_clean_ids).collect();
+    server.change_rules(RuleChange::Replace(rules)).await
+}
+
+/// A rule whose items are named as records name them.
+fn with_clean_ids(rule: ShopRule) -> ShopRule {
+    ShopRule { items: rule.items.iter().map(clean_item).collect(), ..rule }
 }
 
 /// Remove all rules of the shop
@@ -138,7 +144,7 @@ pub(super) async fn add(
     State(server): State<Arc<Server>>,
     body::Json(rule): body::Json<ShopRule>,
 ) -> Result<Json<RulesBody>, Problem> {
-    server.change_rules(RuleChange::Put(Box::new(rule))).await
+    server.change_rules(RuleChange::Put(Box::new(with_clean_ids(rule)))).await
 }
 
 /// Remove the rule with this name

@@ -3,7 +3,8 @@
 //! In: impressions with the features of their moment, and choices, in log order. Out: heads that learned each impression
 //! once its window had passed. As in [`impressions`](crate::impressions), windows begin and end in stream time. A choice
 //! of the item by the shopper within the window raises what followed; showing the pair again ends the window of the
-//! impression before, so that a choice is credited to the latest one.
+//! impression before, so that a choice is credited to the latest one. With a published key anyone can show a pair again, so there
+//! the impression that waits stays.
 //!
 //! The heads are not part of a version: they read what the ensemble computes and learn on from whatever replaces it. The
 //! number of waiting impressions is bounded: while it is reached, new ones are not learned from. Which these are does not
@@ -150,6 +151,15 @@ impl Clicks {
             _ => Followed::CLICK,
         };
         waiting.followed = waiting.followed.max(followed);
+    }
+
+    /// Drops the impression of a pair that waits: what followed it is no evidence, and that nothing followed would be wrong.
+    pub(crate) fn drop_pair(&mut self, shopper: ShopperIdx, item: ItemIdx) {
+        if let Some(number) = self.waiting.remove(&(shopper, item))
+            && let Some(waiting) = self.windows.get_mut((number - self.first) as usize)
+        {
+            *waiting = None;
+        }
     }
 
     /// Learns the impressions whose window has passed at `now_ms`, stream time.

@@ -441,7 +441,7 @@ impl Learner {
             self.each_catalogue(|models| models.date_item(event.item, event.at_ms));
         }
         let weight = self.weights.get(event.type_code);
-        self.label(event, weight);
+        self.label(event, weight, names.no_evidence);
         if takes_from_others(names, weight) {
             self.progress.n_learned += 1;
             self.remember(event);

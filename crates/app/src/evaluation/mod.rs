@@ -273,7 +273,7 @@ fn risk(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<
     let (config, mut pairs) = (run.config, run.pairs());
     let mut learn = learn_settings(config);
     let check =
-        CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
+        CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check_settings() };
     let mut settings = RiskSettings {
         accounts: number(pairs.remove("accounts"), "accounts", 1_000)?,
         each: number(pairs.remove("each"), "each", 1)?,
@@ -571,7 +571,7 @@ fn read(
 ) -> anyhow::Result<(StreamData, BTreeMap<String, u64>)> {
     // Times in files may be rounded to the day, or missing, so the check for automated senders is off.
     let settings =
-        CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
+        CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check_settings() };
     let mut check = Check::new(settings, RuleStatistics::default())?;
     let mut items: BTreeMap<ItemId, Item> = BTreeMap::new();
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();

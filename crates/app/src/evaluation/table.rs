@@ -227,7 +227,7 @@ pub fn read_table(
     let read_settings = ReadSettings { mapping, columns: settings.columns.clone(), ..ReadSettings::default() };
     let mut reader = Reader::open(path, &read_settings, &Progress::default())?;
     let rates = RateSettings { actions: 0, ..config.check.rates.clone() };
-    let check = Check::new(CheckSettings { rates, ..config.check.clone() }, RuleStatistics::default())?;
+    let check = Check::new(CheckSettings { rates, ..config.check_settings() }, RuleStatistics::default())?;
     let mut table = Table { path: path.into(), ..Table::default() };
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
     loop {

@@ -485,7 +485,7 @@ fn ids_that_are_numbers_or_decomposed_name_the_same_in_requests_as_in_records() 
     wait_until("the item is found", || found() == ["\"17\""]);
     let predicted = shop.post("/v1/predict", &json!({"user": 5, "items": [17, "tea"]}));
     assert_eq!(predicted.status, 200);
-    let rules = json!({"rules": [{"name": "hidden", "action": "hide", "items": [" Ka\u{308}se ", 17]}]});
+    let rules = json!({"rules": [{"name": "hidden", "action": "hide", "items": [" Ka\u{308}se ", "17"]}]});
     let put = shop.send("PUT", "/v1/rules", &[("content-type", "application/json")], rules.to_string().as_bytes());
     assert_eq!((put.status, put.json()["missing"].as_array().is_none_or(Vec::is_empty)), (200, true), "{}", put.json());
     assert_eq!(ids(shop.post("/v1/recommend", &json!({"user": 5})).json()), ["\"tea\""]);

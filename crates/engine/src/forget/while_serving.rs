@@ -97,12 +97,11 @@ impl Engine {
                 }
                 Ok(slot.status.clone())
             }
+            // Until it is noted whom this is about, no other erasure begins.
             Err(error) => {
-                slot.status.state = ErasureState::Idle;
-                let may_go_on = !slot.is_waiting;
+                let may_start = !slot.is_waiting;
                 drop(slot);
-                erasure.notify();
-                self.keep_asked(users, error, may_go_on)
+                self.keep_asked(users, error, may_start)
             }
         }
     }
@@ -117,13 +116,18 @@ impl Engine {
     ) -> Result<ErasureStatus, EngineError> {
         let erasure = &self.inner.erasure;
         let is_unread = matches!(error, EngineError::Store(_) | EngineError::Train(TrainError::Store(_)));
-        let are_known = self.with_shop(|shop| users.iter().all(|user| shop.facts.user(user).is_some()));
-        if !is_unread || !are_known {
-            return Err(error);
-        }
+        let are_known = || self.with_shop(|shop| users.iter().all(|user| shop.facts.user(user).is_some()));
         // A note that cannot be written keeps nothing, so the request fails with the first reason.
-        if let Err(unwritten) = PendingErasure::of(&self.inner.dir).begin(&[], &users) {
-            tracing::error!(error = %unwritten, "who is to be forgotten cannot be written down");
+        let is_noted = || match PendingErasure::of(&self.inner.dir).begin(&[], &users) {
+            Ok(_) => true,
+            Err(unwritten) => {
+                tracing::error!(error = %unwritten, "who is to be forgotten cannot be written down");
+                false
+            }
+        };
+        if !is_unread || !are_known() || !is_noted() {
+            erasure.update(|status| status.state = ErasureState::Idle);
+            erasure.notify();
             return Err(error);
         }
         erasure.hide(erasure.hidden().union(&users).cloned().collect());
@@ -133,7 +137,8 @@ impl Engine {
         if may_start {
             self.retry_erasure(&error);
         } else {
-            erasure.update(|status| status.failed = Some(error.to_string()));
+            erasure.update(|status| (status.state, status.failed) = (ErasureState::Idle, Some(error.to_string())));
+            erasure.notify();
         }
         Ok(self.erasure())
     }

@@ -73,7 +73,7 @@ impl Writer {
         let mut conflicting = 0;
         let mut newest = facts.stream_time.max(group.newest);
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
-        for (mut checked, known) in passed.into_iter().zip(known) {
+        for (checked, known) in passed.into_iter().zip(known) {
             let hash = content_hash(&checked.event);
             let first = match known {
                 Some(offset) => self.content_at(offset)?,
@@ -86,10 +86,10 @@ impl Writer {
                 Some(Content::Hash(_)) => conflicting += 1,
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
-                    self.mark_repeated(&mut checked, sender, arrival.stamp);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
-                    let body = self.admit(checked, sender, arrival, &facts, group);
-                    if let Body::Event(event) = &body {
+                    let mut body = self.admit(checked, sender, arrival, &facts, group);
+                    if let Body::Event(event) = &mut body {
+                        self.mark_repeated(event, sender, arrival.stamp);
                         outcome.leap = outcome.leap.or(TimeLeap::between(newest, event));
                         newest = newest.max(event.event.at);
                     }
@@ -119,8 +119,7 @@ impl Writer {
             self.told_ahead = Some(now);
             tracing::warn!(
                 "the newest event is {} ahead of this machine's clock: either the clock is behind, or it was ahead when that event \
-                 came in. Trends and days of campaigns, which are counted from the newest event, wait for the clock; campaigns for \
-                 a day at most",
+                 came in. Trends and days of campaigns, which are counted from the newest event, wait for the clock",
                 hours(ahead_s)
             );
         }
@@ -176,6 +175,7 @@ impl Writer {
             misspelt.look_at_event(&raw);
             let outcome = self.check.judge(&raw, arrival.clock, |item| facts.known_item(item));
             let outcome = if sender.is_published() { self.bounded(outcome) } else { unknown.admit(outcome) };
+            let outcome = if sender.is_published() { only_published(outcome) } else { outcome };
             match outcome {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
@@ -424,6 +424,18 @@ impl<'a> UnknownItems<'a> {
              send the catalogue, or correct what sends these ids, and release the event",
         );
         Outcome::Quarantined(Rejection::new(Reason::TooManyUnknownItems, detail))
+    }
+}
+
+/// Refuses an event of a published key whose id is not in the key's namespace: by its id alone later stages know that it is
+/// not the shop's own.
+fn only_published(outcome: Outcome) -> Outcome {
+    let is_outside = |event: &Event| !event.id.is_published();
+    match outcome {
+        Outcome::Accepted(event) | Outcome::Repaired(event, _) if is_outside(&event) => {
+            Outcome::Quarantined(Rejection::new(Reason::BadId, "id: it cannot be read as an id"))
+        }
+        outcome => outcome,
     }
 }
 

@@ -122,7 +122,7 @@ impl Writer {
         }
         let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
         let (event, repairs) =
-            match self.check.judge(&raw, self.clock.stamp(), |item| known_price(&self.shared.facts, item)) {
+            match self.check.judge(&raw, self.clock.read().clock, |item| known_price(&self.shared.facts, item)) {
                 Outcome::Accepted(event) => (event, Vec::new()),
                 Outcome::Repaired(event, repairs) => (event, repairs),
                 Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),

@@ -26,6 +26,24 @@ fn publish(engine: &Engine, lines: impl IntoIterator<Item = String>) -> Ingested
 }
 
 #[test]
+fn an_id_of_which_nothing_is_left_makes_no_event_the_shops_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    engine.ingest(batch([event("own", "view", "g1", "mug")])).unwrap();
+    for nothing in [" ".repeat(200), "\\u0000".repeat(200), "\\u0000".into(), " ".repeat(5_000), "\\u200b".repeat(300)]
+    {
+        let line = format!(
+            r#"{{"id":"{nothing}","type":"dislike","user":"victim","session":"s1","item":"mug","at":1760000000000}}"#
+        );
+        let taken = publish(&engine, [line]);
+        assert_eq!(taken.accepted + taken.repaired + taken.duplicates + taken.quarantined.len() as u64, 1);
+        let is_own = engine.with_shop(|shop| shop.facts.user(&"victim".into()).is_some());
+        assert!(!is_own, "{nothing:?}");
+    }
+    engine.close().unwrap();
+}
+
+#[test]
 fn guests_of_published_keys_are_bounded_and_a_replay_finds_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();

@@ -412,13 +412,17 @@ pub(super) fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
 /// An item whose attributes stand in a list with their names (`[{"name": "Colour", "value": "red"}]`), as WooCommerce,
 /// Shopify and others have them, with a pair for each; another one as it is.
 pub(super) fn with_pairs(item: Cow<'_, RawItem>) -> Cow<'_, RawItem> {
-    let is_listed =
-        |(_, value): &(Box<str>, RawValue)| matches!(value, RawValue::List(values) if each_pair(values).is_some());
+    let is_listed = |(name, value): &(Box<str>, RawValue)| {
+        is_list_of_attributes(name) && matches!(value, RawValue::List(values) if each_pair(values).is_some())
+    };
     if !item.attributes.iter().any(is_listed) {
         return item;
     }
     let opened = |(name, value): (Box<str>, RawValue)| {
-        let pairs = if let RawValue::List(values) = &value { each_pair(values) } else { None };
+        let pairs = match &value {
+            RawValue::List(values) if is_list_of_attributes(&name) => each_pair(values),
+            _ => None,
+        };
         pairs.unwrap_or_else(|| vec![(name, value)])
     };
     let mut item = item.into_owned();
@@ -426,12 +430,43 @@ pub(super) fn with_pairs(item: Cow<'_, RawItem>) -> Cow<'_, RawItem> {
     Cow::Owned(item)
 }
 
+/// Whether a field of this name lists attributes. Other lists of objects (related items, reviews, channels) have names that are
+/// none of attributes.
+fn is_list_of_attributes(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "attributes",
+        "customattributes",
+        "extensionattributes",
+        "metafields",
+        "options",
+        "properties",
+        "features",
+        "specs",
+        "specifications",
+        "productattributes",
+        "itemspecifics",
+        "characteristics",
+    ];
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    NAMES.contains(&&*name)
+}
+
 /// The names and values of a list of objects that all have both; `None` of any other list.
 fn each_pair(values: &[RawValue]) -> Option<Vec<(Box<str>, RawValue)>> {
     if values.is_empty() || values.len() > MAX_PAIRS {
         return None;
     }
-    values.iter().map(pair_of).collect()
+    let mut pairs: Vec<(Box<str>, RawValue)> = Vec::with_capacity(values.len());
+    for value in values {
+        let (name, value) = pair_of(value)?;
+        // The same name again is another value of the attribute.
+        match pairs.iter_mut().find(|(known, _)| *known == name) {
+            None => pairs.push((name, value)),
+            Some((_, RawValue::List(known))) => known.push(value),
+            Some((_, known)) => *known = RawValue::List(vec![std::mem::replace(known, RawValue::Null), value]),
+        }
+    }
+    Some(pairs)
 }
 
 fn pair_of(value: &RawValue) -> Option<(Box<str>, RawValue)> {

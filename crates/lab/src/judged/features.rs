@@ -100,13 +100,11 @@ const MEAN: [(&str, &str); 4] = [
     ("cosine", "cosine_mean"),
 ];
 
+/// The vectors of queries and of titles.
+type BothVectors<'v> = (&'v [Vec<f32>], &'v [Vec<f32>]);
+
 /// The features of all pairs. Vectors, if there are any, have the length 1.
-pub(super) fn features(
-    queries: &[Text],
-    titles: &[Text],
-    pairs: &[Pair],
-    vectors: Option<(&[Vec<f32>], &[Vec<f32>])>,
-) -> Rows {
+pub(super) fn features(queries: &[Text], titles: &[Text], pairs: &[Pair], vectors: Option<BothVectors<'_>>) -> Rows {
     let corpus = Corpus::new(queries, titles, pairs);
     let mut values = vec![f32::NAN; pairs.len() * N];
     for (pair, row) in pairs.iter().zip(values.chunks_mut(N)) {

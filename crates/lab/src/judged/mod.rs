@@ -83,7 +83,7 @@ pub struct Judged {
     /// The rated pairs.
     pub pairs: Vec<Pair>,
     /// Vectors of the queries and of the titles, each of the length 1.
-    pub vectors: Option<(Vec<Vec<f32>>, Vec<Vec<f32>>)>,
+    pub vectors: Option<(Encoded, Encoded)>,
 }
 
 /// How it is learned and evaluated.
@@ -107,7 +107,8 @@ impl JudgedSettings {
     /// # Errors
     /// The first fault found.
     pub fn validate(&self) -> Result<(), SettingFault> {
-        SettingFault::check("folds", self.folds, 2..=50)?;
+        // A pair is predicted from models that saw neither its own fold nor the one that it trains for.
+        SettingFault::check("folds", self.folds, 3..=50)?;
         SettingFault::check("models", self.models, 1..=50)?;
         SettingFault::check("trees", self.boosting.trees, 1..=20_000)?;
         SettingFault::check("leaves", self.boosting.leaves, 2..=1_000)?;
@@ -138,6 +139,9 @@ pub struct JudgedReport {
 
 /// A fold: the predictions for its pairs, and by feature what splits gained.
 type Fitted = (Vec<(usize, f32)>, Vec<f64>);
+
+/// A vector for each of several texts.
+pub type Encoded = Vec<Vec<f32>>;
 
 /// Predicts each pair from the folds that its query is not in, and computes the metrics.
 ///

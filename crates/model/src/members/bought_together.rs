@@ -56,11 +56,11 @@ impl MemberSettings for BoughtTogetherSettings {
 
     /// A row of pairs without room for one cannot take the first.
     fn validate(&self) -> Result<(), SettingFault> {
-        SettingFault::check("capacity", self.capacity, 1..)
+        if self.enabled { SettingFault::check("capacity", self.capacity, 1..) } else { Ok(()) }
     }
 
     fn limit(&self) -> Result<(), SettingFault> {
-        SettingFault::check("reach", self.reach, 1..=MAX_REACH)?;
+        SettingFault::check("reach", self.reach, ..=MAX_REACH)?;
         SettingFault::check("capacity", self.capacity, ..=MAX_PAIRED)
     }
 }

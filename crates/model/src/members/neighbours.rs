@@ -61,7 +61,7 @@ impl MemberSettings for NeighboursSettings {
         SettingFault::check("sequence_reach", self.sequence_reach, ..=MAX_REACH)?;
         SettingFault::check("visit_reach", self.visit_reach, ..=MAX_REACH)?;
         SettingFault::check("across_reach", self.across_reach, ..=MAX_REACH)?;
-        SettingFault::check("capacity", self.capacity, 1..=MAX_PAIRED)?;
+        SettingFault::check("capacity", self.capacity, ..=MAX_PAIRED)?;
         SettingFault::check("pairs", self.pairs, ..=1 << 32)
     }
 }

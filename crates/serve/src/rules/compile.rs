@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use accrue_event::{RuleAction, ShopRule, normalised};
+use accrue_event::{ItemId, RuleAction, ShopRule, clean_id, normalised};
 
 use super::{LEAST, MAX_RULE_ITEMS, MAX_RULES, MOST, Rule, Rules};
 use crate::filter::Filter;
@@ -86,7 +86,11 @@ impl Rule {
             return Err(("query", "has no word; leave it out for a rule that holds everywhere".into()));
         }
         Ok(Self {
-            written: rule.clone(),
+            // Ids as records have them; an id in another form would hide nothing.
+            written: ShopRule {
+                items: rule.items.iter().map(|id| ItemId::from(&*clean_id(id.as_str()))).collect(),
+                ..rule.clone()
+            },
             words,
             category: rule.category.as_deref().map(|category| normalised(category).into()),
             filter: filter.map_err(|error| ("filter", error.to_string()))?,

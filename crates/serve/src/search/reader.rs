@@ -177,27 +177,32 @@ impl ReadQuery {
         let mut kept = self.plan.needed;
         let mut n_rounds = 1;
         let mut met = HashSet::new();
-        let (mut best, mut n_met) = self.collect(kept, admit, limit, &mut met)?;
+        let (mut best, n_met) = self.collect(kept, admit, limit, &mut met)?;
         if best.is_empty() && kept.count_ones() > 1 {
+            let mut n_most = n_met;
             if self.typos == Typos::Unknown {
                 let exact =
                     std::mem::replace(&mut self.plan, self.snapshot.plan(&self.query, &self.settings, Typos::All)?);
-                let n_exact = n_met;
-                (best, n_met) = self.collect(self.plan.needed, admit, limit, &mut met)?;
+                let (found, n_corrected) = self.collect(self.plan.needed, admit, limit, &mut met)?;
+                best = found;
                 n_rounds += 1;
+                n_most = n_most.max(n_corrected);
                 match best.is_empty() {
-                    true => (self.plan, n_met) = (exact, n_exact),
+                    true => self.plan = exact,
                     false => kept = self.plan.needed,
                 }
             }
             // Whatever the filter leaves of them, so that it does not change how an item counts.
-            self.lacks_words |= n_met == 0;
+            self.lacks_words |= n_most == 0;
             if best.is_empty() {
                 for some in self.most_telling(kept)? {
                     kept = some;
-                    (best, _) = self.collect(kept, admit, limit, &mut met)?;
+                    let n_met;
+                    (best, n_met) = self.collect(kept, admit, limit, &mut met)?;
                     n_rounds += 1;
-                    if !best.is_empty() {
+                    // Beside items that are similar the filter does not decide which words are left out either: a facet's
+                    // count is the total after its value is chosen.
+                    if !best.is_empty() || (self.similar.is_some() && n_met > 0) {
                         break;
                     }
                 }

@@ -25,7 +25,7 @@ impl Asker {
         Self { user, session: served.session.as_ref().map(|session| hash(session.as_str())) }
     }
 
-    /// Whether an event can be of them. Ids of answers can be guessed, and a published key can name any user: its events
+    /// Whether an event can be of them. Whoever was shown an answer knows its id, and a published key can name any user: its events
     /// are those of a session, and match no answer without one.
     pub fn is_of(self, event: &Event) -> bool {
         let is_session = self.session.is_some() && self.session == event.session.as_ref().map(|id| hash(id.as_str()));

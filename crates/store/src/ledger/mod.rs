@@ -36,8 +36,6 @@ use crate::{Offset, RuleTexts, Served, SponsoredSlot};
 
 /// How long after its answer a click is charged, in time of arrival: as long as the click heads wait for a click.
 pub const CLICK_WINDOW_MS: i64 = 30 * 60 * 1000;
-/// How far the time of campaigns may be ahead of the clock: an event may be ahead of it by as much.
-const AHEAD_MS: i64 = accrue_event::DAY_MS;
 /// Within this time a further click of a visitor on an item of a campaign is not charged, in time of arrival.
 const REPEATED_MS: i64 = 60 * 60 * 1000;
 /// Clicks by which a further one is recognised, at most.
@@ -347,19 +345,8 @@ impl Ledger {
             return;
         }
         let at = Self::moment(event, received_at);
-        self.set_right(at, received_at);
         self.roll(at);
         self.traffic.count(at, self.time);
-    }
-
-    /// Goes back to the clock if that was ahead by more than a day and was set right: otherwise campaigns would have the
-    /// budget of one day until the clock reaches the day that it was ahead to. What that day cost stays counted for it.
-    fn set_right(&mut self, at: Timestamp, received_at: Timestamp) {
-        let is_ahead = |time: Timestamp| time.0.saturating_sub(received_at.0) > AHEAD_MS;
-        if is_ahead(self.time) && !is_ahead(at) {
-            self.time = received_at;
-            self.day = day_of(received_at.0);
-        }
     }
 
     /// Begins a new day of the stream when it has come.

@@ -386,27 +386,6 @@ fn a_published_event_ahead_of_the_clock_does_not_begin_the_next_day() {
 }
 
 #[test]
-fn a_clock_that_was_ahead_holds_campaigns_for_a_day_at_most() {
-    let mut ledger = ledger();
-    pass(&mut ledger, 10 * DAY_MS);
-    ledger.take(&charge("r0", 45, 10), Offset(3), Timestamp(10 * DAY_MS), Timestamp(0));
-    // The server's clock is five days ahead for a while, and events without a time have its time.
-    happened(&mut ledger, 15 * DAY_MS, 15 * DAY_MS, "e1");
-    assert_eq!(ledger.time(), Timestamp(15 * DAY_MS));
-    // It was set right. An old event that is imported says as much as one of now.
-    for (at, expected) in
-        [(3 * DAY_MS, 10 * DAY_MS + 9), (10 * DAY_MS + 5, 10 * DAY_MS + 9), (11 * DAY_MS, 11 * DAY_MS)]
-    {
-        happened(&mut ledger, at, 10 * DAY_MS + 9, "e2");
-        assert_eq!(ledger.time(), Timestamp(expected), "{at}");
-    }
-    assert_eq!((ledger.spent("spring", 10), ledger.spent("spring", 15)), (45, 0), "its day goes on where it was");
-    // Less than a day ahead is what an event may be.
-    happened(&mut ledger, 11 * DAY_MS, 10 * DAY_MS + 9, "e3");
-    assert_eq!(ledger.time(), Timestamp(11 * DAY_MS));
-}
-
-#[test]
 fn answers_before_the_first_event_count_on_the_day_of_their_arrival() {
     let mut ledger = ledger();
     let (monday, tuesday) = (20_000, 20_001);

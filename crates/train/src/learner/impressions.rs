@@ -13,7 +13,7 @@ const IMPRESSION: u8 = 0;
 impl Learner {
     /// Labels impressions as far as this event tells: those whose window has passed were not followed by a choice, and
     /// one of the item that is chosen now was.
-    pub(super) fn label(&mut self, event: &Interaction, weight: f32) {
+    pub(super) fn label(&mut self, event: &Interaction, weight: f32, no_evidence: bool) {
         self.impressions.observe(event.at_ms);
         while let Some(unchosen) = self.impressions.next_unchosen() {
             self.learn_unchosen(unchosen);
@@ -22,7 +22,10 @@ impl Learner {
         self.clicks.close_until(now_ms, ensemble, &mut self.unsaved.click_scratch);
         if weight > 0.0 {
             self.impressions.choose(event.shopper, event.item);
-            self.clicks.choose(event.shopper, event.item, event.type_code);
+            match no_evidence {
+                true => self.clicks.drop_pair(event.shopper, event.item),
+                false => self.clicks.choose(event.shopper, event.item, event.type_code),
+            }
         }
     }
 
@@ -34,7 +37,8 @@ impl Learner {
             let shown = Shown { shopper, item, offset: offset.0, name: names.shopper };
             self.impressions.show(&self.settings.impressions, shown);
             // Of a published key anyone can send the same impression again: a pair that waits is not taken in anew.
-            let is_evidence = !names.no_evidence && !(names.is_published && self.clicks.is_waiting(shopper, item));
+            let is_again = names.is_published && self.clicks.is_waiting(shopper, item);
+            let is_evidence = !(names.no_evidence || is_again);
             if is_evidence && self.settings.clicks.enabled && self.clicks.has_room(&self.settings.clicks) {
                 self.show_to_heads(impression, names);
             }
