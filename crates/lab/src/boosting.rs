@@ -2,7 +2,7 @@
 //!
 //! In: rows of numbers and a target for each. Out: a sum of small trees, each fitted to what the trees before it leave
 //! (Friedman, *Greedy function approximation: a gradient boosting machine*, 2001). Numbers become one of at most
-//! [`MAX_BINS`] bins, and a split is found from sums by bin; the leaf whose split gains most is split next (Ke et al.,
+//! `MAX_BINS` bins, and a split is found from sums by bin; the leaf whose split gains most is split next (Ke et al.,
 //! *LightGBM*, NeurIPS 2017). Each tree sees a part of the rows and of the features, drawn by their place and the seed.
 //!
 //! One fit is one thread that adds in the order of rows, so it gives the same bytes wherever it runs. A number that is none

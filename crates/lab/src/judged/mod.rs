@@ -3,7 +3,7 @@
 //! In: queries and titles as the search reads them, rated pairs, and vectors if there is an encoder. Out: how well the
 //! ratings of queries that were not learned from are predicted, by cross-validation over queries: the root of the mean
 //! squared error, and NDCG@10 (gain 2^r − 1) of the judged titles of a query in the predicted order, over queries with
-//! at least [`ENOUGH`] of them.
+//! at least `ENOUGH` of them.
 //!
 //! The model is a sum of trees (`boosting.rs`) over the features of a pair (`features.rs`) and over what two simpler models
 //! make of it (`stacked.rs`). Each fold is fitted on one thread, so the figures do not depend on the number of threads.
