@@ -13,6 +13,7 @@ mod feed;
 mod follow;
 mod followers;
 mod guess;
+mod ids;
 mod item_columns;
 mod learn;
 mod money;
@@ -28,11 +29,12 @@ mod systems;
 mod titles;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use accrue_engine::{Engine, EngineError, Ingested, TransferSource, read_text};
-use accrue_event::{Mapping, RecordKind, Undo};
+use accrue_event::{Mapping, RecordKind};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::ProgressBar;
 
@@ -319,7 +321,7 @@ struct Named {
 
 impl Named {
     /// The file, of which items are named by the column that has the ids of the catalogue, if a mapping that was recognised
-    /// names another one. Which it is is told.
+    /// names another one of which the catalogue has nearly no id. Which it is is told.
     fn by_ids_of(&self, feed: &Feed, is_recognised: bool, output: Output) -> Self {
         let mut file = self.clone();
         let mapping = &mut file.settings.mapping;
@@ -328,7 +330,7 @@ impl Named {
             return file;
         }
         let sample = Sample::open(&self.path, &self.settings).ok();
-        if let Some(columns) = sample.and_then(|sample| feed.ids_of_catalogue(mapping, &sample)) {
+        if let Some(columns) = sample.and_then(|sample| feed.items_in_place_of(mapping, &sample)) {
             let names: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
             output.note(&format!(
                 "{}: recognised {} as item, because the ids of the catalogue are there; --mapping FILE says otherwise",
@@ -364,13 +366,17 @@ fn pump(
     let progress = Progress::default();
     let bar = progress_bar(files, output);
     let (sender, receiver) = sync_channel::<(String, Extent, Batch)>(AHEAD);
+    // Cleared before the channel closes, so that the feeder sees it behind the last batch.
+    let is_whole = AtomicBool::new(true);
     let (end, fed) = std::thread::scope(|scope| {
         let (bar, progress_seen) = (&bar, progress.clone());
+        let is_whole = &is_whole;
         let feeder = scope.spawn(move || {
             feed(
                 &receiver,
                 sink,
                 summary,
+                is_whole,
                 || {
                     bar.set_position(progress_seen.bytes());
                 },
@@ -393,6 +399,7 @@ fn pump(
                 }
             }
         }
+        is_whole.store(matches!(end, End::Whole), Ordering::Release);
         drop(sender);
         (end, feeder.join())
     });
@@ -452,11 +459,13 @@ fn read(
     }
 }
 
-/// Feeds batches until there are no more; `false` if it gave up, because nothing of what came was taken.
+/// Feeds batches until there are no more; `false` if it gave up, because nothing of what came was taken. What waits for the end
+/// of the files is left out unless `is_whole` says that they were read to it: the orders that it is about may not have come.
 fn feed(
     receiver: &Receiver<(String, Extent, Batch)>,
     sink: &mut dyn Sink,
     summary: &mut Summary,
+    is_whole: &AtomicBool,
     moved: impl Fn(),
     bar: &ProgressBar,
 ) -> Result<bool, EngineError> {
@@ -469,7 +478,7 @@ fn feed(
         let mut kept = Batch::with_capacity(entries.len());
         for (entry, line) in entries.into_iter().zip(lines) {
             match entry {
-                Entry::Undone(_, Undo::Order) if refunds.len() < MAX_REFUNDS => {
+                Entry::Undone(_, undo) if undo.is_of_order() && refunds.len() < MAX_REFUNDS => {
                     refunds.push((file.clone(), line, entry))
                 }
                 entry => kept.push(line, entry),
@@ -502,12 +511,17 @@ fn feed(
             return Ok(false);
         }
     }
+    if !is_whole.load(Ordering::Acquire) {
+        return Ok(true);
+    }
     for of_file in refunds.chunk_by(|one, other| one.0 == other.0) {
         let (lines, entries): (Vec<u64>, Vec<Entry>) =
             of_file.iter().map(|(_, line, entry)| (*line, entry.clone())).unzip();
         let ingested = sink.take(entries)?;
+        let n_left_out = sink.take_skipped();
+        summary.skip(n_left_out);
         let places = Places { lines: &lines, n_before: summary.n_read() };
-        summary.add(&of_file[0].0, lines.len() as u64, places, &ingested);
+        summary.add(&of_file[0].0, lines.len() as u64 - n_left_out, places, &ingested);
     }
     Ok(true)
 }

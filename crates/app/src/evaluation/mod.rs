@@ -592,7 +592,7 @@ fn read(
             let (event, description) = match entry {
                 Entry::Event(event, item) => (event, item),
                 Entry::Undone(event, Undo::Always) => (taken_back(event), None),
-                Entry::Undone(_, Undo::IfKnown | Undo::Order) => continue,
+                Entry::Undone(_, Undo::IfKnown | Undo::Order | Undo::KnownOrder) => continue,
                 Entry::Unreadable(refusal) => {
                     refuse(refusal.rejection.reason.code());
                     continue;

@@ -241,7 +241,7 @@ pub fn read_table(
                 Entry::Undone(event, Undo::Always) => {
                     row_of(taken_back(event), &check, settings, by_session, &mut table)
                 }
-                Entry::Undone(_, Undo::IfKnown | Undo::Order) => continue,
+                Entry::Undone(_, Undo::IfKnown | Undo::Order | Undo::KnownOrder) => continue,
                 Entry::Unreadable(refusal) => Err(refusal.rejection.reason.code().to_string()),
                 Entry::Item(_) | Entry::Patch(_) | Entry::User(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {
                     bail!("{}: the mapping is for events here", path.display())

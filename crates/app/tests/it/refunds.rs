@@ -61,10 +61,11 @@ fn a_refund_of_an_order_without_lines_takes_back_all_of_its_purchases() {
     let refund = segment("Order Refunded", "2026-03-05T09:00:00Z", &json!({"order_id": "T1", "total": 82}));
     let cancelled = segment("Order Cancelled", "2026-03-06T09:00:00Z", &json!({"order_id": "T2"}));
     let unknown = segment("Order Refunded", "2026-03-05T10:00:00Z", &json!({"order_id": "T9"}));
+    let never = segment("Order Cancelled", "2026-03-06T10:00:00Z", &json!({"order_id": "T10"}));
     // In one file, in which the refund stands before its order, and in a file of a later day.
     let folder = folder_of(&[
         ("one.ndjson", &[&*refund, &order, &other].join("\n")),
-        ("two.ndjson", &[&*cancelled, &unknown].join("\n")),
+        ("two.ndjson", &[&*cancelled, &unknown, &never].join("\n")),
     ]);
     let (summary, said) = ingest(folder.path(), &["one.ndjson"]);
     assert_eq!((&summary["read"], taken(&summary)), (&json!(5), 5), "{said}{summary}");
@@ -75,6 +76,7 @@ fn a_refund_of_an_order_without_lines_takes_back_all_of_its_purchases() {
     );
     let (summary, said) = ingest(folder.path(), &["two.ndjson"]);
     assert_eq!(summary["quarantined"], json!({"unknown_order": 1}), "{said}{summary}");
+    assert_eq!(summary["skipped"], 1, "it was cancelled before it was completed: {said}{summary}");
     let events = exported(folder.path(), "events");
     assert_eq!(told(&events)[6..], ["return LS ana 1", "return TM ana 2"], "{said}");
     assert_eq!(events[6]["id"], "segment-order-T2-return");
@@ -244,4 +246,118 @@ fn the_price_of_a_sale_in_an_ordinary_list_counts_and_is_told() {
     assert!(said.contains("Sale Price") && said.contains("the price of a sale"), "{said}");
     let guess = text(&run(folder.path(), &["ingest", "--guess", "items.csv"]).stdout);
     assert!(guess.contains("[sale]") && guess.contains("until = \"sale_end_date\""), "{guess}");
+}
+
+#[test]
+fn a_sale_that_is_over_or_of_which_it_cannot_be_told_leaves_the_usual_price() {
+    for (head, cells) in [
+        ("special_price,special_from_date,special_to_date", "39,2019-01-01,2020-01-01"),
+        ("sale_price,sale_starts_at,sale_ends_at", "39,2019-01-01,2020-01-01"),
+        ("sale_price,sale_price_from,sale_price_until", "39,2019-01-01,2020-01-01"),
+        ("Aktionspreis,gültig bis", "39,2020-01-01"),
+        ("sale_price,sale_active", "39,0"),
+        ("sale_price,colour", "59,blue"),
+    ] {
+        let list = format!("sku,name,price,{head}\nA,Shirt,49,{cells}\n");
+        let folder = folder_of(&[("items.csv", &list)]);
+        let (_, said) = ingest(folder.path(), &["items.csv"]);
+        assert_eq!(exported(folder.path(), "catalogue")[0]["price"], 49.0, "{head}: {said}");
+    }
+}
+
+#[test]
+fn columns_of_places_and_article_numbers_make_no_orders_of_a_catalogue() {
+    for list in [
+        "id,sku,title,description,image,price,quantity,order,created_at\n7,A,Shirt,Linen,a.jpg,49,5,1,2026-03-01\n",
+        "id,title,price,order,created_at\nA,Shirt,49,1,2026-03-01\n",
+        "sku,name,price,qty,order\nA,Shirt,49,5,1\n",
+        "Artikelnummer;Bestellnummer;Bezeichnung;Preis;Menge\nA;B-7;Hemd;49,00;5\n",
+    ] {
+        let folder = folder_of(&[("items.csv", list)]);
+        let (summary, said) = ingest(folder.path(), &["items.csv"]);
+        assert_eq!(taken(&summary), 1, "{said}{summary}");
+        assert_eq!(exported(folder.path(), "catalogue").len(), 1, "{list}: {said}");
+        assert!(exported(folder.path(), "events").is_empty(), "{list}: {said}");
+    }
+}
+
+#[test]
+fn an_item_stays_the_item_beside_references_and_numbers_of_orders() {
+    // The ids of the catalogue are small numbers, as are those of the orders.
+    let items = "id,title,price\n1,Mug,5\n2,Cup,6\n3,Bowl,7\n";
+    let orders = "order_id,date,customer_id,item,ref,cart_no,quantity\n\
+        1,2026-03-01,7,A-1,X,1,1\n2,2026-03-01,8,A-2,Y,2,1\n3,2026-03-02,9,A-3,Z,3,1\n";
+    let folder = folder_of(&[("items.csv", items), ("orders.csv", orders)]);
+    let (_, said) = ingest(folder.path(), &["items.csv", "orders.csv"]);
+    let of_events = |folder: &Path| -> Vec<String> {
+        exported(folder, "events").iter().map(|event| event["item"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(of_events(folder.path()), ["A-1", "A-2", "A-3"], "{said}");
+    // Some of the items are known: no other column is taken, whichever share of ids it has.
+    let orders = orders.replace("A-1", "1").replace(",ref,", ",sku,").replace(",Y,", ",2,").replace(",Z,", ",3,");
+    let folder = folder_of(&[("items.csv", items), ("orders.csv", &orders)]);
+    let (_, said) = ingest(folder.path(), &["items.csv", "orders.csv"]);
+    assert_eq!(of_events(folder.path()), ["1", "A-2", "A-3"], "{said}");
+}
+
+#[test]
+fn guests_without_the_number_of_an_order_share_neither_a_customer_nor_an_order() {
+    let sales = "customer_id,email,sku,quantity,date\n7,max@example.com,A,1,2026-03-01\n\
+        0,ana@example.com,A,2,2026-03-01\n0,bea@example.com,B,1,2026-03-01\n";
+    let folder = folder_of(&[("sales.csv", sales)]);
+    let (_, said) = ingest(folder.path(), &["sales.csv"]);
+    let events = exported(folder.path(), "events");
+    assert_eq!(
+        told(&events),
+        ["purchase A 7 1", "purchase A ana@example.com 2", "purchase B bea@example.com 1"],
+        "{said}"
+    );
+    let sessions: Vec<&str> = events.iter().map(|event| event["session"].as_str().unwrap()).collect();
+    assert_eq!(sessions, ["7 2026-03-01", "ana@example.com 2026-03-01", "bea@example.com 2026-03-01"]);
+    // Without an address they are nobody, and the address of the shop is nobody's.
+    for sales in [
+        "customer_id,sku,quantity,date\n7,A,1,2026-03-01\n0,A,2,2026-03-01\n",
+        "customer_id,store_email,sku,quantity,date\n7,s@s.example,A,1,2026-03-01\n0,s@s.example,A,2,2026-03-01\n",
+    ] {
+        let folder = folder_of(&[("sales.csv", sales)]);
+        let (summary, said) = ingest(folder.path(), &["sales.csv"]);
+        let events = exported(folder.path(), "events");
+        assert!(events.iter().all(|event| event["user"] != "0" && event["user"] != "s@s.example"), "{said}{summary}");
+        assert_eq!(told(&events)[0], "purchase A 7 1", "{said}{summary}");
+    }
+}
+
+#[test]
+fn one_number_with_a_comma_leaves_the_other_lines() {
+    let orders = "order_id,date,customer_id,sku,quantity\n1,2026-03-01,7,\"CABLE-1,50\",1\n2,2026-03-01,8,B-1,1\n";
+    let folder = folder_of(&[("orders.csv", orders)]);
+    let (_, said) = ingest(folder.path(), &["orders.csv"]);
+    assert_eq!(told(&exported(folder.path(), "events")), ["purchase CABLE-1,50 7 1", "purchase B-1 8 1"], "{said}");
+}
+
+#[test]
+fn a_line_of_none_takes_back_nothing_of_one_that_was_counted() {
+    let head = "order_id,date,customer_id,sku,quantity\n1,2026-03-01,7,A,";
+    let folder = folder_of(&[("one.csv", &format!("{head}3\n")), ("two.csv", &format!("{head}0\n"))]);
+    ingest(folder.path(), &["one.csv"]);
+    let (summary, said) = ingest(folder.path(), &["two.csv"]);
+    assert_eq!(summary["skipped"], 1, "{said}{summary}");
+    assert_eq!(told(&exported(folder.path(), "events")), ["purchase A 7 3"]);
+}
+
+#[test]
+fn refunds_that_wait_for_the_end_are_left_out_where_the_reading_broke() {
+    let products = json!([{"product_id": "LS", "price": 49, "quantity": 1}]);
+    let order = segment("Order Completed", "2026-03-01T09:00:00Z", &json!({"order_id": "T1", "products": products}));
+    let refund = segment("Order Refunded", "2026-03-05T09:00:00Z", &json!({"order_id": "T1"}));
+    let folder = folder_of(&[("one.ndjson", &[&*refund, &order].join("\n"))]);
+    // The order stands in a file of which the end is missing.
+    let path = folder.path();
+    std::fs::write(path.join("refund.ndjson"), &refund).unwrap();
+    std::fs::write(path.join("order.ndjson.gz"), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3]).unwrap();
+    let output = run(path, &["ingest", "--data", "d", "--mapping", "segment", "refund.ndjson", "order.ndjson.gz"]);
+    assert!(!output.status.success());
+    let (summary, said) = ingest(path, &["one.ndjson"]);
+    assert_eq!(summary["quarantined"], json!({}), "{said}{summary}");
+    assert_eq!(told(&exported(path, "events")), ["purchase LS ana 1", "return LS ana 1"], "{said}");
 }

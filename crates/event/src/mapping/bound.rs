@@ -97,7 +97,7 @@ enum Fate {
     /// A record that takes back the event that it would be.
     Undone(Undo),
     /// A record that, without an item, takes back the order of this id.
-    OfOrder(RawValue),
+    OfOrder(RawValue, Undo),
     Refused(Rejection),
     Deleted,
     Skipped,
@@ -174,11 +174,9 @@ impl BoundMapping {
                 let before = event.event_type.clone();
                 this.price_of_line(row, &mut event);
                 let fate = match fate {
-                    // What is left of a line that was given back whole, as exports with the refunds taken off have it.
-                    Fate::Record | Fate::Undescribed if this.is_line_of_none(&event) => {
-                        event.quantity = RawValue::Null;
-                        Fate::Undone(Undo::IfKnown)
-                    }
+                    // What is left of a line that was given back whole, as exports with the refunds taken off have it. It does not
+                    // say how many pieces came back.
+                    Fate::Record | Fate::Undescribed if this.is_line_of_none(&event) => Fate::Skipped,
                     fate => fate,
                 };
                 if matches!(fate, Fate::Undone(_)) {
@@ -188,8 +186,8 @@ impl BoundMapping {
                     // A valid mapping deletes no event.
                     Fate::Skipped | Fate::Deleted => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
-                    Fate::OfOrder(id) if event.item.is_missing() => {
-                        Mapped::Event { event: RawEvent { id, ..event }, item: None, undo: Some(Undo::Order) }
+                    Fate::OfOrder(id, undo) if event.item.is_missing() => {
+                        Mapped::Event { event: RawEvent { id, ..event }, item: None, undo: Some(undo) }
                     }
                     fate => {
                         let (item, undo) = match fate {
@@ -222,7 +220,7 @@ impl BoundMapping {
                     {
                         Mapped::Skipped
                     }
-                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(_) => Mapped::Item(item),
+                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(..) => Mapped::Item(item),
                 }
             }
             RecordKind::Users => {
@@ -231,7 +229,7 @@ impl BoundMapping {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Deleted => Mapped::UserRemoved(user.id),
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
-                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(_) => Mapped::User(user),
+                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(..) => Mapped::User(user),
                 }
             }
         }
@@ -272,7 +270,7 @@ impl BoundMapping {
                 change("currency", Change::Set(RawValue::text(code)));
             }
         }
-        if let Some(price) = sale {
+        if let Some(price) = sale.filter(|price| self.is_below_usual(row, price)) {
             change("price", Change::Set(price));
         }
         let mut fate = Fate::Record;
@@ -294,11 +292,12 @@ impl BoundMapping {
             if rule.skip {
                 return Fate::Skipped;
             }
-            if let Some(undo) = rule.undo {
-                return Fate::Undone(undo);
-            }
             if let Some(order) = rule.undo_order.as_ref().map(|of| self.value(row, of)).filter(|id| !id.is_missing()) {
-                return Fate::OfOrder(order);
+                let is_left_out = rule.undo == Some(Undo::IfKnown);
+                return Fate::OfOrder(order, if is_left_out { Undo::KnownOrder } else { Undo::Order });
+            }
+            if let Some(undo) = rule.undo.filter(|_| rule.undo_order.is_none()) {
+                return Fate::Undone(undo);
             }
             if rule.delete {
                 return Fate::Deleted;

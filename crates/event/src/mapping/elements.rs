@@ -5,7 +5,7 @@
 //! is refused.
 
 use super::bind::note_on_cost;
-use super::bound::{BoundMapping, Mapped, is_dropped};
+use super::bound::{BoundMapping, Mapped, is_dropped, is_empty};
 use super::cell::Cell as _;
 use super::object::{Nested, Object, Path};
 use super::parts::{BoundField, Column, Source};
@@ -47,7 +47,10 @@ impl BoundMapping {
             let is_empty = self.kind == RecordKind::Events && self.has_items_in_arrays_alone();
             return match self.record(&row, rest) {
                 Mapped::Event { event, undo, .. }
-                    if is_empty && undo != Some(Undo::Order) && event.item.is_missing() && event.query.is_missing() =>
+                    if is_empty
+                        && !undo.is_some_and(Undo::is_of_order)
+                        && event.item.is_missing()
+                        && event.query.is_missing() =>
                 {
                     vec![Mapped::WithoutItem]
                 }
@@ -63,8 +66,10 @@ impl BoundMapping {
             let (row, rest) = self.row_of(&object, Some(element));
             let mut mapped = self.record(&row, rest);
             // Nor does one that takes back an order, which the object as a whole may do.
-            if let Mapped::Event { event, undo: Some(Undo::Order), .. } = mapped {
-                of_order.get_or_insert(event);
+            if let Mapped::Event { event, undo: Some(undo), .. } = &mapped
+                && undo.is_of_order()
+            {
+                of_order.get_or_insert((event.clone(), *undo));
                 mapped = Mapped::WithoutItem;
             }
             // An element without an id, such as GA4's `(not set)`, is no product, and the others are.
@@ -84,12 +89,39 @@ impl BoundMapping {
             }
             records.push(mapped);
         }
-        if let Some(event) = of_order
+        if let Some((event, undo)) = of_order
             && records.iter().all(|record| *record == Mapped::WithoutItem)
         {
-            return vec![Mapped::Event { event, item: None, undo: Some(Undo::Order) }];
+            return vec![match elements.iter().find_map(|element| self.told_of(&object, element)) {
+                None => Mapped::Event { event, item: None, undo: Some(undo) },
+                Some(told) => {
+                    let detail = format!(
+                        "none of its items has an id, and one has {told}, so it cannot be told which lines of the order were given \
+                         back"
+                    );
+                    let rejection = Rejection::new(Reason::Rule("unnamed_items".into()), detail);
+                    Mapped::Quarantined { rejection, raw: event.to_json().into() }
+                }
+            }];
         }
         records
+    }
+
+    /// What an element says of a product without its id: the name of the field and its value. An element that says nothing
+    /// stands for none, as GA4's `(not set)` does.
+    fn told_of(&self, object: &Object, element: &[usize]) -> Option<String> {
+        let RawValue::Other(json) = object.at(self.array.as_ref()?, element) else { return None };
+        let inner: Object = serde_json::from_str(&json).ok()?;
+        inner.leaves().into_iter().find_map(|(name, value)| {
+            let folded = compact(&name);
+            // The list or promotion in which a product stood has a name too.
+            let is_around = ["list", "promotion", "creative"].iter().any(|part| folded.contains(part));
+            let is_of_line =
+                !is_around && ["name", "title", "price", "quantity", "qty"].iter().any(|part| folded.contains(part));
+            let is_nothing =
+                value.is_empty() || value == "null" || value.parse() == Ok(0.0) || is_empty(&self.empty, &value);
+            (is_of_line && !is_nothing).then(|| format!("`{name}` {value:?}"))
+        })
     }
 
     /// Refuses an object of which the elements would take much more memory than the object, because each has a copy of

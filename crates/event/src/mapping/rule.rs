@@ -37,7 +37,8 @@ pub struct MappingRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
     /// A row without an item takes back all lines of an order: the columns of the id that the first of them has as a
-    /// purchase. A row with an item, or without such an id, stays what it is.
+    /// purchase. A row with an item, or without such an id, stays what it is. With `undo = "if_known"`, one of an order that
+    /// the log does not have is left out; otherwise it is refused.
     #[serde(skip_serializing_if = "Names::is_empty")]
     pub undo_order: Names,
     /// `false`: the row says nothing of the item of its event, although the mapping has `[item]`.
@@ -65,6 +66,15 @@ pub enum Undo {
     /// All lines of the order are returns whose first has the event's id: it names none of them. The row is refused if
     /// the log has none of them.
     Order,
+    /// As [`Undo::Order`], but the row is left out if the log has none of them: an order that was never counted.
+    KnownOrder,
+}
+
+impl Undo {
+    /// Whether all lines of an order are taken back.
+    pub fn is_of_order(self) -> bool {
+        matches!(self, Self::Order | Self::KnownOrder)
+    }
 }
 
 /// A test on one cell: exactly one of the fields besides `column` is set.

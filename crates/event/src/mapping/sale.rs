@@ -192,6 +192,18 @@ impl BoundMapping {
         sale.state(&from, &until)
     }
 
+    /// Whether the price of a sale is lower than the usual one of its row. A higher one is no sale's.
+    pub(super) fn is_below_usual<C: Cell>(&self, row: &[C], price: &RawValue) -> bool {
+        let number = |value: &RawValue| match value {
+            RawValue::Int(number) => Some(*number as f64),
+            RawValue::Float(number) => Some(*number),
+            _ => None,
+        };
+        let field = self.fields.iter().find(|field| field.field == "price");
+        let usual = field.and_then(|field| number(&self.value(row, field))).filter(|usual| *usual > 0.0);
+        usual.zip(number(price)).is_none_or(|(usual, price)| price < usual)
+    }
+
     /// What became of the prices of sales so far.
     pub fn sales(&self) -> Sales {
         self.sales

@@ -583,7 +583,9 @@ fn a_row_without_an_item_takes_back_the_order_of_its_number() {
     let undone = vec![("o-7 ".to_owned(), Some(Undo::Order))];
     assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[]}"#), undone);
     assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"number":7}"#), undone);
-    assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[{"qty":1},{"qty":2}]}"#), undone);
+    assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[{"qty":0},{"note":"all"}]}"#), undone);
+    let unnamed = of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[{"name":"Hat","qty":1}]}"#);
+    assert!(unnamed.len() == 1 && unnamed[0].0.contains("none of its items has an id"), "{unnamed:?}");
     let one = of(r#"{"kind":"refund","user":"a","at":1,"number":7,"lines":[{"sku":"A"},{"qty":2}]}"#);
     assert_eq!(one, [(" A".to_owned(), None), ("WithoutItem".to_owned(), None)]);
     assert_eq!(of(r#"{"kind":"refund","user":"a","at":1,"lines":[]}"#)[0].0, "WithoutItem", "without a number");

@@ -4,6 +4,8 @@
 //! In: the columns and the first rows. Out: what speaks against purchases, so that the file is refused with its reason and
 //! a person decides.
 
+use std::collections::HashSet;
+
 use accrue_event::{folded, is_time_of_order};
 use accrue_ingest::Sample;
 
@@ -157,9 +159,7 @@ pub(super) fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String
     if orders.number.is_none() && orders.named_buyer.is_some() {
         return Some("a buyer who is known by a name alone".to_owned());
     }
-    if let Some((item, text)) =
-        orders.item.and_then(|item| Some((item, sample.texts(item).find(|it| has_several(it))?)))
-    {
+    if let Some((item, text)) = orders.item.and_then(|item| Some((item, several_in_most(orders, sample, item)?))) {
         return Some(format!(
             "`{item}` with several products in one cell ({text:?}), so that a row is an order and not one of its lines; export the lines, \
              as Etsy's \"Order Items\" has them"
@@ -174,6 +174,19 @@ pub(super) fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String
         ));
     }
     None
+}
+
+/// The first cell with several products, if most cells have several and no order has several rows: a number with a comma in it
+/// does not make orders of lines.
+fn several_in_most<'s>(orders: &OrderColumns<'_>, sample: &'s Sample, item: &str) -> Option<&'s str> {
+    let mut numbers = HashSet::new();
+    let is_new = |number: &str| number.trim().is_empty() || numbers.insert(number.trim().to_owned());
+    if !orders.number.is_none_or(|number| sample.texts(number).all(is_new)) {
+        return None;
+    }
+    let texts = || sample.texts(item).filter(|text| !text.trim().is_empty());
+    let n_several = texts().filter(|text| has_several(text)).count();
+    texts().find(|text| has_several(text)).filter(|_| 2 * n_several > texts().count())
 }
 
 /// Whether a cell has the numbers of several products, with commas between them.
@@ -238,5 +251,10 @@ mod tests {
         ] {
             assert_eq!(of(columns, &[row]), None, "{columns}");
         }
+        // A number with a comma in it makes no orders of lines.
+        let columns = "Order ID;Order Date;Customer ID;SKU;Quantity";
+        let with_comma = "1;2026-01-01;7;CABLE-1,50;1";
+        assert_eq!(of(columns, &[with_comma, "2;2026-01-01;7;B-1;1"]), None);
+        assert_eq!(of(columns, &[with_comma, "1;2026-01-01;7;CABLE-2,50;1"]), None);
     }
 }

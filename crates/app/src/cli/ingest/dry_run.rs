@@ -82,10 +82,11 @@ impl DryRun {
                 Ok((_, repairs)) => Verdict::Taken(repairs),
                 Err(rejection) => refused(RecordKind::Users, rejection, user.to_json()),
             },
-            Entry::Undone(event, Undo::Order) => {
+            Entry::Undone(event, undo) if undo.is_of_order() => {
                 let mut ids = returns::ids_of_lines(&event, 0).into_iter();
                 match ids.any(|id| self.ids.contains(&xxh3_128(id.as_str().as_bytes()))) {
                     true => Verdict::Taken(Vec::new()),
+                    false if undo == Undo::KnownOrder => Verdict::LeftOut,
                     false => Verdict::Refused(returns::unknown_order(&event)),
                 }
             }

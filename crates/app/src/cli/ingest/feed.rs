@@ -10,6 +10,7 @@ use accrue_ingest::{Entry, Sample, taken_back};
 use accrue_store::SourcePosition;
 
 use super::described::Described;
+use super::ids::{columns_of_ids, names_item};
 use super::titles::Titles;
 use super::{Sink, returns};
 
@@ -119,14 +120,7 @@ impl Feed {
 
     /// The columns that have the ids of the catalogue in a file of events of which the mapping names others for the item.
     pub fn ids_of_catalogue(&self, mapping: &Mapping, sample: &Sample) -> Option<Vec<String>> {
-        let share = |column: &str| {
-            let texts: Vec<&str> = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).collect();
-            let is_known = |text: &&&str| {
-                let id = ItemId::from(&*clean_id(text));
-                self.engine.item(&id).is_some_and(|item| item != Item::bare(id))
-            };
-            texts.iter().filter(is_known).count() as f64 / texts.len().max(1) as f64
-        };
+        let share = |column: &str| self.share_of_ids(sample, column);
         let own: Vec<&str> = mapping.fields.get("item").map(|names| names.iter().collect()).unwrap_or_default();
         // Small numbers of pieces are ids of products too, in shops whose ids are small numbers.
         let others = mapping.fields.iter().filter(|(field, _)| ***field != *"item").flat_map(|(_, names)| names.iter());
@@ -138,6 +132,30 @@ impl Feed {
         };
         let columns: Vec<String> = sample.columns.iter().filter(is_candidate).cloned().collect();
         columns_of_ids(&own, &columns, share)
+    }
+
+    /// The columns that name the items of a file in place of those of a mapping that was recognised. Numbers of orders, lines
+    /// and carts are ids too, in shops whose ids are small numbers, and another item makes another event of a row that the log
+    /// has. So this is so only where the catalogue has nearly none of the ids that the mapping means and most of those of a
+    /// column whose name is one of an item's id.
+    pub fn items_in_place_of(&self, mapping: &Mapping, sample: &Sample) -> Option<Vec<String>> {
+        let own: Vec<&str> = mapping.fields.get("item").map(|names| names.iter().collect()).unwrap_or_default();
+        let share = |column: &str| self.share_of_ids(sample, column);
+        let is_better = |column: &String| own.contains(&&**column) || (names_item(column) && share(column) > 0.5);
+        let found = self.ids_of_catalogue(mapping, sample)?;
+        // What stays among the columns, or becomes the first of them, is not replaced.
+        let mut replaced = own.iter().filter(|own| !found.iter().any(|column| *column == **own));
+        (replaced.all(|own| share(own) < 0.1) && found.iter().all(is_better)).then_some(found)
+    }
+
+    /// The share of a column's texts that are ids of the catalogue.
+    fn share_of_ids(&self, sample: &Sample, column: &str) -> f64 {
+        let texts: Vec<&str> = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).collect();
+        let is_known = |text: &&&str| {
+            let id = ItemId::from(&*clean_id(text));
+            self.engine.item(&id).is_some_and(|item| item != Item::bare(id))
+        };
+        texts.iter().filter(is_known).count() as f64 / texts.len().max(1) as f64
     }
 
     /// What is to be said of a file of events whose items the catalogue lacks, if another of its columns has the ids of the
@@ -212,8 +230,10 @@ impl Feed {
                 }
                 Entry::Patch(patch) => Change::Patch(patch),
                 Entry::User(user) => Change::User(user),
-                Entry::Undone(event, Undo::Order) => {
-                    changes.extend(returns::of_order(&self.engine, event, &changes)?);
+                Entry::Undone(event, undo) if undo.is_of_order() => {
+                    let lines = returns::of_order(&self.engine, event, undo, &changes)?;
+                    self.n_skipped += u64::from(lines.is_empty());
+                    changes.extend(lines);
                     continue;
                 }
                 Entry::Undone(event, undo) => {
@@ -457,36 +477,6 @@ fn is_more_than_a_line(item: &Item) -> bool {
         || published_at.is_some()
         || !tags.is_empty()
         || !attributes.is_empty()
-}
-
-/// The columns that have the ids of the catalogue in place of `own`: of each of those, the one beside it in the same object, so
-/// that every kind of record keeps an item. `None` if no column has them better than `own` do.
-fn columns_of_ids(own: &[&str], columns: &[String], share: impl Fn(&str) -> f64) -> Option<Vec<String>> {
-    let shares: Vec<(&str, f64)> = columns.iter().map(|column| (column.as_str(), share(column))).collect();
-    let own_columns = own;
-    let object_of = |column: &str| column.rfind('.').map_or(0, |end| end);
-    let is_beside = |one: &str, other: &str| one[..object_of(one)] == other[..object_of(other)];
-    let best = |is_meant: &dyn Fn(&str) -> bool| {
-        let meant = shares.iter().filter(|(column, _)| is_meant(column));
-        meant.copied().max_by(|(_, one), (_, other)| one.total_cmp(other)).filter(|(_, share)| *share >= 0.5)
-    };
-    // What the mapping names before a column counts before it already.
-    let better = |own: &&str| {
-        let before: Vec<&str> = own_columns.iter().copied().take_while(|before| before != own).collect();
-        let is_meant = |column: &str| is_beside(column, own) && !before.contains(&column);
-        best(&is_meant).filter(|(_, of_other)| *of_other > share(own))
-    };
-    let mut found: Vec<String> = own.iter().filter_map(better).map(|(column, _)| column.to_owned()).collect();
-    if found.is_empty() {
-        let (column, of_column) = best(&|_| true)?;
-        let is_better = own.iter().all(|own| share(own) < of_column);
-        return is_better.then(|| vec![column.to_owned()]);
-    }
-    // What has no better one may still name the items of some records.
-    found.extend(own.iter().filter(|own| better(own).is_none()).map(|own| (*own).to_owned()));
-    let mut named = BTreeSet::new();
-    found.retain(|column| named.insert(column.clone()));
-    Some(found)
 }
 
 /// The product of the catalogue that an item is a variant of.

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use accrue_event::{
-    Mapping, OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, listed, may_name_person, names_person,
-    order_column, usual_column,
+    Mapping, OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed,
+    may_name_person, names_person, number_beside_name, order_column, usual_column,
 };
 use accrue_ingest::Sample;
 
@@ -20,6 +20,20 @@ const MAX_COLUMNS: usize = 300;
 fn is_of_mail(column: &str) -> bool {
     let column = column.to_lowercase();
     ["mail", "邮箱", "郵件", "メール", "메일", "почта", "posta"].iter().any(|part| column.contains(part))
+}
+
+/// Whether a column has the e-mail addresses of those who buy, and not of the shop or of a seller.
+fn is_mail_of_buyer(column: &str) -> bool {
+    let is_of_billing = || ["billingemail", "billingemailaddress", "orderemail"].contains(&&*folded(column));
+    is_of_mail(column) && (order_column(OrderPart::Buyer, &[column]).is_some() || is_of_billing())
+}
+
+/// Whether several addresses stand in the rows without a customer. One alone may be that of the shop.
+fn has_guests(sample: &Sample, buyer: &str, mail: &str) -> bool {
+    let rows = sample.texts(buyer).zip(sample.texts(mail));
+    let of_guests = rows.filter(|(buyer, mail)| matches!(buyer.trim(), "" | "0") && !mail.trim().is_empty());
+    let mut addresses = of_guests.map(|(_, mail)| mail.trim().to_lowercase());
+    addresses.next().is_some_and(|first| addresses.any(|other| other != first))
 }
 
 /// The columns of an order export or of the lines of documents.
@@ -70,8 +84,14 @@ impl<'c> OrderColumns<'c> {
             free.retain(|column| *column != found);
             Some(found)
         };
-        let time = take(OrderPart::Time).filter(|_| number.is_some() || buyer.is_some())?;
-        let item = take(OrderPart::Item);
+        let time = take(OrderPart::Time)?;
+        // The place of a product in a catalogue is called `order` too, and stands beside `created_at`.
+        let is_place = |number: &str| folded(number) == "order" && !is_clear_number(number, buyer, time, &columns);
+        let number = number.filter(|number| !is_place(number));
+        if number.is_none() && buyer.is_none() {
+            return None;
+        }
+        let item = take(OrderPart::Item).map(|item| number_of(sample, item, &columns));
         let quantity = take(OrderPart::Quantity);
         let mut price = take(OrderPart::Price);
         // Amazon's reports have the price of all pieces of a line under the name of that of one.
@@ -84,8 +104,9 @@ impl<'c> OrderColumns<'c> {
         let states = std::array::from_fn(|_| take(OrderPart::State));
         let named_buyer = buyer.filter(|buyer| has_names(sample, buyer));
         let buyer = buyer.filter(|_| named_buyer.is_none());
-        let is_address = |column: &&str| is_of_mail(column) && has_addresses(sample, column);
-        let mail = columns.iter().copied().find(is_address).filter(|mail| buyer.is_some_and(|buyer| buyer != *mail));
+        let of_guests = |column: &&str| is_mail_of_buyer(column) && has_addresses(sample, column);
+        let mail = columns.iter().copied().find(of_guests);
+        let mail = mail.filter(|mail| buyer.is_some_and(|buyer| buyer != *mail && has_guests(sample, buyer, mail)));
         Some(Self { buyer, named_buyer, mail, number, time, item, quantity, price, line_total, states })
     }
 
@@ -115,8 +136,10 @@ impl<'c> OrderColumns<'c> {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
         let has = |kind, field| usual_column(kind, field, &columns);
         let has_stock = has(RecordKind::Items, "stock").is_some_and(|stock| Some(stock) != self.quantity);
-        let has_number = self.number.is_some() && self.quantity.is_some() && !has_stock;
-        let has_buyer = self.buyer.is_some() || self.named_buyer.is_some();
+        let buyer = self.buyer.or(self.named_buyer);
+        let is_clear = |number| is_clear_number(number, buyer, self.time, &columns);
+        let has_number = self.number.is_some_and(is_clear) && self.quantity.is_some() && !has_stock;
+        let has_buyer = buyer.is_some();
         let is_line = has_buyer && (self.number.is_some() || self.quantity.is_some() || self.line_total.is_some());
         let is_flat = !columns.iter().any(|column| column.contains("[]"));
         self.item.is_some() && (has_number || is_line) && has(RecordKind::Events, "type").is_none() && is_flat
@@ -186,22 +209,27 @@ impl<'c> OrderColumns<'c> {
         if let Some(total) = self.line_total {
             text.push_str(&format!("line_total = {}    # of the line, not of a piece\n", quoted(total)));
         }
-        match (self.buyer, self.mail, self.number) {
-            (Some(buyer), Some(mail), _) => text.push_str(&format!(
-                "\n[[rule]]    # guests\nwhen = {{ column = {}, matches = \"^0?$\" }}\ncopy = {{ user = {} }}\n",
-                quoted(buyer),
-                quoted(mail)
-            )),
-            (Some(buyer), None, Some(_)) => text.push_str(&format!(
-                "\n[[rule]]    # guests\nwhen = {{ column = {}, equals = \"0\" }}\nclear = [\"user\"]\n",
-                quoted(buyer)
-            )),
-            _ => {}
-        }
         if let Some((buyer, time)) = self.without_number() {
             text.push_str(&format!(
                 "\n[[rule]]    # no column has the number of an order: it is what a customer bought at one time\ncopy = {{ session = {} }}\n",
                 quoted(&format!("{{{buyer}}} {{{time}}}"))
+            ));
+        }
+        // Behind the rule of the session, so that guests do not share one.
+        if let Some(buyer) = self.buyer {
+            let session = self.without_number().map(|(_, time)| time);
+            let change = match (self.mail, session) {
+                (Some(mail), Some(time)) => {
+                    let session = quoted(&format!("{{{mail}}} {{{time}}}"));
+                    format!("copy = {{ user = {}, session = {session} }}", quoted(mail))
+                }
+                (Some(mail), None) => format!("copy = {{ user = {} }}", quoted(mail)),
+                (None, Some(_)) => "clear = [\"user\", \"session\"]".to_owned(),
+                (None, None) => "clear = [\"user\"]".to_owned(),
+            };
+            let buyer = quoted(buyer);
+            text.push_str(&format!(
+                "\n[[rule]]    # guests\nwhen = {{ column = {buyer}, matches = \"^0?$\" }}\n{change}\n"
             ));
         }
         if let Some(quantity) = self.quantity {
@@ -214,6 +242,35 @@ impl<'c> OrderColumns<'c> {
     }
 }
 
+/// Whether a number is that of an order: no catalogue has one of its name, or a buyer or the time of an order stands beside it.
+fn is_clear_number(number: &str, buyer: Option<&str>, time: &str, columns: &[&str]) -> bool {
+    !is_unclear_number(number) || buyer.is_some() || (is_time_of_order(time) && !says_more_of_products(columns))
+}
+
+/// Whether columns say more of products than lines of orders do.
+fn says_more_of_products(columns: &[&str]) -> bool {
+    let says = |field: &&str| usual_column(RecordKind::Items, field, columns).is_some();
+    ["description", "image", "brand", "categories"].iter().any(says)
+}
+
+/// The column of the numbers of products in place of one that is called `Item` and has their names.
+fn number_of<'c>(sample: &Sample, item: &'c str, columns: &[&'c str]) -> &'c str {
+    let number = number_beside_name(columns).filter(|_| folded(item) == "item");
+    let n_filled = |column: &str| sample.texts(column).filter(|text| !text.trim().is_empty()).count();
+    number.filter(|number| has_titles(sample, item) && 2 * n_filled(number) > sample.rows.len()).unwrap_or(item)
+}
+
+/// Whether most texts of a column are names of products: of several words, or one word that begins with a capital letter.
+fn has_titles(sample: &Sample, column: &str) -> bool {
+    let texts: Vec<&str> = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).collect();
+    let is_word = |text: &str| {
+        let mut letters = text.chars();
+        letters.next().is_some_and(char::is_uppercase) && text.chars().count() > 2 && letters.all(char::is_lowercase)
+    };
+    let is_name = |text: &&&str| text.contains(char::is_whitespace) || is_word(text);
+    2 * texts.iter().filter(is_name).count() > texts.len()
+}
+
 /// The columns of the number of an order and of a quantity in a table that would be taken for products: of what was sold,
 /// packed or sent back, and not of a stock.
 pub(super) fn in_place_of_stock(sample: &Sample) -> Option<(&str, &str)> {
@@ -222,11 +279,14 @@ pub(super) fn in_place_of_stock(sample: &Sample) -> Option<(&str, &str)> {
         return None;
     }
     // What says more of products is a catalogue, in which `Order` may be a place.
-    let says_more = |field: &&str| usual_column(RecordKind::Items, field, &columns).is_some();
-    if ["description", "image", "brand", "categories"].iter().any(says_more) {
+    if says_more_of_products(&columns) {
         return None;
     }
     let number = order_column(OrderPart::Number, &columns)?;
+    // So is what has prices, which lists of what was packed or sent back have not.
+    if is_unclear_number(number) && usual_column(RecordKind::Items, "price", &columns).is_some() {
+        return None;
+    }
     // The number of an article may be called that of an order (`Bestellnummer`).
     let id = usual_column(RecordKind::Items, "id", &columns).filter(|id| *id != number)?;
     let stock = usual_column(RecordKind::Items, "stock", &columns);
@@ -350,15 +410,20 @@ mod tests {
         ] {
             assert_eq!(are_purchases(orders), Some(true), "{orders}");
         }
-        for unclear in [
-            "Bestellnummer;Artikelnummer;Bezeichnung;Preis;Bestand;Erstellt am;Bild",
-            "订单编号;下单时间;商品名称;商品编号",
-            "user_id;item_id;rating;timestamp",
-            "user;item;type;at;quantity",
-        ] {
+        for unclear in
+            ["订单编号;下单时间;商品名称;商品编号", "user_id;item_id;rating;timestamp", "user;item;type;at;quantity"]
+        {
             assert_eq!(are_purchases(unclear), Some(false), "{unclear}");
         }
-        for other in ["Artikelnummer;Bezeichnung;Preis;Bestand", "id;title;price;created_at", "Kundennummer;Name;Ort"] {
+        for other in [
+            "Artikelnummer;Bezeichnung;Preis;Bestand",
+            "id;sku;title;description;image;price;quantity;order;created_at",
+            "id;title;price;order;created_at",
+            "sku;name;price;qty;order",
+            "Artikelnummer;Bestellnummer;Bezeichnung;Preis;Menge",
+            "id;title;price;created_at",
+            "Kundennummer;Name;Ort",
+        ] {
             assert_eq!(are_purchases(other), None, "{other}");
         }
     }
@@ -378,8 +443,10 @@ mod tests {
 
     #[test]
     fn guests_are_known_by_their_address_and_orders_without_a_number_by_customer_and_time() {
-        let guests =
-            table("order_id;date;customer_id;billing_email;sku;quantity", &["1;2026-01-01;0;ada@a.example;A;1"]);
+        let guests = table(
+            "order_id;date;customer_id;billing_email;seller_email;sku;quantity",
+            &["1;2026-01-01;0;ada@a.example;shop@s.example;A;1", "2;2026-01-01;;bea@b.example;shop@s.example;A;1"],
+        );
         let orders = OrderColumns::of(&guests).unwrap();
         assert_eq!((orders.buyer, orders.mail), (Some("customer_id"), Some("billing_email")));
         assert!(

@@ -24,7 +24,7 @@ pub(super) fn take(
     undone: Vec<(usize, RawEvent, Undo)>,
     ingested: &mut Ingested,
 ) -> Result<u64, EngineError> {
-    let (orders, events): (Vec<_>, Vec<_>) = undone.into_iter().partition(|(_, _, undo)| *undo == Undo::Order);
+    let (orders, events): (Vec<_>, Vec<_>) = undone.into_iter().partition(|(_, _, undo)| undo.is_of_order());
     let mut n_left_out = 0;
     let mut returns = Part::default();
     if !events.is_empty() {
@@ -40,8 +40,12 @@ pub(super) fn take(
         let taken = engine.ingest(returns.entries)?;
         add(ingested, taken, &returns.places);
     }
-    for (index, event, _) in orders {
-        let lines = of_order(engine, event, &[])?;
+    for (index, event, undo) in orders {
+        let lines = of_order(engine, event, undo, &[])?;
+        if lines.is_empty() {
+            n_left_out += 1;
+            continue;
+        }
         let incoming = lines.into_iter().filter_map(|change| match change {
             Change::Event(line) => Some(Incoming::Record(line)),
             Change::Refused(refusal) => Some(Incoming::Refused(refusal)),
@@ -68,8 +72,13 @@ fn as_one(taken: Ingested) -> Ingested {
 }
 
 /// The returns of all lines of an order, of which the first has the id of `event` as a purchase, in the log or among what
-/// comes before; a refusal if there is none.
-pub(super) fn of_order(engine: &Engine, event: RawEvent, before: &[Change]) -> Result<Vec<Change>, EngineError> {
+/// comes before; if there is none a refusal, or nothing where the order need not be known.
+pub(super) fn of_order(
+    engine: &Engine,
+    event: RawEvent,
+    undo: Undo,
+    before: &[Change],
+) -> Result<Vec<Change>, EngineError> {
     let mut lines = Vec::new();
     for start in (0..MAX_LINES).step_by(LINES) {
         let ids = ids_of_lines(&event, start);
@@ -84,6 +93,9 @@ pub(super) fn of_order(engine: &Engine, event: RawEvent, before: &[Change]) -> R
         if lines.len() == n_before {
             break;
         }
+    }
+    if lines.is_empty() && undo == Undo::KnownOrder {
+        return Ok(Vec::new());
     }
     if lines.is_empty() {
         return Ok(vec![Change::Refused(unknown_order(&event))]);

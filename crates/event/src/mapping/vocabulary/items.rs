@@ -1,7 +1,4 @@
-//! Usual names of the fields of items, and of the columns of a price that is valid for some time.
-
-use super::super::{Names, Sale};
-use crate::near::folded;
+//! Usual names of the fields of items.
 
 /// Other names of a field, the more certain ones first.
 pub(super) fn names(field: &str) -> &'static [&'static str] {
@@ -512,80 +509,4 @@ pub(super) fn names(field: &str) -> &'static [&'static str] {
         ],
         _ => &[],
     }
-}
-
-/// Names of the price of a sale, beside which a product has its usual price. `salesprice` and the like are usual prices.
-const SALE_PRICES: &[&str] = &[
-    "saleprice",
-    "onsaleprice",
-    "specialprice",
-    "promoprice",
-    "promotionprice",
-    "promotionalprice",
-    "offerprice",
-    "discountedprice",
-    "discountprice",
-    "reducedprice",
-    "aktionspreis",
-    "aktionspreisbrutto",
-    "angebotspreis",
-    "sonderpreis",
-    "prixpromo",
-    "prixpromotionnel",
-    "prixsoldé",
-    "preciooferta",
-    "preciodeoferta",
-    "preciorebajado",
-    "prezzoscontato",
-    "prezzoofferta",
-    "prezzospeciale",
-    "actieprijs",
-    "aanbiedingsprijs",
-    "cenapromocyjna",
-    "akčnícena",
-    "preçopromocional",
-    "促销价",
-    "活动价",
-    "セール価格",
-    "할인가",
-];
-/// Names of the time from which such a price holds.
-const SALE_STARTS: &[&str] = &[
-    "salestart",
-    "salestartdate",
-    "salepricestartdate",
-    "salefrom",
-    "datesalepricestarts",
-    "specialpricefrom",
-    "specialpricefromdate",
-    "aktionvon",
-    "aktionspreisvon",
-    "angebotspreisvon",
-];
-/// Names of the time until which it does.
-const SALE_ENDS: &[&str] = &[
-    "saleend",
-    "saleenddate",
-    "salepriceenddate",
-    "saleuntil",
-    "saleto",
-    "datesalepriceends",
-    "specialpriceto",
-    "specialpricetodate",
-    "aktionbis",
-    "aktionspreisbis",
-    "angebotspreisbis",
-];
-/// Names of both in one.
-const SALE_PERIODS: &[&str] = &["salepriceeffectivedate", "saleperiod"];
-
-/// The columns of a price that is valid for some time, under usual names.
-pub(super) fn sale(columns: &[&str]) -> Option<Sale> {
-    let find = |names: &[&str]| -> Names {
-        let found = names.iter().find_map(|name| columns.iter().copied().find(|column| folded(column) == **name));
-        found.into_iter().collect()
-    };
-    let (price, from, until) = (find(SALE_PRICES), find(SALE_STARTS), find(SALE_ENDS));
-    let sale = Sale { price, from, until, period: find(SALE_PERIODS), ..Sale::default() };
-    (!sale.price.is_empty()).then_some(sale)
 }

@@ -10,6 +10,7 @@ mod charges;
 mod events;
 mod items;
 mod orders;
+mod sales;
 mod states;
 
 use super::Sale;
@@ -17,7 +18,7 @@ use crate::RecordKind;
 use crate::near::{folded, singular};
 
 pub use charges::is_charge;
-pub use orders::{OrderPart, is_time_of_order, is_total_of_order, order_column};
+pub use orders::{OrderPart, is_time_of_order, is_total_of_order, is_unclear_number, number_beside_name, order_column};
 pub use states::{OrderState, order_state};
 
 /// Other names of a field, the more certain ones first.
@@ -53,9 +54,11 @@ pub(super) fn compact(name: &str) -> String {
 /// let sale = accrue_event::usual_sale(&["sku", "price", "Sale Price", "sale_end_date"]).unwrap();
 /// assert_eq!(sale.price.iter().collect::<Vec<_>>(), ["Sale Price"]);
 /// assert!(accrue_event::usual_sale(&["sku", "Sale Price"]).is_none(), "it is the only price");
+/// let open = ["sku", "price", "Sale Price", "Sale active"];
+/// assert!(accrue_event::usual_sale(&open).is_none(), "it cannot be told whether the sale is over");
 /// ```
 pub fn usual_sale(columns: &[&str]) -> Option<Sale> {
-    let sale = items::sale(columns)?;
+    let sale = sales::sale(columns)?;
     let others: Vec<&str> = columns.iter().copied().filter(|column| sale.columns().all(|own| own != *column)).collect();
     usual_column(RecordKind::Items, "price", &others).map(|_| sale)
 }

@@ -58,12 +58,16 @@ pub fn order_column<'c>(part: OrderPart, columns: &[&'c str]) -> Option<&'c str>
     // A name that says that it is of an order wins over a general one.
     match part {
         OrderPart::Time => find(ORDER_TIMES).or(usual).or_else(|| find(TIMES)),
-        OrderPart::Number => find(NUMBERS),
+        OrderPart::Number => {
+            let others: Vec<&str> = columns.iter().copied().filter(|column| !is_unclear_number(column)).collect();
+            let certain = if others.len() < columns.len() { order_column(part, &others) } else { None };
+            certain.or_else(|| find(NUMBERS))
+        }
         OrderPart::Buyer => usual.or_else(|| find(BUYERS)),
-        // Beside a number of the article, `Item #` is the number of a line in its order, and `Item` its name.
+        // Beside a number of the article, `Item #` is the number of a line in its order.
         OrderPart::Item => {
-            let is_unclear = |column: &str| column.trim_end().ends_with('#') || plain(column) == "item";
-            let others: Vec<&str> = columns.iter().copied().filter(|column| !is_unclear(column)).collect();
+            let others: Vec<&str> =
+                columns.iter().copied().filter(|column| !column.trim_end().ends_with('#')).collect();
             let certain = if others.len() < columns.len() { order_column(part, &others) } else { None };
             certain.or(usual).or_else(|| find(ITEMS))
         }
@@ -77,6 +81,18 @@ pub fn order_column<'c>(part: OrderPart, columns: &[&'c str]) -> Option<&'c str>
 /// Whether a column has the time of an order, a sale or a document, and not of anything.
 pub fn is_time_of_order(column: &str) -> bool {
     is_one_of(ORDER_TIMES, column)
+}
+
+/// Whether a name that may be that of an order's number is often another thing's: the place of a product in a list (`order`), or the
+/// number under which an article is ordered (`Bestellnummer`). It counts only beside what only orders have.
+pub fn is_unclear_number(column: &str) -> bool {
+    is_one_of(UNCLEAR_NUMBERS, column)
+}
+
+/// The column that has the numbers of products beside one that is called `Item` and has their names.
+pub fn number_beside_name<'c>(columns: &[&'c str]) -> Option<&'c str> {
+    let is = |name: &str, column: &str| plain(column) == plain(name);
+    BESIDE_NAMES.iter().find_map(|name| columns.iter().copied().find(|column| is(name, column)))
 }
 
 /// Whether the name of an amount is rather that of a whole order than that of one of its lines.
@@ -152,6 +168,19 @@ const NUMBERS: &[&str] = &[
     "注文番号", "注文ID", "注文コード", "受注番号", "受注ID", "受注コード", "伝票番号", "オーダー番号", "注文No", "受注No",
     "주문번호", "주문ID", "주문코드", "상품주문번호", "주문서번호",
     "sipariş no", "sipariş numarası", "sipariş ID", "sipariş kodu", "fatura no", "belge no", "sipariş",
+];
+
+/// Those of them that catalogues have too.
+#[rustfmt::skip]
+const UNCLEAR_NUMBERS: &[&str] = &[
+    "order", "order code", "Bestellnummer", "Bestell-Nr", "Beleg", "ordine", "bestelnummer", "bestelnr", "注文コード",
+];
+
+/// Names of the numbers of products that are nothing else beside their names.
+#[rustfmt::skip]
+const BESIDE_NAMES: &[&str] = &[
+    "sku", "item sku", "product sku", "variant sku", "product id", "item id", "variant id", "article number", "article id",
+    "item number", "item code", "product code", "product number", "Artikelnummer", "Artikel-Nr", "Art-Nr",
 ];
 
 #[rustfmt::skip]
