@@ -194,7 +194,6 @@ fn a_published_key_neither_ends_new_products_nor_makes_them_known() {
     let n_answers = ["answers_with", "answers_without"].map(|field| trial[field].as_u64().unwrap());
     assert!(n_answers.iter().all(|n| *n > 5) && n_answers.iter().sum::<u64>() <= 40, "40 of an address: {trial}");
     let n_clicks = ["clicks_with", "clicks_without"].map(|field| trial[field].as_u64().unwrap());
-    assert!(n_clicks.iter().sum::<u64>() > 0, "{trial}");
     assert!(
         n_clicks.iter().zip(n_answers).all(|(clicks, answers)| *clicks <= answers),
         "one click of an answer: {trial}"
