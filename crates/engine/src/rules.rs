@@ -79,7 +79,7 @@ impl Engine {
     /// Changes the rules. They hold from the next answer on.
     ///
     /// # Errors
-    /// [`EngineError::Rules`], [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::Rules`], [`EngineError::NotFound`], and those of [`Engine::ingest_from`].
     pub async fn change_rules(&self, change: RuleChange) -> Result<(), EngineError> {
         self.with_shop(|shop| change.check_fields(&shop))?;
         self.edit(move |facts, _| {

@@ -83,7 +83,7 @@ impl Engine {
     /// Replaces the scenes that requests described. They hold from the next answer on.
     ///
     /// # Errors
-    /// [`EngineError::Scenes`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::Scenes`], and those of [`Engine::ingest_from`].
     pub async fn set_scenes(&self, scenes: WrittenScenes) -> Result<(), EngineError> {
         let config = &self.inner.config;
         let checked = check(&config.scene, &scenes).and_then(|read| {

@@ -20,7 +20,7 @@ impl Engine {
     /// Replaces the synonyms in the log. They hold from the next answer on.
     ///
     /// # Errors
-    /// [`EngineError::Synonyms`], and those of [`Engine::ingest_async`].
+    /// [`EngineError::Synonyms`], and those of [`Engine::ingest_from`].
     pub async fn set_synonyms(&self, lines: &[String]) -> Result<(), EngineError> {
         let text = lines.join("\n");
         Synonyms::parse(&text)?;
