@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::connection::{self, Connection, Limits, Phase, peer};
@@ -204,33 +204,6 @@ pub(super) fn connections_within_files(most: usize) -> usize {
         );
     }
     room.min(most)
-}
-
-/// Listens on the first address of `http.listen` that can be listened on. As many connections may wait to be accepted as may be
-/// open: with the 128 that are usual, a client that opens hundreds at once would delay all others by the second after which a
-/// refused beginning of a connection is repeated. The system may allow fewer (`net.core.somaxconn`).
-///
-/// # Errors
-/// If the name has no address, or none can be listened on.
-pub async fn listen(settings: &HttpSettings) -> io::Result<TcpListener> {
-    let waiting = u32::try_from(settings.max_connections).unwrap_or(u32::MAX).clamp(128, 1 << 16);
-    let mut failed = None;
-    for address in lookup_host(&settings.listen).await? {
-        match listen_on(address, waiting) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = Some(error),
-        }
-    }
-    Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the name has no address")))
-}
-
-fn listen_on(address: SocketAddr, waiting: u32) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A server that starts again may use the port of connections that have just ended.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(waiting)
 }
 
 /// Raises the limit of open files of this process as far as the system allows, and returns it; `None` if there is none.

@@ -107,7 +107,7 @@ fn a_filter_on_a_field_that_no_item_has_is_refused_on_every_page() {
     let items = json!([{"id": "A", "title": "Cup", "categories": ["Adult"], "price": 5, "colour": "red"}]);
     assert_eq!(shop.post("/v1/items", &items).status, 200);
     settle(&shop, "cup");
-    for filter in ["catgory:Adult", "NOT%20catgory:Adult", "prize:1..10", "color:red", "NOT%20tagz:x"] {
+    for filter in ["categories:Adult", "NOT%20categories:Adult", "prize:1..10", "color:red", "NOT%20tags:x"] {
         for page in ["/v1/search?q=cup&", "/v1/recommend/u1?", "/v1/trending?", "/v1/new?", "/v1/items/A/similar?"] {
             let refused = shop.get(&format!("{page}filter={filter}")).problem(400, "invalid_filter");
             assert!(!refused["near"].as_array().unwrap().is_empty(), "{refused}");

@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn a_field_that_no_item_has_is_told_with_near_names_wherever_it_stands() {
         let near = |filter: &str| fault(filter).map(|fault| fault.near.join(" ")).unwrap_or_default();
-        assert_eq!(near("categroies:mugs"), "category");
+        assert_eq!(near("categories:mugs"), "category");
+        assert_eq!(near("NOT tags:used"), "tag");
         assert_eq!(near("price:1..2 AND (brand:Acme OR prize:1..10)"), "price");
         assert_eq!(near("Colour:red"), "colour");
         assert_eq!(near("color:red"), "colour");
@@ -225,7 +226,7 @@ mod tests {
         }
         let none = fault("xyzzy:1").unwrap();
         assert!(none.near.is_empty() && none.to_string().contains("category"), "{none}");
-        assert!(fault("categroies:mugs").unwrap().to_string().ends_with("did you mean category?"));
+        assert!(fault("categories:mugs").unwrap().to_string().ends_with("did you mean category?"));
     }
 
     #[test]

@@ -53,13 +53,8 @@ pub(super) fn is_own_name(name: &str) -> bool {
     own_name(name).is_some() || name.starts_with(ATTRIBUTES)
 }
 
-/// The field that a name means, in any case; records call two of them by the plural.
+/// The field that a name means, in any case.
 fn own_name(name: &str) -> Option<&'static str> {
-    let name = match name {
-        _ if name.eq_ignore_ascii_case("tags") => "tag",
-        _ if name.eq_ignore_ascii_case("categories") => "category",
-        name => name,
-    };
     own_names().find(|own| own.eq_ignore_ascii_case(name))
 }
 

@@ -22,19 +22,15 @@ fn mug() -> Item {
 }
 
 #[test]
-fn own_fields_may_be_in_any_case_and_in_the_plural_that_records_have() {
-    for (text, canonical) in [
-        ("tags:red", "tag:red"),
-        ("Categories:mugs", "category:mugs"),
-        ("TAG:red", "tag:red"),
-        ("Price:1..2", "price:1..2"),
-    ] {
+fn own_fields_may_be_in_any_case() {
+    for (text, canonical) in [("Category:mugs", "category:mugs"), ("TAG:red", "tag:red"), ("Price:1..2", "price:1..2")]
+    {
         assert_eq!(Filter::parse(text), Filter::parse(canonical), "{text}");
     }
-    let attribute = Filter::parse("attributes.tags:red").unwrap();
+    let attribute = Filter::parse("attributes.tag:red").unwrap();
     assert_eq!(
         (attribute.to_string().as_str(), Filter::parse("tag:red") == Ok(attribute)),
-        ("attributes.tags:red", false)
+        ("attributes.tag:red", false)
     );
 }
 
