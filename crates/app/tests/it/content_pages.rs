@@ -6,7 +6,7 @@ use accrue_engine::{Config, Engine};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::http::{Shop, wait_until};
 
 /// After all purchases.
 const VIEWED_AT_MS: u64 = 1_771_000_000_000;
@@ -31,9 +31,7 @@ fn shop_with_encoder() -> Shop {
     let n_items = KINDS.len() * OF_A_KIND;
     let items: Vec<Value> = (0..n_items).map(item).collect();
     assert_eq!(shop.post("/v1/items", &json!(items)).json()["accepted"], n_items);
-    while shop.get("/v1/quality").json()["content"]["encoded"] != n_items {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the catalogue has vectors", || shop.get("/v1/quality").json()["content"]["encoded"] == n_items);
     for shopper in 0..60_usize {
         let choice = |turn: usize| {
             let item = (shopper * 7 + turn * turn * 3) % OF_A_KIND * KINDS.len() + shopper % KINDS.len();
