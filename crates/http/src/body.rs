@@ -3,6 +3,7 @@
 //! In: the headers and the stream. Out: plain bytes, or a problem. A decompression bomb stops at the limit.
 
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
+use super::access::Access;
 use super::caller::Caller;
 use super::large::{LargeBodies, Place};
 use super::problem::{Code, Problem};
@@ -23,6 +25,9 @@ use super::settings::HttpSettings;
 
 /// Above this a body counts as large: few are held at a time, and they are processed off the async threads.
 const LARGE_BYTES: usize = 64 << 10;
+
+/// Most bytes of a body that needs no key: the form of a login.
+const OPEN_BYTES: usize = 16 << 10;
 
 /// Largest window that a zstd frame may need: `zstd -19` uses 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 24;
@@ -56,24 +61,30 @@ pub(super) struct Plain {
 impl Server {
     /// Waits until the whole body of a request is here, as it was sent, and returns a permit for it if it is large. The
     /// middleware does this before the request counts as being served.
-    pub(super) async fn await_body(&self, request: &mut Request) -> Result<Option<Place<'_>>, Problem> {
+    pub(super) async fn await_body(&self, request: &mut Request, access: Access) -> Result<Option<Place<'_>>, Problem> {
         let encoding = Encoding::of(request.headers())?;
         let body = std::mem::take(request.body_mut());
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
-        let large_bodies = self.large_bodies_of(&caller);
-        let mut permit = None;
-        let reading = receive(body, self.body_limit_of(&caller), large_bodies, &mut permit);
+        let (large_bodies, owner) = (self.large_bodies_of(&caller), caller.address());
+        let limit = if access == Access::Open { OPEN_BYTES } else { self.body_limit_of(&caller) };
+        let (mut permit, mut n_arrived) = (None, 0);
+        let reading = receive(body, limit, (large_bodies, owner), &mut permit, &mut n_arrived);
         let sent = match tokio::time::timeout(Duration::from_secs(self.settings.request_timeout_s), reading).await {
-            Ok(sent) => sent?,
+            Ok(sent) => sent,
             Err(_) => {
                 let detail = format!("the body did not arrive within {} s", self.settings.request_timeout_s);
-                return Err(Problem::new(Code::BodyTimeout, detail));
+                Err(Problem::new(Code::BodyTimeout, detail))
             }
         };
+        let sent = sent.map_err(|problem| {
+            // What arrived of a body that ends early has cost as much as a whole one; the client is told of the first fault.
+            let _ = caller.charge_body(n_arrived);
+            problem
+        })?;
         permit.iter().for_each(Place::is_whole);
-        // The decompressed size is not known yet, so it counts as large.
-        if encoding != Encoding::Plain && permit.is_none() {
-            permit = Some(large_bodies.place().ok_or_else(too_many_large)?);
+        // The decompressed size is not known yet, so it counts as large. Nothing decompresses what needs no key.
+        if encoding != Encoding::Plain && permit.is_none() && access != Access::Open {
+            permit = Some(large_bodies.place(owner).ok_or_else(too_many_large)?);
             permit.iter().for_each(Place::is_whole);
         }
         *request.body_mut() = Body::from(sent);
@@ -111,12 +122,14 @@ impl Server {
     }
 }
 
-/// The bytes as sent. Refuses before reading if the declared length exceeds the limit.
+/// The bytes as sent; `n_arrived` tells how many came, also of a body that is refused. Refuses before reading if the
+/// declared length exceeds the limit.
 async fn receive<'s>(
     mut body: Body,
     limit: usize,
-    large_bodies: &'s LargeBodies,
+    (large_bodies, owner): (&'s LargeBodies, Option<IpAddr>),
     permit: &mut Option<Place<'s>>,
+    n_arrived: &mut usize,
 ) -> Result<Bytes, Problem> {
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if declared > limit {
@@ -143,11 +156,12 @@ async fn receive<'s>(
             },
         };
         let n_bytes = first.len().max(all.len()) + data.len();
+        *n_arrived = n_bytes;
         if n_bytes > limit {
             return Err(too_large(limit));
         }
         if n_bytes > LARGE_BYTES && permit.is_none() {
-            *permit = Some(large_bodies.place().ok_or_else(too_many_large)?);
+            *permit = Some(large_bodies.place(owner).ok_or_else(too_many_large)?);
         }
         permit.iter().for_each(|place| place.received(data.len()));
         // Most bodies come in one piece and are not copied.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use accrue_engine::{Asker, Sender};
 use accrue_event::Namespace;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::connection::{Connection, peer};
 use super::network::Network;
@@ -94,6 +94,11 @@ impl Caller {
         self.key.as_ref().is_none_or(|known| known.opens(scope))
     }
 
+    /// Its address, as far as it is known.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// The name of the key, if there is one.
     pub(super) fn key_name(&self) -> Option<&str> {
         self.key.as_ref().map(|known| &*known.key.name)
@@ -170,17 +175,19 @@ pub(super) fn client_address(connected: Option<IpAddr>, headers: &HeaderMap, tru
     if !is_trusted(connected) {
         return Some(peer(connected));
     }
-    let elements = |name: &HeaderName| -> Vec<&str> {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).collect()
+    // A proxy appends its part to what the client sent, which may be any bytes: only that part has to be readable.
+    let elements = |name: &HeaderName| -> Vec<Option<&str>> {
+        let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let elements = values.flat_map(|value| value.split(|byte| *byte == b','));
+        elements.map(|element| std::str::from_utf8(element).ok()).collect()
     };
     let client = |addresses: &mut dyn Iterator<Item = Option<IpAddr>>| {
         addresses.map_while(|address| address).find(|address| !is_trusted(*address))
     };
     let address = if headers.contains_key(&X_FORWARDED_FOR) {
-        client(&mut elements(&X_FORWARDED_FOR).into_iter().rev().map(node))
+        client(&mut elements(&X_FORWARDED_FOR).into_iter().rev().map(|element| node(element?)))
     } else {
-        client(&mut elements(&FORWARDED).into_iter().rev().map(|element| node(for_of(element)?)))
+        client(&mut elements(&FORWARDED).into_iter().rev().map(|element| node(for_of(element?)?)))
     };
     address.map(peer)
 }
@@ -275,6 +282,25 @@ mod tests {
         check("::1", &[], None);
         check("10.0.0.1", &["1.1.1.1, unknown"], None);
         check("10.0.0.1", &["2001:db8:1:2:3::4"], Some("2001:db8:1:2::"));
+    }
+
+    #[test]
+    fn what_a_client_writes_before_a_proxy_hides_no_address() {
+        let of = |name: &HeaderName, value: &[u8]| {
+            let mut map = HeaderMap::new();
+            map.append(name, HeaderValue::from_bytes(value).unwrap());
+            client_address(Some("127.0.0.1".parse().unwrap()), &map, &[]).map(|address| address.to_string())
+        };
+        for before in [&b"\xff"[..], b"\xc3\xbc", b"\"", b"unknown", b"for=\xff", b""] {
+            assert_eq!(
+                of(&X_FORWARDED_FOR, &[before, b", 1.2.3.4"].concat()).as_deref(),
+                Some("1.2.3.4"),
+                "{before:?}"
+            );
+            let forwarded = [before, b", for=1.2.3.4"].concat();
+            assert_eq!(of(&FORWARDED, &forwarded).as_deref(), Some("1.2.3.4"), "{before:?}");
+        }
+        assert_eq!(of(&X_FORWARDED_FOR, b"1.2.3.4, \xff"), None);
     }
 
     #[test]

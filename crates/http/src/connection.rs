@@ -24,7 +24,7 @@ use super::settings::HttpSettings;
 use super::turns::Usage;
 
 /// Most bytes of a request's line and headers.
-const HEAD_BYTES: usize = 64 << 10;
+const HEAD_BYTES: usize = 32 << 10;
 /// How long a client may take nothing of an answer.
 const STALLED: Duration = Duration::from_secs(10);
 /// An idle connection is closed after a year in any case.
@@ -150,6 +150,14 @@ pub(super) fn peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address => address,
+    }
+}
+
+/// The network of 65,536 such networks of IPv6 that may be one customer's as well; `None` for an IPv4 address.
+pub(super) fn site(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)))),
+        IpAddr::V4(_) => None,
     }
 }
 

@@ -63,7 +63,7 @@ mod versions;
 mod what_if;
 
 pub use fields::{ItemFields, NoField};
-pub use listener::raise_limit_of_files;
+pub use listener::{listen, raise_limit_of_files};
 pub use router::{ServeError, router, serve, serve_site};
 pub use settings::{HttpSettings, Key, Scope};
 pub use site::{ShownSetting, Site};

@@ -1,4 +1,5 @@
-//! Accepting connections, and how many may be open at a time: in total and for each peer.
+//! Accepting connections, and how many may be open at a time: in total, for each peer, and for the networks of IPv6 that
+//! may be one customer's.
 //!
 //! At a limit, a new connection takes the place of one that keeps the server waiting: first those that have sent no
 //! request, then those that take no answer or send no body, then idle ones, each time the one that has waited longest.
@@ -7,23 +8,27 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 
-use super::connection::{self, Connection, Limits, Phase, peer};
+use super::connection::{self, Connection, Limits, Phase, site};
 use super::settings::HttpSettings;
 
 /// Connections beyond the limit, which are for probes.
 const N_EXTRA: usize = 32;
 /// How long a client must have kept its connection waiting for a body or an answer before it can be closed for another.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one that was just accepted may take before it has sent the beginning of a request.
+const ARRIVAL: Duration = Duration::from_millis(100);
+/// A network of 48 bits may have this many times the connections of one peer.
+const PEERS_PER_SITE: usize = 2;
 /// Files that the engine may open, of each three that the process may have open, within these bounds.
 const FILES_KEPT: (usize, usize) = (64, 1024);
 
@@ -39,10 +44,32 @@ struct Open {
     next: u64,
     /// By number, which is the order of their beginning.
     connections: HashMap<u64, Arc<Connection>>,
-    per_peer: HashMap<IpAddr, usize>,
+    per_group: HashMap<Group, usize>,
     n_extra: usize,
     /// Connections that were closed to make room.
     n_evicted: u64,
+}
+
+/// Connections that have a limit in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Group {
+    Peer(IpAddr),
+    Site(IpAddr),
+}
+
+impl Group {
+    /// The groups that a connection is in, with how many peers' connections each may have.
+    fn of(connection: &Connection) -> impl Iterator<Item = (Self, usize)> + use<> {
+        let site = site(connection.address).map(|site| (Self::Site(site), PEERS_PER_SITE));
+        [(Self::Peer(connection.peer), 1)].into_iter().chain(site)
+    }
+
+    fn has(self, connection: &Connection) -> bool {
+        match self {
+            Self::Peer(peer) => connection.peer == peer,
+            Self::Site(of) => site(connection.address) == Some(of),
+        }
+    }
 }
 
 impl Connections {
@@ -59,19 +86,19 @@ impl Connections {
 
     /// Makes room for a connection from that address, and enters it. `None` if not even the reserve has room.
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
-        let peer = peer(address);
+        let mut connection = Connection::new(address, false);
         let mut open = self.open.lock();
-        let is_full_for_peer = open.per_peer.get(&peer).is_some_and(|n| *n >= self.most_per_peer);
+        let is_full_for = |(group, n_peers): &(Group, usize)| {
+            open.per_group.get(group).is_some_and(|n| *n >= self.most_per_peer.saturating_mul(*n_peers))
+        };
+        let full_group = Group::of(&connection).find(is_full_for).map(|(group, _)| group);
         let is_full = open.connections.len() - open.n_extra >= self.most;
-        let mut is_extra = false;
-        if is_full_for_peer || is_full {
-            let among = is_full_for_peer.then_some(peer);
-            is_extra = !open.evict(among, false);
+        if (full_group.is_some() || is_full) && !open.evict(full_group, false) {
+            if open.n_extra >= N_EXTRA && !open.evict(None, true) {
+                return None;
+            }
+            connection = Connection::new(address, true);
         }
-        if is_extra && open.n_extra >= N_EXTRA && !open.evict(None, true) {
-            return None;
-        }
-        let connection = Connection::new(address, is_extra);
         let number = open.next;
         open.next += 1;
         open.add(number, &connection);
@@ -85,7 +112,7 @@ impl Open {
         if connection.is_extra {
             self.n_extra += 1;
         } else {
-            *self.per_peer.entry(connection.peer).or_default() += 1;
+            Group::of(connection).for_each(|(group, _)| *self.per_group.entry(group).or_default() += 1);
         }
     }
 
@@ -93,32 +120,53 @@ impl Open {
         let Some(connection) = self.connections.remove(&number) else { return };
         if connection.is_extra {
             self.n_extra -= 1;
-        } else if let Some(n) = self.per_peer.get_mut(&connection.peer) {
+            return;
+        }
+        for (group, _) in Group::of(&connection) {
+            let Some(n) = self.per_group.get_mut(&group) else { continue };
             *n -= 1;
             if *n == 0 {
-                self.per_peer.remove(&connection.peer);
+                self.per_group.remove(&group);
             }
         }
     }
 
     /// Closes the connection that can be closed with the least harm, if there is one.
-    fn evict(&mut self, among: Option<IpAddr>, is_extra: bool) -> bool {
+    fn evict(&mut self, among: Option<Group>, is_extra: bool) -> bool {
         let now = Instant::now();
         let waits = |(number, connection): (&u64, &Arc<Connection>)| {
             let (phase, since) = connection.waits();
-            let patience = match phase {
+            let waited = now.saturating_duration_since(since);
+            let (harm, patience) = match phase {
                 Phase::Work => return None,
-                Phase::Body | Phase::Answer => PATIENCE,
+                Phase::New | Phase::Head if waited >= ARRIVAL => (0, ARRIVAL),
+                Phase::Answer => (1, PATIENCE),
+                Phase::Body => (2, PATIENCE),
+                Phase::Idle => (3, Duration::ZERO),
                 // One that was just accepted has had no time to send its request.
-                Phase::New | Phase::Head => Duration::from_millis(100),
-                Phase::Idle => Duration::ZERO,
+                Phase::New | Phase::Head => (4, Duration::ZERO),
             };
-            (now.saturating_duration_since(since) >= patience).then_some((phase.max(Phase::Head), since, *number))
+            (waited >= patience).then_some((harm, since, *number))
         };
-        let of_peer = self.connections.iter().filter(|(_, connection)| {
-            connection.is_extra == is_extra && among.is_none_or(|peer| connection.peer == peer)
+        let (mut n_among, mut n_arriving) = (0_usize, 0_usize);
+        let considered = self.connections.iter().filter(|(_, connection)| {
+            connection.is_extra == is_extra && among.is_none_or(|group| group.has(connection))
         });
-        let Some((.., number)) = of_peer.filter_map(waits).min() else { return false };
+        let waiting = considered.filter_map(|entry| {
+            let found = waits(entry);
+            n_among += 1;
+            n_arriving += usize::from(matches!(found, Some((4, ..))));
+            found
+        });
+        let found: Vec<(u8, Instant, u64)> = waiting.collect();
+        // Who opens connections faster than they send requests closes their own, and not those that were of use before.
+        let is_flood = 2 * n_arriving > n_among;
+        let least_harm = |(harm, since, number): (u8, Instant, u64)| match harm {
+            4 if !is_flood => None,
+            4 => Some((3, 0, since, number)),
+            harm => Some((harm, 1, since, number)),
+        };
+        let Some((.., number)) = found.into_iter().filter_map(least_harm).min() else { return false };
         if let Some(connection) = self.connections.get(&number) {
             connection.evict();
         }
@@ -206,6 +254,33 @@ pub(super) fn connections_within_files(most: usize) -> usize {
     room.min(most)
 }
 
+/// Listens on the first address of `http.listen` that can be listened on. As many connections may wait to be accepted as may be
+/// open: with the 128 that are usual, a client that opens hundreds at once would delay all others by the second after which a
+/// refused beginning of a connection is repeated. The system may allow fewer (`net.core.somaxconn`).
+///
+/// # Errors
+/// If the name has no address, or none can be listened on.
+pub async fn listen(settings: &HttpSettings) -> io::Result<TcpListener> {
+    let waiting = u32::try_from(settings.max_connections).unwrap_or(u32::MAX).clamp(128, 1 << 16);
+    let mut failed = None;
+    for address in lookup_host(&settings.listen).await? {
+        match listen_on(address, waiting) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the name has no address")))
+}
+
+fn listen_on(address: SocketAddr, waiting: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that starts again may use the port of connections that have just ended.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(waiting)
+}
+
 /// Raises the limit of open files of this process as far as the system allows, and returns it; `None` if there is none.
 #[cfg(unix)]
 pub fn raise_limit_of_files() -> Option<usize> {
@@ -261,6 +336,31 @@ mod tests {
         assert!(connections.enter(address(5)).is_none());
         extra[0].connection.enter(Phase::Idle);
         assert!(connections.enter(address(5)).is_some());
+    }
+
+    #[test]
+    fn who_opens_many_connections_at_once_closes_none_that_was_of_use() {
+        let connections = connections(100, 6);
+        let idle = [(); 3].map(|()| connections.enter(address(1)).unwrap());
+        idle.iter().for_each(|entered| entered.connection.enter(Phase::Idle));
+        let is_open = |entered: &Entered| connections.open.lock().connections.contains_key(&entered.number);
+        // Of three that arrive where three have been of use, the next one may still take the place of the longest idle.
+        let arrived: Vec<Entered> = (0..24).map(|_| connections.enter(address(1)).unwrap()).collect();
+        assert_eq!([&idle[1], &idle[2]].map(is_open), [true, true]);
+        assert!(is_open(arrived.last().unwrap()) && !is_open(&arrived[0]));
+    }
+
+    #[test]
+    fn the_networks_of_one_customer_have_a_limit_in_common() {
+        let connections = connections(100, 2);
+        let network = |n: u128| IpAddr::V6(std::net::Ipv6Addr::from_bits(0x2001_0db8_0007 << 80 | n << 64 | 1));
+        let entered: Vec<Entered> = (0..8).map(|n| connections.enter(network(n)).unwrap()).collect();
+        assert_eq!(connections.counts(), (4, 4));
+        entered.iter().for_each(|entered| entered.connection.enter(Phase::Work));
+        assert!(connections.enter(network(9)).unwrap().connection.is_extra);
+        assert!(!connections.enter(address(1)).unwrap().connection.is_extra);
+        drop(entered);
+        assert!(connections.open.lock().per_group.is_empty());
     }
 
     #[test]

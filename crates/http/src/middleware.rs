@@ -131,18 +131,20 @@ async fn admitted(server: &Server, route: &Route, mut request: Request, next: Ne
         return problem.into_response();
     }
     request.extensions_mut().insert(caller.clone());
-    // A request counts as being served when it is here as a whole: what waits for its client is no work.
+    // A request counts as being served when it is here as a whole: what waits for its client is no work. Nothing reads the
+    // body of one that no route has.
     let mut _permit = None;
-    if access != Access::Open && !request.body().is_end_stream() {
+    let is_routed = request.extensions().get::<MatchedPath>().is_some();
+    if (is_routed || access != Access::Open) && !request.body().is_end_stream() {
         connection.iter().for_each(|connection| connection.enter(Phase::Body));
-        _permit = match server.await_body(&mut request).await {
+        _permit = match server.await_body(&mut request, access).await {
             Ok(permit) => permit,
             Err(problem) => return problem.into_response(),
         };
         connection.iter().for_each(|connection| connection.enter(Phase::Work));
     }
     let (_inside, n_inside) = InFlight::enter(&server.in_flight);
-    if access != Access::Open && n_inside > server.settings.max_concurrent_requests {
+    if access != Access::Open && n_inside > most_inside(server.settings.max_concurrent_requests, caller.is_public()) {
         return overloaded("too many requests at a time").into_response();
     }
     let mut turn = None;
@@ -170,6 +172,12 @@ async fn admitted(server: &Server, route: &Route, mut request: Request, next: Ne
             Problem::new(Code::Timeout, detail).retry_after(1).into_response()
         }
     }
+}
+
+/// How many requests may be served at a time when one more comes. Those with a key that every visitor can read leave a
+/// quarter to the shop's own, so that they cannot keep out its orders.
+fn most_inside(most: usize, is_public: bool) -> usize {
+    if is_public { most - most / 4 } else { most }
 }
 
 pub(super) fn overloaded(why: &str) -> Problem {
@@ -211,6 +219,12 @@ fn request_id(server: &Server, headers: &HeaderMap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_of_published_keys_leave_room_for_the_shops_own() {
+        assert_eq!((most_inside(1_024, true), most_inside(1_024, false)), (768, 1_024));
+        assert_eq!((most_inside(1, true), most_inside(1, false)), (1, 1));
+    }
 
     #[test]
     fn a_panic_becomes_an_error() {

@@ -5,12 +5,13 @@
 //! token and may then leave the bucket below zero, so that a batch is never too large to be sent at all.
 //!
 //! A request is charged to the bucket of its address and to that of its key, in this order, so that one address never
-//! spends what belongs to the others:
+//! spends what belongs to the others. An address of IPv6 is a network of 64 bits; the network of 48 bits around it may be
+//! one customer's as well, so it has a bucket of its own, before that of the address:
 //!
-//! - one that is not let in, whichever bucket is empty, is charged to neither;
+//! - one that is not let in, whichever bucket is empty, is charged to none;
 //! - one whose body arrived is charged for its bytes before they are read, to its address in any case; to its key only
-//!   if it goes on. Its records are charged to both, as far as they cost more;
-//! - what refused events cost beyond that is charged to their address alone.
+//!   if it goes on. Its records are charged to all, as far as they cost more;
+//! - what refused events cost beyond that is not charged to the key.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::connection::site;
 use super::problem::{Code, Problem};
 
 /// Tokens per second of a key that every visitor can read, where the settings name no rate.
@@ -27,6 +29,8 @@ const PUBLISHED_BURST_S: f64 = 10.0;
 const BURST_S: f64 = 2.0;
 /// One address may use this share of such a key's rate, where the settings name none.
 const SHARE_OF_ADDRESS: f64 = 0.25;
+/// A network of 48 bits may use this many times the rate of one address.
+const ADDRESSES_PER_SITE: f64 = 2.0;
 /// Seconds that a bucket below zero takes to fill up to zero, at most.
 const MAX_WAIT_S: f64 = 60.0;
 /// Addresses that are counted apart; beyond it, those that came last share one count.
@@ -70,8 +74,10 @@ impl Bucket {
 pub(super) struct Rates {
     of_key: Option<Mutex<Bucket>>,
     of_addresses: Option<Addresses>,
+    of_sites: Option<Addresses>,
 }
 
+/// A bucket for each address, or each network.
 struct Addresses {
     per_s: f64,
     counted: Mutex<Counted>,
@@ -89,12 +95,18 @@ impl Rates {
         let per_s = per_s.or(is_published.then_some(PUBLISHED_PER_S));
         let share = per_s.filter(|_| is_published).map(|per_s| SHARE_OF_ADDRESS * per_s);
         let burst_s = if is_published { PUBLISHED_BURST_S } else { BURST_S };
+        let of_address = per_address_per_s.or(share);
         Self {
             of_key: per_s.map(|per_s| Mutex::new(Bucket::full(per_s, burst_s, now))),
-            of_addresses: per_address_per_s
-                .or(share)
-                .map(|per_s| Addresses { per_s, counted: Mutex::new(Counted { buckets: HashMap::new(), swept: now }) }),
+            of_addresses: of_address.map(|per_s| Addresses::new(per_s, now)),
+            of_sites: of_address.map(|per_s| Addresses::new(ADDRESSES_PER_SITE * per_s, now)),
         }
+    }
+
+    /// The buckets of an address, that of its network first.
+    fn buckets(&self, address: Option<IpAddr>) -> [Option<(&Addresses, IpAddr)>; 2] {
+        let of_site = self.of_sites.as_ref().zip(address.and_then(site));
+        [of_site, self.of_addresses.as_ref().zip(address)]
     }
 
     /// Takes the token that each request costs.
@@ -105,25 +117,31 @@ impl Rates {
             Ok(())
         };
         let of_key = || self.of_key.as_ref().map_or(Ok(()), |bucket| take(&mut bucket.lock()));
-        let (Some(addresses), Some(address)) = (&self.of_addresses, address) else { return of_key() };
-        addresses.with(address, now, |bucket| {
-            bucket.wait(1.0, now)?;
-            of_key()?;
-            bucket.spend(1.0);
-            Ok(())
-        })
+        // Each bucket is asked before the next one, and pays if all have let the request in.
+        let [of_site, of_address] = self.buckets(address);
+        let pays = |buckets: Option<(&Addresses, IpAddr)>, next: &dyn Fn() -> Result<(), u64>| {
+            let Some((addresses, address)) = buckets else { return next() };
+            addresses.with(address, now, |bucket| {
+                bucket.wait(1.0, now)?;
+                next()?;
+                bucket.spend(1.0);
+                Ok(())
+            })
+        };
+        pays(of_site, &|| pays(of_address, &of_key))
     }
 
     /// Takes what a request costs beyond that. It may leave a bucket below zero; while it is, no request is let in.
     pub(super) fn charge(&self, address: Option<IpAddr>, tokens: f64, now: Instant) -> Result<(), u64> {
-        if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
-            // What was read has cost time, so its address pays in any case.
+        // What was read has cost time, so its address pays in any case.
+        let paid = self.buckets(address).into_iter().flatten().map(|(addresses, address)| {
             addresses.with(address, now, |bucket| {
                 let wait = bucket.wait(0.0, now);
                 bucket.spend(tokens);
                 wait
-            })?;
-        }
+            })
+        });
+        paid.fold(Ok(()), Result::and)?;
         let Some(bucket) = &self.of_key else { return Ok(()) };
         let mut bucket = bucket.lock();
         bucket.wait(0.0, now)?;
@@ -141,9 +159,9 @@ impl Rates {
         }
     }
 
-    /// Takes from the address alone what its refused events cost.
+    /// Takes from the address, and not from the key, what its refused events cost.
     pub(super) fn charge_address(&self, address: Option<IpAddr>, tokens: f64, now: Instant) {
-        if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
+        for (addresses, address) in self.buckets(address).into_iter().flatten() {
             addresses.with(address, now, |bucket| bucket.spend(tokens));
         }
     }
@@ -187,6 +205,10 @@ impl LoginRates {
 }
 
 impl Addresses {
+    fn new(per_s: f64, now: Instant) -> Self {
+        Self { per_s, counted: Mutex::new(Counted { buckets: HashMap::new(), swept: now }) }
+    }
+
     fn with<T>(&self, address: IpAddr, now: Instant, f: impl FnOnce(&mut Bucket) -> T) -> T {
         let mut counted = self.counted.lock();
         let Counted { buckets, swept } = &mut *counted;
@@ -207,6 +229,8 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn address(n: u32) -> Option<IpAddr> {
@@ -274,6 +298,18 @@ mod tests {
         assert_eq!(rates.charge(None, 701.0, start), Ok(()), "700 tokens were left");
         let wait = rates.enter(address(1), start + Duration::from_secs(30));
         assert_eq!(wait, Err(1), "1,000 tokens were taken of its 250, and 25 come in a second");
+    }
+
+    #[test]
+    fn the_networks_of_one_customer_share_what_two_addresses_may_use() {
+        let start = Instant::now();
+        let network = |n: u128| Some(IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8_0007 << 80 | n << 64)));
+        let rates = Rates::new(true, Some(100.0), None, start);
+        let let_in = (0..1_000).filter(|n| rates.enter(network(*n), start).is_ok()).count();
+        assert_eq!(let_in, 500, "twice the 250 tokens of an address");
+        assert_eq!(rates.of_addresses.as_ref().map(|addresses| addresses.counted.lock().buckets.len()), Some(500));
+        assert_eq!(rates.enter(address(1), start), Ok(()));
+        assert!(rates.charge(network(2_000), 1.0, start).is_ok() && rates.charge(network(2_001), 1.0, start).is_err());
     }
 
     #[test]

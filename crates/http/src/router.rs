@@ -138,7 +138,7 @@ fn build(
         connections,
         turns: Turns::new(n_turns),
         large_bodies: LargeBodies::new(settings.max_large_bodies),
-        published_large_bodies: LargeBodies::new((settings.max_large_bodies / 4).max(1)),
+        published_large_bodies: LargeBodies::published((settings.max_large_bodies / 4).max(1)),
         published_writes: Semaphore::new(events::PUBLISHED_AT_A_TIME as usize),
         routes: table,
         openapi: serde_json::to_vec(&openapi).expect("a description is plain data").into(),
@@ -153,6 +153,9 @@ fn build(
     (router, server)
 }
 
+/// A longer path is shown in part, and no route is looked for that it may mean: nobody mistypes so many letters.
+const LONGEST_PATH: usize = 200;
+
 async fn not_found(State(server): State<Arc<Server>>, method: Method, uri: Uri) -> Response {
     let path = uri.path();
     let is_read = [Method::GET, Method::HEAD].contains(&method);
@@ -160,11 +163,12 @@ async fn not_found(State(server): State<Arc<Server>>, method: Method, uri: Uri) 
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         return Redirect::permanent(&format!("{}{query}", path.trim_end_matches('/'))).into_response();
     }
-    let near = match server.routes.near(path) {
+    let near = match (path.len() <= LONGEST_PATH).then(|| server.routes.near(path)).flatten() {
         Some((near, methods)) => format!("did you mean {} {near}? ", methods.join(", ")),
         None => String::new(),
     };
-    let detail = format!("no route has the path {path}; {near}/openapi.json lists all");
+    let shown: String = path.chars().take(LONGEST_PATH).collect();
+    let detail = format!("no route has the path {shown}; {near}/openapi.json lists all");
     Problem::new(Code::NotFound, detail).into_response()
 }
 

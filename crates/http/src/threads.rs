@@ -4,8 +4,9 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Threads beside one for each core: they answer probes while every core computes a page.
-const SPARE_THREADS: usize = 2;
+/// Threads beside one for each core: they answer probes while every core computes a page. With a second one, pages of
+/// visitors take longer under load, because more threads than cores are ready to run (`accrue bench connections`).
+const SPARE_THREADS: usize = 1;
 /// Tasks that a thread runs before it looks at what has arrived. With the runtime's own number, 61, a request would
 /// wait in its socket for tens of pages of others before it even enters the queue for a turn.
 const TASKS_BETWEEN_LOOKS: u32 = 7;

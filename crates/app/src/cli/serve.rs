@@ -50,8 +50,8 @@ pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {
     let Context { config, .. } = context;
     accrue_http::runtime()?.block_on(async {
         // The port first: a second server on it must fail before it recovers a shop.
-        let listener = tokio::net::TcpListener::bind(&config.http.listen).await;
-        let listener = listener
+        let listener = accrue_http::listen(&config.http)
+            .await
             .map_err(|error| anyhow::anyhow!("{}: cannot listen: {error}", config.http.listen))
             .hint("choose another port with --listen HOST:PORT; port 0 picks a free one")?;
         let address = listener.local_addr()?;

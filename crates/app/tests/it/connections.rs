@@ -53,6 +53,28 @@ fn bodies_that_do_not_come_do_not_delay_other_requests() {
 }
 
 #[test]
+fn forms_of_a_login_that_do_not_come_are_no_requests() {
+    let shop =
+        Shop::open(HttpSettings { max_concurrent_requests: 4, max_connections_per_peer: 40, ..Default::default() });
+    let paths = ["/console/login", "/console/logout", "/healthz"];
+    let waiting: Vec<_> = (0..39).map(|n| shop.begin_post(paths[n % 3], 1_000)).collect();
+    wait_until("the connections make room", || shop.get("/v1/trending").status == 200);
+    assert_eq!(shop.get("/healthz").status, 200);
+    drop(waiting);
+    // A form has a few fields.
+    let long = format!("key={}", "a".repeat(20_000));
+    assert_eq!(shop.send("POST", "/console/login", &[], long.as_bytes()).status, 413);
+}
+
+#[test]
+fn a_path_of_many_letters_is_answered_in_short() {
+    let shop = Shop::open(HttpSettings::default());
+    let answer = shop.get(&format!("/{}", "recommendd".repeat(1_000)));
+    let problem = answer.problem(404, "not_found");
+    assert!(problem["detail"].as_str().unwrap().len() < 400, "{problem}");
+}
+
+#[test]
 fn large_bodies_that_stopped_arriving_make_room() {
     let shop = Shop::open(HttpSettings { max_large_bodies: 2, ..Default::default() });
     let large = format!("[{}]", " ".repeat(100_000));
