@@ -393,6 +393,9 @@ fn stock(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Option<u32>>,
     }
 }
 
+/// A smaller number is not taken for seconds since 1970: it would be a date before 1973.
+const LEAST_SECONDS: i64 = 100_000_000;
+
 /// The date of publication.
 fn time(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Timestamp>, Rejection> {
     if value.is_missing() {
@@ -406,7 +409,18 @@ fn time(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Timestamp>, Re
         let hint = "write 2026-11-21 or 2026-11-21T10:00:00Z, or say `time_format` in a mapping";
         Rejection::new(Reason::BadTime, format!("published_at: {} is no time; {hint}", excerpt(value)))
     };
-    read_time(value).map(Some).ok_or_else(bad)
+    let number = match value {
+        RawValue::Int(number) => Some(*number),
+        RawValue::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match (number, read_time(value)) {
+        // The year of a book or a film.
+        (Some(year @ 1_000..=2_999), _) => Timestamp::parse(&format!("{year}-01-01")).map(Some).ok_or_else(bad),
+        // The days of a spreadsheet would be hours of the year 1970.
+        (Some(days), Some(at)) if (1..LEAST_SECONDS).contains(&days) && at.0 == 1_000 * days => Err(bad()),
+        (_, at) => at.map(Some).ok_or_else(bad),
+    }
 }
 
 impl Check {

@@ -499,7 +499,7 @@ fn what_decides_what_is_shown_is_read_or_refused_in_descriptions_and_in_changes(
         ("stock", &[r#""1,000""#, r#""1.234""#, r#""1,234 pcs""#], Reason::BadStock),
         ("available", &[r#""perhaps""#, r#""ask us""#, "[]", r#"{"a":1}"#], Reason::BadAvailability),
         ("availability", &[r#""in two weeks""#, "[1]"], Reason::BadAvailability),
-        ("published_at", &[r#""soon""#, r#""31/12/2026""#, "true", "[1]"], Reason::BadTime),
+        ("published_at", &[r#""soon""#, r#""31/12/2026""#, "true", "[1]", "45992", r#""45992""#], Reason::BadTime),
     ];
     for (field, values, reason) in cases {
         for value in *values {
@@ -510,6 +510,23 @@ fn what_decides_what_is_shown_is_read_or_refused_in_descriptions_and_in_changes(
             assert_eq!((&whole.reason, &whole), (reason, &change), "{json}");
             assert!(whole.detail.starts_with(&format!("{field}: ")), "{whole}");
         }
+    }
+}
+
+#[test]
+fn a_date_of_publication_may_be_a_year_a_day_or_a_number_of_seconds() {
+    let check = check_by("");
+    for (value, expected) in [
+        ("2099", "2099-01-01"),
+        (r#""1869""#, "1869-01-01"),
+        ("20260131", "2026-01-31"),
+        ("1767225600", "2026-01-01"),
+        ("1767225600000", "2026-01-01"),
+        ("-315619200", "1960-01-01"),
+    ] {
+        let json = format!(r#"{{"id":"mug","title":"Mug","published_at":{value}}}"#);
+        let (item, _) = check.judge_item(&serde_json::from_str(&json).unwrap()).unwrap();
+        assert_eq!(item.published_at, Timestamp::parse(expected), "{value}");
     }
 }
 
