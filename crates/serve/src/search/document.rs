@@ -7,7 +7,7 @@ use tantivy::tokenizer::{PreTokenizedString, Token};
 use super::MAX_FIELD_BYTES;
 use super::analysis::{
     Analyzer, END_PART, Kind, Word, code, codes_inside, compose, compounds, has_possessive, head, is_apostrophe,
-    is_han_character, pinyin, plain_letters,
+    is_han_character, pinyin, plain_letters, signed,
 };
 use super::schema::{CODE, END, FOLDED_ID, Fields, HAN, PLACE_BITS, PLACE_MAX, RAW_ID};
 
@@ -344,7 +344,7 @@ fn other_forms(analyzer: &Analyzer, text: &str, word: &Word) -> impl Iterator<It
     let s = (word.kind == Kind::Letters && has_possessive(text, &word.surface))
         .then(|| analyzer.stem(&format!("{}s", word.plain)))
         .filter(|s| *s != word.term);
-    word.others.iter().chain(&word.parts).cloned().chain(s)
+    word.others.iter().chain(&word.parts).cloned().chain(s).chain(signed(text, word))
 }
 
 /// The words before one, as far as they may be the first part of a name of two: `Dolce & Gabbana`, `Marks and Spencer`.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::analysis::{
     Analyzer, CHARACTER, END_PART, Kind, MAX_WORD_BYTES, PART, StopWords, Word, code, compose, compounds,
-    digits_of_code, halves, head, is_apostrophe, trimmed,
+    digits_of_code, halves, head, is_apostrophe, signed, trimmed,
 };
 use super::compound::first_parts;
 use super::document::{initials, is_tight, joined};
@@ -13,6 +13,9 @@ use super::quantity::quantities;
 use super::schema::{CODE, FOLDED_ID, RAW_ID};
 use super::synonyms::Meanings;
 use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
+
+/// What a word with its sign (`C#`) counts beside the word alone, which other names have as well.
+const SIGNED: f32 = 1.5;
 
 /// A query, as lookups in the index.
 pub(super) struct Query {
@@ -179,6 +182,9 @@ impl Concept {
             concept.add_han(&word.plain);
         }
         word.others.iter().for_each(|other| concept.add(vec![other.clone()], 1.0));
+        if let Some(signed) = signed(text, word) {
+            concept.add(vec![signed], SIGNED);
+        }
         concept
     }
 

@@ -7,7 +7,7 @@ use tantivy::schema::{
 use super::SearchField;
 
 /// Incremented when the schema or the analysis of texts changes; an index of another format is built again.
-pub(super) const FORMAT: &str = "accrue-search-6";
+pub(super) const FORMAT: &str = "accrue-search-7";
 
 /// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
 pub(super) const RAW_ID: char = '=';

@@ -52,6 +52,23 @@ pub(super) fn check(reader: &SearchReader, expected: &[(&str, &[u32])]) {
 }
 
 #[test]
+fn signs_behind_a_word_tell_names_apart_and_hide_nothing() {
+    let reader = titles(&["C book", "C++ book", "C# book", "Galaxy S20 case", "Galaxy S20+ case", "Cup+saucer"]);
+    check(
+        &reader,
+        &[
+            ("c#", &[2, 0, 1]),
+            ("C++ book", &[1, 0, 2]),
+            ("c book", &[0, 1, 2]),
+            ("galaxy s20+", &[4, 3]),
+            ("s20", &[3, 4]),
+            ("saucer", &[5]),
+        ],
+    );
+    check(&titles(&["C book"]), &[("c#", &[0]), ("c++ book", &[0])]);
+}
+
+#[test]
 fn words_are_found_joined_apart_and_hyphenated() {
     let reader = titles(&[
         "T-Shirt blue",

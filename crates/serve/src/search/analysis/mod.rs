@@ -30,6 +30,9 @@ pub(super) const MAX_WORD_BYTES: usize = 64;
 /// Letters of an abbreviation that are read as one word.
 const MAX_ABBREVIATED: usize = 12;
 
+/// Signs that are part of a name behind its word.
+const MAX_SIGNS: usize = 2;
+
 /// A term and the range of the (composed) text that it came from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Word {
@@ -307,6 +310,17 @@ pub(super) fn has_possessive(text: &str, word: &Range<usize>) -> bool {
     after.next().is_some_and(is_apostrophe)
         && after.next().is_some_and(|c| matches!(c, 's' | 'S'))
         && after.next().is_none_or(|c| !c.is_alphanumeric())
+}
+
+/// A word with the signs that stand directly behind it and belong to a name: `C#`, `C++`, `S20+`.
+pub(super) fn signed(text: &str, word: &Word) -> Option<String> {
+    let after = &text[word.surface.end..];
+    let rest = after.trim_start_matches(['+', '#']);
+    let sign = &after[..after.len() - rest.len()];
+    let is_name = matches!(word.kind, Kind::Letters | Kind::Digits)
+        && (1..=MAX_SIGNS).contains(&sign.len())
+        && rest.chars().next().is_none_or(|c| !c.is_alphanumeric());
+    is_name.then(|| format!("{}{sign}", word.plain))
 }
 
 pub(super) fn is_apostrophe(c: char) -> bool {
