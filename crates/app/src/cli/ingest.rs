@@ -268,7 +268,10 @@ fn write(
     match retired? {
         None => {}
         Some(Ok(n)) => summary.retire(n, engine.status().log_end),
-        Some(Err(why)) => output.note(&format!("no product was retired: {why}")),
+        Some(Err(why)) => {
+            summary.refuse_sync();
+            output.note(&format!("no product was retired: {why}"));
+        }
     }
     if feed.n_left_unknown() > 0 {
         output.note(&format!(
@@ -288,7 +291,9 @@ fn exit(end: End, summary: &Summary, is_strict: bool, output: Output) -> anyhow:
                 what the log has counts as duplicates.");
             Ok(Exit::Stopped)
         }
-        End::Whole if summary.all_refused() || (is_strict && summary.any_refused()) => Ok(Exit::Refused),
+        End::Whole if summary.is_sync_refused() || summary.all_refused() || (is_strict && summary.any_refused()) => {
+            Ok(Exit::Refused)
+        }
         End::Whole if summary.files_refused().next().is_some() => {
             let refused: Vec<&str> = summary.files_refused().collect();
             output.note(&format!("every record was refused of {}", refused.join(", ")));

@@ -223,7 +223,20 @@ fn a_whole_catalogue_retires_what_it_lacks_and_nothing_that_it_names() {
     place.write("nameless.csv", "id,title,price\nA,Blue mug,11\n,Red mug,12\n");
     let nameless = place.run(&["ingest", "nameless.csv", "--items", "--sync"]);
     assert!(text(&nameless.stderr).contains("no product was retired"), "{}", text(&nameless.stderr));
-    assert_eq!(ids(), ["A", "B"]);
+    assert_eq!((nameless.status.code(), ids()), (Some(1), vec!["A".to_owned(), "B".to_owned()]));
+    // A feed that broke off, and that of a shop system which had nothing to say.
+    for (name, feed) in [
+        (
+            "broken.csv",
+            "id,title,price
+",
+        ),
+        ("failed.json", r#"{"error":"rate limited","items":[]}"#),
+    ] {
+        place.write(name, feed);
+        assert_eq!(place.run(&["ingest", name, "--items", "--sync"]).status.code(), Some(1), "{name}");
+        assert_eq!(ids(), ["A", "B"], "{name}");
+    }
     // Every night: the products, and beside them the day's events, of which a line cannot be read.
     place.write("products.csv", "id,title,price,brand\nB,Red mug,12,Acme\nD,New mug,9,Acme\n");
     let view = r#"{"type":"view","user":"u","item":"A","at":"2026-11-01T10:00:00Z"}"#;

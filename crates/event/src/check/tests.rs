@@ -193,6 +193,9 @@ fn a_time_under_another_name_is_the_events_time() {
     let aliases = [
         r#""timestamp":"2019-03-01T10:00:00Z""#,
         r#""timestamp":1551434400"#,
+        r#""AT":"2019-03-01T10:00:00Z""#,
+        r#"" at":"2019-03-01T10:00:00Z""#,
+        r#""server_ts":1551434400"#,
         r#""eventTime":1551434400000"#,
         r#""event_timestamp":1551434400000000,"event_date":"20190302""#,
         r#""Created-At":"2019-03-01T11:00:00+01:00""#,
@@ -209,9 +212,12 @@ fn a_time_under_another_name_is_the_events_time() {
         assert_eq!(event.at, at, "{fields}");
         assert!(!event.properties.keys().any(|name| name.contains("time")), "{fields}");
     }
-    for fields in
-        [r#""timestamp":"soon""#, r#""when_seen_time":"2019-03-01T10:00:00Z""#, r#""zeitstempel_time":1551434400"#]
-    {
+    for fields in [
+        r#""timestamp":"soon""#,
+        r#""when_seen_time":"2019-03-01T10:00:00Z""#,
+        r#""zeitstempel_time":1551434400"#,
+        r#""moment":1551434400"#,
+    ] {
         assert_eq!(codes(&judge(fields)), "! bad_time", "{fields}");
     }
     // Other times of an event's item or shopper do not say when the event happened.

@@ -178,6 +178,7 @@ fn plurals_that_stemmers_do_not_know_are_found() {
                 ("Moda infantil", &["infantis"]),
                 ("Animais", &["animal"]),
                 ("Pão", &["pães"]),
+                ("Pães", &["pão", "pao"]),
             ],
         ),
         (
@@ -244,6 +245,7 @@ fn plurals_that_stemmers_do_not_know_are_found() {
             Romanian,
             &[
                 ("Masă", &["mese"]),
+                ("Fete", &["fată", "fata"]),
                 ("Genți", &["geantă", "geanta"]),
                 ("Flori", &["floare"]),
                 ("Mere", &["măr"]),
@@ -252,7 +254,18 @@ fn plurals_that_stemmers_do_not_know_are_found() {
                 ("Pături", &["pătură"]),
             ],
         ),
-        (Russian, &[("Туфли", &["туфель"]), ("Сумка", &["сумок"]), ("Подарки", &["подарок"])]),
+        (
+            Russian,
+            &[
+                ("Туфли", &["туфель"]),
+                ("Сумка", &["сумок"]),
+                ("Подарки", &["подарок"]),
+                ("Дети", &["ребёнок", "ребенок"]),
+                ("Люди", &["человек"]),
+                ("Уши", &["ухо"]),
+                ("Цветы", &["цветок", "цветов"]),
+            ],
+        ),
         (
             Arabic,
             &[

@@ -80,6 +80,9 @@ pub(super) struct Summary {
     /// Products that were retired because a whole catalogue lacks them.
     #[serde(skip_serializing_if = "Option::is_none")]
     retired: Option<u64>,
+    /// Whether products that a whole catalogue lacks were not retired, because that would not have been safe.
+    #[serde(skip)]
+    is_sync_refused: bool,
     /// How many of the duplicates are refused records.
     #[serde(skip)]
     refused_again: u64,
@@ -143,6 +146,16 @@ impl Summary {
     pub fn retire(&mut self, n: u64, offset: u64) {
         self.retired = Some(n);
         self.offset = self.offset.map(|known| known.max(offset));
+    }
+
+    /// Notes that products which the file lacks were to be retired, and that this would not have been safe.
+    pub fn refuse_sync(&mut self) {
+        self.is_sync_refused = true;
+    }
+
+    /// Whether it was so. Nobody reads the notes of a nightly job, so its exit code must tell.
+    pub fn is_sync_refused(&self) -> bool {
+        self.is_sync_refused
     }
 
     /// Records that were read so far.

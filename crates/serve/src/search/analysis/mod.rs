@@ -246,8 +246,10 @@ impl Analyzer {
         let term = self.stem(&lower);
         let mut others = Vec::new();
         let without_marks = (*lower != plain).then(|| self.stem(&plain));
+        // Shoppers also type the singular without its marks: `pao`.
         let likely = plurals::likely_singular(self.language, &lower).map(|singular| self.stem(&singular));
-        for other in [without_marks, likely].into_iter().flatten() {
+        let listed = self.singular(&plain).map(|singular| self.stem(&singular));
+        for other in [without_marks, likely, listed].into_iter().flatten() {
             if other != term && !others.contains(&other) {
                 others.push(other);
             }
