@@ -139,7 +139,9 @@ impl Shop<'_> {
             })
         };
         let depth = if request.sort.is_some() { 1 } else { request.offset.saturating_add(request.n).max(BREADTH) };
-        let mut retrieved = query.retrieve(&admit, depth)?;
+        let may =
+            |item: ItemIdx| self.passes(item, narrowed.as_ref(), is_open) == Passes::All && !rules.hides(self, item);
+        let mut retrieved = query.retrieve_of(&admit, &may, depth)?;
         let (mut all, met) = (all.into_inner(), met.into_inner());
         if retrieved.n_rounds > 1 {
             // What an earlier round asked about, the last one asked about too.
@@ -148,8 +150,6 @@ impl Shop<'_> {
             all.retain(|matched: &Matched| items.insert(matched.found.item_idx));
             all.reverse();
         }
-        let may =
-            |item: ItemIdx| self.passes(item, narrowed.as_ref(), is_open) == Passes::All && !rules.hides(self, item);
         let mut pinned = Vec::new();
         for (pin, found, is_new) in self.pinned(pins, &may, &met, request.grouping) {
             retrieved.total += usize::from(is_new);

@@ -135,6 +135,45 @@ pub(super) fn mug(id: usize, edit: impl FnOnce(&mut Item)) -> Item {
     item
 }
 
+#[test]
+fn a_word_that_only_items_have_which_may_not_be_shown_is_read_as_unknown() {
+    let item = |id: &str, title: &str, brand: &str, available: bool| {
+        let mut item = Item::bare(id.into());
+        (item.title, item.brand, item.available) = (Some(title.into()), Some(brand.into()), available);
+        item
+    };
+    let with = |cheap: bool| {
+        Catalogue::new(&[
+            item("u1", "Umbrella red", "Acme", true),
+            item("u2", "Umbrella blue", "Acme", true),
+            item("c", "Umbrela cheap copy", "Bolt", cheap),
+            item("t1", "Tea box", "Acme", false),
+            item("t2", "Teapot", "Acme", true),
+            item("x1", "AB100 lamp", "Acme", false),
+            item("x2", "AB1000 lamp", "Acme", true),
+            item("k", "Kettel steel", "Acme", false),
+            item("k2", "Kettle steel", "Acme", true),
+        ])
+    };
+    let found = |shop: &Catalogue, query: &str, filter: Option<&str>| {
+        let answer = shop.search(query, filter, &[], "");
+        let mut ids: Vec<String> = answer.hits.iter().map(|hit| hit.id.as_str().to_owned()).collect();
+        ids.sort_unstable();
+        (ids.join(" "), answer.corrected.map(String::from))
+    };
+    let told = |ids: &str, corrected: Option<&str>| (ids.to_owned(), corrected.map(str::to_owned));
+    let shop = with(true);
+    assert_eq!(found(&shop, "umbrela", None).0, "c", "what may be shown has the word");
+    assert_eq!(found(&shop, "umbrela", Some("brand:Acme")), told("u1 u2", Some("umbrella")));
+    let shop = with(false);
+    assert_eq!(found(&shop, "umbrela", None), told("u1 u2", Some("umbrella")));
+    assert_eq!(found(&shop, "red umbrela", None), told("u1", Some("red umbrella")));
+    assert_eq!(found(&shop, "kettel steel", None), told("k2", Some("kettle steel")));
+    assert_eq!(found(&shop, "tea", None), told("t2", None));
+    assert_eq!(found(&shop, "ab100 ", None), told("", None), "a code means what it says");
+    assert_eq!(found(&shop, "cheap copy", None), told("", None));
+}
+
 /// What an item of the property below has; numbers index lists of values.
 type Drawn = (Option<usize>, Option<usize>, Vec<usize>, Option<u16>, Option<usize>, Option<usize>, bool);
 

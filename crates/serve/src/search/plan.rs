@@ -165,12 +165,22 @@ pub(super) enum Typos {
 }
 
 impl Snapshot {
-    pub(super) fn plan(&self, query: &Query, settings: &SearchSettings, typos: Typos) -> Result<Plan, SearchError> {
+    /// The lists that the query is answered from. The concepts `unknown`, a bit each, are read as if no item had them.
+    pub(super) fn plan(
+        &self,
+        query: &Query,
+        settings: &SearchSettings,
+        typos: Typos,
+        unknown: u32,
+    ) -> Result<Plan, SearchError> {
         let mut codes = self.exact_codes(query)?;
         let mut concepts = Vec::with_capacity(query.concepts.len());
-        for concept in &query.concepts {
-            let mut lists = self.full(concept)?;
-            self.add_compounds(concept, &mut lists)?;
+        for (i, concept) in query.concepts.iter().enumerate() {
+            let mut lists = Vec::new();
+            if unknown & (1 << i) == 0 {
+                lists = self.full(concept)?;
+                self.add_compounds(concept, &mut lists)?;
+            }
             concepts.push(Planned {
                 surface: concept.surface.clone(),
                 lists,
@@ -353,6 +363,10 @@ impl Snapshot {
         if is_known {
             // A word that is rarer still is no better guess.
             guesses.retain(|guess| guess.word != concept.plain && guess.df >= MAX_RARE * MUCH_COMMONER);
+        } else {
+            // Where items have the word and none of them may be shown, it is no guess of itself.
+            let own = |word: &str| concept.alternatives[0].terms == [self.analyzers[0].stem(word)];
+            guesses.retain(|guess| guess.word != concept.plain && !own(&guess.word));
         }
         let Unfinished { completions, joined, are_mistyped } = match is_last && !is_known {
             true => self.unfinished(&concept.plain, may_guess && guesses.is_empty())?,

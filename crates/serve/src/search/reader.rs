@@ -1,7 +1,8 @@
 //! The readers: a query in, a page out, from one immutable snapshot of the committed index.
 //!
-//! An answer has the items that have every word of the query. If none of these may be shown, words that the catalogue has are
-//! taken for typing errors too, and then the words that tell least are dropped: see [`ReadQuery::retrieve`].
+//! An answer has the items that have every word of the query. If none of these may be shown, a word that only items have which
+//! may not be shown is read as one that the catalogue does not have; then words that it has are taken for typing errors too, and
+//! then the words that tell least are dropped: see [`ReadQuery::retrieve`].
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -95,7 +96,7 @@ impl SearchReader {
         let settings = Arc::clone(&self.settings);
         let query = Query::new(query, &snapshot.analyzers, &snapshot.stop, &self.meanings.load());
         let typos = if corrects { Typos::Unknown } else { Typos::Off };
-        let plan = snapshot.plan(&query, &settings, typos)?;
+        let plan = snapshot.plan(&query, &settings, typos, 0)?;
         let lacks_words = plan.unknown > 0.0;
         Ok(ReadQuery { snapshot, settings, query, plan, typos, similar: None, lacks_words })
     }
@@ -173,16 +174,44 @@ impl ReadQuery {
         admit: &dyn Fn(Match) -> Option<Admitted>,
         limit: usize,
     ) -> Result<Retrieved, SearchError> {
+        self.retrieve_of(admit, &|_| true, limit)
+    }
+
+    /// [`ReadQuery::retrieve`] where `shows` says which items `admit` may let in at all: a word that only others have is read as
+    /// one that the catalogue does not have. Beside items that are similar it is not, because a filter would then find more than
+    /// the count of its value says.
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn retrieve_of(
+        &mut self,
+        admit: &dyn Fn(Match) -> Option<Admitted>,
+        shows: &dyn Fn(u32) -> bool,
+        limit: usize,
+    ) -> Result<Retrieved, SearchError> {
         let limit = limit.min(MAX_DEPTH);
         let mut kept = self.plan.needed;
         let mut n_rounds = 1;
         let mut met = HashSet::new();
         let (mut best, n_met) = self.collect(kept, admit, limit, &mut met)?;
+        if best.is_empty() && kept != 0 && (self.similar.is_none() || n_met == 0) {
+            let hidden = self.hidden(shows)?;
+            let plan = self.snapshot.plan(&self.query, &self.settings, self.typos, hidden)?;
+            if hidden != 0 && plan.needed != 0 {
+                let whole = std::mem::replace(&mut self.plan, plan);
+                (best, _) = self.collect(self.plan.needed, admit, limit, &mut met)?;
+                n_rounds += 1;
+                match best.is_empty() {
+                    true => self.plan = whole,
+                    false => kept = self.plan.needed,
+                }
+            }
+        }
         if best.is_empty() && kept.count_ones() > 1 {
             let mut n_most = n_met;
             if self.typos == Typos::Unknown {
-                let exact =
-                    std::mem::replace(&mut self.plan, self.snapshot.plan(&self.query, &self.settings, Typos::All)?);
+                let corrected = self.snapshot.plan(&self.query, &self.settings, Typos::All, 0)?;
+                let exact = std::mem::replace(&mut self.plan, corrected);
                 let (found, n_corrected) = self.collect(self.plan.needed, admit, limit, &mut met)?;
                 best = found;
                 n_rounds += 1;
@@ -330,6 +359,27 @@ impl ReadQuery {
             }
         }
         Ok((best, n_met))
+    }
+
+    /// The concepts, a bit each, that items have of which none is shown. Codes and numbers are not among them: they mean what
+    /// they say.
+    fn hidden(&self, shows: &dyn Fn(u32) -> bool) -> Result<u32, SearchError> {
+        let coded = self.plan.codes.iter().fold(0, |all, code| all | code.covers);
+        let mut hidden = 0;
+        for (i, concept) in self.query.concepts.iter().enumerate() {
+            let bit = 1_u32 << i;
+            if concept.is_code || (self.plan.needed & !coded) & bit == 0 {
+                continue;
+            }
+            let mut is_shown = false;
+            for segment in &self.snapshot.segments {
+                self.snapshot.walk(segment, &self.plan, false)?.run(bit, |FoundDoc { doc, .. }| {
+                    is_shown = is_shown || (!segment.reader.is_deleted(doc) && shows(segment.items[doc as usize]));
+                });
+            }
+            hidden |= if is_shown { 0 } else { bit };
+        }
+        Ok(hidden)
     }
 
     /// What words are worth beside meaning. Where no item has all of them, some count in proportion to how much of the query
