@@ -13,7 +13,7 @@ use accrue_store::ItemIdx;
 
 use crate::page::Variants;
 use crate::rules::ActiveRules;
-use crate::{Degraded, ListRequest, Reason, ReasonCode, Recommendation, Recommended, Shop};
+use crate::{Degraded, Grouping, ListRequest, Reason, ReasonCode, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
@@ -68,26 +68,36 @@ impl Shop<'_> {
         best_first(&mut alike.filter(|scored| scored.score > 0.0 && accept(scored.item)))
     }
 
-    /// The items that are most popular at the moment. Items that were never chosen are not listed.
+    /// The items that are most popular at the moment. Products that were never chosen are not listed; a variant that may not be
+    /// shown is represented by the best one of its product that may, because what sold is the product.
     pub fn trending(&self, list: &ListRequest) -> Recommendation {
         let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
         let popularity = self.version.ensemble.popularity();
         let now_ms = self.facts.stream_time.0;
-        let first = |popular: &mut dyn Iterator<Item = ItemIdx>| -> Vec<Scored> {
-            let mut variants = Variants::new(self, list.grouping);
-            let first = popular.filter(|&item| variants.is_first(item)).take(n);
-            first.map(|item| Scored { item, score: popularity.weekly(item, now_ms) }).collect()
-        };
-        let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
         let rules = ActiveRules::of(self, None, list.filter.as_ref());
         let may = |item: ItemIdx| shop.may_recommend(item, list.filter.as_ref()) && !rules.hides(self, item);
-        let is_listed = |item: ItemIdx| is_chosen(item) && may(item);
+        // By level and not by the count at this moment, which is rounded to 0 when the latest choice is years old.
+        let level = |item| popularity.weekly_level(item);
+        let shown = |item: ItemIdx| -> Option<ItemIdx> {
+            if may(item) {
+                return Some(item);
+            }
+            let product = self.facts.products.of(item).filter(|_| list.grouping == Grouping::Product)?;
+            let others = self.facts.products.variants(product).iter().copied().filter(|&other| may(other));
+            others.max_by(|&a, &b| level(a).total_cmp(&level(b)).then(b.cmp(&a)))
+        };
+        let first = |popular: &mut dyn Iterator<Item = ItemIdx>| -> Vec<Scored> {
+            let mut variants = Variants::new(self, list.grouping);
+            let shown = popular.filter_map(|item| Some((shown(item)?, item)));
+            let first = shown.filter(|&(item, _)| variants.is_first(item)).take(n);
+            first.map(|(item, sold)| Scored { item, score: popularity.weekly(sold, now_ms) }).collect()
+        };
+        let is_chosen = |item: &ItemIdx| level(*item) > f32::NEG_INFINITY;
         let leaders = popularity.leaders(now_ms).map(|leader| leader.item);
-        let mut listed = first(&mut leaders.filter(|&item| is_listed(item)));
+        let mut listed = first(&mut leaders.filter(is_chosen));
         if listed.len() < n && popularity.n_leaders() < self.facts.items.len() {
-            // By level and not by the count at this moment, which is rounded to 0 when the latest choice is years old.
-            let level = |item| Scored { item, score: popularity.weekly_level(item) };
-            let mut all = (0..self.facts.items.len() as u32).filter(|&item| is_listed(item)).map(level);
+            let of_level = |item| Scored { item, score: level(item) };
+            let mut all = (0..self.facts.items.len() as u32).filter(is_chosen).map(of_level);
             listed = first(&mut best_first(&mut all).map(|scored| scored.item));
         }
         self.full_list(self.list(listed, ReasonCode::Popular, "popular now"), n, Vec::new())
@@ -197,21 +207,36 @@ mod tests {
     }
 
     /// The first `n` of a whole catalogue that was put in the order of the list.
-    fn wanted(shop: &Fixture, ordered: &[ItemIdx], filter: Option<&Filter>, n: usize) -> Vec<String> {
+    fn wanted(
+        shop: &Fixture,
+        ordered: &[ItemIdx],
+        filter: Option<&Filter>,
+        n: usize,
+        stand_in: StandIn<'_>,
+    ) -> Vec<String> {
         let mut variants = Variants::new(&shop.shop(), Grouping::Product);
-        let shown = ordered.iter().copied().filter(|&item| shop.shop().may_recommend(item, filter));
+        let may = |item: &ItemIdx| shop.shop().may_recommend(*item, filter);
+        let shown = ordered.iter().filter_map(|&item| if may(&item) { Some(item) } else { stand_in(item, &may) });
         let name = |item| shop.facts.items.name(item).unwrap().to_owned();
         shown.filter(|&item| variants.is_first(item)).take(n).map(name).collect()
     }
 
-    fn check(shop: &Fixture, ordered: &[ItemIdx], list: impl Fn(&ListRequest) -> Recommendation) {
+    /// The item that is listed for one that may not be shown.
+    type StandIn<'a> = &'a dyn Fn(ItemIdx, &dyn Fn(&ItemIdx) -> bool) -> Option<ItemIdx>;
+
+    fn check(
+        shop: &Fixture,
+        ordered: &[ItemIdx],
+        stand_in: StandIn<'_>,
+        list: impl Fn(&ListRequest) -> Recommendation,
+    ) {
         let narrow = (0..9).map(|price| Some(format!("price:{price}")));
         for filter in narrow.chain([None, Some("brand:brand1".into())]) {
             let filter = filter.map(|text| Filter::parse(&text).unwrap());
             for n in [1, 5, 40, 1_000] {
                 let answer = list(&ListRequest { n, filter: filter.clone(), ..ListRequest::default() });
                 let listed: Vec<&str> = answer.items.iter().map(|item| item.id.as_str()).collect();
-                assert_eq!(listed, wanted(shop, ordered, filter.as_ref(), n), "{filter:?} {n}");
+                assert_eq!(listed, wanted(shop, ordered, filter.as_ref(), n, stand_in), "{filter:?} {n}");
                 assert_eq!(answer.degraded.contains(&"few_candidates"), listed.len() < n);
             }
         }
@@ -225,7 +250,15 @@ mod tests {
         ordered.retain(|&item| popularity.weekly_level(item) > f32::NEG_INFINITY);
         assert!(ordered.len() > popularity.n_leaders() + 100);
         ordered.sort_by(|&a, &b| popularity.weekly_level(b).total_cmp(&popularity.weekly_level(a)).then(a.cmp(&b)));
-        check(&shop, &ordered, |list| shop.shop().trending(list));
+        // The variant of the same product that sold best, of those that may be shown.
+        let stand_in = |item: ItemIdx, may: &dyn Fn(&ItemIdx) -> bool| {
+            let product = shop.facts.products.of(item)?;
+            let mut variants = shop.facts.products.variants(product).to_vec();
+            variants
+                .sort_by(|&a, &b| popularity.weekly_level(b).total_cmp(&popularity.weekly_level(a)).then(a.cmp(&b)));
+            variants.into_iter().find(|item| may(item))
+        };
+        check(&shop, &ordered, &stand_in, |list| shop.shop().trending(list));
     }
 
     #[test]
@@ -248,7 +281,7 @@ mod tests {
         let shop = large_shop();
         assert!(shop.version.ensemble.newest().count() < 1_000);
         let ordered: Vec<ItemIdx> = (0..shop.facts.items.len() as u32).rev().collect();
-        check(&shop, &ordered, |list| shop.shop().new_items(list));
+        check(&shop, &ordered, &|_, _| None, |list| shop.shop().new_items(list));
     }
 
     #[test]

@@ -223,7 +223,13 @@ impl<'a> Shop<'a> {
     /// How many of them were ever chosen, which are those that [`Shop::trending`] lists.
     pub fn n_popular(&self, list: &ListRequest) -> usize {
         let popularity = self.version.ensemble.popularity();
-        self.n_counted(list, |item| popularity.weekly_level(item) > f32::NEG_INFINITY)
+        let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
+        let products = &self.facts.products;
+        let of_product = |item| match products.of(item).filter(|_| list.grouping == Grouping::Product) {
+            Some(product) => products.variants(product).iter().any(|&other| is_chosen(other)),
+            None => false,
+        };
+        self.n_counted(list, |item| is_chosen(item) || of_product(item))
     }
 
     fn n_counted(&self, list: &ListRequest, is_listed: impl Fn(ItemIdx) -> bool) -> usize {

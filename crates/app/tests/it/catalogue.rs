@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::http::{Shop, wait_until};
 
 /// The pages that name an item of `items` as `id`, of a search for "cup" and of those that need no search.
 fn shown_by(shop: &Shop, id: &str) -> Vec<&'static str> {
@@ -146,6 +146,32 @@ fn a_product_that_is_taken_out_takes_its_variants_along() {
     // What is sent again is back.
     assert_eq!(shop.post("/v1/items", &items).status, 200);
     assert_eq!(on_sale().len(), 4);
+}
+
+#[test]
+fn a_variant_stands_in_for_the_one_of_its_product_that_sold_and_is_sold_out() {
+    let shop = Shop::open(HttpSettings::default());
+    let variant = |product: usize, colour: &str, stock: u32| json!({"id": format!("p{product}-{colour}"), "parent": format!("p{product}"), "title": "Coffee tee", "price": 9, "colour": colour, "stock": stock});
+    // The red one of product 0 sold best and is sold out; product 3 never sold.
+    let items: Vec<Value> =
+        (0..4).flat_map(|n| [variant(n, "blue", 5), variant(n, "red", u32::from(n != 0))]).collect();
+    assert_eq!(shop.post("/v1/items", &json!(items)).status, 200);
+    let sold = |product: usize, n: usize| {
+        (0..n).map(move |shopper| json!({"type": "purchase", "user": format!("u{shopper}"), "item": format!("p{product}-red")}))
+    };
+    let events: Vec<Value> = sold(0, 12).chain(sold(1, 6)).chain(sold(2, 3)).collect();
+    assert_eq!(shop.post("/v1/events", &json!(events)).status, 200);
+    settle(&shop, "tee");
+    let ids = |path: &str| -> Vec<String> {
+        let answer = shop.get(path).json();
+        let listed = answer.get("items").or(answer.get("hits")).and_then(Value::as_array).unwrap().clone();
+        listed.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    wait_until("the purchases are learned", || ids("/v1/trending?n=4").len() == 3);
+    assert_eq!(ids("/v1/trending?n=4"), ["p0-blue", "p1-red", "p2-red"]);
+    assert_eq!(ids("/v1/trending?n=4&filter=colour:blue"), ["p0-blue", "p1-blue", "p2-blue"]);
+    assert_eq!(ids("/v1/trending?n=4&variants=all"), ["p1-red", "p2-red"]);
+    assert_eq!(ids("/v1/search?q=tee")[..3], ["p0-blue", "p1-red", "p2-red"]);
 }
 
 #[test]

@@ -38,6 +38,10 @@ const SELLS: f32 = 2.0;
 const CHOSEN: f32 = 2.0;
 /// How much the shopper's favourite is raised at full strength, in the same units.
 const TASTE: f32 = 0.5;
+/// How much what is sold of one variant counts for the others of its product.
+const OF_OTHERS: f32 = 0.99;
+/// Variants of a product whose sales are read for each match of a search.
+const MAX_VARIANTS_READ: usize = 64;
 /// The part of both for an item that lacks a word of the query.
 const LACKING: f32 = 0.1;
 /// What a boost multiplies at least, in the same units.
@@ -177,11 +181,16 @@ impl Shop<'_> {
     }
 
     /// How well an item sells compared with the leader, 0 to 1. Events of a page about the product count for each of
-    /// its variants.
+    /// its variants, and what is sold of one variant nearly as much for the others: they stand in for it when it is sold out,
+    /// and come after it while it is not.
     pub(crate) fn standing(&self, item: ItemIdx) -> f32 {
         let popularity = self.version.ensemble.popularity();
-        let parent = self.facts.products.of(item).and_then(|product| self.facts.products.parent(product));
-        popularity.standing(item).max(parent.map_or(0.0, |parent| popularity.standing(parent)))
+        let own = popularity.standing(item);
+        let Some(product) = self.facts.products.of(item) else { return own };
+        let parent = self.facts.products.parent(product).map_or(0.0, |parent| popularity.standing(parent));
+        let variants = self.facts.products.variants(product).iter().take(MAX_VARIANTS_READ);
+        let of_others = variants.map(|&other| popularity.standing(other)).fold(0.0, f32::max);
+        own.max(parent).max(OF_OTHERS * of_others)
     }
 
     /// The candidates of the [`BREADTH`] best products, and those of the others.

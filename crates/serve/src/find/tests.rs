@@ -427,8 +427,7 @@ fn a_search_without_words_lists_a_category_without_incomplete_items() {
         (request.filter, request.n, request.personalisation) = (Some(filter), 1000, 0.0);
         request.facets = vec![shop.shop().facet("category").unwrap()];
     });
-    let popularity = shop.version.ensemble.popularity();
-    let standing = |hit: &Recommended| popularity.standing(shop.facts.items.get(hit.id.as_str()).unwrap());
+    let standing = |hit: &Recommended| shop.shop().standing(shop.facts.items.get(hit.id.as_str()).unwrap());
     assert!(answer.total > 100 && answer.hits.is_sorted_by(|a, b| standing(a) >= standing(b)));
     assert_eq!(answer.facets[0].values.len(), 4, "the other categories can be chosen");
     let own = answer.facets[0].values.iter().find(|value| &*value.value == "category1").unwrap();
