@@ -62,8 +62,12 @@ pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {
         // Before the address is announced: a stop that follows at once must find a server that closes its folder.
         let stop = signals::stop_asked();
         let followers = followers.start(&engine);
-        writeln!(std::io::stdout(), "listening on http://{address}")?;
-        std::io::stdout().flush()?;
+        // Nobody may read it, and the disk of a log may be full: neither is a reason to serve nobody.
+        let told =
+            writeln!(std::io::stdout(), "listening on http://{address}").and_then(|()| std::io::stdout().flush());
+        if let Err(error) = told {
+            tracing::warn!(%error, %address, "the address could not be written to stdout");
+        }
         let served = accrue_http::serve_site(engine.clone(), listener, settings, site, stop).await;
         tracing::info!("stopping: the learner catches up and a checkpoint is written");
         // The engine is closed even if serving failed.

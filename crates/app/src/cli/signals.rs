@@ -1,5 +1,6 @@
-//! Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed): the first one stops work at the next safe place, the second ends the process at once.
+//! Ctrl-C, SIGTERM and SIGHUP (of a terminal that is closed): the first one stops work at the next safe place, the second ends the process at once.
 
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,9 +48,12 @@ pub(super) fn survive_limit_of_file_size() {
     }
 }
 
-/// Done when Ctrl-C is pressed, or SIGTERM or SIGHUP arrives. They are caught from the call on, and not only once the result is awaited; it is made
-/// inside a runtime.
+/// Done when Ctrl-C is pressed, or SIGTERM arrives, or SIGHUP because a terminal is closed. They are caught from the call on, and not
+/// only once the result is awaited; it is made inside a runtime.
+///
+/// Without a terminal SIGHUP is passed over: whatever rotates logs sends it, and `nohup` means that it shall not end the process.
 pub(super) fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
+    let has_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
     #[cfg(unix)]
     let signals = {
         use tokio::signal::unix::{SignalKind, signal};
@@ -58,12 +62,17 @@ pub(super) fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
     async move {
         #[cfg(unix)]
         if let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => return,
+                    _ = terminate.recv() => return,
+                    _ = hangup.recv() => {}
+                }
+                if has_terminal {
+                    return;
+                }
+                tracing::info!("SIGHUP is passed over, because there is no terminal; SIGTERM stops");
             }
-            return;
         }
         // Without a signal this waits for ever.
         if tokio::signal::ctrl_c().await.is_err() {

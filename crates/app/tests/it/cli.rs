@@ -471,6 +471,7 @@ fn a_server_names_its_address_and_ends_well() {
     place.write("events.csv", EVENTS);
     let mut child = place
         .command(&["serve", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -481,6 +482,9 @@ fn a_server_names_its_address_and_ends_well() {
     let port: u16 =
         line.trim().strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok()).unwrap_or(0);
     assert_ne!(port, 0, "{line}");
+    // What rotates logs sends it; a server without a terminal goes on.
+    assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+    std::thread::sleep(std::time::Duration::from_millis(300));
     let output = place.run(&["ingest", "events.csv"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("POST /v1/events"), "{}", text(&output.stderr));
@@ -488,6 +492,30 @@ fn a_server_names_its_address_and_ends_well() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_starts_where_stdout_cannot_be_written_to() {
+    let place = Place::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = place
+        .command(&["serve", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("could not be written to stdout") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the server ended");
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
 }
 
 #[cfg(unix)]
