@@ -6,7 +6,7 @@ use accrue_engine::{Config, Engine};
 use accrue_http::{HttpSettings, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop, key};
+use crate::shop::{Answer, Shop, key};
 use crate::server::{Server, purchases};
 
 fn start(folder: &std::path::Path, settings: &str) -> Server {

@@ -24,6 +24,8 @@ mod rules;
 mod statistics;
 mod stock_of_places;
 #[cfg(test)]
+mod item_tests;
+#[cfg(test)]
 mod tests;
 mod text;
 mod time;

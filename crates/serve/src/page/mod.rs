@@ -32,6 +32,8 @@ mod retrieve;
 mod rules;
 mod seen;
 mod slots;
+#[cfg(test)]
+mod scene_tests;
 pub(crate) mod sources;
 mod sponsored;
 #[cfg(test)]
