@@ -248,6 +248,11 @@ pub struct ProblemDocument {
     pub field: Option<String>,
 }
 
+/// The problem of a server that has too much to do at the moment.
+pub(super) fn overloaded(why: &str) -> Problem {
+    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

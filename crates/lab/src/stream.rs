@@ -512,20 +512,13 @@ mod tests {
     /// An event of a user on a day.
     fn event(number: usize, user: &str, item: &str, day: i64) -> Event {
         Event {
-            id: format!("e{number}").as_str().into(),
-            event_type: EventType::View,
             user: Some(user.into()),
-            session: None,
             item: Some(item.into()),
-            at: Timestamp(day * DAY_MS + number as i64),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: None,
-            position: None,
-            properties: BTreeMap::new(),
+            ..Event::bare(
+                format!("e{number}").as_str().into(),
+                EventType::View,
+                Timestamp(day * DAY_MS + number as i64),
+            )
         }
     }
 

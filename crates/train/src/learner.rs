@@ -1,22 +1,24 @@
 //! The learner: one step per fact, in log order. Before some steps it predicts, so that the quality of the models is
 //! known.
 //!
-//! In: facts with their offsets. Out: a [`Version`] whenever the caller asks for one. It keeps histories of its own,
-//! because those of the facts may be ahead: what a shopper did later must not be known when an earlier event is
-//! learned.
+//! In: facts with their offsets. Out: a [`Version`](accrue_model::Version) whenever the caller asks for one. It keeps
+//! histories of its own, because those of the facts may be ahead: what a shopper did later must not be known when an
+//! earlier event is learned.
 
 mod challenger;
+mod choice;
 mod impressions;
 mod replacement;
 mod sections;
+mod settings;
 mod shadow;
+mod versions;
 
 use std::sync::Arc;
 
-use accrue_event::{DAY_MS, EventType};
-use accrue_model::parts::provided;
-use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, Version};
-use accrue_store::{Descriptor, Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
+use accrue_event::EventType;
+use accrue_model::{Ensemble, PendingFit, Prepared, TypeWeights};
+use accrue_store::{Descriptor, Fact, Facts, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
 pub use self::challenger::Challenger;
@@ -25,23 +27,14 @@ use self::shadow::Shadow;
 use crate::clicks::{ClickScratch, Clicks, ShownPage};
 use crate::descriptions::Descriptions;
 use crate::gate::Challenge;
-use crate::guard::{Finding, Guard, Observation, Probation, Tally};
+use crate::guard::{Guard, Probation, Tally};
 use crate::impressions::Impressions;
-use crate::lenient::{IgnoredSetting, Recorded};
+use crate::lenient::IgnoredSetting;
 use crate::model_state::ModelState;
-use crate::prequential::{ArmQuality, Quality};
+use crate::prequential::Quality;
 use crate::resets::Resets;
-use crate::versions::{Lineage, Sealing};
+use crate::versions::Lineage;
 use crate::{LearnSettings, TrainError};
-
-/// Stream of the random numbers that choose which events are predicted.
-const STREAM: u64 = 0x5052_4551;
-/// Where there were few records so far, more events are predicted: after each this many records, one in one more.
-const RECORDS_PER_STEP: u64 = 1_024;
-/// The first version is sealed after this many choices.
-const FIRST_VERSION: u64 = 2_000;
-/// Largest number of ignored settings that are remembered.
-const MAX_IGNORED: usize = 256;
 
 /// The learned state up to an offset.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -370,200 +363,6 @@ impl Learner {
         Ok(())
     }
 
-    /// Sets the weight of a custom type at its first event.
-    fn weigh(&mut self, type_code: u8, own_type: Option<&EventType>) {
-        let Some(event_type) = own_type else { return };
-        if !self.weights.knows(type_code) {
-            self.weights.set(type_code, self.settings.weight(event_type));
-        }
-        if let Some(shadow) = &mut self.unsaved.shadow {
-            shadow.weigh(type_code, event_type);
-        }
-    }
-
-    /// Puts the settings of a record in force. Before the first interaction the learner begins again with them.
-    fn adopt(&mut self, offset: Offset, text: &str) -> Result<(), TrainError> {
-        let recorded = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
-        let Recorded { settings, ignored } = recorded;
-        self.note_ignored(offset, ignored);
-        if !settings.models.init.parts.is_empty() && provided(&settings.models.init).is_none() {
-            return Err(TrainError::MissingParts(settings.models.init.parts));
-        }
-        if self.progress.n_learned == 0 {
-            let (progress, descriptions) = (self.progress.clone(), std::mem::take(&mut self.descriptions));
-            let unsaved = Unsaved { ignored: std::mem::take(&mut self.unsaved.ignored), ..Unsaved::default() };
-            let mut fresh = Self { progress, descriptions, unsaved, ..Self::new(settings) };
-            // What was told of items is known to the models whatever their settings are.
-            fresh.current.take_catalogue(&self.current);
-            *self = fresh;
-            return Ok(());
-        }
-        self.current.set_settings(&settings.models, self.settings.seed);
-        self.clicks.drop_waiting();
-        self.put_in_force(settings);
-        self.update_arms();
-        Ok(())
-    }
-
-    /// Remembers the ignored settings of a record, each once.
-    fn note_ignored(&mut self, offset: Offset, ignored: Vec<IgnoredSetting>) {
-        let known = &mut self.unsaved.ignored;
-        for setting in ignored {
-            if known.len() < MAX_IGNORED && known.iter().all(|(_, known)| known.key != setting.key) {
-                known.push((offset, setting));
-            }
-        }
-    }
-
-    fn put_in_force(&mut self, settings: LearnSettings) {
-        if settings.weights != self.settings.weights {
-            for (code, event_type) in EventType::BUILT_IN.iter().enumerate() {
-                self.weights.set(code as u8, settings.weight(event_type));
-            }
-            self.weights.truncate(EventType::BUILT_IN.len());
-        }
-        self.settings =
-            LearnSettings { seed: self.settings.seed, history_capacity: self.settings.history_capacity, ..settings };
-    }
-
-    /// Gives each arm of an experiment models of its own, as the settings say. Arms that have theirs keep them.
-    fn update_arms(&mut self) {
-        let split = self.settings.arms.as_ref();
-        if self.current.split_by(split) {
-            self.quality.arms = vec![ArmQuality::default(); split.map_or(0, |split| split.arms.len())];
-        }
-    }
-
-    fn learn(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
-        let is_known = self.is_known(event.item);
-        // Anyone can send an event of a published key, with any time.
-        if self.settings.dates_items_by_events && !names.is_published {
-            self.each_catalogue(|models| models.date_item(event.item, event.at_ms));
-        }
-        let weight = self.weights.get(event.type_code);
-        self.label(event, weight, names.no_evidence);
-        if takes_from_others(names, weight) {
-            self.progress.n_learned += 1;
-            self.remember(event);
-            return;
-        }
-        let Unsaved { prepared, descriptors, shadow, .. } = &mut self.unsaved;
-        self.descriptions.read(event.shopper, descriptors);
-        let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights)
-            .described(descriptors)
-            .in_circumstances(names.circumstances);
-        let step = Step {
-            offset: offset.0,
-            seed: self.settings.seed,
-            context,
-            event: *event,
-            weight,
-            n_items: self.current.shared.n_items(),
-            is_known,
-            rate_multiplier: 1.0,
-        };
-        let is_skipped = exceeds_daily_limit(&self.settings, &context, event, weight);
-        if let Some(shadow) = shadow {
-            shadow.learn(&self.current.shared, &step, is_skipped, prepared);
-        }
-        if is_skipped {
-            self.progress.n_repeats_skipped += 1;
-            self.progress.n_learned += 1;
-            self.remember(event);
-            return;
-        }
-        if let Some(one_in) = one_predicted_in(&self.settings, offset, weight) {
-            self.current.refresh();
-            let serving = match self.lineage.good() {
-                Some((_, good)) if self.stage.on_probation => good,
-                _ => &self.current,
-            };
-            self.quality.one_in = one_in;
-            self.quality.predict(serving, self.settings.arms.as_ref(), &step, names.shopper, prepared);
-        }
-        let finding = if weight != 0.0 && self.settings.guard.enabled {
-            let choice = Observation {
-                offset: offset.0,
-                seed: self.settings.seed,
-                context,
-                event: *event,
-                names: *names,
-                weight,
-                received_ms: self.progress.received_ms,
-                probation: self.stage.probation(),
-                since_good: self.stage.since_good,
-            };
-            let good = self.lineage.good().map(|(_, state)| &state.shared);
-            self.guard.observe(&self.settings.guard, &choice, &self.current.shared, good, prepared)
-        } else {
-            Finding::GoOn
-        };
-        if matches!(finding, Finding::GoOn | Finding::Cleared) {
-            let step = Step { rate_multiplier: self.quality.drift.rate_multiplier(), ..step };
-            let good = self.lineage.good().map(|(_, state)| state);
-            self.current.learn(&step, names.shopper, good, prepared);
-            self.quality.drift.observe(&self.settings.drift, offset.0, prepared.foreseen());
-        }
-        self.remember(event);
-        self.progress.n_learned += 1;
-        self.stage.count_choice(weight);
-        if let Some(arm) = self.current.arm_of(names.shopper) {
-            self.quality.arms[arm].n_choices += u64::from(weight != 0.0);
-        }
-        self.act_on(finding, offset.next());
-    }
-
-    /// Carries out what the guard found. `end` is the offset after the choice.
-    fn act_on(&mut self, finding: Finding, end: Offset) {
-        match finding {
-            Finding::Alarm(alarm) => self.undo(end, &alarm),
-            Finding::Cleared => self.end_probation(),
-            Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(end),
-            Finding::GoOn | Finding::Withhold => {}
-        }
-    }
-
-    /// Seals a version, or confirms the sealed one, when enough choices have been learned and no test suspects strong
-    /// harm.
-    fn advance(&mut self, end: Offset) {
-        let guard = &self.settings.guard;
-        if self.guard.holds() {
-            return;
-        }
-        let due = guard.version_every.min((self.progress.n_learned / 2).max(FIRST_VERSION));
-        if self.lineage.sealed().is_some() {
-            if self.stage.since_sealed >= guard.confirm_after.min(due) {
-                self.lineage.confirm(guard.versions_kept);
-                self.guard.note_sound();
-                self.stage.since_good = self.stage.since_sealed;
-                self.guard.trust_before(self.lineage.good_end().0, guard.anchors);
-                self.guard.restart();
-            }
-        } else if !self.stage.on_probation && self.stage.since_sealed >= due {
-            self.current.refresh();
-            let sealing = self.sealing(end);
-            self.lineage.seal_current(&self.current, &sealing, self.settings.guard.versions_kept);
-            self.stage.since_sealed = 0;
-        }
-    }
-
-    /// The same state without the names that versions have of their build and settings: what a digest covers, because
-    /// another build learns the same and calls it otherwise.
-    pub(crate) fn without_labels(&self) -> Self {
-        let mut learner = self.clone();
-        learner.lineage.clear_labels();
-        learner
-    }
-
-    fn sealing(&self, end: Offset) -> Sealing {
-        Sealing {
-            offset: end,
-            received_ms: self.progress.received_ms,
-            settings: self.settings.fingerprint(),
-            tallies: self.guard.tallies(),
-        }
-    }
-
     /// Makes the same change to all models that learn, those of a shadowed challenger included.
     fn change_models(&mut self, mut change: impl FnMut(&mut Ensemble)) {
         self.current.change(&mut change);
@@ -623,44 +422,6 @@ impl Learner {
         self.unsaved.met = Some(Vec::new());
     }
 
-    /// An immutable copy of the models that answer. It shares memory with them, and with earlier copies, until they
-    /// change.
-    pub fn publish(&mut self) -> Version {
-        self.current.refresh();
-        match self.stage.on_probation.then(|| self.publish_good()).flatten() {
-            Some(good) => good,
-            None => self.version(self.lineage.learning(), &self.current),
-        }
-    }
-
-    /// An immutable copy of the good version, which knows the items that are sold now; `None` while there is no good
-    /// version.
-    pub fn publish_good(&self) -> Option<Version> {
-        let (number, state) = self.lineage.good()?;
-        let mut state = state.clone();
-        state.take_catalogue(&self.current);
-        Some(self.version(number, &state))
-    }
-
-    fn version(&self, number: u64, state: &ModelState) -> Version {
-        let end = self.progress.end.0;
-        let version = |ensemble: &Ensemble| Version::new(number, end, ensemble.clone(), self.weights.clone());
-        let arms = state.arms_of(self.settings.arms.as_ref());
-        let arms = arms.map(|(split, models)| (split.clone(), models.iter().map(version).collect()));
-        let clicks = self.settings.clicks.enabled.then(|| self.clicks.heads().clone());
-        Version { arms, clicks, ..version(&state.shared) }
-    }
-
-    /// After loading: makes the states of versions share the memory of the current model where both are equal.
-    pub(crate) fn share_memory(&mut self) {
-        self.current.refresh();
-        self.current.share_within();
-        for state in self.lineage.kept_states_mut() {
-            state.share_with(&self.current);
-            state.refresh();
-        }
-    }
-
     /// The descriptions of shoppers, for digests.
     pub(crate) fn descriptions(&self) -> &Descriptions {
         &self.descriptions
@@ -685,32 +446,4 @@ impl Learner {
     pub fn tallies(&self) -> [Tally; 2] {
         self.guard.tallies()
     }
-}
-
-/// If the choice at this offset is predicted before it is learned: one choice in how many is.
-fn one_predicted_in(settings: &LearnSettings, offset: Offset, weight: f32) -> Option<u64> {
-    let one_in = (1 + offset.0 / RECORDS_PER_STEP).min(settings.predict_one_in.max(1));
-    let is_predicted = weight > 0.0
-        && settings.predict_one_in != u64::MAX
-        && accrue_kernel::random(settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in);
-    is_predicted.then_some(one_in)
-}
-
-/// Whether an event of a published key speaks against an item. Anyone can send it, any number of times, so it is
-/// remembered for its own visitor and takes nothing from what others see.
-fn takes_from_others(names: &Names<'_>, weight: f32) -> bool {
-    names.is_published && weight < 0.0
-}
-
-/// Whether the shopper has made the same choice so often on that day that one more is not learned.
-fn exceeds_daily_limit(settings: &LearnSettings, context: &Context<'_>, event: &Interaction, weight: f32) -> bool {
-    // More events than a history holds cannot be counted.
-    let limit = (settings.same_item_a_day as usize).min(settings.history_capacity);
-    let begins_ms = event.at_ms.div_euclid(DAY_MS).saturating_mul(DAY_MS);
-    let ends_ms = begins_ms.saturating_add(DAY_MS);
-    let latest_first = context.past.iter().rev();
-    let of_the_day =
-        latest_first.skip_while(|past| past.at_ms() >= ends_ms).take_while(|past| past.at_ms() >= begins_ms);
-    let same = of_the_day.filter(|past| (past.item, past.type_code) == (event.item, event.type_code));
-    weight != 0.0 && limit > 0 && same.take(limit).count() == limit
 }

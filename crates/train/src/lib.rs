@@ -8,6 +8,7 @@ mod clicks;
 mod descriptions;
 mod digest;
 mod drift;
+mod error;
 mod forget;
 mod gain;
 mod gate;
@@ -21,12 +22,11 @@ mod resets;
 mod settings;
 mod versions;
 
-pub use checkpoint::{
-    Recovered, ResolvedLog, TrainError, find_look_back, follow, look_back, looks_back_to, recover, save,
-};
+pub use checkpoint::{Recovered, ResolvedLog, find_look_back, follow, look_back, looks_back_to, recover, save};
 pub use clicks::{ClickSettings, Clicks};
 pub use digest::{Digest, digest};
 pub use drift::{Change, Drift, DriftSettings};
+pub use error::TrainError;
 pub use forget::{Traces, erase, find_traces, is_same_person, rebuild, refuse_if_pruned, with_other_spellings};
 pub use gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};

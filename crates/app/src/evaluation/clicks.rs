@@ -5,7 +5,7 @@ use anyhow::ensure;
 use serde_json::Value;
 
 use super::predictions::{self, Predicted};
-use super::{Request, of_model};
+use super::request::{Request, of_model};
 
 /// Each click model of a request.
 pub(super) fn clicks(

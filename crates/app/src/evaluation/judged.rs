@@ -12,9 +12,10 @@ use accrue_serve::search::{Language, ReadWord, read_words};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-use super::search::{SEARCH, read_items, text_of};
+use super::request::Run;
+use super::search_files::{SEARCH, read_items, text_of};
+use super::settings::{ENCODER, number};
 use super::vectors::vectors_of_texts;
-use super::{ENCODER, Run, number};
 
 /// The name of the model.
 pub(super) const JUDGED: &str = "judged";

@@ -10,8 +10,8 @@ use accrue_encode::{ImageEncoder, Picture, PictureFile, PictureFolder, fit_proje
 use accrue_engine::Config;
 use anyhow::{Context as _, ensure};
 
-use super::search::read_items;
-use super::{Request, Run};
+use super::request::{Request, Run};
+use super::search_files::read_items;
 
 /// Pictures that are decoded at once.
 const BATCH: usize = 64;

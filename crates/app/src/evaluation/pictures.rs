@@ -14,8 +14,9 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::picture_files::PictureFiles;
-use super::search::read_items;
-use super::{Run, number};
+use super::request::Run;
+use super::search_files::read_items;
+use super::settings::number;
 
 /// The name of the protocol.
 pub const PICTURES: &str = "pictures";

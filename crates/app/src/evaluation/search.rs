@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use accrue_encode::{Encoder, Kind};
-use accrue_event::{Check, Item, RecordKind, RuleStatistics};
-use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
+use accrue_event::Item;
 use accrue_lab::search::{
     Ratings, SearchReport, SearchedQuery, compare_searches, cross_validated, mistyped, read_judgments,
 };
@@ -24,11 +23,11 @@ use serde_json::{Value, json};
 
 use super::biased_clicks::{JudgedItem, JudgedQuery, simulate};
 use super::judged::JUDGED;
+use super::request::Run;
+use super::search_files::{SEARCH, read_answers, read_items, text_of};
+use super::settings::{ENCODER, number};
 use super::vectors::vectors_of;
-use super::{BATCH, ENCODER, Run, number};
 
-/// The name of the protocol.
-pub const SEARCH: &str = "search";
 /// The name of its model.
 pub const LEXICAL: &str = "lexical";
 /// Hits of a query that are read, so that ten judged ones are among them.
@@ -100,12 +99,7 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
         items.len(),
         test.display()
     );
-    let settings = SearchSettings { common_synonyms: asked.has_common, ..run.config.search.clone() };
-    let mut index = SearchIndex::open(None, settings)?;
-    for (i, item) in items.iter().enumerate() {
-        index.upsert(i as u32, item)?;
-    }
-    index.commit()?;
+    let index = indexed(run, &asked, &items)?;
     let index_s = started.elapsed().as_secs_f64();
     let reader = index.reader();
     reader.set_synonyms(&asked.synonyms);
@@ -128,12 +122,10 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     let mut report = serde_json::to_value(SearchReport::new(&queries, seed))?;
-    let settings: BTreeMap<_, _> = run.settings.iter().cloned().collect();
-    took_ms.sort_by(f64::total_cmp);
-    let ms = took_ms.iter().sum::<f64>() / took_ms.len().max(1) as f64;
-    let p99 = took_ms[(took_ms.len() - 1) * 99 / 100];
+    let (ms, p99) = mean_and_p99(took_ms);
     let more = json!({
-        "protocol": SEARCH, "model": LEXICAL, "settings": settings, "seed": seed, "n_items": items.len(), "refused": refused,
+        "protocol": SEARCH, "model": LEXICAL, "seed": seed,
+        "settings": run.settings.iter().cloned().collect::<BTreeMap<_, _>>(), "n_items": items.len(), "refused": refused,
         "cost": {"index_s": index_s, "ms": ms, "p99_ms": p99},
     });
     if let (Some(report), Value::Object(more)) = (report.as_object_mut(), more) {
@@ -154,6 +146,23 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
         report["against"] = serde_json::to_value(compare_searches(&queries, &other, seed)?)?;
     }
     Ok(report)
+}
+
+/// The items in an index of their own.
+fn indexed(run: &Run<'_>, asked: &Asked, items: &[Item]) -> anyhow::Result<SearchIndex> {
+    let settings = SearchSettings { common_synonyms: asked.has_common, ..run.config.search.clone() };
+    let mut index = SearchIndex::open(None, settings)?;
+    for (i, item) in items.iter().enumerate() {
+        index.upsert(i as u32, item)?;
+    }
+    index.commit()?;
+    Ok(index)
+}
+
+fn mean_and_p99(mut took_ms: Vec<f64>) -> (f64, f64) {
+    took_ms.sort_by(f64::total_cmp);
+    let mean = took_ms.iter().sum::<f64>() / took_ms.len().max(1) as f64;
+    (mean, took_ms[(took_ms.len() - 1) * 99 / 100])
 }
 
 /// The settings that were tried, each with its metrics over all queries.
@@ -320,55 +329,6 @@ fn asked(run: &Run<'_>) -> anyhow::Result<Asked> {
 /// Numbers with commas between them.
 fn numbers<T: std::str::FromStr + Default>(value: &str, key: &str) -> anyhow::Result<Vec<T>> {
     value.split(',').map(|one| number(Some(one.trim()), key, T::default())).collect()
-}
-
-/// A text file, plain or `.zst`.
-pub(super) fn text_of(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let bytes = match path.extension().is_some_and(|ending| ending == "zst") {
-        true => zstd::decode_all(&*bytes).with_context(|| format!("{} is no zstd file", path.display()))?,
-        false => bytes,
-    };
-    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", path.display()))
-}
-
-/// The queries of an earlier run, as `--predictions` wrote them.
-fn read_answers(path: &Path) -> anyhow::Result<Vec<SearchedQuery>> {
-    let read =
-        |line: &str| serde_json::from_str(line).with_context(|| format!("{}: not a searched query", path.display()));
-    text_of(path)?.lines().map(read).collect()
-}
-
-/// Reads and checks the catalogue; returns the items with the counts of refused ones.
-pub(super) fn read_items(run: &Run<'_>, path: &Path) -> anyhow::Result<(Vec<Item>, BTreeMap<String, u64>)> {
-    let request = run.request;
-    let mut mapping = request.mapping.clone().unwrap_or_else(|| request.named.clone());
-    mapping.kind = RecordKind::Items;
-    let settings = ReadSettings { mapping, columns: request.columns.clone(), ..ReadSettings::default() };
-    let check = Check::new(run.config.check_settings(), RuleStatistics::default())?;
-    let mut reader = Reader::open(path, &settings, &Progress::default())?;
-    let mut items: Vec<Item> = Vec::new();
-    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
-    loop {
-        let batch = reader.next_batch(BATCH)?;
-        if batch.entries.is_empty() {
-            return Ok((items, refused));
-        }
-        for entry in batch.entries {
-            let rejection = match entry {
-                Entry::Item(item) => match check.judge_item(&item) {
-                    Ok((item, _)) => {
-                        items.push(item);
-                        continue;
-                    }
-                    Err(rejection) => rejection,
-                },
-                Entry::Unreadable(refusal) => refusal.rejection,
-                _ => bail!("{}: items are needed here", path.display()),
-            };
-            *refused.entry(rejection.reason.code().to_string()).or_default() += 1;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! left out, by reason. Without a mapping the columns are known by the names that data sets use (`user_id`,
 //! `item_id`, `rating`, `timestamp` and others).
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -18,7 +17,8 @@ use accrue_lab::read::{BanditCells, BanditData};
 use accrue_lab::{Row, Table};
 use anyhow::{Context as _, bail};
 
-use super::{BATCH, Request};
+use super::left_out::{BATCH, LeftOut, Refused};
+use super::request::Request;
 
 /// Records whose names are looked at to know the columns.
 const LOOKED_AT: usize = 1_000;
@@ -219,7 +219,7 @@ pub fn read_table(
     path: &Path,
     settings: &TableSettings,
     by_session: bool,
-) -> anyhow::Result<(Table, BTreeMap<String, u64>)> {
+) -> anyhow::Result<(Table, Refused)> {
     let mapping = match &settings.mapping {
         Some(mapping) => mapping.clone(),
         None => known_columns(path, settings)?,
@@ -229,7 +229,7 @@ pub fn read_table(
     let rates = RateSettings { actions: 0, ..config.check.rates.clone() };
     let check = Check::new(CheckSettings { rates, ..config.check_settings() }, RuleStatistics::default())?;
     let mut table = Table { path: path.into(), ..Table::default() };
-    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    let mut refused = Refused::new();
     loop {
         let batch = reader.next_batch(BATCH)?;
         if batch.entries.is_empty() {
@@ -242,7 +242,7 @@ pub fn read_table(
                     row_of(taken_back(event), &check, settings, by_session, &mut table)
                 }
                 Entry::Undone(_, Undo::IfKnown | Undo::Order | Undo::KnownOrder) => continue,
-                Entry::Unreadable(refusal) => Err(refusal.rejection.reason.code().to_string()),
+                Entry::Unreadable(refusal) => Err(refusal.rejection.reason.into()),
                 Entry::Item(_) | Entry::Patch(_) | Entry::User(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {
                     bail!("{}: the mapping is for events here", path.display())
                 }
@@ -316,7 +316,7 @@ fn row_of(
     settings: &TableSettings,
     by_session: bool,
     table: &mut Table,
-) -> Result<Row, String> {
+) -> Result<Row, LeftOut> {
     let number = match &event.at {
         RawValue::Int(number) => Some(*number as f64),
         RawValue::Float(number) => Some(*number),
@@ -336,7 +336,7 @@ fn row_of(
         ..RawEvent::default()
     };
     let checked = match check.judge(&checked, Timestamp(i64::MAX / 4), |_| None) {
-        Outcome::Quarantined(rejection) => return Err(rejection.reason.code().to_string()),
+        Outcome::Quarantined(rejection) => return Err(rejection.reason.into()),
         Outcome::Accepted(checked) | Outcome::Repaired(checked, _) => checked,
     };
     let name = checked.event_type.name();
@@ -348,7 +348,7 @@ fn row_of(
         ),
     };
     if !is_choice {
-        return Err("other_type".into());
+        return Err(LeftOut::OtherType);
     }
     let (user, session) = (checked.user.as_ref().map(|id| id.as_str()), checked.session.as_ref().map(|id| id.as_str()));
     let (first, second) = if by_session { (session, user) } else { (user, session) };
@@ -395,7 +395,7 @@ mod tests {
         (dir, path)
     }
 
-    fn read(name: &str, text: &str, settings: &TableSettings) -> anyhow::Result<(Table, BTreeMap<String, u64>)> {
+    fn read(name: &str, text: &str, settings: &TableSettings) -> anyhow::Result<(Table, Refused)> {
         let (_dir, path) = file(name, text);
         read_table(&Config::default(), &path, settings, false)
     }
@@ -435,7 +435,8 @@ mod tests {
         let (table, refused) = read("events.csv", text, &TableSettings::default()).unwrap();
         assert_eq!((table.rows.len(), table.rows[0].rating), (1, None));
         let expected = [("bad_time", 1), ("no_shopper", 1), ("other_type", 1)];
-        assert_eq!(refused, expected.map(|(reason, n)| (reason.to_string(), n)).into());
+        let refused: Vec<_> = refused.iter().map(|(reason, n)| (reason.code(), *n)).collect();
+        assert_eq!(refused, expected);
         let types = Some(vec!["return".to_string()]);
         let (table, _) = read("events.csv", text, &TableSettings { types, ..TableSettings::default() }).unwrap();
         assert_eq!(table.rows.len(), 1);

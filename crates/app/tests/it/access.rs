@@ -5,7 +5,7 @@ use std::io::Write as _;
 use accrue_http::{HttpSettings, Key, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{ADMIN_KEY, Answer, READ_KEY, SHOP_ORIGIN, Shop, WEB_KEY, WRITE_KEY};
+use crate::shop::{ADMIN_KEY, Answer, READ_KEY, SHOP_ORIGIN, Shop, WEB_KEY, WRITE_KEY};
 
 #[test]
 fn wrong_addresses_and_methods_are_problems() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::{Shop, wait_until};
+use crate::shop::{Shop, wait_until};
 
 /// The pages that name an item of `items` as `id`, of a search for "cup" and of those that need no search.
 fn shown_by(shop: &Shop, id: &str) -> Vec<&'static str> {

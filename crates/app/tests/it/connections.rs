@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use accrue_http::HttpSettings;
 use serde_json::json;
 
-use super::http::{Answer, Shop, wait_until};
+use crate::shop::{Answer, Shop, wait_until};
 
 #[test]
 fn a_busy_server_says_so_and_probes_still_answer() {

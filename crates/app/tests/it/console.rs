@@ -3,7 +3,7 @@
 use accrue_http::{HttpSettings, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop, key, wait_until};
+use crate::shop::{Answer, Shop, key, wait_until};
 
 const READ_KEY: &str = "read-key-0123456789";
 const WRITE_KEY: &str = "write-key-0123456789";

@@ -6,7 +6,7 @@ use accrue_engine::{Config, Engine};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::{Shop, wait_until};
+use crate::shop::{Shop, wait_until};
 
 /// After all purchases.
 const VIEWED_AT_MS: u64 = 1_771_000_000_000;

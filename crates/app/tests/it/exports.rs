@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::mappings::{example, find, ingested, run, text};
+use crate::program::{example, find, ingested, run, text};
 
 /// A folder with these files.
 fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {

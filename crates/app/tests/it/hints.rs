@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::{Shop, wait_until};
+use crate::shop::{Shop, wait_until};
 
 /// Words of the language that the program is written in, and of its libraries.
 const OF_THE_IMPLEMENTATION: [&str; 14] = [

@@ -3,7 +3,7 @@
 use accrue_http::{HttpSettings, Key, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop, key};
+use crate::shop::{Answer, Shop, key};
 
 const OWN_KEY: &str = "own-key-0123456789";
 const WEB_KEY: &str = "web-key-0123456789";

@@ -3,7 +3,7 @@
 use accrue_http::HttpSettings;
 use serde_json::json;
 
-use crate::http::Shop;
+use crate::shop::Shop;
 
 #[test]
 fn refused_records_are_listed_in_pages_and_released_or_dropped() {

@@ -6,7 +6,7 @@ use accrue_engine::Config;
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Shop};
+use crate::shop::{Answer, Shop};
 
 #[test]
 fn recommendations_have_the_fields_of_the_contract() {

@@ -3,7 +3,7 @@
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::shop::Shop;
 
 const N_USERS: usize = 20;
 const N_ITEMS: usize = 10;

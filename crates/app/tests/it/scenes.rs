@@ -4,7 +4,7 @@ use accrue_engine::{Config, Engine};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::shop::Shop;
 
 /// A shop in which users buy mugs and plates in turn, and nobody buys hats.
 fn shop(config: &Config) -> Shop {

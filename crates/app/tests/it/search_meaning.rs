@@ -6,7 +6,7 @@ use accrue_engine::{Config, Engine};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::shop::Shop;
 
 fn shop_with_encoder(encoder: &str) -> Shop {
     let mut config = Config::default();

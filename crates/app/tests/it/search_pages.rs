@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::shop::Shop;
 
 /// A shop of shirts in sizes and of hats.
 fn shop() -> Shop {

@@ -4,7 +4,7 @@ use accrue_engine::Config;
 use accrue_http::{HttpSettings, Scope};
 use serde_json::{Value, json};
 
-use crate::http::{Shop, key};
+use crate::shop::{Shop, key};
 
 /// When the shoppers come, in ms.
 const START: i64 = 1_767_571_200_000;

@@ -5,7 +5,7 @@
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use crate::http::Shop;
+use crate::shop::Shop;
 
 fn shop() -> Shop {
     let shop = Shop::open(HttpSettings::default());

@@ -11,9 +11,11 @@ mod elements;
 mod error;
 mod family;
 mod fill;
+mod left_out;
 mod names;
 mod notation;
 mod object;
+mod object_json;
 mod orders;
 mod pairs;
 mod parts;
@@ -44,9 +46,10 @@ pub use names::Names;
 pub use object::{Join, Object};
 pub use orders::Orders;
 pub use pairs::Pairs;
+pub use parts::Sales;
 pub use response::is_answer;
 pub use rule::{Condition, MappingRule, Undo};
-pub use sale::{Sale, Sales};
+pub use sale::Sale;
 pub use vocabulary::{
     OrderPart, OrderState, fields_named, is_charge, is_time_of_order, is_total_of_order, is_unclear_number,
     number_beside_name, order_column, order_state, usual_column, usual_sale,

@@ -1,6 +1,6 @@
 //! The visitor's behaviour on a page, and the page's true value.
 
-use accrue_event::{Attributes, Event, EventId, EventType, ItemId, Price, SessionId, Shopper, Timestamp};
+use accrue_event::{Event, EventId, EventType, ItemId, Price, SessionId, Shopper, Timestamp};
 
 use super::click::{Appeal, PositionChance, best_page, cascade, continuation, expected_clicks, random_expectation};
 use super::random::{Random, Stream};
@@ -205,20 +205,15 @@ impl<'a> Recorder<'a> {
         };
         let number = self.n_before + self.events.len() as u64;
         self.events.push(Event {
-            id: EventId::new(format!("sim-{}-{number}", self.seed)),
-            event_type,
             user,
             session: Some(session),
-            item: None,
-            at: Timestamp(self.visit.at.0 + self.waited_ms),
-            value: 1.0,
-            quantity: 1,
-            price: None,
             query: query.map(Into::into),
             source: Some("sim".into()),
-            recommendation_id: None,
-            position: None,
-            properties: Attributes::new(),
+            ..Event::bare(
+                EventId::new(format!("sim-{}-{number}", self.seed)),
+                event_type,
+                Timestamp(self.visit.at.0 + self.waited_ms),
+            )
         });
         self.events.last_mut().expect("just pushed")
     }

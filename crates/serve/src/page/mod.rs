@@ -30,6 +30,8 @@ mod new_products;
 mod rank;
 mod retrieve;
 mod rules;
+#[cfg(test)]
+mod scene_tests;
 mod seen;
 mod slots;
 pub(crate) mod sources;

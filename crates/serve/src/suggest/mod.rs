@@ -20,30 +20,27 @@
 //! sells compared with the leader of the shop; `own` is the part of the shopper's latest choices that are of the same
 //! category or brand. Equal scores are ordered by text.
 
+mod index;
 mod spellings;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use accrue_event::{Item, normalised};
+use accrue_event::normalised;
 use accrue_store::ItemIdx;
 use serde::Serialize;
 
+use self::index::{MAX_COMPARED, SuggestedText};
+pub use self::index::{SuggestionKind, Suggestions};
+use self::words::errors_allowed;
 pub(crate) use self::words::words;
-use self::words::{errors, errors_allowed};
 use crate::shop::Product;
 use crate::{Shop, Visitor};
 
 /// Suggestions in one answer, at most.
 pub const MAX_SUGGESTIONS: usize = 50;
-/// Texts that are compared for one answer, in the order of the words; the best sellers are always among them.
-const MAX_COMPARED: usize = 2_000;
 /// Best sellers that are compared if the texts are too many.
 const MAX_LEADERS: usize = 256;
-/// Words that may stand for one word of a request with typing errors.
-const MAX_CORRECTIONS: usize = 32;
-/// Words that are compared with one word of a request.
-const MAX_WORDS_COMPARED: usize = 20_000;
 /// Choices of a shopper that say what they like.
 const CHOICES: usize = 50;
 
@@ -61,20 +58,6 @@ const QUERY: f32 = 2.0;
 const HALF: f32 = 20.0;
 /// Past queries that are compared for one answer.
 const MAX_QUERIES: usize = 500;
-
-/// What a suggestion is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SuggestionKind {
-    /// What other shoppers searched for, and found.
-    Query,
-    /// An item, by its title.
-    Item,
-    /// A category.
-    Category,
-    /// A brand.
-    Brand,
-}
 
 /// A suggestion.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -96,195 +79,6 @@ pub struct SuggestRequest {
     pub visitor: Visitor,
     /// Suggestions wanted, at most [`MAX_SUGGESTIONS`].
     pub n: usize,
-}
-
-/// A text that can be suggested.
-#[derive(Clone, Debug)]
-struct Entry {
-    kind: SuggestionKind,
-    text: Box<str>,
-    /// The items that have it, sorted; empty if the place is free.
-    items: Vec<ItemIdx>,
-}
-
-/// The entries of one item.
-#[derive(Clone, Debug, Default)]
-struct Slot {
-    /// Of the texts; an item whose other fields change is not looked at again.
-    hash: u64,
-    entries: Box<[u32]>,
-}
-
-/// The words of all titles, brands and categories.
-#[derive(Clone, Debug, Default)]
-pub struct Suggestions {
-    entries: Vec<Entry>,
-    free: Vec<u32>,
-    /// The entries of each kind and text without case. Only looked up.
-    places: HashMap<(SuggestionKind, Box<str>), u32>,
-    /// The entries that have a word, sorted.
-    words: BTreeMap<Box<str>, Vec<u32>>,
-    slots: Vec<Slot>,
-}
-
-impl Suggestions {
-    /// Texts that can be suggested.
-    pub fn n_texts(&self) -> usize {
-        self.entries.len() - self.free.len()
-    }
-
-    /// Takes in how an item is described now; `None` for one that is no longer sold.
-    pub fn set(&mut self, item: ItemIdx, described: Option<&Item>) {
-        let place = item as usize;
-        if self.slots.len() <= place {
-            self.slots.resize(place + 1, Slot::default());
-        }
-        let texts = described.map(texts).unwrap_or_default();
-        let hash = hash_of(&texts);
-        if self.slots[place].hash == hash {
-            return;
-        }
-        let before = std::mem::take(&mut self.slots[place].entries);
-        let mut entries: Vec<u32> = texts.into_iter().map(|(kind, text)| self.join(item, kind, text)).collect();
-        entries.sort_unstable();
-        entries.dedup();
-        before
-            .iter()
-            .filter(|&&entry| entries.binary_search(&entry).is_err())
-            .for_each(|&entry| self.leave(item, entry));
-        self.slots[place] = Slot { hash, entries: entries.into() };
-    }
-
-    fn join(&mut self, item: ItemIdx, kind: SuggestionKind, text: &str) -> u32 {
-        let key = (kind, Box::from(&*normalised(text)));
-        let entry = match self.places.get(&key) {
-            Some(&entry) => entry,
-            None => {
-                let new = Entry { kind, text: text.into(), items: Vec::new() };
-                let entry = match self.free.pop() {
-                    Some(entry) => {
-                        self.entries[entry as usize] = new;
-                        entry
-                    }
-                    None => {
-                        self.entries.push(new);
-                        (self.entries.len() - 1) as u32
-                    }
-                };
-                self.places.insert(key, entry);
-                for word in distinct_words(text) {
-                    let postings = self.words.entry(word.into()).or_default();
-                    if let Err(place) = postings.binary_search(&entry) {
-                        postings.insert(place, entry);
-                    }
-                }
-                entry
-            }
-        };
-        let items = &mut self.entries[entry as usize].items;
-        if let Err(place) = items.binary_search(&item) {
-            items.insert(place, item);
-        }
-        entry
-    }
-
-    fn leave(&mut self, item: ItemIdx, entry: u32) {
-        let Entry { kind, text, items } = &mut self.entries[entry as usize];
-        if let Ok(place) = items.binary_search(&item) {
-            items.remove(place);
-        }
-        if !items.is_empty() {
-            return;
-        }
-        for word in distinct_words(text) {
-            if let Some(postings) = self.words.get_mut(word.as_str()) {
-                postings.retain(|other| *other != entry);
-                if postings.is_empty() {
-                    self.words.remove(word.as_str());
-                }
-            }
-        }
-        self.places.remove(&(*kind, Box::from(&*normalised(text))));
-        self.free.push(entry);
-    }
-
-    /// The entries that have a word for each of `typed`, the last one as a beginning; at most [`MAX_COMPARED`] are
-    /// looked at. With `errors` the words may have typing errors.
-    fn matching(&self, typed: &[String], with_errors: bool) -> Vec<u32> {
-        let Some((last, whole)) = typed.split_last() else { return Vec::new() };
-        let mut lists: Vec<Vec<&[u32]>> = Vec::with_capacity(typed.len());
-        for word in whole {
-            lists.push(self.lists(word, true, with_errors));
-        }
-        lists.push(self.lists(last, false, with_errors));
-        if lists.iter().any(Vec::is_empty) {
-            return Vec::new();
-        }
-        let n_entries = |lists: &Vec<&[u32]>| lists.iter().map(|list| list.len()).sum::<usize>();
-        let rarest = (0..lists.len()).min_by_key(|&nth| n_entries(&lists[nth])).unwrap_or(0);
-        let mut found = BTreeSet::new();
-        for &entry in lists[rarest].iter().copied().flatten().take(MAX_COMPARED) {
-            let has = |lists: &Vec<&[u32]>| lists.iter().any(|list| list.binary_search(&entry).is_ok());
-            if (0..lists.len()).all(|nth| nth == rarest || has(&lists[nth])) {
-                found.insert(entry);
-            }
-        }
-        found.into_iter().collect()
-    }
-
-    /// The entries of each word that `typed` may be: the word itself or, unless it is a `whole` word, one that begins
-    /// like it.
-    fn lists(&self, typed: &str, whole: bool, with_errors: bool) -> Vec<&[u32]> {
-        let from =
-            |start: &str| self.words.range::<str, _>((std::ops::Bound::Included(start), std::ops::Bound::Unbounded));
-        if !with_errors {
-            let begins = from(typed).take_while(|(word, _)| word.starts_with(typed));
-            return begins.filter(|(word, _)| !whole || &***word == typed).map(|(_, list)| &**list).collect();
-        }
-        let most = errors_allowed(typed);
-        let Some(first) = typed.chars().next() else { return Vec::new() };
-        let mut buffer = [0; 4];
-        let first: &str = first.encode_utf8(&mut buffer);
-        let alike = from(first).take_while(|(word, _)| word.starts_with(first)).take(MAX_WORDS_COMPARED);
-        let mut near: Vec<(usize, &str, &[u32])> =
-            alike.filter_map(|(word, list)| Some((errors(typed, word, whole, most)?, &**word, &**list))).collect();
-        near.sort_unstable();
-        near.truncate(MAX_CORRECTIONS.max(near.iter().filter(|(errors, ..)| *errors == 0).count()));
-        near.into_iter().map(|(_, _, list)| list).collect()
-    }
-
-    /// The entry of an item's title.
-    fn title_of(&self, item: ItemIdx) -> Option<u32> {
-        let entries = &self.slots.get(item as usize)?.entries;
-        entries.iter().copied().find(|&entry| self.entries[entry as usize].kind == SuggestionKind::Item)
-    }
-}
-
-/// The texts of an item that can be suggested.
-fn texts(item: &Item) -> Vec<(SuggestionKind, &str)> {
-    let of = |kind| move |text| (kind, text);
-    let title = item.title.as_deref().map(of(SuggestionKind::Item));
-    let brand = item.brand.as_deref().map(of(SuggestionKind::Brand));
-    let categories = item.categories.iter().map(|text| &**text).map(of(SuggestionKind::Category));
-    title.into_iter().chain(brand).chain(categories).collect()
-}
-
-/// 0 for an item without a text.
-fn hash_of(texts: &[(SuggestionKind, &str)]) -> u64 {
-    use std::hash::{Hash, Hasher};
-    if texts.is_empty() {
-        return 0;
-    }
-    let mut hasher = std::hash::DefaultHasher::new();
-    texts.hash(&mut hasher);
-    hasher.finish().max(1)
-}
-
-fn distinct_words(text: &str) -> Vec<String> {
-    let mut all = words(text);
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 /// A text that matches, with its score.
@@ -320,7 +114,7 @@ impl Shop<'_> {
         }
         let queries = self.past_queries(&request.query, n);
         let suggestion = |scored: Scored| {
-            let Entry { kind, text, .. } = &suggestions.entries[scored.entry as usize];
+            let SuggestedText { kind, text, .. } = &suggestions.entries[scored.entry as usize];
             let id = (*kind == SuggestionKind::Item).then(|| self.facts.items.name(scored.item)).flatten();
             Suggestion { text: text.clone(), kind: *kind, id: id.map(Box::from) }
         };
@@ -480,155 +274,4 @@ fn has_all(text: &str, typed: &[String]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use accrue_event::{Event, EventType, Timestamp};
-    use accrue_store::{Body, CheckedEvent, Facts, Record};
-
-    use super::*;
-    use crate::fixture::{Fixture, Size, user};
-
-    fn item(id: usize, title: &str, brand: &str, category: &str) -> Item {
-        let mut item = Item::bare(format!("i{id}").as_str().into());
-        (item.title, item.brand) = (Some(title.into()), Some(brand.into()));
-        item.categories = vec![category.into()];
-        item.price = accrue_event::Price::new(5.0);
-        item
-    }
-
-    /// A shop that sells these items, in which nothing was chosen yet.
-    struct Case {
-        fixture: Fixture,
-        facts: Facts,
-        suggestions: Suggestions,
-    }
-
-    impl Case {
-        fn new(items: &[Item]) -> Self {
-            let fixture = Fixture::new(Size { n_events: 0, n_unmet: 0, ..Size::default() });
-            let mut case = Self { fixture, facts: Facts::new(100), suggestions: Suggestions::default() };
-            items.iter().zip(0..).for_each(|(item, place)| case.describe(place, item));
-            case
-        }
-
-        fn take(&mut self, body: Body) {
-            self.facts.apply(&Record { offset: self.facts.end, received_at: Timestamp(0), body });
-        }
-
-        fn describe(&mut self, place: ItemIdx, item: &Item) {
-            self.take(Body::Item(Box::new(item.clone())));
-            let described = self.facts.described(place).unwrap().to_item();
-            self.suggestions.set(place, Some(&described));
-        }
-
-        fn suggest(&self, query: &str, visitor: Visitor) -> Vec<String> {
-            let request = SuggestRequest { query: query.into(), visitor, n: 5 };
-            let suggested = Shop { facts: &self.facts, ..self.fixture.shop() }.suggest(&self.suggestions, &request);
-            suggested.into_iter().map(|one| format!("{:?} {}", one.kind, one.text).to_lowercase()).collect()
-        }
-
-        fn anybody(&self, query: &str) -> Vec<String> {
-            self.suggest(query, Visitor::default())
-        }
-    }
-
-    fn shop() -> Case {
-        Case::new(&[
-            item(0, "Red lunch bag", "Acme", "Bags"),
-            item(1, "Bagpipe", "Bolt", "Music"),
-            item(2, "Lunchbox", "Acme", "Kitchen"),
-            item(3, "Hot water bottle", "Cask", "Home"),
-        ])
-    }
-
-    #[test]
-    fn titles_brands_and_categories_that_begin_like_the_text_are_suggested() {
-        let shop = shop();
-        let bag = shop.anybody("ba");
-        assert_eq!(
-            BTreeSet::from_iter(bag.iter().map(|one| &**one)),
-            ["category bags", "item bagpipe", "item red lunch bag"].into()
-        );
-        assert_eq!(shop.anybody("lunch b"), ["item lunchbox", "item red lunch bag"], "also written together");
-        assert_eq!(shop.anybody("AC"), ["brand acme"]);
-        assert_eq!(shop.anybody("water hot"), ["item hot water bottle"]);
-        for nothing in ["", " ", "?!", "zebra", "lunch zebra"] {
-            assert_eq!(shop.anybody(nothing), [""; 0], "{nothing:?}");
-        }
-    }
-
-    #[test]
-    fn words_are_suggested_written_together_and_apart() {
-        let shop = Case::new(&[
-            item(0, "Regency cakestand", "Acme", "Kitchen"),
-            item(1, "T-Shirt blue", "Bolt", "Wear"),
-            item(2, "Tea towel shirt", "Cask", "Home"),
-        ]);
-        for typed in ["cake st", "cake stand", "regency cake s"] {
-            assert_eq!(shop.anybody(typed), ["item regency cakestand"], "{typed}");
-        }
-        assert_eq!(shop.anybody("tshi"), ["item t-shirt blue"]);
-        assert_eq!(shop.anybody("tshirt bl"), ["item t-shirt blue"]);
-        assert_eq!(shop.anybody("teashirt"), [""; 0], "the words do not stand side by side");
-    }
-
-    #[test]
-    fn one_variant_of_a_product_is_suggested() {
-        let variant = |id, title: &str| {
-            let mut variant = item(id, title, "Acme", "Wear");
-            variant.parent = Some("shirt".into());
-            variant
-        };
-        let shop = Case::new(&[
-            variant(0, "Linen shirt S"),
-            variant(1, "Linen shirt M"),
-            item(2, "Linen trousers", "Bolt", "Wear"),
-        ]);
-        assert_eq!(shop.anybody("linen"), ["item linen shirt m", "item linen trousers"]);
-        assert_eq!(shop.anybody("linwn"), ["item linen shirt m", "item linen trousers"], "also with typing errors");
-    }
-
-    #[test]
-    fn typing_errors_are_forgiven_after_what_matches_as_it_is_written() {
-        let shop = shop();
-        assert_eq!(shop.anybody("hot wtaer botle"), ["item hot water bottle"]);
-        assert_eq!(shop.anybody("luch"), ["item lunchbox", "item red lunch bag"]);
-        assert_eq!(shop.anybody("kunch"), [""; 0], "not in the first letter");
-    }
-
-    #[test]
-    fn what_is_not_shown_is_not_suggested_and_changes_are_followed() {
-        let mut shop = shop();
-        let mut sold_out = item(1, "Bagpipe", "Bolt", "Music");
-        sold_out.stock = Some(0);
-        shop.describe(1, &sold_out);
-        assert_eq!((shop.anybody("bagpip"), shop.anybody("bol")), (vec![], vec![]));
-        shop.describe(1, &item(1, "Violin", "Bolt", "Music"));
-        assert_eq!(
-            (shop.anybody("bagpip").len(), shop.anybody("viol").len(), &*shop.anybody("bolt")[0]),
-            (0, 1, "brand bolt")
-        );
-        shop.suggestions.set(1, None);
-        assert_eq!((shop.anybody("viol").len(), shop.anybody("music").len()), (0, 0));
-        (0..4).for_each(|place| shop.suggestions.set(place, None));
-        assert!(shop.suggestions.words.is_empty() && shop.suggestions.n_texts() == 0);
-    }
-
-    #[test]
-    fn a_known_shoppers_categories_come_first() {
-        let mut shop = Case::new(&[
-            item(0, "Blue bowl", "Acme", "Kitchen"),
-            item(1, "Blue ball", "Acme", "Toys"),
-            item(2, "Blue boat", "Acme", "Toys"),
-        ]);
-        let neutral = shop.anybody("blue b");
-        assert_eq!(neutral[0], "item blue ball", "equal ones by text");
-        let other = Fixture::new(Size { n_items: 1, n_unmet: 0, n_events: 1, ..Size::default() });
-        for n in 0..3 {
-            let event = Event { user: Some("ann".into()), ..other.event(EventType::Purchase, 0, n) };
-            shop.take(Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None }));
-        }
-        let ann = Visitor { user: Some("ann".into()), session: None };
-        assert_eq!(shop.suggest("blue b", ann)[0], "item blue bowl");
-        assert_eq!(shop.suggest("blue b", user(99)), neutral);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Other ways to write what was typed: two words as one (`cake st` for cakestand) and one word as two (`tshi` for T-Shirt).
 
-use super::Suggestions;
+use super::index::Suggestions;
 use super::words::words;
 
 /// Words of a request that are written together or apart, at most.

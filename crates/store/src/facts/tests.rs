@@ -5,20 +5,9 @@ use super::*;
 fn event(id: &str, user: &str, item: &str, at_s: i64) -> Body {
     Body::Event(CheckedEvent {
         event: Event {
-            id: id.into(),
-            event_type: EventType::View,
             user: Some(user.into()),
-            session: None,
             item: Some(item.into()),
-            at: Timestamp(at_s * 1000),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: None,
-            position: None,
-            properties: Default::default(),
+            ..Event::bare(id.into(), EventType::View, Timestamp(at_s * 1000))
         },
         repairs: vec![],
         raw: None,
@@ -54,21 +43,11 @@ fn a_tombstone_changes_nothing_but_the_end() {
 #[test]
 fn a_served_answer_changes_nothing_but_the_end() {
     let served = crate::Served {
-        recommendation_id: "r1".into(),
-        page: crate::Page::Recommend,
         user: Some("bob".into()),
-        session: None,
         version: 3,
         learned: Offset(1),
-        first_position: 0,
         items: vec!["cup".into()],
-        propensities: Vec::new(),
-        arm: None,
-        ranks: Vec::new(),
-        asked: Box::default(),
-        sponsored: Vec::new(),
-        published: false,
-        trial: crate::Trial::None,
+        ..crate::Served::bare("r1".into(), crate::Page::Recommend)
     };
     assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
     let before = fold(vec![event("1", "ann", "mug", 1)]);
@@ -89,23 +68,14 @@ fn a_retired_item_is_hidden_until_it_is_described_again() {
 
 #[test]
 fn what_an_address_says_again_is_no_evidence() {
+    // An answer of the shop's own program: those to published keys are not in the account of draws.
     let served = |n: usize, trial: crate::Trial| crate::Served {
-        recommendation_id: format!("r{n}").into(),
-        page: crate::Page::Recommend,
-        user: None,
         session: Some("s1".into()),
         version: 1,
-        learned: Offset(0),
-        first_position: 0,
         items: vec!["mug".into(), "cup".into()],
         propensities: vec![0.5, 1.0],
-        arm: None,
-        ranks: Vec::new(),
-        asked: Box::default(),
-        sponsored: Vec::new(),
-        // An answer of the shop's own program: those to published keys are not in the account of draws.
-        published: false,
         trial,
+        ..crate::Served::bare(format!("r{n}").into(), crate::Page::Recommend)
     };
     let click = |repair: &str| {
         let Body::Event(mut checked) = event("@publish:web:c", "ann", "mug", 2) else { unreachable!() };

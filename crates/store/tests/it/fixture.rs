@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use accrue_event::{Attributes, Event, EventId, EventType, Price, RecordKind, RefusalId, Timestamp};
+use accrue_event::{Event, EventId, EventType, Price, RecordKind, RefusalId, Timestamp};
 use accrue_store::{
     Assignment, Body, CheckedEvent, CheckpointHeader, Log, LogReader, LogSettings, Offset, Page, Record, Served,
     StoreError,
@@ -61,20 +61,10 @@ pub fn id(n: u64) -> EventId {
 pub fn checked(n: u64) -> CheckedEvent {
     CheckedEvent {
         event: Event {
-            id: id(n),
-            event_type: EventType::View,
             user: Some(format!("user-{}", n % 7).as_str().into()),
-            session: None,
             item: Some(format!("sku-{}", n % 11).as_str().into()),
-            at: Timestamp(n as i64),
-            value: 1.0,
-            quantity: 1,
             price: Price::new(9.5),
-            query: None,
-            source: None,
-            recommendation_id: None,
-            position: None,
-            properties: Attributes::new(),
+            ..Event::bare(id(n), EventType::View, Timestamp(n as i64))
         },
         repairs: Vec::new(),
         raw: None,
@@ -87,10 +77,7 @@ pub fn refusal_id(n: u64) -> RefusalId {
 
 fn served(n: u64) -> Served {
     Served {
-        recommendation_id: format!("answer-{n}").into(),
-        page: if n % 20 == 9 { Page::Recommend } else { Page::Search { query: "red mug".into() } },
         user: Some(format!("user-{}", n % 7).as_str().into()),
-        session: None,
         version: n,
         learned: Offset(n / 2),
         first_position: 10,
@@ -99,9 +86,10 @@ fn served(n: u64) -> Served {
         arm: (n % 30 == 19).then(|| Assignment { experiment: "variety".into(), arm: "b".into() }),
         ranks: if n % 20 == 9 { Vec::new() } else { vec![1, 0] },
         asked: if n % 20 == 9 { r#"{"n":2}"#.into() } else { Box::default() },
-        sponsored: Vec::new(),
-        published: false,
-        trial: Default::default(),
+        ..Served::bare(
+            format!("answer-{n}").into(),
+            if n % 20 == 9 { Page::Recommend } else { Page::Search { query: "red mug".into() } },
+        )
     }
 }
 

@@ -9,8 +9,9 @@ use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
 
 use super::challenger::Challenger;
+use super::choice::{exceeds_daily_limit, takes_from_others};
 use super::shadow::Shadow;
-use super::{Learner, Unsaved, exceeds_daily_limit, takes_from_others};
+use super::{Learner, Unsaved};
 use crate::gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, ShadowTest};
 use crate::lenient::Recorded;
 use crate::model_state::ModelState;

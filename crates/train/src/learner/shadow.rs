@@ -5,7 +5,7 @@ use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights};
 
 use super::challenger::Challenger;
-use super::exceeds_daily_limit;
+use super::choice::exceeds_daily_limit;
 use crate::gate::{Challenge, GateSettings, ShadowTest};
 use crate::guard::ranks_of;
 

@@ -45,21 +45,11 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 raw,
             },
             903 => Body::Served(Box::new(Served {
-                recommendation_id: "r1".into(),
-                page: Page::Recommend,
                 user: Some(user.into()),
-                session: None,
                 version: 1,
                 learned: Offset(900),
-                first_position: 0,
                 items: vec!["item-1".into()],
-                propensities: Vec::new(),
-                arm: None,
-                ranks: Vec::new(),
-                asked: Box::default(),
-                sponsored: Vec::new(),
-                published: false,
-                trial: accrue_store::Trial::None,
+                ..Served::bare("r1".into(), Page::Recommend)
             })),
             // The user is what a page claims; the merge says whose session it was.
             904 => Body::SearchChoice(Box::new(SearchChoice {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested, Refused};
+use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested};
 use accrue_event::{
     Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, RecordKind, Undo, clean_id, listed,
 };
@@ -11,8 +11,28 @@ use accrue_store::SourcePosition;
 
 use super::described::Described;
 use super::ids::{columns_of_ids, names_item};
+use super::part::{Part, add};
 use super::titles::Titles;
 use super::{Sink, returns};
+
+/// What became of the items that the files do not name.
+pub(super) enum Retirement {
+    /// The files are not the whole catalogue.
+    NotAsked,
+    /// So many were retired.
+    Retired(u64),
+    /// None was retired.
+    Refused(NoRetirement),
+}
+
+/// Why no item was retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoRetirement {
+    #[error("no product was taken")]
+    NothingTaken,
+    #[error("{n} records cannot be read, and each may be about any product")]
+    Unreadable { n: u64 },
+}
 
 /// An engine that receives the entries of files.
 pub(super) struct Feed {
@@ -83,17 +103,14 @@ impl Feed {
         Self { listed: is_whole.then(Listed::default), ..self }
     }
 
-    /// Retires the items that the files do not name; `None` if the files are not the whole catalogue. A file of which nothing
-    /// was taken is no catalogue, and a record of which the item cannot be read may be about any item: then nothing is
-    /// retired, and the reason is returned.
-    pub fn retire_absent(&mut self) -> Result<Option<Result<u64, String>>, EngineError> {
+    /// Retires the items that the files do not name. A file of which nothing was taken is no catalogue, and a record of
+    /// which the item cannot be read may be about any item: then nothing is retired.
+    pub fn retire_absent(&mut self) -> Result<Retirement, EngineError> {
         Ok(match self.listed.take() {
-            None => None,
-            Some(Listed { n_taken: 0, .. }) => Some(Err("no product was taken".into())),
-            Some(Listed { n_nameless: 0, ids, .. }) => Some(Ok(self.engine.retire_absent_blocking(ids)?)),
-            Some(Listed { n_nameless, .. }) => {
-                Some(Err(format!("{n_nameless} records cannot be read, and each may be about any product")))
-            }
+            None => Retirement::NotAsked,
+            Some(Listed { n_taken: 0, .. }) => Retirement::Refused(NoRetirement::NothingTaken),
+            Some(Listed { n_nameless: 0, ids, .. }) => Retirement::Retired(self.engine.retire_absent_blocking(ids)?),
+            Some(Listed { n_nameless, .. }) => Retirement::Refused(NoRetirement::Unreadable { n: n_nameless }),
         })
     }
 
@@ -367,6 +384,24 @@ impl Feed {
     }
 }
 
+impl Feed {
+    fn put_items(&mut self, items: Vec<RawItem>) -> Result<Ingested, EngineError> {
+        let ids: Vec<ItemId> = items.iter().filter_map(item_id).collect();
+        let taken = self.engine.put_items_blocking(items, false)?;
+        for item in ids.iter().filter_map(|id| self.engine.item(id)) {
+            let may_inherit = item.parent.is_some() && !Described::is_whole(&item);
+            if may_inherit && self.variants.len() < MAX_VARIANTS {
+                self.variants.push(item.id);
+            } else {
+                self.lacking.add(&item);
+            }
+        }
+        self.has_products = None;
+        self.count_listed(&taken);
+        Ok(taken)
+    }
+}
+
 impl Sink for Feed {
     fn keep_the_rest(&mut self, is_kept: bool) {
         self.keeps_the_rest = is_kept;
@@ -429,18 +464,7 @@ impl Sink for Feed {
             self.engine.put_items_blocking(news.items, false)?;
         }
         if !items.entries.is_empty() {
-            let ids: Vec<ItemId> = items.entries.iter().filter_map(item_id).collect();
-            let taken = self.engine.put_items_blocking(items.entries, false)?;
-            for item in ids.iter().filter_map(|id| self.engine.item(id)) {
-                let may_inherit = item.parent.is_some() && !Described::is_whole(&item);
-                if may_inherit && self.variants.len() < MAX_VARIANTS {
-                    self.variants.push(item.id);
-                } else {
-                    self.lacking.add(&item);
-                }
-            }
-            self.has_products = None;
-            self.count_listed(&taken);
+            let taken = self.put_items(items.entries)?;
             add(&mut ingested, taken, &items.places);
         }
         if !patches.entries.is_empty() {
@@ -512,37 +536,6 @@ impl News {
             }
         }
     }
-}
-
-/// The entries of one kind, with their positions in the batch.
-pub(super) struct Part<T> {
-    pub entries: Vec<T>,
-    pub places: Vec<usize>,
-}
-
-impl<T> Default for Part<T> {
-    fn default() -> Self {
-        Self { entries: Vec::new(), places: Vec::new() }
-    }
-}
-
-impl<T> Part<T> {
-    pub(super) fn push(&mut self, place: usize, entry: T) {
-        self.entries.push(entry);
-        self.places.push(place);
-    }
-}
-
-pub(super) fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
-    total.accepted += part.accepted;
-    total.repaired += part.repaired;
-    total.duplicates += part.duplicates;
-    let moved = |refused: Refused| Refused { index: places[refused.index], ..refused };
-    total.quarantined.extend(part.quarantined.into_iter().map(moved));
-    total.refused_again.extend(part.refused_again.into_iter().map(moved));
-    total.add_notes(part.repairs, part.misspelt);
-    total.add_warnings(part.dropped, part.leap);
-    total.offset = total.offset.max(part.offset);
 }
 
 /// The fields that have a value, a bit each.

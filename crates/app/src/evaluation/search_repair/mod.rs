@@ -22,8 +22,9 @@ use serde_json::{Value, json};
 
 use self::faults::{Fault, FaultKind, Harm, HarmKind, all, harms, misspell, words};
 use self::shoppers::{Intent, Named, Shoppers};
+use super::request::Run;
 use super::search::LEXICAL;
-use super::{Run, number};
+use super::settings::number;
 
 /// The name of the protocol.
 pub const SEARCH_REPAIR: &str = "search-repair";

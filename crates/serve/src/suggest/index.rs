@@ -1,0 +1,219 @@
+//! The texts that can be suggested, found by their words: titles, brands and categories of items that are sold.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use accrue_event::{Item, normalised};
+use accrue_store::ItemIdx;
+use serde::Serialize;
+
+use super::words::{errors, errors_allowed, words};
+
+/// Texts that are compared for one answer, in the order of the words; the best sellers are always among them.
+pub(super) const MAX_COMPARED: usize = 2_000;
+/// Words that may stand for one word of a request with typing errors.
+const MAX_CORRECTIONS: usize = 32;
+/// Words that are compared with one word of a request.
+const MAX_WORDS_COMPARED: usize = 20_000;
+
+/// What a suggestion is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuggestionKind {
+    /// What other shoppers searched for, and found.
+    Query,
+    /// An item, by its title.
+    Item,
+    /// A category.
+    Category,
+    /// A brand.
+    Brand,
+}
+
+/// A text that can be suggested.
+#[derive(Clone, Debug)]
+pub(super) struct SuggestedText {
+    pub(super) kind: SuggestionKind,
+    pub(super) text: Box<str>,
+    /// The items that have it, sorted; empty if the place is free.
+    pub(super) items: Vec<ItemIdx>,
+}
+
+/// The entries of one item.
+#[derive(Clone, Debug, Default)]
+struct ItemTexts {
+    /// Of the texts; an item whose other fields change is not looked at again.
+    hash: u64,
+    entries: Box<[u32]>,
+}
+
+/// The words of all titles, brands and categories.
+#[derive(Clone, Debug, Default)]
+pub struct Suggestions {
+    pub(super) entries: Vec<SuggestedText>,
+    free: Vec<u32>,
+    /// The entries of each kind and text without case. Only looked up.
+    places: HashMap<(SuggestionKind, Box<str>), u32>,
+    /// The entries that have a word, sorted.
+    pub(super) words: BTreeMap<Box<str>, Vec<u32>>,
+    slots: Vec<ItemTexts>,
+}
+
+impl Suggestions {
+    /// Texts that can be suggested.
+    pub fn n_texts(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Takes in how an item is described now; `None` for one that is no longer sold.
+    pub fn set(&mut self, item: ItemIdx, described: Option<&Item>) {
+        let place = item as usize;
+        if self.slots.len() <= place {
+            self.slots.resize(place + 1, ItemTexts::default());
+        }
+        let texts = described.map(texts).unwrap_or_default();
+        let hash = hash_of(&texts);
+        if self.slots[place].hash == hash {
+            return;
+        }
+        let before = std::mem::take(&mut self.slots[place].entries);
+        let mut entries: Vec<u32> = texts.into_iter().map(|(kind, text)| self.join(item, kind, text)).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        before
+            .iter()
+            .filter(|&&entry| entries.binary_search(&entry).is_err())
+            .for_each(|&entry| self.leave(item, entry));
+        self.slots[place] = ItemTexts { hash, entries: entries.into() };
+    }
+
+    fn join(&mut self, item: ItemIdx, kind: SuggestionKind, text: &str) -> u32 {
+        let key = (kind, Box::from(&*normalised(text)));
+        let entry = match self.places.get(&key) {
+            Some(&entry) => entry,
+            None => {
+                let new = SuggestedText { kind, text: text.into(), items: Vec::new() };
+                let entry = match self.free.pop() {
+                    Some(entry) => {
+                        self.entries[entry as usize] = new;
+                        entry
+                    }
+                    None => {
+                        self.entries.push(new);
+                        (self.entries.len() - 1) as u32
+                    }
+                };
+                self.places.insert(key, entry);
+                for word in distinct_words(text) {
+                    let postings = self.words.entry(word.into()).or_default();
+                    if let Err(place) = postings.binary_search(&entry) {
+                        postings.insert(place, entry);
+                    }
+                }
+                entry
+            }
+        };
+        let items = &mut self.entries[entry as usize].items;
+        if let Err(place) = items.binary_search(&item) {
+            items.insert(place, item);
+        }
+        entry
+    }
+
+    fn leave(&mut self, item: ItemIdx, entry: u32) {
+        let SuggestedText { kind, text, items } = &mut self.entries[entry as usize];
+        if let Ok(place) = items.binary_search(&item) {
+            items.remove(place);
+        }
+        if !items.is_empty() {
+            return;
+        }
+        for word in distinct_words(text) {
+            if let Some(postings) = self.words.get_mut(word.as_str()) {
+                postings.retain(|other| *other != entry);
+                if postings.is_empty() {
+                    self.words.remove(word.as_str());
+                }
+            }
+        }
+        self.places.remove(&(*kind, Box::from(&*normalised(text))));
+        self.free.push(entry);
+    }
+
+    /// The entries that have a word for each of `typed`, the last one as a beginning; at most [`MAX_COMPARED`] are
+    /// looked at. With `errors` the words may have typing errors.
+    pub(super) fn matching(&self, typed: &[String], with_errors: bool) -> Vec<u32> {
+        let Some((last, whole)) = typed.split_last() else { return Vec::new() };
+        let mut lists: Vec<Vec<&[u32]>> = Vec::with_capacity(typed.len());
+        for word in whole {
+            lists.push(self.lists(word, true, with_errors));
+        }
+        lists.push(self.lists(last, false, with_errors));
+        if lists.iter().any(Vec::is_empty) {
+            return Vec::new();
+        }
+        let n_entries = |lists: &Vec<&[u32]>| lists.iter().map(|list| list.len()).sum::<usize>();
+        let rarest = (0..lists.len()).min_by_key(|&nth| n_entries(&lists[nth])).unwrap_or(0);
+        let mut found = BTreeSet::new();
+        for &entry in lists[rarest].iter().copied().flatten().take(MAX_COMPARED) {
+            let has = |lists: &Vec<&[u32]>| lists.iter().any(|list| list.binary_search(&entry).is_ok());
+            if (0..lists.len()).all(|nth| nth == rarest || has(&lists[nth])) {
+                found.insert(entry);
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// The entries of each word that `typed` may be: the word itself or, unless it is a `whole` word, one that begins
+    /// like it.
+    fn lists(&self, typed: &str, whole: bool, with_errors: bool) -> Vec<&[u32]> {
+        let from =
+            |start: &str| self.words.range::<str, _>((std::ops::Bound::Included(start), std::ops::Bound::Unbounded));
+        if !with_errors {
+            let begins = from(typed).take_while(|(word, _)| word.starts_with(typed));
+            return begins.filter(|(word, _)| !whole || &***word == typed).map(|(_, list)| &**list).collect();
+        }
+        let most = errors_allowed(typed);
+        let Some(first) = typed.chars().next() else { return Vec::new() };
+        let mut buffer = [0; 4];
+        let first: &str = first.encode_utf8(&mut buffer);
+        let alike = from(first).take_while(|(word, _)| word.starts_with(first)).take(MAX_WORDS_COMPARED);
+        let mut near: Vec<(usize, &str, &[u32])> =
+            alike.filter_map(|(word, list)| Some((errors(typed, word, whole, most)?, &**word, &**list))).collect();
+        near.sort_unstable();
+        near.truncate(MAX_CORRECTIONS.max(near.iter().filter(|(errors, ..)| *errors == 0).count()));
+        near.into_iter().map(|(_, _, list)| list).collect()
+    }
+
+    /// The entry of an item's title.
+    pub(super) fn title_of(&self, item: ItemIdx) -> Option<u32> {
+        let entries = &self.slots.get(item as usize)?.entries;
+        entries.iter().copied().find(|&entry| self.entries[entry as usize].kind == SuggestionKind::Item)
+    }
+}
+
+/// The texts of an item that can be suggested.
+fn texts(item: &Item) -> Vec<(SuggestionKind, &str)> {
+    let of = |kind| move |text| (kind, text);
+    let title = item.title.as_deref().map(of(SuggestionKind::Item));
+    let brand = item.brand.as_deref().map(of(SuggestionKind::Brand));
+    let categories = item.categories.iter().map(|text| &**text).map(of(SuggestionKind::Category));
+    title.into_iter().chain(brand).chain(categories).collect()
+}
+
+/// 0 for an item without a text.
+fn hash_of(texts: &[(SuggestionKind, &str)]) -> u64 {
+    use std::hash::{Hash, Hasher};
+    if texts.is_empty() {
+        return 0;
+    }
+    let mut hasher = std::hash::DefaultHasher::new();
+    texts.hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+fn distinct_words(text: &str) -> Vec<String> {
+    let mut all = words(text);
+    all.sort_unstable();
+    all.dedup();
+    all
+}
