@@ -1,18 +1,15 @@
-//! Campaigns: records in the log, and the campaigns that pages use.
+//! Campaigns as a shop puts and reads them.
 //!
-//! In: campaigns as the shop writes them. Out: one record of all campaigns for each change, the campaigns read, which are
-//! computed again whenever the facts have other ones, and what each has spent.
-
-use std::sync::Arc;
+//! In: campaigns as the shop writes them. Out: one record of all campaigns for each change, and what each has spent.
 
 use accrue_event::{Campaign, CampaignDocument, CampaignRecord, DAY_MS, Timestamp};
 use accrue_serve::{CampaignFault, Campaigns};
-use accrue_store::{Account, Body, Facts, Offset, Spend};
-use arc_swap::ArcSwap;
+use accrue_store::{Account, Facts, Offset, Spend};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::in_force::campaigns::{body, written};
 
 /// Campaigns of a shop over all time, at most: each has an account for good.
 const MAX_ACCOUNTS: usize = 10_000;
@@ -160,45 +157,4 @@ fn check_accounts(facts: &Facts, document: &CampaignDocument) -> Result<(), Camp
         return Err(CampaignFault { field: "campaigns".into(), message });
     }
     Ok(())
-}
-
-/// A record about campaigns.
-pub(crate) fn body(record: CampaignRecord) -> Result<Body, EngineError> {
-    let json = serde_json::to_string(&record);
-    let json = json.map_err(|error| EngineError::Invalid { field: "campaigns", message: error.to_string() })?;
-    Ok(Body::Campaigns(json.into()))
-}
-
-/// The campaigns that the facts have. A record that cannot be read, written by another build, counts as none.
-fn written(facts: &Facts) -> CampaignDocument {
-    let json = &facts.ledger.document().json;
-    if json.is_empty() {
-        return CampaignDocument::default();
-    }
-    serde_json::from_str(json).unwrap_or_else(|error| {
-        tracing::error!(%error, "the campaigns in the log cannot be read; none runs");
-        CampaignDocument::default()
-    })
-}
-
-/// The campaigns of the shop, read.
-#[derive(Default)]
-pub(crate) struct ReadCampaigns(ArcSwap<(Offset, Campaigns)>);
-
-impl ReadCampaigns {
-    /// The campaigns that the facts have now. They are read again after each change.
-    pub fn of(&self, facts: &Facts) -> Arc<(Offset, Campaigns)> {
-        let known = self.0.load_full();
-        let since = facts.ledger.document().since;
-        if known.0 == since {
-            return known;
-        }
-        let read = Campaigns::read(&written(facts)).unwrap_or_else(|fault| {
-            tracing::error!(%fault, "the campaigns of the shop cannot be used; none runs");
-            Campaigns::default()
-        });
-        let read = Arc::new((since, read));
-        self.0.store(Arc::clone(&read));
-        read
-    }
 }

@@ -15,7 +15,7 @@ use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::content::ContentConfig;
-use crate::scenes::WrittenScenes;
+use crate::in_force::scenes::WrittenScenes;
 use crate::traffic::{ArmLearning, ExperimentSettings, ServeConfig};
 
 /// All settings of an engine.

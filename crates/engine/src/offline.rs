@@ -12,8 +12,8 @@ use crate::clock::of_request;
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
-use crate::rules::ReadRules;
-use crate::scenes::ReadScenes;
+use crate::in_force::rules::ReadRules;
+use crate::in_force::scenes::ReadScenes;
 
 /// What a replay found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,10 +1,8 @@
-//! Search that repairs itself: the log is read for what came of searches, proposals are made from it when they are
-//! asked for, and decisions about them become records.
+//! Search that repairs itself: proposals are made from what came of searches when they are asked for, and decisions about
+//! them become records.
 //!
-//! In: the log of the folder, from at most [`WINDOW`] records back. Out: proposals, counts of searches, and for a
-//! decision one commit with its record and what follows from it: a line of the shop's synonyms or a rule of the shop,
-//! as an operator would write it. What was read is kept in memory and read on from there; after people were forgotten
-//! it is read anew without them.
+//! In: what came of searches. Out: proposals, and for a decision one commit with its record and what follows from it: a
+//! line of the shop's synonyms or a rule of the shop, as an operator would write it.
 
 use std::collections::BTreeSet;
 
@@ -14,64 +12,12 @@ use accrue_serve::repair::{
 };
 use accrue_serve::search::{SearchError, SearchReader, Synonyms};
 use accrue_serve::{Rules, SearchRequest, Shop};
-use accrue_store::{Body, Facts, LogReader, MAX_DECISIONS, Offset, ProposalKind, Reformulations, SearchProposal};
-use parking_lot::Mutex;
+use accrue_store::{Body, Facts, MAX_DECISIONS, ProposalKind, Reformulations, SearchProposal};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Resource};
-use crate::rules::written;
+use crate::in_force::rules::written;
 use crate::write::job::Job;
-
-/// Records that are read, at most: the latest.
-const WINDOW: u64 = 5_000_000;
-/// Records read at once.
-const CHUNK: usize = 4_096;
-
-/// What came of searches, as far as the log was read.
-pub(crate) struct SearchOutcomes(Mutex<Read>);
-
-struct Read {
-    log: LogReader,
-    from: Option<Offset>,
-    found: Reformulations,
-}
-
-impl SearchOutcomes {
-    pub fn new(log: LogReader) -> Self {
-        Self(Mutex::new(Read { log, from: None, found: Reformulations::default() }))
-    }
-
-    /// Reads on to the end of the log.
-    fn with<T>(&self, read: impl FnOnce(&Reformulations) -> T) -> Result<T, EngineError> {
-        let mut state = self.0.lock();
-        let Read { log, from, found } = &mut *state;
-        *from = Some(read_on(log, *from, found)?);
-        Ok(read(found))
-    }
-}
-
-fn read_on(log: &mut LogReader, from: Option<Offset>, found: &mut Reformulations) -> Result<Offset, EngineError> {
-    let (start, end) = (log.start(), log.end());
-    let mut at = from.unwrap_or(Offset(end.0.saturating_sub(WINDOW))).max(start);
-    while at < end {
-        let next = log.read(at, CHUNK, |record| found.observe(&record))?;
-        if next == at {
-            break;
-        }
-        at = next;
-    }
-    Ok(at)
-}
-
-/// What came of the searches of a log.
-///
-/// # Errors
-/// If the log cannot be read.
-pub fn search_outcomes(log: &mut LogReader) -> Result<Reformulations, EngineError> {
-    let mut found = Reformulations::default();
-    read_on(log, None, &mut found)?;
-    Ok(found)
-}
 
 /// What search proposes, with what was decided about before.
 #[derive(Clone, Debug, Default)]

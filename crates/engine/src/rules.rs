@@ -1,17 +1,14 @@
-//! Rules of the shop: records in the log, and the rules that answers apply.
+//! Rules as a shop puts and reads them.
 //!
-//! In: rules as the shop writes them. Out: one record of all rules for each change, and the rules read, which are
-//! computed again whenever the facts have other ones.
-
-use std::sync::Arc;
+//! In: rules as the shop writes them. Out: one record of all rules for each change.
 
 use accrue_event::ShopRule;
 use accrue_serve::{RuleFault, Rules, Shop};
-use accrue_store::{Body, Facts, Offset, RuleTexts};
-use arc_swap::ArcSwap;
+use accrue_store::{Body, Offset};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Resource};
+use crate::in_force::rules::written;
 
 /// A change of the rules.
 #[derive(Clone, Debug)]
@@ -89,38 +86,5 @@ impl Engine {
             Ok(if json == *facts.shop_rules.json { Vec::new() } else { vec![Body::Rules(json.into())] })
         })
         .await
-    }
-}
-
-/// The rules that the facts have. A record that cannot be read, written by another build, counts as none.
-pub(crate) fn written(facts: &Facts) -> Vec<ShopRule> {
-    let RuleTexts { json, .. } = &facts.shop_rules;
-    if json.is_empty() {
-        return Vec::new();
-    }
-    serde_json::from_str(json).unwrap_or_else(|error| {
-        tracing::error!(%error, "the rules of the shop in the log cannot be read; no rule holds");
-        Vec::new()
-    })
-}
-
-/// The rules of the shop, read.
-#[derive(Default)]
-pub(crate) struct ReadRules(ArcSwap<(Offset, Rules)>);
-
-impl ReadRules {
-    /// The rules that the facts have now. They are read again after each change.
-    pub fn of(&self, facts: &Facts) -> Arc<(Offset, Rules)> {
-        let known = self.0.load_full();
-        if known.0 == facts.shop_rules.since {
-            return known;
-        }
-        let read = Rules::read(&written(facts)).unwrap_or_else(|fault| {
-            tracing::error!(%fault, "the rules of the shop cannot be used; no rule holds");
-            Rules::default()
-        });
-        let read = Arc::new((facts.shop_rules.since, read));
-        self.0.store(Arc::clone(&read));
-        read
     }
 }

@@ -18,7 +18,6 @@ use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::campaigns::ReadCampaigns;
 use crate::challenger::lifecycle::Lifecycle;
 use crate::challenger::thread::ChallengerThread;
 use crate::clock::{now, of_request};
@@ -27,14 +26,15 @@ use crate::content::queries::QueryVectors;
 use crate::content::thread::EncoderThread;
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
+use crate::in_force::campaigns::ReadCampaigns;
+use crate::in_force::rules::ReadRules;
+use crate::in_force::scenes::ReadScenes;
+use crate::in_force::synonyms;
 use crate::learn::thread::{Intervals, LearnerThread};
-use crate::repair::SearchOutcomes;
 use crate::retention::while_serving::Retention;
-use crate::rules::ReadRules;
-use crate::scenes::ReadScenes;
+use crate::search_outcomes::SearchOutcomes;
 use crate::shared::Shared;
 use crate::status::CheckpointStatus;
-use crate::synonyms;
 use crate::threads::thread;
 use crate::traffic::Treatment;
 use crate::write::job::{Job, Reply};
@@ -148,11 +148,7 @@ impl Running {
         resets: Option<&ResetSettings>,
         hidden: &[Offset],
     ) -> Result<Self, EngineError> {
-        let hiding = |log: &Log| {
-            let mut reader = log.reader();
-            reader.hide(hidden);
-            reader
-        };
+        let hiding = |log: &Log| reader_without(log, hidden);
         log.set_segment_span(config.store.segment_span());
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
@@ -183,11 +179,7 @@ impl Running {
         }
         let mut learner_thread =
             LearnerThread::new(learner, hiding(&log), checkpoints, Intervals::of(config), saved, shared.clone());
-        let challenger = resets.map(|resets| {
-            let challenger = ChallengerThread::new(shared.clone(), hiding(&log), jobs.clone(), resets.share);
-            // It catches the panics of its orders itself, and goes on.
-            thread("challenger", move || challenger.run(), |_| {})
-        });
+        let challenger = resets.map(|resets| start_challenger(&shared, hiding(&log), &jobs, resets.share));
         if let Some(challengers) = challengers {
             let retention = Retention::new(dir.into(), &config.store, jobs.clone());
             learner_thread = learner_thread.with_challengers(challengers).with_retention(retention);
@@ -317,6 +309,20 @@ impl Running {
             None => Ok(()),
         }
     }
+}
+
+/// A reader to which these records are tombstones.
+fn reader_without(log: &Log, hidden: &[Offset]) -> LogReader {
+    let mut reader = log.reader();
+    reader.hide(hidden);
+    reader
+}
+
+/// Starts the thread that trains challengers, on this share of a core.
+fn start_challenger(shared: &Arc<Shared>, log: LogReader, jobs: &SyncSender<Job>, share: f64) -> JoinHandle<()> {
+    let challenger = ChallengerThread::new(shared.clone(), log, jobs.clone(), share);
+    // It catches the panics of its orders itself, and goes on.
+    thread("challenger", move || challenger.run(), |_| {})
 }
 
 /// Starts the thread that gives items their vectors, and lets the writer tell it of changed texts.

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, learn_settings};
 use crate::error::{EngineError, ProposalError};
 use crate::folder::checkpoints_in;
-use crate::rules::ReadRules;
-use crate::scenes::{ReadScenes, WrittenScenes};
+use crate::in_force::rules::ReadRules;
+use crate::in_force::scenes::{ReadScenes, WrittenScenes};
 
 /// Publications over all requests, at most.
 const VERSIONS: u64 = 400;

@@ -38,7 +38,7 @@ impl Timestamp {
         {
             // A local time that ends in `Z` or an offset has a zone already, of which Go writes the name behind it.
             let is_local = !local.ends_with(['Z', 'z']) && local.parse::<jiff::Timestamp>().is_err();
-            return if is_local { in_zone(civil, zone_named(zone)?) } else { of_go(text) };
+            return if is_local { in_zone(civil, zone_named(zone)?) } else { of_go(text).map(Self::from) };
         }
         if let Ok(zoned) = jiff::fmt::rfc2822::parse(text) {
             return Some(zoned.timestamp().into());
@@ -46,7 +46,7 @@ impl Timestamp {
         let text = text.trim();
         let pointed = || with_points(text).and_then(|civil| in_zone(civil, jiff::tz::TimeZone::UTC));
         let year_first = || with_year_first(text).and_then(|text| Self::parse(&text));
-        of_go(text).or_else(|| of_javascript(text)).or_else(pointed).or_else(year_first)
+        of_go(text).or_else(|| of_javascript(text)).map(Self::from).or_else(pointed).or_else(year_first)
     }
 
     /// Reads a time without an offset as one of this zone; `None` if the text is none, or has an offset or zone of its

@@ -6,8 +6,6 @@ use std::borrow::Cow;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
-use crate::Timestamp;
-
 /// A text with blanks in place of all other white space, and without invisible marks: PHP writes a narrow no-break space
 /// before `AM`, and browsers write a mark of direction before dates.
 pub(crate) fn with_plain_blanks(text: &str) -> Cow<'_, str> {
@@ -20,7 +18,7 @@ pub(crate) fn with_plain_blanks(text: &str) -> Cow<'_, str> {
 }
 
 /// Go's `2026-10-25 08:02:41.5 +0200 CEST m=+0.1`: the offset decides, and what follows it says the same again.
-pub(crate) fn of_go(text: &str) -> Option<Timestamp> {
+pub(crate) fn of_go(text: &str) -> Option<jiff::Timestamp> {
     let mut words = text.split(' ').filter(|word| !word.is_empty() && !word.starts_with("m="));
     let (date, time, offset, name) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let is_name = name.len() <= 6 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-'));
@@ -33,14 +31,14 @@ pub(crate) fn of_go(text: &str) -> Option<Timestamp> {
     let seconds = (hours * 3600 + minutes * 60) * if offset.starts_with('-') { -1 } else { 1 };
     let zone = Offset::from_seconds(seconds).ok().filter(|_| minutes < 60).map(TimeZone::fixed)?;
     let civil: DateTime = format!("{date} {time}").parse().ok()?;
-    zone.to_ambiguous_timestamp(civil).unambiguous().ok().map(Timestamp::from)
+    zone.to_ambiguous_timestamp(civil).unambiguous().ok()
 }
 
 /// JavaScript's `Sun Oct 25 2026 08:02:41 GMT+0000 (Coordinated Universal Time)`.
-pub(crate) fn of_javascript(text: &str) -> Option<Timestamp> {
+pub(crate) fn of_javascript(text: &str) -> Option<jiff::Timestamp> {
     let start = text.split(" (").next()?;
     let parsed = jiff::fmt::strtime::parse("%a %b %d %Y %H:%M:%S GMT%z", start.trim()).ok()?;
-    parsed.to_timestamp().ok().map(Timestamp::from)
+    parsed.to_timestamp().ok()
 }
 
 /// `25.10.2026`, also with a time. Between points the day comes first in every country that writes dates so.
@@ -110,6 +108,7 @@ pub(crate) fn with_year_first(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
 
     #[test]
     fn notations_of_programs_are_read() {

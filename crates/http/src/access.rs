@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 
 use super::caller::{Caller, KnownKey, client_address, too_fast};
-use super::console::{self, Sessions};
+use super::console::{Sessions, is_of_console};
 use super::network::Network;
 use super::problem::{Code, Problem};
 use super::rates::LoginRates;
@@ -103,7 +103,7 @@ impl AccessControl {
     /// The key of the person who is logged in to the console and makes this request. A browser adds the cookie to every
     /// request, so that it counts where nothing is changed, and in the console, whose forms prove that they are its own.
     fn logged_in(&self, asked: Asked<'_>, now: Instant) -> Option<&Arc<KnownKey>> {
-        let is_covered = asked.method.is_safe() || console::owns(asked.uri.path());
+        let is_covered = asked.method.is_safe() || is_of_console(asked.uri.path());
         let key = self.sessions.key(asked.headers, now).filter(|_| is_covered)?;
         self.keys.get(key)
     }

@@ -1,23 +1,17 @@
-//! `GET /v1/quality/history`: quality and load since the server began, as a curve.
+//! Quality and load since the server began, as a curve.
 //!
 //! In: the engine's status every few seconds. Out: at most [`MAX_SAMPLES`] samples, evenly spaced. When there are that
 //! many, every second one is dropped and the interval doubles, so that memory is bounded and the curve covers the whole
 //! time. Nothing of it is stored: the log has what is needed to compute quality again, and versions keep their figures.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accrue_engine::Status;
 use accrue_event::Timestamp;
 use accrue_train::Hits;
-use axum::Json;
-use axum::extract::State;
 use parking_lot::Mutex;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use super::problem::ProblemDocument;
-use super::server::Server;
 
 /// Samples that are kept, at most.
 const MAX_SAMPLES: usize = 360;
@@ -122,7 +116,7 @@ impl History {
         Some(SampleBody::of(*before, *after).records_per_s)
     }
 
-    fn body(&self) -> HistoryBody {
+    pub(super) fn body(&self) -> HistoryBody {
         let curve = self.0.lock();
         let pairs = curve.samples.windows(2);
         HistoryBody {
@@ -195,23 +189,6 @@ impl SampleBody {
             ndcg_repeat: after.repeat.since(before.repeat),
         }
     }
-}
-
-/// Quality and load since the server began
-///
-/// At most 360 samples, evenly spaced. Nothing of it is stored: after a restart it begins anew.
-#[utoipa::path(
-    get,
-    path = "/v1/quality/history",
-    tag = "operate",
-    responses(
-        (status = 200, description = "The curve", body = HistoryBody),
-        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
-    )
-)]
-pub(super) async fn history(State(server): State<Arc<Server>>) -> Json<HistoryBody> {
-    server.sample();
-    Json(server.history.body())
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::access::{Access, Asked};
 use super::connection::{Connection, Phase};
-use super::console::{self, Look};
-use super::problem::{Code, Problem};
+use super::console::{Look, is_of_console, refusal};
+use super::problem::{Code, Problem, overloaded};
 use super::route_table::Route;
 use super::server::Server;
 use super::turns::HeldTurn;
@@ -56,7 +56,7 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let key = server.access.key_name(request.uri(), request.headers()).map(str::to_owned);
     let route_entry = server.routes.find(&method, route);
     let may_leave_unread = request.body().size_hint().upper().is_none_or(|n_bytes| n_bytes > MAX_DRAINED);
-    let page = console::owns(request.uri().path()).then(|| (Look::of(request.headers()), request.uri().clone()));
+    let page = is_of_console(request.uri().path()).then(|| (Look::of(request.headers()), request.uri().clone()));
     let answered = match server.access.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
         None => admitted(&server, &route_entry, request, next, started).await,
@@ -64,7 +64,7 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let mut response = match answered.extensions().get::<Problem>() {
         Some(problem) => {
             let refused = match &page {
-                Some((look, asked)) => console::refusal(problem, *look, asked, &request_id),
+                Some((look, asked)) => refusal(problem, *look, asked, &request_id),
                 None => problem.render(&request_id),
             };
             with_headers_of(&answered, refused)
@@ -170,10 +170,6 @@ async fn admitted(server: &Server, route: &Route, mut request: Request, next: Ne
             Problem::new(Code::Timeout, detail).retry_after(1).into_response()
         }
     }
-}
-
-pub(super) fn overloaded(why: &str) -> Problem {
-    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
 }
 
 /// Runs a future; a panic inside becomes an error instead of a closed connection.

@@ -21,7 +21,14 @@ macro_rules! codes {
         }
 
         impl Code {
-            #[cfg(test)]
+            
+
+/// The problem of a server that has too much to do at the moment.
+pub(super) fn overloaded(why: &str) -> Problem {
+    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
+}
+
+#[cfg(test)]
             pub(super) const ALL: &[Code] = &[$(Code::$variant),*];
 
             pub(super) fn status(self) -> StatusCode {

@@ -1,4 +1,5 @@
-//! `GET /v1/quality`: how well the models predict what shoppers do next.
+//! `GET /v1/quality` and `GET /v1/quality/history`: how well the models predict what shoppers do next, now and since the
+//! server began.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::history::HistoryBody;
 use super::problem::{Problem, ProblemDocument};
 use super::server::Server;
 
@@ -350,4 +352,21 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         members: status.members.iter().filter_map(|report| Some((report.name?, report.into()))).collect(),
         arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),
     }))
+}
+
+/// Quality and load since the server began
+///
+/// At most 360 samples, evenly spaced. Nothing of it is stored: after a restart it begins anew.
+#[utoipa::path(
+    get,
+    path = "/v1/quality/history",
+    tag = "operate",
+    responses(
+        (status = 200, description = "The curve", body = HistoryBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn history(State(server): State<Arc<Server>>) -> Json<HistoryBody> {
+    server.sample();
+    Json(server.history.body())
 }

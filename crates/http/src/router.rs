@@ -18,13 +18,13 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use super::access::AccessControl;
-use super::history::{self, FIRST_INTERVAL, History};
+use super::history::{FIRST_INTERVAL, History};
 use super::large::LargeBodies;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::request_id::RequestIds;
-use super::route_table::Registry;
-use super::searches::SearchCounts;
+use super::registry::Registry;
+use super::search_counts::SearchCounts;
 use super::server::Server;
 use super::settings::{HttpSettings, Scope};
 use super::site::Site;
@@ -156,7 +156,7 @@ fn build(
 async fn not_found(State(server): State<Arc<Server>>, method: Method, uri: Uri) -> Response {
     let path = uri.path();
     let is_read = [Method::GET, Method::HEAD].contains(&method);
-    if console::owns(path) && path.ends_with('/') && is_read {
+    if console::is_of_console(path) && path.ends_with('/') && is_read {
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         return Redirect::permanent(&format!("{}{query}", path.trim_end_matches('/'))).into_response();
     }
@@ -222,7 +222,7 @@ fn registry() -> Registry {
         .needs(Read, routes!(scenes::list))
         .needs(Write, routes!(scenes::replace))
         .needs(Read, routes!(quality::quality))
-        .needs(Read, routes!(history::history))
+        .needs(Read, routes!(quality::history))
         .needs(Read, routes!(status::status))
         .needs(Read, routes!(versions::list))
         .needs(Admin, routes!(versions::promote))
@@ -278,7 +278,7 @@ impl utoipa::Modify for KeySchemes {
 #[cfg(test)]
 mod tests {
     use super::super::access::Access;
-    use super::super::route_table::operations;
+    use super::super::registry::operations;
     use super::*;
 
     #[test]

@@ -16,7 +16,7 @@ use super::listener::Connections;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
 use super::route_table::RouteTable;
-use super::searches::SearchCounts;
+use super::search_counts::SearchCounts;
 use super::settings::HttpSettings;
 use super::site::Site;
 use super::turns::Turns;

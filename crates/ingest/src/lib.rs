@@ -26,6 +26,7 @@ mod reader;
 pub mod remote;
 mod rows;
 mod sample;
+mod single_quotes;
 mod snowplow;
 mod source;
 #[cfg(test)]

@@ -8,6 +8,11 @@ use std::io::{self, Read};
 use super::entry::MAX_LINE_BYTES;
 
 const READ_BYTES: usize = 256 << 10;
+/// Bytes from which line ends, delimiter and the like are recognised.
+pub(super) const LOOK_AHEAD_BYTES: usize = 64 << 10;
+
+/// Bytes of a file, from wherever they come.
+pub(super) type Bytes = Box<dyn Read + Send>;
 
 /// Lines of `input`.
 pub(super) struct Lines<R> {

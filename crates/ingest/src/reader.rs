@@ -10,7 +10,7 @@ use accrue_event::{
 };
 
 use super::dialect::{
-    Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, has_single_quotes, lines_before_header, named_delimiter,
+    Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter,
 };
 use super::encoding::{self, Guess, NO_KNOWN_ENCODING, Transcoded};
 use super::entry::{Batch, Entry};
@@ -18,10 +18,11 @@ use super::error::ReadError;
 use super::format::{Format, Quotes};
 use super::input::{Input, Progress, read_start};
 use super::legacy;
-use super::lines::Lines;
+use super::lines::{Bytes, LOOK_AHEAD_BYTES, Lines};
 use super::objects::{Objects, Parser};
 use super::quoted::Scan;
 use super::rows::{Rows, read_header, sample, trim_end};
+use super::single_quotes::has_single_quotes;
 use super::snowplow;
 use super::source::Source;
 use super::values::{Values, records_begin};
@@ -63,9 +64,6 @@ pub struct Reader {
 
 /// Rows that are read at once where a file is read before for what its rows need of others.
 const FAMILY_BATCH: usize = 4096;
-
-/// Bytes from which line ends, delimiter and the like are recognised.
-pub(super) const LOOK_AHEAD_BYTES: usize = 64 << 10;
 
 impl Reader {
     /// Reads from a source; `name` is what messages call it.
@@ -297,9 +295,6 @@ fn rows_of(
     };
     Ok(Rows::new(lines, table.dialect, header.len(), Some(mapping)))
 }
-
-/// Bytes of a file, from wherever they come.
-pub(super) type Bytes = Box<dyn Read + Send>;
 
 /// Lines of a file as UTF-8, and the name of the encoding if it was recognised and is another one.
 pub(super) fn decoded(

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use accrue_event::{Family, Sales, is_answer};
 
 use super::entry::{Batch, MAX_LINE_BYTES};
-use super::lines::Lines;
+use super::lines::{LOOK_AHEAD_BYTES, Lines};
 use super::objects::Parser;
-use super::reader::LOOK_AHEAD_BYTES;
 use super::source::Source;
 
 /// Where the records of a text begin.

@@ -16,9 +16,8 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use super::element::Element;
 use super::encoding::{self, Guess, NO_KNOWN_ENCODING, Transcoded};
 use super::entry::{Batch, MAX_LINE_BYTES};
-use super::lines::Lines;
+use super::lines::{Bytes, Lines};
 use super::objects::Parser;
-use super::reader::Bytes;
 use super::source::Source;
 
 /// Elements in one another.

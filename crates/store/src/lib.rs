@@ -5,6 +5,7 @@
 //! learns no model; what shoppers chose after searches is weighed here, because the next search must know it.
 
 mod backup;
+mod checked_event;
 mod checkpoint;
 mod circumstances;
 mod columns;
@@ -16,6 +17,7 @@ mod history;
 mod ledger;
 mod log;
 mod new_products;
+mod offset;
 mod overview;
 mod paged;
 mod products;
@@ -34,6 +36,7 @@ mod vector;
 mod vocabulary;
 
 pub use backup::{Backup, PARTS, backup, is_inside, restore};
+pub use checked_event::CheckedEvent;
 pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
@@ -48,11 +51,12 @@ pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperId
 pub use ledger::{Account, CLICK_WINDOW_MS, Chargeable, DroppedOfLedger, Ledger, Spend, day_of};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use new_products::{NewProduct, NewProducts, ShownClicked};
+pub use offset::Offset;
 pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
-pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
+pub use record::{Body, Record, SourcePosition};
 pub use reformulations::{ChosenItem, QueryOutcome, Reformulations, SearchTotals, Searcher, Then};
 pub use satisfaction::{STAYS_S, Satisfaction, SatisfactionCounts};
 pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};

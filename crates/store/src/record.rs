@@ -1,27 +1,9 @@
 //! The records of the log: every fact that can change a state, with its offset and its time of arrival.
 
-use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, Repair, SessionId, Timestamp, User, UserId};
+use accrue_event::{Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemVector, PublishedRecord, SearchChoice, SearchProposal, Served};
-
-/// The number of a record in the log: 0, 1, 2 … without a gap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Offset(pub u64);
-
-impl Offset {
-    /// The next offset.
-    pub fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl std::fmt::Display for Offset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use crate::{CheckedEvent, ItemVector, Offset, PublishedRecord, SearchChoice, SearchProposal, Served};
 
 /// One record of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,24 +216,4 @@ pub struct SourcePosition {
     pub source: Box<str>,
     /// The place after the last record that was read, in the source's own form (JSON).
     pub position: Box<str>,
-}
-
-/// A checked event with its repairs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CheckedEvent {
-    /// The event.
-    pub event: Event,
-    /// Codes of the repairs made, in order; empty for an event accepted as sent.
-    pub repairs: Vec<Box<str>>,
-    /// The record as it was sent (JSON), if a repair changed it.
-    pub raw: Option<Box<str>>,
-}
-
-impl CheckedEvent {
-    /// Whether the event is evidence of how often what is shown is clicked. One of a published key is not where its
-    /// address has said the same within the hour: sessions cost nothing to invent. The writer decides, and the record
-    /// says so.
-    pub fn is_evidence(&self) -> bool {
-        !self.repairs.iter().any(|code| **code == *Repair::NoEvidence.code())
-    }
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::output::json_line;
 use super::problem::Problem;
 use super::signals::Stop;
+use super::unknown::unknown_scene;
 use super::{Context, Exit, inspect};
 
 const EXAMPLES: &str = "\
@@ -214,16 +215,6 @@ impl Asked {
         }
         Ok(RecommendRequest { n: self.n, seen, scene: self.scene, filter, ..RecommendRequest::default() })
     }
-}
-
-/// A scene that is not there, with those that are.
-pub(super) fn unknown_scene(shop: &Shop<'_>, scene: &str) -> Problem {
-    let names: Vec<&str> = shop.scenes.names().collect();
-    let hint = match shop.scenes.near(scene) {
-        Some(near) => format!("did you mean `{near}`? There are {}", names.join(", ")),
-        None => format!("there are {}", names.join(", ")),
-    };
-    Problem::new(format!("there is no scene {scene:?}"), hint)
 }
 
 fn recommendations(

@@ -17,7 +17,9 @@ mod ids;
 mod item_columns;
 mod learn;
 mod money;
+mod order_tables;
 mod orders;
+mod part;
 mod progress;
 mod recognise;
 mod remote;
@@ -45,7 +47,7 @@ use super::{Context, Exit};
 use described::Described;
 use dry_run::DryRun;
 use extent::{Extent, Stocks};
-use feed::Feed;
+use feed::{Feed, Retirement};
 pub(super) use followers::Followers;
 use learn::learn;
 use progress::progress_bar;
@@ -248,7 +250,7 @@ fn write(
     summary.finish(started.elapsed());
     let retired = match &pumped {
         Ok(End::Whole) => feed.retire_absent(),
-        _ => Ok(None),
+        _ => Ok(Retirement::NotAsked),
     };
     learn(&engine, stop, output);
     if summary.is_of_events_alone() {
@@ -266,9 +268,9 @@ fn write(
     }
     engine.close()?;
     match retired? {
-        None => {}
-        Some(Ok(n)) => summary.retire(n, engine.status().log_end),
-        Some(Err(why)) => output.note(&format!("no product was retired: {why}")),
+        Retirement::NotAsked => {}
+        Retirement::Retired(n) => summary.retire(n, engine.status().log_end),
+        Retirement::Refused(why) => output.note(&format!("no product was retired: {why}")),
     }
     if feed.n_left_unknown() > 0 {
         output.note(&format!(

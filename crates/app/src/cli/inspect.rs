@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::output::{columns, count};
 use super::problem::Problem;
+use super::unknown::{unknown_item, unknown_user};
 use super::{Context, Exit, inspect_why};
 
 const EXAMPLES: &str = "\
@@ -87,34 +88,6 @@ pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recover
     let recovered = recover(&mut log, &accrue_engine::checkpoints_in(&config.data), &settings, end, true)?;
     recovered.warnings().iter().for_each(|warning| output.note(&format!("warning: {warning}")));
     Ok((log, recovered))
-}
-
-pub(super) fn unknown_item(facts: &Facts, id: &str) -> Problem {
-    let known = facts.items.names().find(|known| is_alike(known, id));
-    unknown("item", id, known, "`accrue export catalogue` lists items")
-}
-
-pub(super) fn unknown_user(facts: &Facts, id: &str) -> Problem {
-    let known = facts.user_names().find(|known| is_alike(known, id));
-    unknown(
-        "user",
-        id,
-        known,
-        "`accrue export recommendations` has a line for each user; guests have a session and no id",
-    )
-}
-
-/// Whether two ids differ in capitals and blanks alone.
-fn is_alike(known: &str, id: &str) -> bool {
-    known.trim().to_lowercase() == id.trim().to_lowercase()
-}
-
-fn unknown(what: &str, id: &str, known: Option<&str>, otherwise: &str) -> Problem {
-    let hint = match known {
-        Some(known) => format!("did you mean {known:?}? Ids are exact, capitals included"),
-        None => format!("ids are exact, capitals included; {otherwise}"),
-    };
-    Problem::new(format!("{what} {id:?} is unknown"), hint)
 }
 
 fn item(context: &Context, id: &str) -> anyhow::Result<()> {

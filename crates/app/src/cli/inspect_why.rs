@@ -5,10 +5,9 @@ use accrue_serve::{Reason, RecommendRequest, Sibling, Visitor, Why};
 use serde::Serialize;
 
 use super::Context;
-use super::export::unknown_scene;
-use super::inspect::{unknown_item, unknown_user};
 use super::output::columns;
 use super::problem::Problem;
+use super::unknown::{unknown_item, unknown_scene, unknown_user};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -30,6 +30,7 @@ mod settings;
 mod signals;
 mod train;
 mod tune_encoder;
+mod unknown;
 mod versions;
 mod what_if;
 

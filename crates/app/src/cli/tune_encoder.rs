@@ -106,15 +106,24 @@ impl From<KindArgument> for PairKind {
     }
 }
 
-/// A number above 0 and at most 1.
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse::<f64>().ok().filter(|share| (0.01..=1.0).contains(share));
-    share.ok_or_else(|| "must be a number from 0.01 to 1".into())
+/// Why the text of an argument is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum NumberFault {
+    #[error("must be a number from 0.01 to 1")]
+    NoShare,
+    #[error("must be a number above 0")]
+    NotPositive,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+/// A number above 0 and at most 1.
+fn share(text: &str) -> Result<f64, NumberFault> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.01..=1.0).contains(share));
+    share.ok_or(NumberFault::NoShare)
+}
+
+fn positive(text: &str) -> Result<f64, NumberFault> {
     let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
-    number.ok_or_else(|| "must be a number above 0".into())
+    number.ok_or(NumberFault::NotPositive)
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {

@@ -16,7 +16,7 @@ use super::addresses::Counted;
 use super::batch::Sender;
 use super::group::ChargedInGroup;
 use super::writer::Writer;
-use crate::campaigns::body;
+use crate::in_force::campaigns::body;
 
 impl Writer {
     /// The record of what an event is charged. A campaign that is no longer in force is charged nothing.

@@ -10,7 +10,7 @@ use accrue_train::find_look_back;
 use super::addresses::AddressCounts;
 use super::job::Edit;
 use crate::backoff::Backoff;
-use crate::campaigns::ReadCampaigns;
+use crate::in_force::campaigns::ReadCampaigns;
 use crate::clock::ArrivalClock;
 use crate::error::EngineError;
 use crate::shared::Shared;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::availability;
-use super::stock_of_places::{self, StatedStock, stated_stock};
+use super::stated_stock::{StatedStock, stated_stock};
+use super::stock_of_places;
 use crate::RawValue;
 use crate::private::{is_of_person, names_person, places_of_persons};
 use crate::raw::RawItem;

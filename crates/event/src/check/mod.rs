@@ -22,6 +22,7 @@ mod rate;
 mod repairs;
 mod rules;
 mod statistics;
+mod stated_stock;
 mod stock_of_places;
 #[cfg(test)]
 mod item_tests;
@@ -38,7 +39,7 @@ pub use histogram::LogHistogram;
 pub use item_notes::ItemNotes;
 pub use misspelt::{MisspeltField, MisspeltFields};
 pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};
-pub use stock_of_places::{StatedStock, stated_stock};
+pub use stated_stock::{StatedStock, stated_stock};
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;

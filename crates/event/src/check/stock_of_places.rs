@@ -3,12 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::availability;
 use super::number::{Number, number};
 use super::repairs::Repairs;
-use super::usual;
 use super::verdict::Repair;
-use crate::amount;
 use crate::near::folded;
 use crate::raw::RawItem;
 use crate::{Attribute, Item, RawValue};
@@ -177,7 +174,8 @@ pub(super) fn with_stock(named: &mut Cow<'_, RawItem>, before: Option<&Item>, re
 /// No name of a stock is longer.
 const MAX_NAME_BYTES: usize = 96;
 
-fn pieces(value: &RawValue) -> Option<f64> {
+/// The number of pieces that a value is.
+pub(super) fn pieces(value: &RawValue) -> Option<f64> {
     match number(value, &mut Repairs::default()) {
         Number::Given(pieces) if pieces.is_finite() => Some(pieces),
         _ => None,
@@ -213,43 +211,6 @@ fn sum_of_places(named: &RawItem, start: &str, before: Option<&Item>) -> Option<
 /// Whether a name may be that of a stock which was not understood, and is kept as an attribute.
 pub(super) fn may_be_stock(name: &str) -> bool {
     PERHAPS.iter().any(|start| is_followed_by_a_place(name, start))
-}
-
-/// What a description says of its pieces.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StatedStock {
-    /// Nothing.
-    Missing,
-    /// How many there are.
-    Pieces(f64),
-    /// That there are some, and not how many.
-    Some(RawValue),
-    /// What is no stock, as it was sent.
-    Unclear(RawValue),
-}
-
-/// What a description says of its pieces, under its own name or under that of another system. A number in place of the
-/// availability is one of pieces, where nothing else is.
-pub fn stated_stock(raw: &RawItem) -> StatedStock {
-    let mut named = usual::named(raw, None, &mut Repairs::default());
-    with_stock(&mut named, None, &mut Repairs::default());
-    let value =
-        if named.stock.is_missing() && pieces(&named.available).is_some() { &named.available } else { &named.stock };
-    // `1.234` may be one piece and a part, or more than a thousand.
-    if matches!(value, RawValue::Text(text) if amount::is_open(text, '.') || amount::is_open(text, ',')) {
-        return StatedStock::Unclear(value.clone());
-    }
-    match number(value, &mut Repairs::default()) {
-        Number::Missing => return StatedStock::Missing,
-        Number::Given(pieces) if pieces.is_finite() => return StatedStock::Pieces(pieces),
-        Number::Given(_) | Number::Unreadable => {}
-    }
-    let RawValue::Text(text) = value else { return StatedStock::Unclear(value.clone()) };
-    match availability::pieces(text, &mut Repairs::default()) {
-        Some(Some(pieces)) => StatedStock::Pieces(f64::from(pieces)),
-        Some(None) => StatedStock::Some(value.clone()),
-        None => StatedStock::Unclear(value.clone()),
-    }
 }
 
 /// Whether a name is that of the stock of one place. `inventory` has an underscore behind it, as Lightspeed writes it.

@@ -1,15 +1,14 @@
 //! Finds the columns that a mapping names, and those that it need not name.
 
-use super::bound::{BoundMapping, is_dropped};
+use super::bound::BoundMapping;
 use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
 use super::object::Path;
-use super::orders::BoundOrders;
-use super::pairs::BoundPairs;
-use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
+use super::parts::{
+    BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales, Source,
+};
 use super::rule::MappingRule;
-use super::sale::{BoundSale, Sales};
 use super::shape::Shape;
 use super::vocabulary::{compact, other_names};
 use super::{LISTS, Mapping, Names};

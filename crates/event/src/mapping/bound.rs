@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::cell::{Cell, Reading};
 use super::family::Family;
 use super::fill::FillDown;
+use super::left_out::is_empty;
 use super::object::{Object, Path};
-use super::orders::BoundOrders;
-use super::pairs::BoundPairs;
-use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
+use super::parts::{
+    BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales, Source,
+};
 use super::rule::{Test, Undo, reason};
-use super::sale::{BoundSale, Sales};
 use super::shape::split;
 use crate::amount::{self, Decimal};
 use crate::check::prefix;
@@ -167,71 +167,77 @@ impl BoundMapping {
         rest.extend(this.pairs_of_cells(row));
         rest.extend(this.rest.iter().filter_map(|property| this.property(row, property)));
         match this.kind {
-            RecordKind::Events => {
-                let mut event = RawEvent { properties: rest, ..RawEvent::default() };
-                let fate = this.fill(row, None, |field, value| set(event.field_mut(field), value));
-                // An order that is taken back has the id that it had as a purchase.
-                let before = event.event_type.clone();
-                this.price_of_line(row, &mut event);
-                let fate = match fate {
-                    // What is left of a line that was given back whole, as exports with the refunds taken off have it. It does not
-                    // say how many pieces came back.
-                    Fate::Record | Fate::Undescribed if this.is_line_of_none(&event) => Fate::Skipped,
-                    fate => fate,
+            RecordKind::Events => this.event_record(row, rest),
+            RecordKind::Items => this.item_record(row, rest, sale),
+            RecordKind::Users => this.user_record(row, rest),
+        }
+    }
+
+    fn event_record<C: Cell>(&self, row: &[C], rest: Vec<(Box<str>, RawValue)>) -> Mapped {
+        let mut event = RawEvent { properties: rest, ..RawEvent::default() };
+        let fate = self.fill(row, None, |field, value| set(event.field_mut(field), value));
+        // An order that is taken back has the id that it had as a purchase.
+        let before = event.event_type.clone();
+        self.price_of_line(row, &mut event);
+        let fate = match fate {
+            // What is left of a line that was given back whole, as exports with the refunds taken off have it. It does not
+            // say how many pieces came back.
+            Fate::Record | Fate::Undescribed if self.is_line_of_none(&event) => Fate::Skipped,
+            fate => fate,
+        };
+        if matches!(fate, Fate::Undone(_)) {
+            event.event_type = before;
+        }
+        match fate {
+            // A valid mapping deletes no event.
+            Fate::Skipped | Fate::Deleted => Mapped::Skipped,
+            Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
+            Fate::OfOrder(id, undo) if event.item.is_missing() => {
+                Mapped::Event { event: RawEvent { id, ..event }, item: None, undo: Some(undo) }
+            }
+            fate => {
+                let (item, undo) = match fate {
+                    Fate::Undescribed => (None, None),
+                    Fate::Undone(undo) => (None, Some(undo)),
+                    _ => (self.described_item(row, &event.item), None),
                 };
-                if matches!(fate, Fate::Undone(_)) {
-                    event.event_type = before;
-                }
-                match fate {
-                    // A valid mapping deletes no event.
-                    Fate::Skipped | Fate::Deleted => Mapped::Skipped,
-                    Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
-                    Fate::OfOrder(id, undo) if event.item.is_missing() => {
-                        Mapped::Event { event: RawEvent { id, ..event }, item: None, undo: Some(undo) }
-                    }
-                    fate => {
-                        let (item, undo) = match fate {
-                            Fate::Undescribed => (None, None),
-                            Fate::Undone(undo) => (None, Some(undo)),
-                            _ => (this.described_item(row, &event.item), None),
-                        };
-                        Mapped::Event { event, item, undo }
-                    }
-                }
+                Mapped::Event { event, item, undo }
             }
-            RecordKind::Items => {
-                let mut item = RawItem { attributes: rest, ..RawItem::default() };
-                item.currency.clone_from(&this.currency);
-                if let Some(product) = this.fill.as_ref().and_then(FillDown::group_above) {
-                    item.parent = RawValue::text(product);
-                }
-                let fate = this.fill(row, sale, |field, value| set(item.field_mut(field), value));
-                if let Some(family) = &this.family {
-                    family.complete(&mut item);
-                }
-                match fate {
-                    Fate::Skipped => Mapped::Skipped,
-                    Fate::Deleted => Mapped::ItemRemoved(item.id),
-                    Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
-                    // Shopify has a row of its own for each further picture of a product.
-                    _ if item.id.is_missing()
-                        && item.price.is_missing()
-                        && this.fill.as_ref().is_some_and(FillDown::continues_group) =>
-                    {
-                        Mapped::Skipped
-                    }
-                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(..) => Mapped::Item(item),
-                }
+        }
+    }
+
+    fn item_record<C: Cell>(&self, row: &[C], rest: Vec<(Box<str>, RawValue)>, sale: Option<RawValue>) -> Mapped {
+        let mut item = RawItem { attributes: rest, ..RawItem::default() };
+        item.currency.clone_from(&self.currency);
+        if let Some(product) = self.fill.as_ref().and_then(FillDown::group_above) {
+            item.parent = RawValue::text(product);
+        }
+        let fate = self.fill(row, sale, |field, value| set(item.field_mut(field), value));
+        if let Some(family) = &self.family {
+            family.complete(&mut item);
+        }
+        match fate {
+            Fate::Skipped => Mapped::Skipped,
+            Fate::Deleted => Mapped::ItemRemoved(item.id),
+            Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
+            // Shopify has a row of its own for each further picture of a product.
+            _ if item.id.is_missing()
+                && item.price.is_missing()
+                && self.fill.as_ref().is_some_and(FillDown::continues_group) =>
+            {
+                Mapped::Skipped
             }
-            RecordKind::Users => {
-                let mut user = RawUser { attributes: rest, ..RawUser::default() };
-                match this.fill(row, None, |field, value| set(user.field_mut(field), value)) {
-                    Fate::Skipped => Mapped::Skipped,
-                    Fate::Deleted => Mapped::UserRemoved(user.id),
-                    Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
-                    Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(..) => Mapped::User(user),
-                }
-            }
+            Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(..) => Mapped::Item(item),
+        }
+    }
+
+    fn user_record<C: Cell>(&self, row: &[C], rest: Vec<(Box<str>, RawValue)>) -> Mapped {
+        let mut user = RawUser { attributes: rest, ..RawUser::default() };
+        match self.fill(row, None, |field, value| set(user.field_mut(field), value)) {
+            Fate::Skipped => Mapped::Skipped,
+            Fate::Deleted => Mapped::UserRemoved(user.id),
+            Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
+            Fate::Record | Fate::Undescribed | Fate::Undone(_) | Fate::OfOrder(..) => Mapped::User(user),
         }
     }
 
@@ -468,19 +474,6 @@ const MAX_COLLECTED: usize = 1000;
 /// Whether a cell has a value that its text does not show.
 fn is_compound<C: Cell>(cell: &C, reading: Reading) -> bool {
     matches!(cell.value(reading), RawValue::List(_) | RawValue::Other(_))
-}
-
-pub(super) fn is_empty(empty: &[Box<str>], text: &str) -> bool {
-    let text = text.trim();
-    text.is_empty() || empty.iter().any(|empty| **empty == *text)
-}
-
-/// Whether a column is left out: it is named, or begins as one that ends in `*`.
-pub(super) fn is_dropped(drop_columns: &[Box<str>], name: &str) -> bool {
-    drop_columns.iter().any(|dropped| match dropped.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => **dropped == *name,
-    })
 }
 
 /// Currencies without decimals, and those with three.

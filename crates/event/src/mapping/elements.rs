@@ -5,8 +5,9 @@
 //! is refused.
 
 use super::bind::note_on_cost;
-use super::bound::{BoundMapping, Mapped, is_dropped, is_empty};
+use super::bound::{BoundMapping, Mapped};
 use super::cell::Cell as _;
+use super::left_out::{is_dropped, is_empty};
 use super::object::{Nested, Object, Path};
 use super::parts::{BoundField, Column, Source};
 use super::rule::Undo;
@@ -30,32 +31,9 @@ impl BoundMapping {
             object.join(from, to);
         }
         self.open_arrays(&object);
-        let mut elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
-        if let Some(around) = &self.array_around {
-            // What stands around an empty array may have an item of its own.
-            elements.extend(object.elements(around));
-            elements.sort();
-            let inner = elements.clone();
-            let has_inner = |place: &Vec<usize>| {
-                let next = inner.partition_point(|other| other <= place);
-                inner.get(next).is_some_and(|other| other.starts_with(place))
-            };
-            elements.retain(|place| !has_inner(place));
-        }
+        let elements = self.elements_of(&object);
         if elements.is_empty() {
-            let (row, rest) = self.row_of(&object, None);
-            let is_empty = self.kind == RecordKind::Events && self.has_items_in_arrays_alone();
-            return match self.record(&row, rest) {
-                Mapped::Event { event, undo, .. }
-                    if is_empty
-                        && !undo.is_some_and(Undo::is_of_order)
-                        && event.item.is_missing()
-                        && event.query.is_missing() =>
-                {
-                    vec![Mapped::WithoutItem]
-                }
-                record => vec![record],
-            };
+            return vec![self.whole_record(&object)];
         }
         if let Some(refused) = self.refuse_expansion(&object, &elements) {
             return vec![refused];
@@ -105,6 +83,40 @@ impl BoundMapping {
             }];
         }
         records
+    }
+
+    /// The places of the elements of which each is a record.
+    fn elements_of(&self, object: &Object) -> Vec<Vec<usize>> {
+        let mut elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
+        if let Some(around) = &self.array_around {
+            // What stands around an empty array may have an item of its own.
+            elements.extend(object.elements(around));
+            elements.sort();
+            let inner = elements.clone();
+            let has_inner = |place: &Vec<usize>| {
+                let next = inner.partition_point(|other| other <= place);
+                inner.get(next).is_some_and(|other| other.starts_with(place))
+            };
+            elements.retain(|place| !has_inner(place));
+        }
+        elements
+    }
+
+    /// The record of an object that has no array of records, or an empty one.
+    fn whole_record(&mut self, object: &Object) -> Mapped {
+        let (row, rest) = self.row_of(object, None);
+        let is_empty = self.kind == RecordKind::Events && self.has_items_in_arrays_alone();
+        match self.record(&row, rest) {
+            Mapped::Event { event, undo, .. }
+                if is_empty
+                    && !undo.is_some_and(Undo::is_of_order)
+                    && event.item.is_missing()
+                    && event.query.is_missing() =>
+            {
+                Mapped::WithoutItem
+            }
+            record => record,
+        }
     }
 
     /// What an element says of a product without its id: the name of the field and its value. An element that says nothing

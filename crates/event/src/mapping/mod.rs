@@ -11,9 +11,11 @@ mod elements;
 mod error;
 mod family;
 mod fill;
+mod left_out;
 mod names;
 mod notation;
 mod object;
+mod object_json;
 mod orders;
 mod pairs;
 mod parts;
@@ -46,7 +48,8 @@ pub use orders::Orders;
 pub use pairs::Pairs;
 pub use response::is_answer;
 pub use rule::{Condition, MappingRule, Undo};
-pub use sale::{Sale, Sales};
+pub use parts::Sales;
+pub use sale::Sale;
 pub use vocabulary::{
     OrderPart, OrderState, fields_named, is_charge, is_time_of_order, is_total_of_order, is_unclear_number,
     number_beside_name, order_column, order_state, usual_column, usual_sale,

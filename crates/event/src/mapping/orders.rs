@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Names;
 use super::bound::BoundMapping;
-use super::cell::{Cell, Reading};
-use super::parts::Source;
+use super::cell::Cell;
 use super::rule::Undo;
 use super::vocabulary::{OrderState, is_charge, order_state};
 use crate::check::prefix;
@@ -35,17 +34,6 @@ impl Orders {
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
         self.state.iter().chain(self.charges.iter()).chain(self.line_total.as_deref())
     }
-}
-
-/// [`Orders`] with the places of the columns.
-#[derive(Clone, Debug)]
-pub(super) struct BoundOrders {
-    pub state: Vec<usize>,
-    pub charges: Vec<usize>,
-    pub line_total: Option<Source>,
-    pub reading: Reading,
-    /// The first texts for which lines were left out.
-    pub told: Vec<Box<str>>,
 }
 
 /// Texts of lines that are no products which are told.

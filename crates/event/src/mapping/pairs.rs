@@ -7,11 +7,12 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::Names;
-use super::bound::{BoundMapping, is_dropped};
+use super::bound::BoundMapping;
 use super::cell::{Cell, Reading};
 use super::error::MappingError;
 use super::object::{Object, Path};
-use super::parts::Source;
+use super::left_out::is_dropped;
+use super::parts::{BoundPairs, Source};
 use super::shape::split;
 use crate::RawValue;
 
@@ -65,15 +66,6 @@ impl Pairs {
         let varying = column.strip_prefix(before)?.strip_suffix(after).filter(|varying| !varying.is_empty())?;
         Some(self.value.iter().map(|value| value.replacen('*', varying, 1)).collect())
     }
-}
-
-/// Pairs in a file. Those in columns of a table are properties like others.
-#[derive(Clone, Debug)]
-pub(super) enum BoundPairs {
-    /// Of an array of objects.
-    Array { array: Path, name: Path, values: Vec<Path>, separators: Names },
-    /// Of one cell.
-    Cell { source: Source, between: Box<str>, assign: Box<str>, pattern: Option<Regex>, separators: Names },
 }
 
 impl BoundPairs {

@@ -1,11 +1,14 @@
 //! The parts of a bound mapping: where the values of a record are in a row, and which rules change them.
 
+use jiff::tz::TimeZone;
+use regex_lite::Regex;
+
 use super::Names;
 use super::cell::Reading;
 use super::object::Path;
 use super::rule::{Test, Undo};
 use super::shape::Shape;
-use crate::RawValue;
+use crate::{RawValue, Timestamp};
 
 /// A column by its name, and the path that its name describes.
 #[derive(Clone, Debug)]
@@ -118,4 +121,53 @@ pub(super) struct BoundRule {
     pub describes: bool,
     /// Whether variants of products are left alone.
     pub unless_variant: bool,
+}
+
+/// [`Orders`](super::Orders) with the places of the columns.
+#[derive(Clone, Debug)]
+pub(super) struct BoundOrders {
+    pub state: Vec<usize>,
+    pub charges: Vec<usize>,
+    pub line_total: Option<Source>,
+    pub reading: Reading,
+    /// The first texts for which lines were left out.
+    pub told: Vec<Box<str>>,
+}
+
+/// Pairs in a file. Those in columns of a table are properties like others.
+#[derive(Clone, Debug)]
+pub(super) enum BoundPairs {
+    /// Of an array of objects.
+    Array { array: Path, name: Path, values: Vec<Path>, separators: Names },
+    /// Of one cell.
+    Cell { source: Source, between: Box<str>, assign: Box<str>, pattern: Option<Regex>, separators: Names },
+}
+
+/// What became of the prices with a sale's price beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sales {
+    /// Items with a sale's price that is valid for some time.
+    pub n_dated: u64,
+    /// Those that have it, because it is valid.
+    pub n_valid: u64,
+    /// Those that do not have it any more.
+    pub n_over: u64,
+    /// Those that do not have it yet.
+    pub n_ahead: u64,
+    /// The next time at which one of these prices begins or ends.
+    pub next_change: Option<Timestamp>,
+}
+
+/// A sale's columns in a file.
+#[derive(Clone, Debug)]
+pub(super) struct BoundSale {
+    pub price: BoundField,
+    pub from: Vec<Source>,
+    pub until: Vec<Source>,
+    pub period: Vec<Source>,
+    pub until_day: bool,
+    /// Formats of times, the more certain ones first.
+    pub formats: Vec<Box<str>>,
+    pub zone: Option<TimeZone>,
+    pub as_of: Option<Timestamp>,
 }

@@ -3,12 +3,11 @@
 //! In: the cells of a row and the time for which the file is read. Out: the sale's price if it is valid then. A mapping
 //! has no clock, so the caller says the time; without one, a price with dates is not valid.
 
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::bound::BoundMapping;
 use super::cell::{Cell, Reading};
-use super::parts::{BoundField, Source};
+use super::parts::{BoundField, BoundSale, Sales, Source};
 use super::shape::{is_date_alone, read_format};
 use super::{Mapping, Names};
 use crate::check::read_time;
@@ -37,21 +36,6 @@ impl Sale {
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
         [&self.price, &self.from, &self.until, &self.period].into_iter().flat_map(Names::iter)
     }
-}
-
-/// What became of the prices with a sale's price beside them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sales {
-    /// Items with a sale's price that is valid for some time.
-    pub n_dated: u64,
-    /// Those that have it, because it is valid.
-    pub n_valid: u64,
-    /// Those that do not have it any more.
-    pub n_over: u64,
-    /// Those that do not have it yet.
-    pub n_ahead: u64,
-    /// The next time at which one of these prices begins or ends.
-    pub next_change: Option<Timestamp>,
 }
 
 impl Sales {
@@ -87,20 +71,6 @@ enum Verdict {
         state: State,
         change: Option<Timestamp>,
     },
-}
-
-/// A sale's columns in a file.
-#[derive(Clone, Debug)]
-pub(super) struct BoundSale {
-    pub price: BoundField,
-    pub from: Vec<Source>,
-    pub until: Vec<Source>,
-    pub period: Vec<Source>,
-    until_day: bool,
-    /// Formats of times, the more certain ones first.
-    formats: Vec<Box<str>>,
-    zone: Option<TimeZone>,
-    as_of: Option<Timestamp>,
 }
 
 impl BoundSale {

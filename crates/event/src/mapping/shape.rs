@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 use regex_lite::Regex;
 
-use super::bound::is_empty;
+use super::left_out::is_empty;
 use super::cell::Reading;
 use super::{LISTS, Mapping, Names};
 use crate::raw::is_numeric;

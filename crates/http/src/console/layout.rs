@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::view::{View, encoded};
-use super::{Look, PAGES, Page, ROOT, login, texts};
+use super::{LOGOUT, Look, PAGES, Page, ROOT, texts};
 
 /// Nothing is loaded from elsewhere, no script or style stands in a page, and no other site may show one in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -30,6 +30,20 @@ impl<'p> Frame<'p> {
     /// A document with the menu.
     pub fn of(view: &'p View, page: Option<&Page>, title: &'p str) -> Self {
         Self { look: view.look, title, current: page.map(|page| page.path), menu: Some(view) }
+    }
+}
+
+impl View {
+    /// The page at `path`, with the menu around it.
+    pub fn page(&self, path: &str, title: &str, body: Markup) -> Response {
+        self.page_with(StatusCode::OK, path, title, body)
+    }
+
+    /// The same with another status.
+    pub fn page_with(&self, status: StatusCode, path: &str, title: &str, body: Markup) -> Response {
+        let page = PAGES.iter().find(|page| page.path == path);
+        let document = document(&Frame::of(self, page, title), body);
+        respond(status, document)
     }
 }
 
@@ -89,7 +103,7 @@ fn menu(view: &View, current: Option<&str>) -> Markup {
                     }
                 }
                 @if let Some(key) = view.caller.key_name() {
-                    form method="post" action=(login::LOGOUT) {
+                    form method="post" action=(LOGOUT) {
                         (view.form_token())
                         span .soft { (texts.key) " " b { (key) } }
                         button .link { (texts.log_out) }

@@ -16,12 +16,7 @@ use super::forwarded;
 use super::layout::{self, Frame};
 use super::look::is_own_page;
 use super::view::View;
-use super::{Look, ROOT};
-
-/// Where the login is.
-pub(super) const PATH: &str = "/console/login";
-/// Where a session is ended.
-pub(super) const LOGOUT: &str = "/console/logout";
+use super::{LOGIN, Look, ROOT};
 
 /// The form.
 pub(super) async fn page(view: View) -> Response {
@@ -64,13 +59,13 @@ pub(super) async fn leave(State(server): State<Arc<Server>>, request: Request) -
     if unproven(request).await?.get(TOKEN) != Some(&*expected) {
         return Err(Problem::new(Code::OriginNotAllowed, "the form is not of this session"));
     }
-    Ok(to(PATH, Some(server.access.sessions.end(&headers))))
+    Ok(to(LOGIN, Some(server.access.sessions.end(&headers))))
 }
 
 fn form(look: Look, next: Option<&str>, fault: Option<&str>, status: StatusCode) -> Response {
     let texts = look.texts;
     let body = html! {
-        form .login method="post" action=(PATH) {
+        form .login method="post" action=(LOGIN) {
             p .lead { (texts.login_lead) }
             @if let Some(fault) = fault { p .notice.bad role="alert" { (fault) } }
             label for="key" { (texts.key) }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::session::cookie;
 use super::texts::{self, EN, Texts};
-use super::{ROOT, owns};
+use super::{ROOT, is_of_console};
 
 const LANGUAGE: &str = "accrue_language";
 const THEME: &str = "accrue_theme";
@@ -84,7 +84,7 @@ pub(super) async fn choose(Query(Choice { language, theme, back }): Query<Choice
 /// Whether an address that a request names leads to the console and nowhere else.
 pub(super) fn is_own_page(address: &str) -> bool {
     let path = address.split(['?', '#']).next().unwrap_or_default();
-    owns(path) && !address.contains(['\\', '\r', '\n']) && !path.contains("..") && !path.contains('%')
+    is_of_console(path) && !address.contains(['\\', '\r', '\n']) && !path.contains("..") && !path.contains('%')
 }
 
 #[cfg(test)]

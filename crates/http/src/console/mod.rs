@@ -7,6 +7,7 @@
 //! Pages have no figures of their own: each figure links to the request that gives it, and `assets/console.js` updates
 //! figures and charts by that request. No page does an amount of work that grows with the shop without a bound.
 
+mod address;
 mod assets;
 mod form;
 mod format;
@@ -25,18 +26,17 @@ mod view;
 use axum::routing::{MethodRouter, get};
 
 use super::access::Access;
-use super::route_table::Registry;
+use super::registry::Registry;
 use super::server::Server;
 use super::settings::Scope;
 use std::sync::Arc;
 
+pub(super) use address::is_of_console;
+use address::{ITEM, LOGIN, LOGOUT, ROOT};
 pub(super) use look::Look;
 pub(super) use refusal::refusal;
 pub(super) use session::Sessions;
 use texts::Texts;
-
-/// Where the console is.
-const ROOT: &str = "/console";
 
 /// A page of the console.
 struct Page {
@@ -92,33 +92,17 @@ static PAGES: &[Page] = &[
     Page::new("/console/settings", |texts| texts.settings, OPERATE, icons::SETTINGS, pages::settings::routes),
 ];
 
-/// Whether a path is one of the console.
-pub(super) fn owns(path: &str) -> bool {
-    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Adds the console's routes. They are no part of the interface's description.
 pub(super) fn register(registry: Registry) -> Registry {
     let registry = PAGES.iter().fold(registry, |registry, page| {
         let (sees, acts) = (Access::Needs(page.sees), Access::Needs(page.acts));
         registry.console(page.path, sees, acts, page.computes, (page.routes)())
     });
-    let (item, read) = (pages::item::PATH, Access::Needs(Scope::Read));
+    let (item, read) = (ITEM, Access::Needs(Scope::Read));
     registry
         .console(item, read, read, true, pages::item::routes())
-        .console(login::PATH, Access::Open, Access::Open, false, get(login::page).post(login::enter))
-        .console(login::LOGOUT, Access::Open, Access::Open, false, get(login::page).post(login::leave))
+        .console(LOGIN, Access::Open, Access::Open, false, get(login::page).post(login::enter))
+        .console(LOGOUT, Access::Open, Access::Open, false, get(login::page).post(login::leave))
         .console("/console/look", Access::Open, Access::Open, false, get(look::choose))
         .console("/console/assets/{name}", Access::Open, Access::Open, false, get(assets::asset))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_of_the_console_are_recognised() {
-        assert!(owns("/console") && owns("/console/") && owns("/console/quality"));
-        assert!(!owns("/consoles") && !owns("/v1/console") && !owns("/"));
-    }
 }

@@ -4,6 +4,7 @@ use accrue_store::{Facts, ItemIdx};
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::ITEM;
 use super::format::clipped;
 use super::texts::Texts;
 use super::view::{View, encoded, redirect};
@@ -111,7 +112,7 @@ pub(super) fn chart(chart: &Chart<'_>) -> Markup {
 /// An item in a list: its title as a link to its page.
 pub(super) fn item(id: &str, title: Option<&str>) -> Markup {
     html! {
-        a href={ (super::pages::item::PATH) "?id=" (encoded(id)) } { (said(title.unwrap_or(id))) }
+        a href={ (ITEM) "?id=" (encoded(id)) } { (said(title.unwrap_or(id))) }
     }
 }
 

@@ -6,7 +6,7 @@ use maud::html;
 
 use super::super::problem::{Code, Problem};
 use super::layout::{self, Frame};
-use super::{Look, ROOT, login};
+use super::{LOGIN, Look, ROOT};
 
 /// A problem as a page of the console.
 pub(in super::super) fn refusal(problem: &Problem, look: Look, asked: &Uri, request_id: &str) -> Response {
@@ -32,7 +32,7 @@ pub(in super::super) fn refusal(problem: &Problem, look: Look, asked: &Uri, requ
 
 fn to_login(asked: &Uri) -> Response {
     let next: String = asked.path_and_query().map(|asked| super::view::encoded(asked.as_str())).unwrap_or_default();
-    let location = HeaderValue::from_str(&format!("{}?next={next}", login::PATH));
-    let location = location.unwrap_or(HeaderValue::from_static(login::PATH));
+    let location = HeaderValue::from_str(&format!("{}?next={next}", LOGIN));
+    let location = location.unwrap_or(HeaderValue::from_static(LOGIN));
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }

@@ -11,15 +11,13 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::super::caller::Caller;
-use super::super::middleware::overloaded;
-use super::super::problem::{Code, Problem};
+use super::super::problem::{Code, Problem, overloaded};
 use super::super::server::Server;
 use super::super::settings::Scope;
 use super::super::turns::HeldTurn;
 use super::form::TOKEN;
-use super::layout::{self, Frame};
 use super::texts::Texts;
-use super::{Look, PAGES};
+use super::Look;
 
 /// Longest value of a parameter, in bytes; texts that people type are shorter.
 const MAX_BYTES: usize = 4_096;
@@ -80,18 +78,6 @@ impl View {
     /// A number between two bounds; `otherwise` if it is absent or none.
     pub fn number(&self, name: &str, otherwise: usize, most: usize) -> usize {
         self.param(name).and_then(|text| text.parse().ok()).unwrap_or(otherwise).min(most)
-    }
-
-    /// The page at `path`, with the menu around it.
-    pub fn page(&self, path: &str, title: &str, body: Markup) -> Response {
-        self.page_with(StatusCode::OK, path, title, body)
-    }
-
-    /// The same with another status.
-    pub fn page_with(&self, status: StatusCode, path: &str, title: &str, body: Markup) -> Response {
-        let page = PAGES.iter().find(|page| page.path == path);
-        let document = layout::document(&Frame::of(self, page, title), body);
-        layout::respond(status, document)
     }
 
     /// The hidden field by which a form proves that it is of this session.

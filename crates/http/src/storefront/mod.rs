@@ -27,7 +27,7 @@ use super::ingested::IngestedBody;
 use super::params::At;
 use super::probes;
 use super::problem::{Code, Problem};
-use super::route_table::Registry;
+use super::registry::Registry;
 use super::server::Server;
 use super::settings::Scope;
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use accrue_event::ItemId;
 use accrue_store::{ChosenItem, ProposalKind, QueryOutcome, Reformulations};
 
-use super::evidence::phrases_of;
+use super::phrases::phrases_of;
 use super::{DEPTH, Proposal, Refusal, RepairView, synonym_line};
 use crate::search::{Admitted, Match, SearchError, SearchReader, Synonyms};
 
@@ -34,11 +34,11 @@ type PastQuery = (Box<str>, Chosen, Chosen);
 
 /// Past searches with the words of a proposal.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct PastSearches {
     queries: Vec<PastQuery>,
 }
 
-impl Past {
+impl PastSearches {
     /// The past searches that have these words. `meant` gives of a query what its shoppers meant: items that they chose
     /// after a later one.
     pub fn of_words<'f>(

@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use accrue_event::misspelling;
 use accrue_store::{ProposalKind, QueryOutcome, Reformulations, Then};
 
-use super::effect::Past;
+use super::effect::PastSearches;
 use super::gate::{Share, exceeds_chance, fails_beside, mean};
+use super::phrases::{MAX_WORDS, phrases_of};
 use super::{MIN_VISITORS, Proposal, Refusal, RepairSettings, RepairView, Tested, is_plain};
 use crate::search::{SearchError, SearchReader};
 
-/// Words of one side of a pair.
-const MAX_WORDS: usize = 3;
 /// Shorter words are near too many others.
 const MIN_NEAR_BYTES: usize = 5;
 /// Queries with more words than this are compared by their difference alone: phrase by phrase would take the square of their length,
@@ -127,8 +126,8 @@ impl Evidence {
 }
 
 /// The past searches with the words of a pair.
-pub(super) fn past(found: &Reformulations, from: &str, to: &str) -> Past {
-    Past::of_words(found, from, |query, outcome| {
+pub(super) fn past(found: &Reformulations, from: &str, to: &str) -> PastSearches {
+    PastSearches::of_words(found, from, |query, outcome| {
         let pair = (from.to_owned(), to.to_owned());
         let is_meant = |then: &&Then| replaced(query, &then.query).contains(&pair);
         outcome.then.iter().filter(is_meant).flat_map(|then| &then.items).collect()
@@ -213,20 +212,6 @@ fn difference(one: &str, other: &str) -> Option<(String, String)> {
     Some((of(&one, &other)?, of(&other, &one)?))
 }
 
-/// All runs of at most [`MAX_WORDS`] words.
-pub(super) fn phrases_of(query: &str) -> impl Iterator<Item = &str> {
-    let bounds: Vec<(usize, usize)> = query
-        .split(' ')
-        .map(|word| {
-            let start = word.as_ptr() as usize - query.as_ptr() as usize;
-            (start, start + word.len())
-        })
-        .collect();
-    let n = bounds.len();
-    let runs = (0..n).flat_map(move |first| (first..n.min(first + MAX_WORDS)).map(move |last| (first, last)));
-    runs.map(move |(first, last)| &query[bounds[first].0..bounds[last].1])
-}
-
 /// What kind of repair it is, by how alike the words are.
 fn kind(from: &str, to: &str) -> ProposalKind {
     let is_alike = misspelling(&closed(from), &closed(to)).is_some();
@@ -262,7 +247,6 @@ mod tests {
         for (one, other) in [("mug", "red mug"), ("red mug", "mug"), ("mug", "mug"), ("a x b y", "a z b w")] {
             assert_eq!(difference(one, other), None, "{one} {other}");
         }
-        assert_eq!(phrases_of("a b c d").count(), 9);
         assert_eq!(kind("ruck sac", "rucksack"), ProposalKind::Split);
         assert_eq!(kind("parafin", "paraffin"), ProposalKind::Correction);
         assert_eq!(kind("brolly", "umbrella"), ProposalKind::Synonym);

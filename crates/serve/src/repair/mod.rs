@@ -22,6 +22,7 @@
 mod effect;
 mod evidence;
 mod gate;
+mod phrases;
 #[cfg(test)]
 mod tests;
 mod ties;

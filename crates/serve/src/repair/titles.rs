@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use accrue_event::{ItemId, misspelling, normalised};
 use accrue_store::{ProposalKind, QueryOutcome, Reformulations, Searcher};
 
-use super::effect::Past;
+use super::effect::PastSearches;
 use super::gate::{Share, exceeds_chance};
 use super::{MIN_VISITORS, Proposal, Refusal, RepairSettings, RepairView, Tested, is_plain};
 
@@ -97,8 +97,8 @@ impl NearWord {
     }
 
     /// The past searches with the typed word.
-    pub(super) fn past(&self, found: &Reformulations) -> Past {
-        Past::of_words(found, &self.typed, |_, outcome| {
+    pub(super) fn past(&self, found: &Reformulations) -> PastSearches {
+        PastSearches::of_words(found, &self.typed, |_, outcome| {
             outcome.later.iter().filter(|chosen| self.items.contains(&chosen.item)).collect()
         })
     }

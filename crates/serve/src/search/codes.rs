@@ -2,10 +2,10 @@
 
 use super::SearchError;
 use super::analysis::{MAX_WORD_BYTES, squashed};
+use super::bm25::idf;
 use super::plan::{GUESSED, MIN_OPEN_CHARS, Planned, PlannedCode};
 use super::query::{Concept, Query};
 use super::schema::{CODE, FOLDED_ID, In};
-use super::score::idf;
 use super::snapshot::Snapshot;
 use super::vocabulary::Known;
 

@@ -1,18 +1,15 @@
-//! Compounds: how a language joins two words to one, and a compound of a query as its parts, which a title has apart.
-
-use tantivy::tokenizer::Language;
+//! Compounds: those that a word of a query is the end of, and a compound of a query as its parts, which a title has apart.
 
 use super::SearchError;
 use super::analysis::{Kind, compounds};
+use super::bm25::idf;
 use super::plan::{ATTRIBUTE, Looked, Planned};
+use super::joints::MIN_PART_CHARS;
 use super::query::Concept;
 use super::schema::{END, In};
-use super::score::idf;
 use super::snapshot::Snapshot;
 use super::spelling::Guess;
 
-/// Shorter parts are no words.
-const MIN_PART_CHARS: usize = 3;
 /// Longer words of a query are not taken apart.
 const MAX_COMPOUND_CHARS: usize = 40;
 /// Compounds that a part is looked for at the end of.
@@ -27,29 +24,6 @@ const MAX_COMPOUNDS: usize = 64;
 /// is needed.
 const MIN_END_CHARS: usize = 3;
 const MIN_REST_CHARS: usize = 3;
-
-/// The first parts of compounds that a word may become, other than the word itself: `geburtstags`, `hunde`, `weihnachts`.
-pub(super) fn first_parts(language: Language, word: &str) -> Vec<String> {
-    let (joints, endings): (&[&str], &[&str]) = match language {
-        Language::German => (&["s", "n", "en", "e", "er", "es", "ens", "nen"], &["e", "en"]),
-        Language::Dutch => (&["s", "e", "en", "n", "er", "eren"], &["e"]),
-        Language::Swedish => (&["s", "e", "a", "u", "o"], &["a", "e"]),
-        Language::Danish | Language::Norwegian => (&["s", "e", "er"], &["e"]),
-        Language::Finnish => (&["n", "en"], &[]),
-        _ => (&[], &[]),
-    };
-    let mut parts: Vec<String> = joints.iter().map(|joint| format!("{word}{joint}")).collect();
-    let shorter = endings.iter().filter_map(|ending| word.strip_suffix(ending));
-    for start in shorter.filter(|start| start.chars().nth(MIN_PART_CHARS - 1).is_some()) {
-        parts.extend(["", "s"].map(|joint| format!("{start}{joint}")));
-    }
-    // A short vowel doubles the consonant behind it: `dam` in Dammskor, `zon` in Zonnebril.
-    if let (Language::Swedish | Language::Dutch, Some(last)) = (language, word.chars().next_back()) {
-        let joint = if language == Language::Dutch { "e" } else { "" };
-        parts.push(format!("{word}{last}{joint}"));
-    }
-    parts
-}
 
 /// A compound of a query as two words of the catalogue.
 pub(super) struct Parts {

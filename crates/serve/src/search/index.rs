@@ -39,7 +39,7 @@ pub enum Opened {
     Continued,
     /// It was unusable and was deleted; every item has to be added.
     Rebuilt {
-        /// Why.
+        /// Why, for a person to read.
         reason: String,
     },
 }
@@ -320,7 +320,7 @@ fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result
     } else {
         match usable(directory.clone(), schema, settings) {
             Ok(index) => return Ok((index, Opened::Continued)),
-            Err(reason) => opened = Opened::Rebuilt { reason },
+            Err(reason) => opened = Opened::Rebuilt { reason: reason.to_string() },
         }
         for name in names.iter().filter(|name| !is_lock(name)) {
             let path = dir.join(name);
@@ -337,23 +337,40 @@ fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result
     Ok((create(directory, schema.clone())?, opened))
 }
 
+/// Why an index in a folder cannot be continued.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    /// Its fields are not those of this build.
+    #[error("it has other fields")]
+    OtherFields,
+    /// What it says of itself is not what this build writes for the language of the settings.
+    #[error("it was written by another version or for another language")]
+    OtherBuild,
+    /// A file of it is damaged.
+    #[error("{} does not match its checksum", .0.display())]
+    Damaged(PathBuf),
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] TantivyError),
+}
+
 /// The index in the folder, or why it is unusable.
-fn usable(directory: MmapDirectory, schema: &Schema, settings: &SearchSettings) -> Result<Index, String> {
-    let index = Index::open(directory).map_err(|error| error.to_string())?;
+fn usable(directory: MmapDirectory, schema: &Schema, settings: &SearchSettings) -> Result<Index, Unusable> {
+    let index = Index::open(directory)?;
     if index.schema() != *schema {
-        return Err("it has other fields".to_owned());
+        return Err(Unusable::OtherFields);
     }
-    let meta = index.load_metas().map_err(|error| error.to_string())?;
+    let meta = index.load_metas()?;
     match meta.payload.as_deref() {
         None if meta.segments.is_empty() => {}
         Some(payload) if covered_in(payload, settings.language).is_some() => {}
-        _ => return Err("it was written by another version or for another language".to_owned()),
+        _ => return Err(Unusable::OtherBuild),
     }
-    let broken = index.validate_checksum().map_err(|error| error.to_string())?;
-    if let Some(path) = broken.iter().min() {
-        return Err(format!("{} does not match its checksum", path.display()));
+    let broken = index.validate_checksum()?;
+    if let Some(path) = broken.into_iter().min() {
+        return Err(Unusable::Damaged(path));
     }
-    index.reader().map_err(|error| error.to_string())?;
+    index.reader()?;
     Ok(index)
 }
 

@@ -31,6 +31,7 @@
 
 mod analysis;
 mod best;
+mod bm25;
 #[cfg(test)]
 mod chorus;
 mod codes;
@@ -39,6 +40,7 @@ mod cursor;
 mod document;
 mod explain;
 mod index;
+mod joints;
 #[cfg(test)]
 mod language_tests;
 mod plan;
@@ -65,7 +67,7 @@ use accrue_event::SettingFault;
 pub use index::{Opened, SearchIndex};
 pub use reader::{ReadQuery, SearchReader};
 pub use similar::{QueryVector, SimilarSettings};
-pub use synonyms::{MAX_SYNONYMS_BYTES, SynonymError, Synonyms};
+pub use synonyms::{LineFault, MAX_SYNONYMS_BYTES, SynonymError, Synonyms};
 /// A language with a stemmer.
 pub use tantivy::tokenizer::Language;
 

@@ -9,9 +9,9 @@ use accrue_kernel::exp;
 use tantivy::Term;
 
 use super::analysis::Kind;
+use super::bm25::idf;
 use super::query::{Alternative, Concept, Query};
 use super::schema::In;
-use super::score::idf;
 use super::snapshot::Snapshot;
 use super::spelling::Guess;
 use super::{SearchError, SearchSettings};

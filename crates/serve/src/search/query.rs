@@ -7,7 +7,7 @@ use super::analysis::{
     Analyzer, CHARACTER, END_PART, Kind, MAX_WORD_BYTES, PART, StopWords, Word, code, compose, compounds,
     digits_of_code, halves, head, is_apostrophe, trimmed,
 };
-use super::compound::first_parts;
+use super::joints::first_parts;
 use super::document::{initials, is_tight, joined};
 use super::quantity::quantities;
 use super::schema::{CODE, FOLDED_ID, RAW_ID};

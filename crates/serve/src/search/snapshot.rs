@@ -11,7 +11,7 @@ use tantivy::{DocSet as _, InvertedIndexReader, Searcher, SegmentReader, TERMINA
 
 use super::analysis::{Analyzer, LANGUAGES, StopWords};
 use super::schema::{Fields, HAN, In, LANGUAGE};
-use super::score::Bm25;
+use super::bm25::Bm25;
 use super::{SearchError, SearchSettings};
 
 /// What queries are answered from.

@@ -51,8 +51,37 @@ pub enum SynonymError {
         /// Its number, from 1.
         line: usize,
         /// What is wrong with it.
-        fault: &'static str,
+        fault: LineFault,
     },
+}
+
+/// What is wrong with a line of synonyms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineFault {
+    /// It has two arrows.
+    #[error("it has two arrows; write one rule a line")]
+    TwoArrows,
+    /// Nothing stands on a side of the arrow.
+    #[error("a side of the arrow is empty; write `brolly => umbrella`")]
+    EmptySide,
+    /// It has one name and no arrow.
+    #[error("it has one name; write `brolly, umbrella` or `brolly => umbrella`")]
+    OneName,
+    /// It has too many names.
+    #[error("it has more than {MAX_NAMES} names; write several lines")]
+    ManyNames,
+    /// A name has too many words.
+    #[error("a name has more than six words")]
+    ManyWords,
+    /// A name is too long.
+    #[error("a name has more than {MAX_NAME_BYTES} bytes")]
+    LongName,
+    /// A name has a control character.
+    #[error("a name has a control character")]
+    ControlCharacter,
+    /// A name has neither letters nor digits.
+    #[error("a name has neither letters nor digits")]
+    NoLetter,
 }
 
 impl Synonyms {
@@ -102,35 +131,35 @@ impl Synonyms {
 }
 
 /// The names of a line: what is typed, and what that also finds.
-fn rule(line: &str) -> Result<Rule, &'static str> {
+fn rule(line: &str) -> Result<Rule, LineFault> {
     let names = |text: &str| -> Vec<Box<str>> {
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Into::into).collect()
     };
     let (from, to) = match line.split_once("=>") {
-        Some((_, to)) if to.contains("=>") => return Err("it has two arrows; write one rule a line"),
+        Some((_, to)) if to.contains("=>") => return Err(LineFault::TwoArrows),
         Some((from, to)) => (names(from), names(to)),
         None => (names(line), names(line)),
     };
     match (from.len(), to.len()) {
-        (0, _) | (_, 0) => Err("a side of the arrow is empty; write `brolly => umbrella`"),
-        (1, 1) if !line.contains("=>") => Err("it has one name; write `brolly, umbrella` or `brolly => umbrella`"),
+        (0, _) | (_, 0) => Err(LineFault::EmptySide),
+        (1, 1) if !line.contains("=>") => Err(LineFault::OneName),
         (n_from, n_to) if n_from > MAX_NAMES || n_to > MAX_NAMES => {
-            Err("it has more than 64 names; write several lines")
+            Err(LineFault::ManyNames)
         }
         _ => from.iter().chain(&to).try_for_each(|name| usable(name)).map(|()| (from, to)),
     }
 }
 
 /// Refuses a name that no query can have.
-fn usable(name: &str) -> Result<(), &'static str> {
+fn usable(name: &str) -> Result<(), LineFault> {
     if name.split_whitespace().count() > MAX_WORDS {
-        Err("a name has more than six words")
+        Err(LineFault::ManyWords)
     } else if name.len() > MAX_NAME_BYTES {
-        Err("a name has more than 256 bytes")
+        Err(LineFault::LongName)
     } else if name.chars().any(char::is_control) {
-        Err("a name has a control character")
+        Err(LineFault::ControlCharacter)
     } else if name.chars().all(|c| c.is_ascii_punctuation()) {
-        Err("a name has neither letters nor digits")
+        Err(LineFault::NoLetter)
     } else {
         Ok(())
     }

@@ -35,7 +35,7 @@ pub use self::pages::{SequenceMarks, serialize_pages};
 pub use self::reader::{Checkpoint, SectionReader};
 pub use self::source::{SectionSource, Unread, UnreadReason};
 use self::tail::Tail;
-pub use self::writer::{CheckpointWriter, SectionWriter, Written};
+pub use self::writer::{CheckpointWriter, SectionWriter};
 use crate::{Offset, StoreError};
 
 const EXTENSION: &str = "ckpt";
@@ -43,6 +43,17 @@ const EXTENSION: &str = "ckpt";
 const UNFINISHED: &str = ".tmp";
 /// Largest number of files that a delta refers to, because each is opened when it is read.
 const MAX_BASES: usize = 16;
+
+/// The size of a finished checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of all sections.
+    pub state_bytes: u64,
+    /// Bytes of the file: the chunks that no earlier file had, and the table of contents.
+    pub file_bytes: u64,
+    /// Number of earlier files that it refers to.
+    pub n_bases: usize,
+}
 
 /// The newest sound checkpoint, and the errors of newer ones.
 #[derive(Debug)]

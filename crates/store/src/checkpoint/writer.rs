@@ -9,12 +9,12 @@ use std::rc::Rc;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Trust;
 use super::body::{Body, Flow, Section};
 use super::format::{CheckpointHeader, Contents, END_MAGIC, Extent, FORMAT, FileName, IndexEntry, MAGIC};
 use super::pages::Writing;
 use super::reader::Checkpoint;
 use super::tail::{Run, Tail};
+use super::{Trust, Written};
 use crate::StoreError;
 use crate::log::sync_dir;
 
@@ -33,17 +33,6 @@ struct WrittenSection {
     name: String,
     version: u32,
     content: Section,
-}
-
-/// The size of a finished checkpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Bytes of all sections.
-    pub state_bytes: u64,
-    /// Bytes of the file: the chunks that no earlier file had, and the table of contents.
-    pub file_bytes: u64,
-    /// Number of earlier files that it refers to.
-    pub n_bases: usize,
 }
 
 impl CheckpointWriter {

@@ -136,8 +136,15 @@ const OF_NO_SALES: &[&str] = &[
     "warenkorbid",
 ];
 
+impl OrderColumns<'_> {
+    /// What speaks against purchases, of a table whose rows are lines of orders or of documents.
+    pub fn doubt(&self, sample: &Sample) -> Option<String> {
+        doubt(self, sample).filter(|_| self.are_lines(sample))
+    }
+}
+
 /// What speaks against taking the rows of a table with the columns of orders for purchases.
-pub(super) fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String> {
+fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String> {
     let columns = || sample.columns.iter().map(String::as_str);
     let has_values = |column: &str| {
         let n = sample.texts(column).filter(|text| !text.trim().is_empty()).count();

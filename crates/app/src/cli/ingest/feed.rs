@@ -11,8 +11,28 @@ use accrue_store::SourcePosition;
 
 use super::described::Described;
 use super::ids::{columns_of_ids, names_item};
+use super::part::{Part, add};
 use super::titles::Titles;
 use super::{Sink, returns};
+
+/// What became of the items that the files do not name.
+pub(super) enum Retirement {
+    /// The files are not the whole catalogue.
+    NotAsked,
+    /// So many were retired.
+    Retired(u64),
+    /// None was retired.
+    Refused(NoRetirement),
+}
+
+/// Why no item was retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoRetirement {
+    #[error("no product was taken")]
+    NothingTaken,
+    #[error("{n} records cannot be read, and each may be about any product")]
+    Unreadable { n: u64 },
+}
 
 /// An engine that receives the entries of files.
 pub(super) struct Feed {
@@ -83,17 +103,14 @@ impl Feed {
         Self { listed: is_whole.then(Listed::default), ..self }
     }
 
-    /// Retires the items that the files do not name; `None` if the files are not the whole catalogue. A file of which nothing
-    /// was taken is no catalogue, and a record of which the item cannot be read may be about any item: then nothing is
-    /// retired, and the reason is returned.
-    pub fn retire_absent(&mut self) -> Result<Option<Result<u64, String>>, EngineError> {
+    /// Retires the items that the files do not name. A file of which nothing was taken is no catalogue, and a record of
+    /// which the item cannot be read may be about any item: then nothing is retired.
+    pub fn retire_absent(&mut self) -> Result<Retirement, EngineError> {
         Ok(match self.listed.take() {
-            None => None,
-            Some(Listed { n_taken: 0, .. }) => Some(Err("no product was taken".into())),
-            Some(Listed { n_nameless: 0, ids, .. }) => Some(Ok(self.engine.retire_absent_blocking(ids)?)),
-            Some(Listed { n_nameless, .. }) => {
-                Some(Err(format!("{n_nameless} records cannot be read, and each may be about any product")))
-            }
+            None => Retirement::NotAsked,
+            Some(Listed { n_taken: 0, .. }) => Retirement::Refused(NoRetirement::NothingTaken),
+            Some(Listed { n_nameless: 0, ids, .. }) => Retirement::Retired(self.engine.retire_absent_blocking(ids)?),
+            Some(Listed { n_nameless, .. }) => Retirement::Refused(NoRetirement::Unreadable { n: n_nameless }),
         })
     }
 
@@ -512,37 +529,6 @@ impl News {
             }
         }
     }
-}
-
-/// The entries of one kind, with their positions in the batch.
-pub(super) struct Part<T> {
-    pub entries: Vec<T>,
-    pub places: Vec<usize>,
-}
-
-impl<T> Default for Part<T> {
-    fn default() -> Self {
-        Self { entries: Vec::new(), places: Vec::new() }
-    }
-}
-
-impl<T> Part<T> {
-    pub(super) fn push(&mut self, place: usize, entry: T) {
-        self.entries.push(entry);
-        self.places.push(place);
-    }
-}
-
-pub(super) fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
-    total.accepted += part.accepted;
-    total.repaired += part.repaired;
-    total.duplicates += part.duplicates;
-    let moved = |refused: Refused| Refused { index: places[refused.index], ..refused };
-    total.quarantined.extend(part.quarantined.into_iter().map(moved));
-    total.refused_again.extend(part.refused_again.into_iter().map(moved));
-    total.add_notes(part.repairs, part.misspelt);
-    total.add_warnings(part.dropped, part.leap);
-    total.offset = total.offset.max(part.offset);
 }
 
 /// The fields that have a value, a bit each.

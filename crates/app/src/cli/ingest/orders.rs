@@ -6,16 +6,15 @@
 use std::collections::HashMap;
 
 use accrue_event::{
-    Mapping, OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed,
+    OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed,
     may_name_person, names_person, number_beside_name, order_column, usual_column,
 };
 use accrue_ingest::Sample;
 
-use super::{documents, guess, item_columns};
-use crate::cli::problem::Problem;
+use super::item_columns;
 
 /// Tables with more columns than that are no exports of orders.
-const MAX_COLUMNS: usize = 300;
+pub(super) const MAX_COLUMNS: usize = 300;
 
 fn is_of_mail(column: &str) -> bool {
     let column = column.to_lowercase();
@@ -116,11 +115,6 @@ impl<'c> OrderColumns<'c> {
         self.are_lines(sample) && self.doubt(sample).is_none()
     }
 
-    /// What speaks against purchases, of a table whose rows are lines of orders or of documents.
-    pub fn doubt(&self, sample: &Sample) -> Option<String> {
-        documents::doubt(self, sample).filter(|_| self.are_lines(sample))
-    }
-
     /// What is to be said of a table of orders whose rows do not name their products.
     pub fn without_lines(&self, sample: &Sample) -> Option<String> {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
@@ -132,7 +126,7 @@ impl<'c> OrderColumns<'c> {
     }
 
     /// Whether every row is a line of an order or of a document.
-    fn are_lines(&self, sample: &Sample) -> bool {
+    pub(super) fn are_lines(&self, sample: &Sample) -> bool {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
         let has = |kind, field| usual_column(kind, field, &columns);
         let has_stock = has(RecordKind::Items, "stock").is_some_and(|stock| Some(stock) != self.quantity);
@@ -248,7 +242,7 @@ fn is_clear_number(number: &str, buyer: Option<&str>, time: &str, columns: &[&st
 }
 
 /// Whether columns say more of products than lines of orders do.
-fn says_more_of_products(columns: &[&str]) -> bool {
+pub(super) fn says_more_of_products(columns: &[&str]) -> bool {
     let says = |field: &&str| usual_column(RecordKind::Items, field, columns).is_some();
     ["description", "image", "brand", "categories"].iter().any(says)
 }
@@ -269,47 +263,6 @@ fn has_titles(sample: &Sample, column: &str) -> bool {
     };
     let is_name = |text: &&&str| text.contains(char::is_whitespace) || is_word(text);
     2 * texts.iter().filter(is_name).count() > texts.len()
-}
-
-/// The columns of the number of an order and of a quantity in a table that would be taken for products: of what was sold,
-/// packed or sent back, and not of a stock.
-pub(super) fn in_place_of_stock(sample: &Sample) -> Option<(&str, &str)> {
-    let columns: Vec<&str> = sample.columns.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
-    if !guess::describes_products(sample) || columns.len() > MAX_COLUMNS {
-        return None;
-    }
-    // What says more of products is a catalogue, in which `Order` may be a place.
-    if says_more_of_products(&columns) {
-        return None;
-    }
-    let number = order_column(OrderPart::Number, &columns)?;
-    // So is what has prices, which lists of what was packed or sent back have not.
-    if is_unclear_number(number) && usual_column(RecordKind::Items, "price", &columns).is_some() {
-        return None;
-    }
-    // The number of an article may be called that of an order (`Bestellnummer`).
-    let id = usual_column(RecordKind::Items, "id", &columns).filter(|id| *id != number)?;
-    let stock = usual_column(RecordKind::Items, "stock", &columns);
-    let quantity = order_column(OrderPart::Quantity, &columns).filter(|quantity| *quantity != id)?;
-    stock.is_none_or(|stock| stock == quantity).then_some((number, quantity))
-}
-
-/// The mapping for a table of orders, as `--guess` prints it, and the notation of dates if the first rows fit two. How the
-/// file is written is recognised as it is read.
-pub(super) fn mapping_for(sample: &Sample, given: &Mapping) -> Result<(Mapping, Option<Box<str>>), Problem> {
-    let text = guess::written(sample, given, None, "the file");
-    // Of two notations of dates that fit the first rows, the check says so. Where people write semicolons between cells or
-    // letters beyond English ones, the day comes before the month. Signs such as `€` are no letters.
-    let has_letters = |column: &String| column.chars().any(|c| c.is_alphabetic() && !c.is_ascii());
-    let is_day_first = sample.delimiter == Some(';') || sample.columns.iter().any(has_letters);
-    let is_open = |line: &&str| line.starts_with("time_format") && line.contains("# or ");
-    let has_two = text.lines().any(|line| is_open(&line));
-    let text: Vec<&str> = text.lines().filter(|line| !is_open(line) || is_day_first).collect();
-    let mapping = toml::from_str::<Mapping>(&text.join("\n")).map_err(|error| {
-        Problem::new(format!("no mapping could be made for the orders: {error}"), "--guess prints what was found")
-    })?;
-    let chosen = mapping.time_format.clone().filter(|_| has_two);
-    Ok((Mapping { delimiter: given.delimiter, encoding: given.encoding.clone(), ..mapping }, chosen))
 }
 
 /// The columns that name or describe the customer beside the one that identifies them.
@@ -379,6 +332,9 @@ fn is_of_order(sample: &Sample, number: Option<&str>, total: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use accrue_event::Mapping;
+
+    use super::super::order_tables::mapping_for;
     use super::*;
 
     fn table(columns: &str, rows: &[&str]) -> Sample {

@@ -9,7 +9,8 @@ use accrue_event::{Mapping, RecordKind, listed, usual_sale};
 use accrue_ingest::{ReadSettings, Sample};
 
 use super::extent::{self, Extent};
-use super::orders::{self, OrderColumns};
+use super::order_tables;
+use super::orders::OrderColumns;
 use super::systems::System;
 use super::{Arguments, complete, guess, item_columns, kind_of, money, reviews};
 use crate::cli::output::Output;
@@ -81,7 +82,7 @@ fn recognise(
         output
             .note(&format!("{file}recognised reviews: each row is a rating of a product; --guess prints the mapping"));
     } else if let Some(orders) = orders.filter(|orders| orders.are_purchases(sample)) {
-        let (mapping, dates) = orders::mapping_for(sample, &settings.mapping)?;
+        let (mapping, dates) = order_tables::mapping_for(sample, &settings.mapping)?;
         settings.mapping = mapping;
         let dates =
             dates.map_or(String::new(), |format| format!(", dates as `{format}`, which is one of two that fit"));
@@ -99,7 +100,7 @@ fn recognise(
             message,
             "--guess prints a mapping to start from; --items says that these are products",
         ));
-    } else if let Some(columns) = orders::in_place_of_stock(sample).filter(|_| kind.is_none()) {
+    } else if let Some(columns) = order_tables::in_place_of_stock(sample).filter(|_| kind.is_none()) {
         return Err(no_stock(path, columns));
     } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;

@@ -11,7 +11,7 @@ use accrue_event::{
 };
 use accrue_ingest::taken_back;
 
-use super::feed::{Part, add};
+use super::part::{Part, add};
 
 /// Lines of an order that are looked for at once: after as many without one, it has no more.
 const LINES: usize = 64;

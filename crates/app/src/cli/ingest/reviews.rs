@@ -1,6 +1,7 @@
 //! Exports of reviews, as those of Judge.me, Yotpo, Trustpilot and Bazaarvoice: each row is a rating of a product by a
 //! shopper. Their titles and texts are those of reviews, and no products.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use accrue_event::{Mapping, RecordKind, folded, listed, usual_column};
@@ -55,19 +56,24 @@ const TIMES: &[&str] = &[
     "date",
 ];
 
+/// What the columns of a file of reviews do not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("reviews without a column for {}", listed(.0))]
+pub(super) struct MissingColumns(Vec<&'static str>);
+
 /// As [`mapping_text`], for the reading of the file.
 pub(super) fn mapping(path: &Path, sample: &Sample) -> Option<Result<Mapping, Problem>> {
     let hint = "--guess prints a mapping to start from; --items says that these are products";
-    let problem = |why: String| Problem::new(format!("{}: {why}", path.display()), hint);
-    let text = mapping_text(sample)?.map_err(problem);
-    Some(text.and_then(|text| toml::from_str(&text).map_err(|error| problem(error.to_string()))))
+    let problem = |why: &dyn Display| Problem::new(format!("{}: {why}", path.display()), hint);
+    let text = mapping_text(sample)?.map_err(|missing| problem(&missing));
+    Some(text.and_then(|text| toml::from_str(&text).map_err(|error| problem(&error))))
 }
 
 /// A mapping for a file of reviews; `None` for another file.
 ///
 /// # Errors
 /// What the file lacks to be one of ratings.
-pub(super) fn mapping_text(sample: &Sample) -> Option<Result<String, String>> {
+pub(super) fn mapping_text(sample: &Sample) -> Option<Result<String, MissingColumns>> {
     let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
     let named =
         |names: &[&str]| names.iter().find_map(|name| columns.iter().copied().find(|column| folded(column) == *name));
@@ -82,10 +88,10 @@ pub(super) fn mapping_text(sample: &Sample) -> Option<Result<String, String>> {
         "item" => "the id of the product",
         _ => "the time of the review",
     };
-    let missing: Vec<&str> =
+    let missing: Vec<&'static str> =
         wanted.iter().filter(|(_, column)| column.is_none()).map(|(field, _)| what(field)).collect();
     if !missing.is_empty() {
-        return Some(Err(format!("reviews without a column for {}", listed(&missing))));
+        return Some(Err(MissingColumns(missing)));
     }
     let mut text = String::from(
         "# Reviews: each row is a rating. Texts, names and addresses are left out.\n\nkind = \"events\"\ndrop_columns = [\"*\"]\n\n[fields]\n",
@@ -102,7 +108,7 @@ pub(super) fn mapping_text(sample: &Sample) -> Option<Result<String, String>> {
 mod tests {
     use super::*;
 
-    fn of(columns: &str) -> Option<Result<String, String>> {
+    fn of(columns: &str) -> Option<Result<String, MissingColumns>> {
         mapping_text(&Sample {
             columns: columns.split(',').map(str::to_owned).collect(),
             is_table: true,
@@ -137,7 +143,7 @@ mod tests {
             let mapping: accrue_event::Mapping = toml::from_str(&text).unwrap();
             mapping.validate().unwrap();
         }
-        let refused = of("review_title,rating,review_date,reviewer_name,product_id").unwrap().unwrap_err();
+        let refused = of("review_title,rating,review_date,reviewer_name,product_id").unwrap().unwrap_err().to_string();
         assert!(refused.contains("the e-mail address or id of the reviewer"), "{refused}");
         assert_eq!(of("id,title,price,rating,review_id"), None);
         assert_eq!(of("id,title,rating,review_count"), None);

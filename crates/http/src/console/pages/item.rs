@@ -18,7 +18,6 @@ use super::catalogue::{Row, row, table};
 use crate::problem::{Code, Problem};
 use crate::server::Server;
 
-pub(in super::super) const PATH: &str = "/console/catalogue/item";
 /// Items that are listed beside it.
 const N_SIMILAR: usize = 12;
 /// Variants that are listed.

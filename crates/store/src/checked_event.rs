@@ -1,0 +1,24 @@
+//! An event as the log has it.
+
+use accrue_event::{Event, Repair};
+use serde::{Deserialize, Serialize};
+
+/// A checked event with its repairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckedEvent {
+    /// The event.
+    pub event: Event,
+    /// Codes of the repairs made, in order; empty for an event accepted as sent.
+    pub repairs: Vec<Box<str>>,
+    /// The record as it was sent (JSON), if a repair changed it.
+    pub raw: Option<Box<str>>,
+}
+
+impl CheckedEvent {
+    /// Whether the event is evidence of how often what is shown is clicked. One of a published key is not where its
+    /// address has said the same within the hour: sessions cost nothing to invent. The writer decides, and the record
+    /// says so.
+    pub fn is_evidence(&self) -> bool {
+        !self.repairs.iter().any(|code| **code == *Repair::NoEvidence.code())
+    }
+}
