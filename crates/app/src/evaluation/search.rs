@@ -122,10 +122,10 @@ pub(super) fn search(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> an
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     let mut report = serde_json::to_value(SearchReport::new(&queries, seed))?;
-    let settings: BTreeMap<_, _> = run.settings.iter().cloned().collect();
     let (ms, p99) = mean_and_p99(took_ms);
     let more = json!({
-        "protocol": SEARCH, "model": LEXICAL, "settings": settings, "seed": seed, "n_items": items.len(), "refused": refused,
+        "protocol": SEARCH, "model": LEXICAL, "seed": seed,
+        "settings": run.settings.iter().cloned().collect::<BTreeMap<_, _>>(), "n_items": items.len(), "refused": refused,
         "cost": {"index_s": index_s, "ms": ms, "p99_ms": p99},
     });
     if let (Some(report), Value::Object(more)) = (report.as_object_mut(), more) {

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
-    EventType, Item, ItemId, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, Shopper, Timestamp, User,
-    UserId,
+    EventType, Item, ItemId, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, SessionId, Shopper, Timestamp,
+    User, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ use crate::new_products::{Earlier, Now};
 use crate::{
     Body, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories, ItemIdx, Ledger,
     NewProducts, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
-    Satisfaction, SearchProposal, SearchRanking, Searches, SharedDescriptors, ShopperIdx, Shown, Vocabulary,
+    Satisfaction, SearchProposal, SearchRanking, Searches, Served, SharedDescriptors, ShopperIdx, Shown, Vocabulary,
     shopper_descriptors, shopper_hash,
 };
 
@@ -243,15 +243,7 @@ impl Facts {
             | Body::Promoted { .. }
             | Body::WindowReleased { .. }
             | Body::ChallengeRefused { .. } => {}
-            Body::Served(served) => {
-                let visitor = || served.user.clone().map(Shopper::User);
-                let guest = || served.session.clone().map(Shopper::Guest);
-                let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
-                self.ledger.serve(served, shopper, record.received_at);
-                self.draws.serve(served, record.received_at);
-                let item_of = |id: &ItemId| self.items.get(id.as_str());
-                self.new_products.serve(served, shopper, record.received_at, item_of);
-            }
+            Body::Served(served) => self.serve(served, record.received_at),
             Body::Campaigns(json) => self.ledger.take(json, record.offset.next(), record.received_at, self.stream_time),
             Body::Event(checked) => self.apply_event(record, checked),
             Body::Released { of, event } => {
@@ -291,19 +283,7 @@ impl Facts {
                     self.uncount_descriptors(before);
                 }
             }
-            Body::Merged { session, user } => {
-                let guest = self.shoppers.intern(&guest_name(session.as_str()));
-                let user = self.shoppers.intern(&user_name(user));
-                self.histories.merge(guest, user);
-                self.shown.merge(guest, user);
-                let published = Shopper::PublishedGuest(session.clone());
-                if let Some(published) =
-                    self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
-                {
-                    self.histories.merge(published, user);
-                    self.shown.merge(published, user);
-                }
-            }
+            Body::Merged { session, user } => self.merge(session, user),
             Body::Settings(settings) => self.settings = settings.clone(),
             Body::Synonyms(synonyms) => self.synonyms = synonyms.clone(),
             Body::Rules(rules) => self.shop_rules = RuleTexts { json: rules.clone(), since: record.offset.next() },
@@ -330,6 +310,30 @@ impl Facts {
             Body::SourceRead(read) => drop(self.sources.insert(read.source.clone(), read.position.clone())),
         }
         self.end = record.offset.next();
+    }
+
+    /// Takes in what an answer put on its page.
+    fn serve(&mut self, served: &Served, received_at: Timestamp) {
+        let visitor = || served.user.clone().map(Shopper::User);
+        let guest = || served.session.clone().map(Shopper::Guest);
+        let shopper = visitor().or_else(guest).map(|shopper| shopper_hash(&shopper));
+        self.ledger.serve(served, shopper, received_at);
+        self.draws.serve(served, received_at);
+        let item_of = |id: &ItemId| self.items.get(id.as_str());
+        self.new_products.serve(served, shopper, received_at, item_of);
+    }
+
+    /// Gives a user what the guest of a session did, also under a published key.
+    fn merge(&mut self, session: &SessionId, user: &UserId) {
+        let guest = self.shoppers.intern(&guest_name(session.as_str()));
+        let user = self.shoppers.intern(&user_name(user));
+        self.histories.merge(guest, user);
+        self.shown.merge(guest, user);
+        let published = Shopper::PublishedGuest(session.clone());
+        if let Some(published) = self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty()) {
+            self.histories.merge(published, user);
+            self.shown.merge(published, user);
+        }
     }
 
     fn uncount_descriptors(&mut self, before: Option<User>) {

@@ -119,31 +119,12 @@ impl Facts {
         let shop_rules: Option<RuleTexts> = optional(source, SHOP_RULES, 1)?;
         let scenes: Option<RuleTexts> = optional(source, SCENES, 1)?;
         let synonyms: Option<Box<str>> = optional(source, SYNONYMS, 1)?;
-        let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
-            None => Some(source.not_counted(SEARCHES, 2)),
-            Some(1) => source.converted::<FirstSearches, _>(SEARCHES, 1, 2)?,
-            Some(_) => source.value(SEARCHES, 2)?,
-        };
+        let searches = searches(source)?;
         let shown: Option<Shown> = optional(source, SHOWN, 1)?;
-        let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
-            None => Some(SearchRanking::default()),
-            Some(1) => source.converted::<FirstSearchRanking, _>(SEARCH_RANKING, 1, 2)?,
-            Some(_) => source.value(SEARCH_RANKING, 2)?,
-        };
-        let ledger: Option<Ledger> = match source.checkpoint().section_version(LEDGER) {
-            Some(1) => source.value::<FirstLedger>(LEDGER, 1)?.map(Ledger::from),
-            _ => optional(source, LEDGER, 2)?,
-        };
-        // The first version counted answers to published keys.
-        let draws: Option<DrawAccount> = match source.checkpoint().section_version(DRAWS) {
-            Some(1) => source.converted::<DrawAccount, _>(DRAWS, 1, 2)?,
-            _ => optional(source, DRAWS, 2)?,
-        };
-        let new_products: Option<NewProducts> = match source.checkpoint().section_version(NEW_PRODUCTS) {
-            None | Some(..2) => Some(source.not_counted(NEW_PRODUCTS, 3)),
-            Some(2) => source.converted::<FirstNewProducts, _>(NEW_PRODUCTS, 2, 3)?,
-            Some(_) => source.value(NEW_PRODUCTS, 3)?,
-        };
+        let search_ranking = search_ranking(source)?;
+        let ledger = ledger(source)?;
+        let draws = draws(source)?;
+        let new_products = new_products(source)?;
         let satisfaction: Option<Satisfaction> = optional(source, SATISFACTION, 1)?;
         let search_proposals: Option<BTreeMap<Box<str>, SearchProposal>> = optional(source, SEARCH_PROPOSALS, 1)?;
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = optional(source, SOURCES, 1)?;
@@ -193,6 +174,45 @@ impl Facts {
             })
         };
         Ok(assemble())
+    }
+}
+
+fn searches(source: &mut SectionSource<'_>) -> Result<Option<Searches>, StoreError> {
+    match source.checkpoint().section_version(SEARCHES) {
+        None => Ok(Some(source.not_counted(SEARCHES, 2))),
+        Some(1) => source.converted::<FirstSearches, _>(SEARCHES, 1, 2),
+        Some(_) => source.value(SEARCHES, 2),
+    }
+}
+
+fn search_ranking(source: &mut SectionSource<'_>) -> Result<Option<SearchRanking>, StoreError> {
+    match source.checkpoint().section_version(SEARCH_RANKING) {
+        None => Ok(Some(SearchRanking::default())),
+        Some(1) => source.converted::<FirstSearchRanking, _>(SEARCH_RANKING, 1, 2),
+        Some(_) => source.value(SEARCH_RANKING, 2),
+    }
+}
+
+fn ledger(source: &mut SectionSource<'_>) -> Result<Option<Ledger>, StoreError> {
+    match source.checkpoint().section_version(LEDGER) {
+        Some(1) => Ok(source.value::<FirstLedger>(LEDGER, 1)?.map(Ledger::from)),
+        _ => optional(source, LEDGER, 2),
+    }
+}
+
+/// The first version counted answers to published keys.
+fn draws(source: &mut SectionSource<'_>) -> Result<Option<DrawAccount>, StoreError> {
+    match source.checkpoint().section_version(DRAWS) {
+        Some(1) => source.converted::<DrawAccount, _>(DRAWS, 1, 2),
+        _ => optional(source, DRAWS, 2),
+    }
+}
+
+fn new_products(source: &mut SectionSource<'_>) -> Result<Option<NewProducts>, StoreError> {
+    match source.checkpoint().section_version(NEW_PRODUCTS) {
+        None | Some(..2) => Ok(Some(source.not_counted(NEW_PRODUCTS, 3))),
+        Some(2) => source.converted::<FirstNewProducts, _>(NEW_PRODUCTS, 2, 3),
+        Some(_) => source.value(NEW_PRODUCTS, 3),
     }
 }
 

@@ -446,18 +446,7 @@ impl Sink for Feed {
             self.engine.put_items_blocking(news.items, false)?;
         }
         if !items.entries.is_empty() {
-            let ids: Vec<ItemId> = items.entries.iter().filter_map(item_id).collect();
-            let taken = self.engine.put_items_blocking(items.entries, false)?;
-            for item in ids.iter().filter_map(|id| self.engine.item(id)) {
-                let may_inherit = item.parent.is_some() && !Described::is_whole(&item);
-                if may_inherit && self.variants.len() < MAX_VARIANTS {
-                    self.variants.push(item.id);
-                } else {
-                    self.lacking.add(&item);
-                }
-            }
-            self.has_products = None;
-            self.count_listed(&taken);
+            let taken = self.put_items(items.entries)?;
             add(&mut ingested, taken, &items.places);
         }
         if !patches.entries.is_empty() {
@@ -476,6 +465,22 @@ impl Sink for Feed {
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)
+    }
+
+    fn put_items(&mut self, items: Vec<RawItem>) -> Result<Ingested, EngineError> {
+        let ids: Vec<ItemId> = items.iter().filter_map(item_id).collect();
+        let taken = self.engine.put_items_blocking(items, false)?;
+        for item in ids.iter().filter_map(|id| self.engine.item(id)) {
+            let may_inherit = item.parent.is_some() && !Described::is_whole(&item);
+            if may_inherit && self.variants.len() < MAX_VARIANTS {
+                self.variants.push(item.id);
+            } else {
+                self.lacking.add(&item);
+            }
+        }
+        self.has_products = None;
+        self.count_listed(&taken);
+        Ok(taken)
     }
 }
 
