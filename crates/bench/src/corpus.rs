@@ -178,22 +178,7 @@ impl Line {
 
     /// As the check accepts it, for filling a log.
     pub fn body(&self) -> Body {
-        let event = Event {
-            id: EventId::new(format!("{:016x}", self.id)),
-            event_type: self.event_type(),
-            user: Some(user_name(self.user).as_str().into()),
-            session: None,
-            item: Some(item_name(self.item).as_str().into()),
-            at: Timestamp(self.at_ms),
-            value: 1.0,
-            quantity: self.quantity,
-            price: Price::from_f32(price(self.item)),
-            query: None,
-            source: Some("web".into()),
-            recommendation_id: None,
-            position: None,
-            properties: Default::default(),
-        };
+        let event = Event { user: Some(user_name(self.user).as_str().into()), item: Some(item_name(self.item).as_str().into()), quantity: self.quantity, price: Price::from_f32(price(self.item)), source: Some("web".into()), ..Event::bare(EventId::new(format!("{:016x}", self.id)), self.event_type(), Timestamp(self.at_ms)) };
         Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None })
     }
 }

@@ -285,23 +285,7 @@ impl Run {
         };
         let page = shop.recommend(&request);
         let items: Vec<ItemId> = page.items.into_iter().map(|item| item.id).collect();
-        let served = Served {
-            recommendation_id: id.as_str().into(),
-            page: Page::Recommend,
-            user: visitor.user,
-            session: visitor.session,
-            version: page.version,
-            learned: Offset(page.offset),
-            first_position: 0,
-            items: items.clone(),
-            propensities: Vec::new(),
-            arm: None,
-            ranks: Vec::new(),
-            asked: Box::default(),
-            sponsored: Vec::new(),
-            published: false,
-            trial: page.trial,
-        };
+        let served = Served { user: visitor.user, session: visitor.session, version: page.version, learned: Offset(page.offset), items: items.clone(), trial: page.trial, ..Served::bare(id.as_str().into(), Page::Recommend) };
         self.take(visit.at, Body::Served(Box::new(served)))?;
         let mut outcome = self.shop.respond(visit, &items);
         outcome.credit(&id);

@@ -225,23 +225,7 @@ mod tests {
     }
 
     fn served(id: &str, is_drawn: bool) -> accrue_store::Served {
-        accrue_store::Served {
-            recommendation_id: id.into(),
-            page: accrue_store::Page::Recommend,
-            user: None,
-            session: None,
-            version: 1,
-            learned: accrue_store::Offset(0),
-            first_position: 0,
-            items: vec!["mug".into(), "cup".into()],
-            propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() },
-            arm: None,
-            ranks: Vec::new(),
-            asked: Box::default(),
-            sponsored: Vec::new(),
-            published: false,
-            trial: accrue_store::Trial::None,
-        }
+        accrue_store::Served { version: 1, items: vec!["mug".into(), "cup".into()], propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() }, ..accrue_store::Served::bare(id.into(), accrue_store::Page::Recommend) }
     }
 
     #[test]

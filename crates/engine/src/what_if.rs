@@ -456,23 +456,7 @@ mod tests {
     use super::*;
 
     fn served_with(asked: Box<str>) -> Served {
-        Served {
-            recommendation_id: "r1".into(),
-            page: Page::Recommend,
-            user: None,
-            session: None,
-            version: 1,
-            learned: Offset(0),
-            first_position: 0,
-            items: Vec::new(),
-            propensities: Vec::new(),
-            arm: None,
-            ranks: Vec::new(),
-            sponsored: Vec::new(),
-            published: false,
-            trial: accrue_store::Trial::None,
-            asked,
-        }
+        Served { version: 1, asked, ..Served::bare("r1".into(), Page::Recommend) }
     }
 
     fn asked(learned: u64, offset: u64) -> AskedAgain {

@@ -142,6 +142,26 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event of which only this is known: one piece of value 1, without a shopper and an item.
+    pub fn bare(id: EventId, event_type: EventType, at: Timestamp) -> Self {
+        Self {
+            id,
+            event_type,
+            user: None,
+            session: None,
+            item: None,
+            at,
+            value: 1.0,
+            quantity: 1,
+            price: None,
+            query: None,
+            source: None,
+            recommendation_id: None,
+            position: None,
+            properties: Attributes::new(),
+        }
+    }
+
     /// The shopper whose history contains this event. An event of a published key belongs to its session, because
     /// any visitor of the page can send it in the name of any user.
     pub fn shopper(&self) -> Shopper {

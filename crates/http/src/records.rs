@@ -91,8 +91,8 @@ impl<R: Record> Batch<R> {
         }
         for (index, element) in elements.iter().enumerate() {
             match serde_json::from_slice(element) {
-                Ok(Entry::Record(record)) => self.records.push(Incoming::Record(record)),
-                Ok(Entry::Other(value)) => {
+                Ok(ReadRecord::Record(record)) => self.records.push(Incoming::Record(record)),
+                Ok(ReadRecord::Other(value)) => {
                     self.push_unreadable(&value.to_string(), format!("element {index}: a record is an object"));
                 }
                 Err(error) => {
@@ -111,7 +111,7 @@ impl<R: Record> Batch<R> {
 
     /// One object; or several, each on a line of its own, without the content type that says so.
     fn read_object_or_lines(&mut self, body: &[u8], most: usize) -> Result<(), Problem> {
-        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Entry<R>>();
+        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<ReadRecord<R>>();
         let first = values.next();
         let rest = &body[values.byte_offset()..];
         match first {
@@ -166,10 +166,10 @@ impl<R: Record> Batch<R> {
         Ok(())
     }
 
-    fn push(&mut self, entry: Entry<R>, line: usize) {
+    fn push(&mut self, entry: ReadRecord<R>, line: usize) {
         match entry {
-            Entry::Record(record) => self.records.push(Incoming::Record(record)),
-            Entry::Other(value) => {
+            ReadRecord::Record(record) => self.records.push(Incoming::Record(record)),
+            ReadRecord::Other(value) => {
                 self.push_unreadable(&value.to_string(), format!("line {line}: a record is an object"));
             }
         }
@@ -276,56 +276,56 @@ fn too_many(most: usize) -> Problem {
 }
 
 /// The parts of a batch: objects, and values that are not objects.
-enum Entry<R> {
+enum ReadRecord<R> {
     Record(R),
     Other(Value),
 }
 
-impl<'de, R: Deserialize<'de>> Deserialize<'de> for Entry<R> {
+impl<'de, R: Deserialize<'de>> Deserialize<'de> for ReadRecord<R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EntryVisitor(PhantomData))
+        deserializer.deserialize_any(ReadRecordVisitor(PhantomData))
     }
 }
 
-struct EntryVisitor<R>(PhantomData<R>);
+struct ReadRecordVisitor<R>(PhantomData<R>);
 
-impl<'de, R: Deserialize<'de>> Visitor<'de> for EntryVisitor<R> {
-    type Value = Entry<R>;
+impl<'de, R: Deserialize<'de>> Visitor<'de> for ReadRecordVisitor<R> {
+    type Value = ReadRecord<R>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Entry<R>, A::Error> {
-        R::deserialize(MapAccessDeserializer::new(map)).map(Entry::Record)
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ReadRecord<R>, A::Error> {
+        R::deserialize(MapAccessDeserializer::new(map)).map(ReadRecord::Record)
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Entry<R>, A::Error> {
-        Value::deserialize(SeqAccessDeserializer::new(seq)).map(Entry::Other)
+    fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<ReadRecord<R>, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(seq)).map(ReadRecord::Other)
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Entry<R>, E> {
-        Ok(Entry::Other(Value::Null))
+    fn visit_unit<E: de::Error>(self) -> Result<ReadRecord<R>, E> {
+        Ok(ReadRecord::Other(Value::Null))
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Entry<R>, E> {
-        Ok(Entry::Other(value.into()))
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<ReadRecord<R>, E> {
+        Ok(ReadRecord::Other(value.into()))
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Entry<R>, E> {
-        Ok(Entry::Other(value.into()))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<ReadRecord<R>, E> {
+        Ok(ReadRecord::Other(value.into()))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Entry<R>, E> {
-        Ok(Entry::Other(value.into()))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<ReadRecord<R>, E> {
+        Ok(ReadRecord::Other(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Entry<R>, E> {
-        Ok(Entry::Other(value.into()))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<ReadRecord<R>, E> {
+        Ok(ReadRecord::Other(value.into()))
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Entry<R>, E> {
-        Ok(Entry::Other(value.into()))
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<ReadRecord<R>, E> {
+        Ok(ReadRecord::Other(value.into()))
     }
 }
 
@@ -352,14 +352,14 @@ impl<'de, R: Record> Visitor<'de> for Elements<'_, R> {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(entry) = seq.next_element::<Entry<R>>()? {
+        while let Some(entry) = seq.next_element::<ReadRecord<R>>()? {
             if self.batch.records.len() == self.most {
                 self.full.set(true);
                 return Err(de::Error::custom("too many records"));
             }
             match entry {
-                Entry::Record(record) => self.batch.records.push(record.into()),
-                Entry::Other(value) => {
+                ReadRecord::Record(record) => self.batch.records.push(record.into()),
+                ReadRecord::Other(value) => {
                     let index = self.batch.records.len();
                     self.batch.push_unreadable(&value.to_string(), format!("element {index}: a record is an object"));
                 }

@@ -511,22 +511,7 @@ mod tests {
 
     /// An event of a user on a day.
     fn event(number: usize, user: &str, item: &str, day: i64) -> Event {
-        Event {
-            id: format!("e{number}").as_str().into(),
-            event_type: EventType::View,
-            user: Some(user.into()),
-            session: None,
-            item: Some(item.into()),
-            at: Timestamp(day * DAY_MS + number as i64),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: None,
-            position: None,
-            properties: BTreeMap::new(),
-        }
+        Event { user: Some(user.into()), item: Some(item.into()), ..Event::bare(format!("e{number}").as_str().into(), EventType::View, Timestamp(day * DAY_MS + number as i64)) }
     }
 
     fn settings(new_items: Option<RangeInclusive<u32>>) -> StreamSettings {

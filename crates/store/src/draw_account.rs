@@ -186,42 +186,11 @@ mod tests {
     use crate::{Offset, SponsoredSlot};
 
     fn served(id: &str, is_drawn: bool) -> Served {
-        Served {
-            recommendation_id: id.into(),
-            page: Page::Recommend,
-            user: None,
-            session: None,
-            version: 1,
-            learned: Offset(0),
-            first_position: 0,
-            items: vec!["mug".into(), "cup".into()],
-            propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() },
-            arm: None,
-            ranks: Vec::new(),
-            asked: Box::default(),
-            sponsored: Vec::new(),
-            published: false,
-            trial: crate::Trial::None,
-        }
+        Served { version: 1, items: vec!["mug".into(), "cup".into()], propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() }, ..Served::bare(id.into(), Page::Recommend) }
     }
 
     fn event(event_type: EventType, of: &str) -> Event {
-        Event {
-            id: "e1".into(),
-            event_type,
-            user: Some("ann".into()),
-            session: None,
-            item: Some("mug".into()),
-            at: Timestamp(0),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: Some(of.into()),
-            position: None,
-            properties: Default::default(),
-        }
+        Event { user: Some("ann".into()), item: Some("mug".into()), recommendation_id: Some(of.into()), ..Event::bare("e1".into(), event_type, Timestamp(0)) }
     }
 
     fn counts(of: Clicked) -> [u64; 3] {

@@ -209,22 +209,7 @@ mod tests {
     use super::*;
 
     fn event(event_type: EventType, item: &str, at_s: i64, answer: Option<&str>) -> Event {
-        Event {
-            id: "e1".into(),
-            event_type,
-            user: Some("ann".into()),
-            session: None,
-            item: Some(item.into()),
-            at: Timestamp(1000 * at_s),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: answer.map(Into::into),
-            position: None,
-            properties: Default::default(),
-        }
+        Event { user: Some("ann".into()), item: Some(item.into()), recommendation_id: answer.map(Into::into), ..Event::bare("e1".into(), event_type, Timestamp(1000 * at_s)) }
     }
 
     fn after(events: &[Event]) -> Satisfaction {

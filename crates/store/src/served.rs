@@ -113,6 +113,27 @@ pub enum Page {
 }
 
 impl Served {
+    /// An answer of this id without items, to a visitor of whom nothing is known.
+    pub fn bare(recommendation_id: Box<str>, page: Page) -> Self {
+        Self {
+            recommendation_id,
+            page,
+            user: None,
+            session: None,
+            version: 0,
+            learned: Offset(0),
+            first_position: 0,
+            items: Vec::new(),
+            propensities: Vec::new(),
+            arm: None,
+            ranks: Vec::new(),
+            asked: Box::default(),
+            sponsored: Vec::new(),
+            published: false,
+            trial: Trial::None,
+        }
+    }
+
     /// The probability with which the item at this place was shown there.
     pub fn propensity(&self, place: usize) -> f32 {
         self.propensities.get(place).copied().unwrap_or(1.0)

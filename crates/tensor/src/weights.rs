@@ -45,7 +45,7 @@ impl Init {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct NamedMatrix {
     name: String,
     shape: [usize; 2],
     range: Range<usize>,
@@ -68,7 +68,7 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct Weights {
     seed: u64,
-    entries: Vec<Entry>,
+    entries: Vec<NamedMatrix>,
     values: Vec<f32>,
 }
 
@@ -99,7 +99,7 @@ impl Weights {
         let range = begin..begin + shape[0] * shape[1];
         self.values.resize(range.end, 0.0);
         init.fill(self.seed, self.entries.len() as u64, shape, &mut self.values[range.clone()]);
-        self.entries.push(Entry { name: name.into(), shape, range, packed: None });
+        self.entries.push(NamedMatrix { name: name.into(), shape, range, packed: None });
         WeightId(self.entries.len() - 1)
     }
 

@@ -50,8 +50,8 @@ pub(super) struct JudgedQuery {
 
 /// Whether the bias of positions is taken out.
 #[derive(Clone, Copy, PartialEq)]
-enum Learning {
-    Naive,
+enum PositionBias {
+    Ignored,
     Corrected,
 }
 
@@ -67,8 +67,8 @@ pub(super) fn simulate(mut queries: Vec<JudgedQuery>, n_searches: u64, n_queries
     let points: Vec<u64> =
         [1, 4, 20, 100].iter().map(|part| n_searches * part / 100).filter(|point| *point > 0).collect();
     let [naive, corrected] =
-        [Learning::Naive, Learning::Corrected].map(|how| learn(&queries, n_searches, how, &points, seed));
-    let fresh = Learner::new(Learning::Corrected);
+        [PositionBias::Ignored, PositionBias::Corrected].map(|how| learn(&queries, n_searches, how, &points, seed));
+    let fresh = ClickLearner::new(PositionBias::Corrected);
     json!({
         "searches": n_searches,
         "queries": queries.len(),
@@ -78,9 +78,9 @@ pub(super) fn simulate(mut queries: Vec<JudgedQuery>, n_searches: u64, n_queries
     })
 }
 
-fn learn(queries: &[JudgedQuery], n_searches: u64, how: Learning, points: &[u64], seed: u64) -> Value {
+fn learn(queries: &[JudgedQuery], n_searches: u64, how: PositionBias, points: &[u64], seed: u64) -> Value {
     let most = queries.iter().flat_map(|query| &query.items).map(|item| item.rating).fold(0.0, f64::max).exp2() - 1.0;
-    let mut learner = Learner::new(how);
+    let mut learner = ClickLearner::new(how);
     let shares = zipf(queries.len());
     let mut by_searches: BTreeMap<u64, Value> = BTreeMap::new();
     for nth in 0..n_searches {
@@ -107,14 +107,14 @@ fn learn(queries: &[JudgedQuery], n_searches: u64, how: Learning, points: &[u64]
 }
 
 /// What learns in a server.
-struct Learner {
-    how: Learning,
+struct ClickLearner {
+    how: PositionBias,
     searches: Searches,
     ranking: SearchRanking,
 }
 
-impl Learner {
-    fn new(how: Learning) -> Self {
+impl ClickLearner {
+    fn new(how: PositionBias) -> Self {
         Self { how, searches: Searches::default(), ranking: SearchRanking::default() }
     }
 
@@ -150,23 +150,8 @@ impl Learner {
         now_ms: i64,
     ) {
         let is_click = kind == EventType::Click;
-        let place = if self.how == Learning::Corrected { Some(position as u32) } else { None };
-        let event = Event {
-            id: "e".into(),
-            event_type: kind,
-            user: Some(shopper.into()),
-            session: None,
-            item: None,
-            at: Timestamp(now_ms),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: Some(query.text.as_str().into()),
-            source: None,
-            recommendation_id: None,
-            position: place,
-            properties: Default::default(),
-        };
+        let place = if self.how == PositionBias::Corrected { Some(position as u32) } else { None };
+        let event = Event { user: Some(shopper.into()), query: Some(query.text.as_str().into()), position: place, ..Event::bare("e".into(), kind, Timestamp(now_ms)) };
         if is_click {
             let known = self.known(query, now_ms);
             let hits = page.iter().map(|&place| &known[place]);

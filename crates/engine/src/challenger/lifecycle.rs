@@ -28,7 +28,7 @@ enum Phase {
     /// There is none; the next one is not due yet.
     Waiting,
     /// It learns from the log, without the suspect windows of this checksum. Another checksum ends it.
-    Learning(String),
+    Training(String),
     /// It learns and is evaluated on the same events as the current model.
     Shadowing,
     /// The comparison is decided. The verdict is being written, or lies before this offset.
@@ -83,12 +83,12 @@ impl Lifecycle {
         let next = match &self.phase {
             Phase::Waiting if self.is_due(learner, applied) => self.begin(learner, mailbox),
             Phase::Waiting => Phase::Waiting,
-            Phase::Learning(windows) if *windows != learner.lineage().windows_digest() => {
+            Phase::Training(windows) if *windows != learner.lineage().windows_digest() => {
                 mailbox.cancel_order();
                 self.drop_challenger("records were undone or released while it learned")
             }
-            Phase::Learning(windows) => match mailbox.take_result() {
-                None => Phase::Learning(windows.clone()),
+            Phase::Training(windows) => match mailbox.take_result() {
+                None => Phase::Training(windows.clone()),
                 Some(OrderResult::Learned(mut challenger)) => match challenger.learn(earlier, learner.end()) {
                     Ok(()) => {
                         tracing::info!(offset = learner.end().0, "the challenger has caught up, and is shadowed");
@@ -155,7 +155,7 @@ impl Lifecycle {
                 tracing::info!(events, requested, "a challenger learns from the beginning of the log");
                 self.failed = None;
                 mailbox.send_order(Order::Learn(Box::new(challenger)), learner.end());
-                Phase::Learning(learner.lineage().windows_digest())
+                Phase::Training(learner.lineage().windows_digest())
             }
             Err(error) => self.fail(learner, error.to_string()),
         }
@@ -240,7 +240,7 @@ impl Lifecycle {
         ChallengerStatus {
             state: match self.phase {
                 Phase::Waiting => ChallengerState::Waiting,
-                Phase::Learning(_) => ChallengerState::Learning,
+                Phase::Training(_) => ChallengerState::Learning,
                 Phase::Shadowing => ChallengerState::Shadowing,
                 Phase::Judging(_) => ChallengerState::Judging,
             },

@@ -138,23 +138,7 @@ mod tests {
     use super::*;
 
     fn served() -> Served {
-        Served {
-            recommendation_id: "r1".into(),
-            page: Page::Recommend,
-            user: None,
-            session: None,
-            version: 1,
-            learned: Offset(0),
-            first_position: 0,
-            items: Vec::new(),
-            propensities: Vec::new(),
-            arm: None,
-            ranks: Vec::new(),
-            asked: Box::default(),
-            sponsored: Vec::new(),
-            published: false,
-            trial: accrue_store::Trial::None,
-        }
+        Served { version: 1, ..Served::bare("r1".into(), Page::Recommend) }
     }
 
     #[test]
@@ -208,22 +192,7 @@ mod tests {
             ..served()
         };
         queue.push(answer.clone());
-        let click = Event {
-            id: "e1".into(),
-            event_type: EventType::Click,
-            user: Some("ann".into()),
-            session: None,
-            item: Some("mug".into()),
-            at: Timestamp(0),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: Some("r2".into()),
-            position: None,
-            properties: Default::default(),
-        };
+        let click = Event { user: Some("ann".into()), item: Some("mug".into()), recommendation_id: Some("r2".into()), ..Event::bare("e1".into(), EventType::Click, Timestamp(0)) };
         let known = || {
             let shown = queue.sponsored_to(Some(&"ann".into()), None).len();
             (

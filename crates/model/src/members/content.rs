@@ -78,7 +78,7 @@ pub struct Content {
 
 /// A shopper in the space of vectors.
 #[derive(Clone, Debug, Default)]
-pub struct Gist {
+pub struct ShopperVector {
     sum: Vec<f32>,
     mean: Vec<f32>,
     /// `None` if nothing that the shopper chose has a vector.
@@ -108,7 +108,7 @@ struct Recent {
 
 impl Member for Content {
     type Settings = ContentSettings;
-    type Situation = Gist;
+    type Situation = ShopperVector;
 
     const COLUMNS: &'static [Column] = &[
         Column::linear("content", -0.3, 0.9, 0.05),
@@ -131,7 +131,7 @@ impl Member for Content {
     }
 
     /// Learns which events of the history predict the chosen item better than one drawn at random.
-    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, gist: &mut Gist) {
+    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, of_shopper: &mut ShopperVector) {
         let item = step.event.item;
         if step.weight <= 0.0 {
             return;
@@ -147,13 +147,13 @@ impl Member for Content {
         if other == item {
             return;
         }
-        vectors.mean(&mut gist.mean);
-        let difference = &mut gist.sum;
+        vectors.mean(&mut of_shopper.mean);
+        let difference = &mut of_shopper.sum;
         difference.clear();
         difference.resize(vectors.width(), 0.0);
         chosen.add_to(1.0, difference);
         drawn.add_to(-1.0, difference);
-        let by_mean = accrue_kernel::dot(difference, &gist.mean);
+        let by_mean = accrue_kernel::dot(difference, &of_shopper.mean);
         let difference = QuantisedQuery::new(difference);
         let recent = step.context.past.iter().rev().take(REACH);
         let pulls: Vec<(usize, f32)> = recent
@@ -171,13 +171,13 @@ impl Member for Content {
     }
 
     /// Sums the vectors of the history, each event by its learned weight.
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, gist: &mut Gist) {
-        gist.prepared = None;
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, of_shopper: &mut ShopperVector) {
+        of_shopper.prepared = None;
         let vectors = catalogue.vectors();
         if vectors.width() == 0 {
             return;
         }
-        let Gist { sum, mean, prepared } = gist;
+        let ShopperVector { sum, mean, prepared } = of_shopper;
         vectors.mean(mean);
         sum.clear();
         sum.resize(vectors.width(), 0.0);
@@ -214,8 +214,8 @@ impl Member for Content {
         });
     }
 
-    fn columns(&self, catalogue: &Catalogue, gist: &Gist, items: &[ItemIdx], out: &mut [f32]) {
-        let Some(taste) = &gist.prepared else { return };
+    fn columns(&self, catalogue: &Catalogue, of_shopper: &ShopperVector, items: &[ItemIdx], out: &mut [f32]) {
+        let Some(taste) = &of_shopper.prepared else { return };
         let vectors = catalogue.vectors();
         let (mean, rest) = out.split_at_mut(items.len());
         let (near, rest) = rest.split_at_mut(items.len());
@@ -242,8 +242,8 @@ impl Member for Content {
         }
     }
 
-    fn retrieve(&self, catalogue: &Catalogue, _: &Context<'_>, gist: &Gist, limit: usize, out: &mut Vec<ItemIdx>) {
-        if let Some(taste) = &gist.prepared {
+    fn retrieve(&self, catalogue: &Catalogue, _: &Context<'_>, of_shopper: &ShopperVector, limit: usize, out: &mut Vec<ItemIdx>) {
+        if let Some(taste) = &of_shopper.prepared {
             let is_new = |item: ItemIdx| *self.chosen.get(item as usize) < FEW;
             out.extend(catalogue.vectors().nearest(&taste.shopper, SCANNED, limit, is_new));
         }
@@ -326,10 +326,10 @@ mod tests {
             histories.push(&event);
         }
         let context = Context::new(histories.get(0), None, past.len() as i64 * 60_000, &weights);
-        let (catalogue, mut gist) = (catalogue(), Gist::default());
-        content.prepare(&catalogue, &context, &mut gist);
+        let (catalogue, mut of_shopper) = (catalogue(), ShopperVector::default());
+        content.prepare(&catalogue, &context, &mut of_shopper);
         let mut out = vec![0.0; Content::COLUMNS.len() * items.len()];
-        content.columns(&catalogue, &gist, items, &mut out);
+        content.columns(&catalogue, &of_shopper, items, &mut out);
         out.chunks_exact(items.len()).map(<[f32]>::to_vec).collect()
     }
 

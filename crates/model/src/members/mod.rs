@@ -42,7 +42,7 @@ pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
 pub use newness::{Newness, NewnessSettings};
 pub use own_visits::{OwnVisits, OwnVisitsSettings};
 pub use popularity::{Popularity, PopularitySettings};
-pub use preference::{Liking, Preference, PreferenceSettings};
+pub use preference::{Preference, PreferenceSettings, ShopperPreference};
 pub use registry::{Members, Part, Settings, Situations, Visitor};
 pub use repeat::{OwnItems, Repeat, RepeatSettings};
 pub use sequence::{Sequence, SequenceKind, SequenceSettings, ShopperState};

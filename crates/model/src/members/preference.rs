@@ -46,7 +46,7 @@ pub struct Preference {
 
 /// A shopper's preference by descriptor, prepared for one request.
 #[derive(Clone, Debug, Default)]
-pub struct Liking {
+pub struct ShopperPreference {
     descriptors: Accumulator<1>,
     /// While learning: what each descriptor of the chosen item and of the other one adds to a dot product.
     compared: Accumulator<2>,
@@ -54,7 +54,7 @@ pub struct Liking {
 
 impl Member for Preference {
     type Settings = PreferenceSettings;
-    type Situation = Liking;
+    type Situation = ShopperPreference;
 
     const COLUMNS: &'static [Column] = &[Column::log("preference", -9.0, 1.0, 0.1)];
     const RETRIEVES: bool = false;
@@ -68,7 +68,7 @@ impl Member for Preference {
     }
 
     /// Learns which events of the history predict the chosen item better than one drawn at random.
-    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, liking: &mut Liking) {
+    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, of_shopper: &mut ShopperPreference) {
         let item = step.event.item;
         if step.weight <= 0.0 || step.n_items < 2 || catalogue.description(item).0.is_empty() {
             return;
@@ -81,7 +81,7 @@ impl Member for Preference {
         if other == item {
             return;
         }
-        let compared = &mut liking.compared;
+        let compared = &mut of_shopper.compared;
         compared.clear(catalogue.n_descriptors());
         let norms = [item, other].map(|item| catalogue.description(item).1);
         for (side, item) in [item, other].into_iter().enumerate() {
@@ -106,7 +106,7 @@ impl Member for Preference {
     }
 
     /// Sums the history's descriptors, each event by its learned weight.
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, Liking { descriptors: sums, .. }: &mut Liking) {
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, ShopperPreference { descriptors: sums, .. }: &mut ShopperPreference) {
         sums.clear(catalogue.n_descriptors());
         catalogue.prefetch(context.past.iter().rev().take(REACH).map(|past| past.item));
         for past in context.past.iter().rev().take(REACH) {
@@ -123,14 +123,14 @@ impl Member for Preference {
     }
 
     /// The predicted preference for each item; zero where the item or the history has no description.
-    fn columns(&self, catalogue: &Catalogue, liking: &Liking, items: &[ItemIdx], out: &mut [f32]) {
-        if liking.descriptors.touched().is_empty() {
+    fn columns(&self, catalogue: &Catalogue, of_shopper: &ShopperPreference, items: &[ItemIdx], out: &mut [f32]) {
+        if of_shopper.descriptors.touched().is_empty() {
             return;
         }
         catalogue.prefetch(items.iter().copied());
         for (out, &item) in out.iter_mut().zip(items) {
             let (descriptors, norm) = catalogue.description(item);
-            let sum: f32 = descriptors.iter().map(|&descriptor| liking.descriptors.get(descriptor)[0]).sum();
+            let sum: f32 = descriptors.iter().map(|&descriptor| of_shopper.descriptors.get(descriptor)[0]).sum();
             *out = if sum == 0.0 || norm == 0.0 { 0.0 } else { sum / norm };
         }
     }

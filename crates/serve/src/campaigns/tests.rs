@@ -54,23 +54,7 @@ impl Fixture {
 
     /// An answer that showed the campaign to a user.
     fn show(&mut self, campaign: &str, to: &str) {
-        self.apply(Body::Served(Box::new(Served {
-            recommendation_id: "r".into(),
-            page: Page::Recommend,
-            user: Some(to.into()),
-            session: None,
-            version: 1,
-            learned: Offset(0),
-            first_position: 0,
-            items: vec!["i1".into()],
-            propensities: Vec::new(),
-            arm: None,
-            ranks: Vec::new(),
-            asked: Box::default(),
-            sponsored: vec![SponsoredSlot { place: 0, campaign: campaign.into(), price: 1 }],
-            published: false,
-            trial: Default::default(),
-        })));
+        self.apply(Body::Served(Box::new(Served { user: Some(to.into()), version: 1, items: vec!["i1".into()], sponsored: vec![SponsoredSlot { place: 0, campaign: campaign.into(), price: 1 }], ..Served::bare("r".into(), Page::Recommend) })));
     }
 }
 

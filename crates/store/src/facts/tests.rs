@@ -4,22 +4,7 @@ use super::*;
 
 fn event(id: &str, user: &str, item: &str, at_s: i64) -> Body {
     Body::Event(CheckedEvent {
-        event: Event {
-            id: id.into(),
-            event_type: EventType::View,
-            user: Some(user.into()),
-            session: None,
-            item: Some(item.into()),
-            at: Timestamp(at_s * 1000),
-            value: 1.0,
-            quantity: 1,
-            price: None,
-            query: None,
-            source: None,
-            recommendation_id: None,
-            position: None,
-            properties: Default::default(),
-        },
+        event: Event { user: Some(user.into()), item: Some(item.into()), ..Event::bare(id.into(), EventType::View, Timestamp(at_s * 1000)) },
         repairs: vec![],
         raw: None,
     })
@@ -53,23 +38,7 @@ fn a_tombstone_changes_nothing_but_the_end() {
 
 #[test]
 fn a_served_answer_changes_nothing_but_the_end() {
-    let served = crate::Served {
-        recommendation_id: "r1".into(),
-        page: crate::Page::Recommend,
-        user: Some("bob".into()),
-        session: None,
-        version: 3,
-        learned: Offset(1),
-        first_position: 0,
-        items: vec!["cup".into()],
-        propensities: Vec::new(),
-        arm: None,
-        ranks: Vec::new(),
-        asked: Box::default(),
-        sponsored: Vec::new(),
-        published: false,
-        trial: crate::Trial::None,
-    };
+    let served = crate::Served { user: Some("bob".into()), version: 3, learned: Offset(1), items: vec!["cup".into()], ..crate::Served::bare("r1".into(), crate::Page::Recommend) };
     assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
     let before = fold(vec![event("1", "ann", "mug", 1)]);
     let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Served(Box::new(served))]);

@@ -29,23 +29,7 @@ fn document() -> String {
 }
 
 fn served(id: &str, price: u64) -> Served {
-    Served {
-        recommendation_id: id.into(),
-        page: Page::Recommend,
-        user: None,
-        session: None,
-        version: 1,
-        learned: Offset(0),
-        first_position: 0,
-        items: vec!["cup".into(), "mug".into()],
-        propensities: Vec::new(),
-        arm: None,
-        ranks: Vec::new(),
-        asked: Box::default(),
-        sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price }],
-        published: false,
-        trial: crate::Trial::None,
-    }
+    Served { version: 1, items: vec!["cup".into(), "mug".into()], sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price }], ..Served::bare(id.into(), Page::Recommend) }
 }
 
 fn charge(answer: &str, amount: u64, day: i64) -> String {
@@ -77,22 +61,7 @@ fn happened(ledger: &mut Ledger, at_ms: i64, received_at_ms: i64, id: &str) {
 }
 
 fn click(answer: &str, item: &str) -> Event {
-    Event {
-        id: "e1".into(),
-        event_type: EventType::Click,
-        user: None,
-        session: None,
-        item: Some(item.into()),
-        at: Timestamp(0),
-        value: 1.0,
-        quantity: 1,
-        price: None,
-        query: None,
-        source: None,
-        recommendation_id: Some(answer.into()),
-        position: None,
-        properties: Default::default(),
-    }
+    Event { item: Some(item.into()), recommendation_id: Some(answer.into()), ..Event::bare("e1".into(), EventType::Click, Timestamp(0)) }
 }
 
 #[test]

@@ -12,42 +12,11 @@ fn item(id: &str, published_day: Option<i64>) -> Item {
 }
 
 fn event(event_type: EventType, position: Option<u32>) -> Event {
-    Event {
-        id: "e1".into(),
-        event_type,
-        user: Some("ann".into()),
-        session: None,
-        item: Some("mug".into()),
-        at: Timestamp(NOW.at_ms),
-        value: 1.0,
-        quantity: 1,
-        price: None,
-        query: None,
-        source: None,
-        recommendation_id: position.map(|_| "r1".into()),
-        position,
-        properties: Default::default(),
-    }
+    Event { user: Some("ann".into()), item: Some("mug".into()), recommendation_id: position.map(|_| "r1".into()), position, ..Event::bare("e1".into(), event_type, Timestamp(NOW.at_ms)) }
 }
 
 fn answer(id: &str) -> Served {
-    Served {
-        recommendation_id: id.into(),
-        page: crate::Page::Recommend,
-        user: None,
-        session: None,
-        version: 1,
-        learned: Offset(0),
-        first_position: 0,
-        items: vec!["cup".into(), "mug".into()],
-        propensities: Vec::new(),
-        arm: None,
-        ranks: Vec::new(),
-        asked: Box::default(),
-        sponsored: Vec::new(),
-        published: false,
-        trial: Trial::None,
-    }
+    Served { version: 1, items: vec!["cup".into(), "mug".into()], ..Served::bare(id.into(), crate::Page::Recommend) }
 }
 
 #[test]

@@ -6,22 +6,7 @@ use accrue_kernel::Draws;
 use super::*;
 
 fn event(kind: EventType, user: &str, query: &str, position: Option<u32>) -> Event {
-    Event {
-        id: "e".into(),
-        event_type: kind,
-        user: Some(user.into()),
-        session: None,
-        item: None,
-        at: Timestamp(1_000),
-        value: 1.0,
-        quantity: 1,
-        price: None,
-        query: Some(query.into()),
-        source: None,
-        recommendation_id: None,
-        position,
-        properties: Default::default(),
-    }
+    Event { user: Some(user.into()), query: Some(query.into()), position, ..Event::bare("e".into(), kind, Timestamp(1_000)) }
 }
 
 fn strength(searches: &Searches, query: &str, item: ItemIdx) -> f32 {

@@ -60,22 +60,7 @@ pub fn id(n: u64) -> EventId {
 
 pub fn checked(n: u64) -> CheckedEvent {
     CheckedEvent {
-        event: Event {
-            id: id(n),
-            event_type: EventType::View,
-            user: Some(format!("user-{}", n % 7).as_str().into()),
-            session: None,
-            item: Some(format!("sku-{}", n % 11).as_str().into()),
-            at: Timestamp(n as i64),
-            value: 1.0,
-            quantity: 1,
-            price: Price::new(9.5),
-            query: None,
-            source: None,
-            recommendation_id: None,
-            position: None,
-            properties: Attributes::new(),
-        },
+        event: Event { user: Some(format!("user-{}", n % 7).as_str().into()), item: Some(format!("sku-{}", n % 11).as_str().into()), price: Price::new(9.5), ..Event::bare(id(n), EventType::View, Timestamp(n as i64)) },
         repairs: Vec::new(),
         raw: None,
     }
@@ -86,23 +71,7 @@ pub fn refusal_id(n: u64) -> RefusalId {
 }
 
 fn served(n: u64) -> Served {
-    Served {
-        recommendation_id: format!("answer-{n}").into(),
-        page: if n % 20 == 9 { Page::Recommend } else { Page::Search { query: "red mug".into() } },
-        user: Some(format!("user-{}", n % 7).as_str().into()),
-        session: None,
-        version: n,
-        learned: Offset(n / 2),
-        first_position: 10,
-        items: vec!["sku-1".into(), "sku-2".into()],
-        propensities: if n % 20 == 9 { Vec::new() } else { vec![0.5, 0.25] },
-        arm: (n % 30 == 19).then(|| Assignment { experiment: "variety".into(), arm: "b".into() }),
-        ranks: if n % 20 == 9 { Vec::new() } else { vec![1, 0] },
-        asked: if n % 20 == 9 { r#"{"n":2}"#.into() } else { Box::default() },
-        sponsored: Vec::new(),
-        published: false,
-        trial: Default::default(),
-    }
+    Served { user: Some(format!("user-{}", n % 7).as_str().into()), version: n, learned: Offset(n / 2), first_position: 10, items: vec!["sku-1".into(), "sku-2".into()], propensities: if n % 20 == 9 { Vec::new() } else { vec![0.5, 0.25] }, arm: (n % 30 == 19).then(|| Assignment { experiment: "variety".into(), arm: "b".into() }), ranks: if n % 20 == 9 { Vec::new() } else { vec![1, 0] }, asked: if n % 20 == 9 { r#"{"n":2}"#.into() } else { Box::default() }, ..Served::bare(format!("answer-{n}").into(), if n % 20 == 9 { Page::Recommend } else { Page::Search { query: "red mug".into() } }) }
 }
 
 fn refused(n: u64) -> Body {

@@ -78,22 +78,7 @@ pub fn described_user(number: u64) -> User {
 }
 
 pub fn purchase(number: usize, user: u64, item: u64) -> CheckedEvent {
-    let event = Event {
-        id: format!("e{number}").as_str().into(),
-        event_type: EventType::Purchase,
-        user: Some(format!("user-{user}").as_str().into()),
-        session: None,
-        item: Some(format!("item-{item}").as_str().into()),
-        at: at(number),
-        value: 1.0,
-        quantity: 1,
-        price: None,
-        query: None,
-        source: None,
-        recommendation_id: None,
-        position: None,
-        properties: Default::default(),
-    };
+    let event = Event { user: Some(format!("user-{user}").as_str().into()), item: Some(format!("item-{item}").as_str().into()), ..Event::bare(format!("e{number}").as_str().into(), EventType::Purchase, at(number)) };
     CheckedEvent { event, repairs: Vec::new(), raw: None }
 }
 

@@ -300,7 +300,7 @@ fn past(texts: &Texts, engine: &Engine, asked: &Asked<'_>, visitor: &Visitor) ->
     }
 }
 
-struct Past {
+struct PastRow {
     kind: String,
     item: String,
     title: Option<String>,
@@ -308,10 +308,10 @@ struct Past {
     starts_visit: bool,
 }
 
-fn past_events(shop: &Shop<'_>, shopper: &Shopper) -> Vec<Past> {
+fn past_events(shop: &Shop<'_>, shopper: &Shopper) -> Vec<PastRow> {
     let facts = shop.facts;
     let Some(shopper) = facts.shopper(shopper) else { return Vec::new() };
-    let event = |event: &accrue_store::PastEvent| Past {
+    let event = |event: &accrue_store::PastEvent| PastRow {
         kind: facts.type_of(event.type_code).map_or_else(String::new, |kind| kind.name().to_owned()),
         item: facts.items.name(event.item).unwrap_or_default().to_owned(),
         title: title_of(facts, event.item),
