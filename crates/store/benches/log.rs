@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use accrue_event::{Attributes, Event, EventId, EventType, Price, Timestamp};
+use accrue_event::{Event, EventId, EventType, Price, Timestamp};
 use accrue_store::{Body, CheckedEvent, Log, LogSettings, Offset};
 
 fn main() {

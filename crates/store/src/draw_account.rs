@@ -183,7 +183,7 @@ mod tests {
     use accrue_event::DAY_MS;
 
     use super::*;
-    use crate::{Offset, SponsoredSlot};
+    use crate::SponsoredSlot;
 
     fn served(id: &str, is_drawn: bool) -> Served {
         Served { version: 1, items: vec!["mug".into(), "cup".into()], propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() }, ..Served::bare(id.into(), Page::Recommend) }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use accrue_event::{Attributes, Event, EventId, EventType, ItemId, Timestamp};
+use accrue_event::{Event, EventId, EventType, ItemId, Timestamp};
 use accrue_kernel::Draws;
 use accrue_model::Exploration;
-use accrue_store::{Assignment, Body, CheckedEvent, Log, LogSettings, Offset, Page, Served};
+use accrue_store::{Assignment, Body, CheckedEvent, Log, LogSettings, Page, Served};
 use serde_json::{Value, json};
 
 use crate::server::Server;

@@ -133,7 +133,7 @@ impl ServedQueue {
 #[cfg(test)]
 mod tests {
     use accrue_event::{EventType, Timestamp};
-    use accrue_store::{Offset, Page, SponsoredSlot};
+    use accrue_store::{Page, SponsoredSlot};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The visitor's behaviour on a page, and the page's true value.
 
-use accrue_event::{Attributes, Event, EventId, EventType, ItemId, Price, SessionId, Shopper, Timestamp};
+use accrue_event::{Event, EventId, EventType, ItemId, Price, SessionId, Shopper, Timestamp};
 
 use super::click::{Appeal, PositionChance, best_page, cascade, continuation, expected_clicks, random_expectation};
 use super::random::{Random, Stream};

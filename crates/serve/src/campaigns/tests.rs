@@ -2,7 +2,7 @@
 
 use accrue_event::{Attribute, Campaign, CampaignDocument, CampaignRecord, Timestamp, User};
 use accrue_model::ranker::Followed;
-use accrue_store::{Body, Offset, Page, Record, Served, SponsoredSlot};
+use accrue_store::{Body, Page, Record, Served, SponsoredSlot};
 use proptest::prelude::*;
 
 use super::Campaigns;

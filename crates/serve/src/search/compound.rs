@@ -1,5 +1,7 @@
 //! Compounds: those that a word of a query is the end of, and a compound of a query as its parts, which a title has apart.
 
+use tantivy::tokenizer::Language;
+
 use super::SearchError;
 use super::analysis::{Kind, compounds};
 use super::bm25::idf;

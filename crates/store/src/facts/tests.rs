@@ -58,23 +58,14 @@ fn a_retired_item_is_hidden_until_it_is_described_again() {
 
 #[test]
 fn what_an_address_says_again_is_no_evidence() {
+    // An answer of the shop's own program: those to published keys are not in the account of draws.
     let served = |n: usize, trial: crate::Trial| crate::Served {
-        recommendation_id: format!("r{n}").into(),
-        page: crate::Page::Recommend,
-        user: None,
         session: Some("s1".into()),
         version: 1,
-        learned: Offset(0),
-        first_position: 0,
         items: vec!["mug".into(), "cup".into()],
         propensities: vec![0.5, 1.0],
-        arm: None,
-        ranks: Vec::new(),
-        asked: Box::default(),
-        sponsored: Vec::new(),
-        // An answer of the shop's own program: those to published keys are not in the account of draws.
-        published: false,
         trial,
+        ..crate::Served::bare(format!("r{n}").into(), crate::Page::Recommend)
     };
     let click = |repair: &str| {
         let Body::Event(mut checked) = event("@publish:web:c", "ann", "mug", 2) else { unreachable!() };

@@ -1,7 +1,7 @@
 use accrue_event::{Price, Shopper};
 
 use super::*;
-use crate::{NewSlot, Offset, Vocabulary};
+use crate::{NewSlot, Vocabulary};
 
 const NOW: Now = Now { at_ms: 400 * DAY_MS, has_events: true };
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use accrue_event::{Attributes, Event, EventId, EventType, Price, RecordKind, RefusalId, Timestamp};
+use accrue_event::{Event, EventId, EventType, Price, RecordKind, RefusalId, Timestamp};
 use accrue_store::{
     Assignment, Body, CheckedEvent, CheckpointHeader, Log, LogReader, LogSettings, Offset, Page, Record, Served,
     StoreError,
