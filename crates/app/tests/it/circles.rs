@@ -101,11 +101,11 @@ impl Graph {
             let n_up = path.iter().take_while(|name| *name == "super").count();
             match path.first()?.as_str() {
                 "crate" => Some(path[1..].to_vec()),
-                "self" => Some([from, &path[1..]].concat()),
+                "self" => Some([from.as_slice(), &path[1..]].concat()),
                 "super" => Some([from.get(..from.len().checked_sub(n_up)?)?, &path[n_up..]].concat()),
                 child => {
                     let of_child = [from.as_slice(), &[child.to_owned()]].concat();
-                    names.contains(&of_child).then(|| [from, path].concat())
+                    names.contains(&of_child).then(|| [from.as_slice(), path].concat())
                 }
             }
         };
@@ -127,14 +127,14 @@ impl Graph {
             all.filter(|(_, is_public)| *is_public).map(|(path, _)| path).find(|path| path.last() == Some(name))
         });
         match exported.filter(|exported| exported[..] != path[..=n]) {
-            Some(exported) => self.file_of(&[exported, &path[n + 1..]].concat(), n_followed + 1),
+            Some(exported) => self.file_of(&[exported.as_slice(), &path[n + 1..]].concat(), n_followed + 1),
             None => Some(file.to_vec()),
         }
     }
 
     /// The files that a file needs, without those that contain it.
     fn needs(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
-        let of = |(from, paths): (&'_ Module, &Vec<(Module, bool)>)| {
+        let of = |(from, paths): (&Module, &Vec<(Module, bool)>)| {
             let used = paths.iter().filter(|(_, is_public)| !is_public);
             let files = used.filter_map(|(path, _)| self.file_of(path, 0));
             files.filter(|file| !from.starts_with(file)).collect::<BTreeSet<_>>()
@@ -159,7 +159,7 @@ fn circles(name: &str, folder: &Path) -> BTreeSet<(String, String)> {
     let shown = |module: &Module| format!("{name}/{}", module.join("/"));
     let mut found = BTreeSet::new();
     for (file, reached) in &all {
-        let back = reached.iter().filter(|other| *file < *other && all[other].contains(*file));
+        let back = reached.iter().filter(|&other| *file < other && all[other].contains(*file));
         found.extend(back.map(|other| (shown(file), shown(other))));
     }
     found

@@ -1,6 +1,6 @@
 //! Tests of suggestions on small shops.
 
-use accrue_event::{Event, EventType, Timestamp};
+use accrue_event::{Event, EventType, Item, Timestamp};
 use accrue_store::{Body, CheckedEvent, Facts, Record};
 
 use super::*;
