@@ -178,7 +178,14 @@ impl Line {
 
     /// As the check accepts it, for filling a log.
     pub fn body(&self) -> Body {
-        let event = Event { user: Some(user_name(self.user).as_str().into()), item: Some(item_name(self.item).as_str().into()), quantity: self.quantity, price: Price::from_f32(price(self.item)), source: Some("web".into()), ..Event::bare(EventId::new(format!("{:016x}", self.id)), self.event_type(), Timestamp(self.at_ms)) };
+        let event = Event {
+            user: Some(user_name(self.user).as_str().into()),
+            item: Some(item_name(self.item).as_str().into()),
+            quantity: self.quantity,
+            price: Price::from_f32(price(self.item)),
+            source: Some("web".into()),
+            ..Event::bare(EventId::new(format!("{:016x}", self.id)), self.event_type(), Timestamp(self.at_ms))
+        };
         Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None })
     }
 }

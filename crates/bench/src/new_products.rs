@@ -285,7 +285,15 @@ impl Run {
         };
         let page = shop.recommend(&request);
         let items: Vec<ItemId> = page.items.into_iter().map(|item| item.id).collect();
-        let served = Served { user: visitor.user, session: visitor.session, version: page.version, learned: Offset(page.offset), items: items.clone(), trial: page.trial, ..Served::bare(id.as_str().into(), Page::Recommend) };
+        let served = Served {
+            user: visitor.user,
+            session: visitor.session,
+            version: page.version,
+            learned: Offset(page.offset),
+            items: items.clone(),
+            trial: page.trial,
+            ..Served::bare(id.as_str().into(), Page::Recommend)
+        };
         self.take(visit.at, Body::Served(Box::new(served)))?;
         let mut outcome = self.shop.respond(visit, &items);
         outcome.credit(&id);

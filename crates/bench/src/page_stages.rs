@@ -107,7 +107,12 @@ fn real(datasets: &std::path::Path) -> anyhow::Result<(Vec<Item>, Vec<Bought>)> 
     };
     let items = articles.iter().enumerate().map(item).collect();
     let bought = events.iter().enumerate().map(|(number, of)| {
-        let event = Event { user: Some(user_name(of.shopper).as_str().into()), item: Some(item_name(of.item).as_str().into()), quantity: of.quantity, ..Event::bare(format!("e{number}").as_str().into(), EventType::Purchase, Timestamp(of.at_ms)) };
+        let event = Event {
+            user: Some(user_name(of.shopper).as_str().into()),
+            item: Some(item_name(of.item).as_str().into()),
+            quantity: of.quantity,
+            ..Event::bare(format!("e{number}").as_str().into(), EventType::Purchase, Timestamp(of.at_ms))
+        };
         let body = Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None });
         Bought { user: of.shopper, item: of.item, at_ms: of.at_ms, body }
     });

@@ -78,12 +78,12 @@ pub use error::{EngineError, ProposalError, Resource};
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
+pub use in_force::scenes::WrittenScenes;
 pub use offline::{Replay, at_rest, digest, recommendations, replay};
 pub use page_work::StageStatus;
 pub use repair::{ProposalList, proposals_of};
 pub use retention::at_rest::{Compacted, compact};
 pub use rules::RuleChange;
-pub use in_force::scenes::WrittenScenes;
 pub use scenes::SceneList;
 pub use search_outcomes::search_outcomes;
 pub use status::{

@@ -225,7 +225,12 @@ mod tests {
     }
 
     fn served(id: &str, is_drawn: bool) -> accrue_store::Served {
-        accrue_store::Served { version: 1, items: vec!["mug".into(), "cup".into()], propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() }, ..accrue_store::Served::bare(id.into(), accrue_store::Page::Recommend) }
+        accrue_store::Served {
+            version: 1,
+            items: vec!["mug".into(), "cup".into()],
+            propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() },
+            ..accrue_store::Served::bare(id.into(), accrue_store::Page::Recommend)
+        }
     }
 
     #[test]

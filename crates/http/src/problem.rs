@@ -21,14 +21,7 @@ macro_rules! codes {
         }
 
         impl Code {
-            
-
-/// The problem of a server that has too much to do at the moment.
-pub(super) fn overloaded(why: &str) -> Problem {
-    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
-}
-
-#[cfg(test)]
+            #[cfg(test)]
             pub(super) const ALL: &[Code] = &[$(Code::$variant),*];
 
             pub(super) fn status(self) -> StatusCode {
@@ -253,6 +246,11 @@ pub struct ProblemDocument {
     /// The field at fault, if there is one.
     #[schema(example = "limit")]
     pub field: Option<String>,
+}
+
+/// The problem of a server that has too much to do at the moment.
+pub(super) fn overloaded(why: &str) -> Problem {
+    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
 }
 
 #[cfg(test)]

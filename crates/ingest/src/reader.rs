@@ -9,9 +9,7 @@ use accrue_event::{
     Sales, listed,
 };
 
-use super::dialect::{
-    Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter,
-};
+use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
 use super::encoding::{self, Guess, NO_KNOWN_ENCODING, Transcoded};
 use super::entry::{Batch, Entry};
 use super::error::ReadError;

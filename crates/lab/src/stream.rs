@@ -511,7 +511,15 @@ mod tests {
 
     /// An event of a user on a day.
     fn event(number: usize, user: &str, item: &str, day: i64) -> Event {
-        Event { user: Some(user.into()), item: Some(item.into()), ..Event::bare(format!("e{number}").as_str().into(), EventType::View, Timestamp(day * DAY_MS + number as i64)) }
+        Event {
+            user: Some(user.into()),
+            item: Some(item.into()),
+            ..Event::bare(
+                format!("e{number}").as_str().into(),
+                EventType::View,
+                Timestamp(day * DAY_MS + number as i64),
+            )
+        }
     }
 
     fn settings(new_items: Option<RangeInclusive<u32>>) -> StreamSettings {

@@ -140,7 +140,15 @@ fn event(number: u64, size: Size, draws: &mut Draws) -> Event {
     let user = draws.below(size.n_users);
     // The lower of two draws: some items are chosen more often than others.
     let item = draws.below(favourites).min(draws.below(favourites));
-    Event { user: Some(format!("u{user}").as_str().into()), item: Some(item_name(item).as_str().into()), ..Event::bare(format!("e{number}").as_str().into(), TYPES[draws.below(4) as usize].clone(), Timestamp(START_MS + number as i64 * 400_000)) }
+    Event {
+        user: Some(format!("u{user}").as_str().into()),
+        item: Some(item_name(item).as_str().into()),
+        ..Event::bare(
+            format!("e{number}").as_str().into(),
+            TYPES[draws.below(4) as usize].clone(),
+            Timestamp(START_MS + number as i64 * 400_000),
+        )
+    }
 }
 
 pub(crate) fn index(items: &[Item]) -> SearchReader {

@@ -38,7 +38,20 @@ fn main() {
 
 fn body(n: u64) -> Body {
     Body::Event(CheckedEvent {
-        event: Event { user: Some(format!("user-{}", n.wrapping_mul(7919) % 1_000_003).as_str().into()), session: Some(format!("s-{:010x}", n / 8).as_str().into()), item: Some(format!("sku-{}", n.wrapping_mul(104_729) % 100_003).as_str().into()), price: Price::new(9.9), source: Some("web".into()), recommendation_id: Some(format!("r{:08x}", n / 3).into()), position: Some((n % 20) as u32), ..Event::bare(EventId::new(format!("01HF{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))), EventType::View, Timestamp(1_760_000_000_000 + n as i64 * 37)) },
+        event: Event {
+            user: Some(format!("user-{}", n.wrapping_mul(7919) % 1_000_003).as_str().into()),
+            session: Some(format!("s-{:010x}", n / 8).as_str().into()),
+            item: Some(format!("sku-{}", n.wrapping_mul(104_729) % 100_003).as_str().into()),
+            price: Price::new(9.9),
+            source: Some("web".into()),
+            recommendation_id: Some(format!("r{:08x}", n / 3).into()),
+            position: Some((n % 20) as u32),
+            ..Event::bare(
+                EventId::new(format!("01HF{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+                EventType::View,
+                Timestamp(1_760_000_000_000 + n as i64 * 37),
+            )
+        },
         repairs: Vec::new(),
         raw: None,
     })

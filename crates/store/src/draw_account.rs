@@ -186,11 +186,21 @@ mod tests {
     use crate::SponsoredSlot;
 
     fn served(id: &str, is_drawn: bool) -> Served {
-        Served { version: 1, items: vec!["mug".into(), "cup".into()], propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() }, ..Served::bare(id.into(), Page::Recommend) }
+        Served {
+            version: 1,
+            items: vec!["mug".into(), "cup".into()],
+            propensities: if is_drawn { vec![0.5, 1.0] } else { Vec::new() },
+            ..Served::bare(id.into(), Page::Recommend)
+        }
     }
 
     fn event(event_type: EventType, of: &str) -> Event {
-        Event { user: Some("ann".into()), item: Some("mug".into()), recommendation_id: Some(of.into()), ..Event::bare("e1".into(), event_type, Timestamp(0)) }
+        Event {
+            user: Some("ann".into()),
+            item: Some("mug".into()),
+            recommendation_id: Some(of.into()),
+            ..Event::bare("e1".into(), event_type, Timestamp(0))
+        }
     }
 
     fn counts(of: Clicked) -> [u64; 3] {

@@ -209,7 +209,12 @@ mod tests {
     use super::*;
 
     fn event(event_type: EventType, item: &str, at_s: i64, answer: Option<&str>) -> Event {
-        Event { user: Some("ann".into()), item: Some(item.into()), recommendation_id: answer.map(Into::into), ..Event::bare("e1".into(), event_type, Timestamp(1000 * at_s)) }
+        Event {
+            user: Some("ann".into()),
+            item: Some(item.into()),
+            recommendation_id: answer.map(Into::into),
+            ..Event::bare("e1".into(), event_type, Timestamp(1000 * at_s))
+        }
     }
 
     fn after(events: &[Event]) -> Satisfaction {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use accrue_event::{ItemId, Shopper, UserId};
-use accrue_store::{CatalogueEntry, Checkpoint, Facts, LogReader, Offset, PastEvent};
+use accrue_store::{CatalogueEntry, Checkpoint, LogReader, Offset, PastEvent};
 use accrue_train::{Quality, Recovered, recover};
 use serde::Serialize;
 use serde_json::json;

@@ -147,7 +147,12 @@ impl Layers {
         }
     }
 
-    pub(super) fn add_variable(&mut self, name: &str, text: &str, (key, is_text): (String, bool)) -> Result<(), ConfigError> {
+    pub(super) fn add_variable(
+        &mut self,
+        name: &str,
+        text: &str,
+        (key, is_text): (String, bool),
+    ) -> Result<(), ConfigError> {
         let value = if is_text { Value::String(text.into()) } else { value_of(text) };
         self.add(&key, value, Origin::Environment(name.into()), name)
     }

@@ -151,7 +151,12 @@ impl ClickLearner {
     ) {
         let is_click = kind == EventType::Click;
         let place = if self.how == PositionBias::Corrected { Some(position as u32) } else { None };
-        let event = Event { user: Some(shopper.into()), query: Some(query.text.as_str().into()), position: place, ..Event::bare("e".into(), kind, Timestamp(now_ms)) };
+        let event = Event {
+            user: Some(shopper.into()),
+            query: Some(query.text.as_str().into()),
+            position: place,
+            ..Event::bare("e".into(), kind, Timestamp(now_ms))
+        };
         if is_click {
             let known = self.known(query, now_ms);
             let hits = page.iter().map(|&place| &known[place]);

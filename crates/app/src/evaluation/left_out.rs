@@ -67,7 +67,9 @@ pub(super) fn refuse_if_empty(path: &Path, n_used: usize, refused: &Refused) -> 
     ensure!(n_rows > 0, "{}: the file has no rows", path.display());
     let reasons: Vec<String> = refused.iter().map(|(reason, n)| format!("{} {n}", reason.code())).collect();
     let hint = match refused.keys().next() {
-        Some(LeftOut::Refused(Reason::BadTime)) => "say how its times are written: `time_format` in the file of --mapping",
+        Some(LeftOut::Refused(Reason::BadTime)) => {
+            "say how its times are written: `time_format` in the file of --mapping"
+        }
         Some(LeftOut::OtherType) => "name the types of events that it has: --set types=TYPE,…",
         _ => "check which columns are the user and the item: --map user=COLUMN,item=COLUMN",
     };

@@ -3,8 +3,8 @@
 use accrue_engine::Config;
 use serde_json::{Value, json};
 
-use crate::shop::Shop;
 use crate::new_products::{OWN_KEY, WEB_KEY, shop_with_keys, with};
+use crate::shop::Shop;
 
 const AT_MS: u64 = 1_760_024_000_000;
 

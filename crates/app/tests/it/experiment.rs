@@ -181,7 +181,13 @@ fn arms_are_stable_and_recorded_with_the_propensity_of_every_place() {
 }
 
 fn click(id: String, user: &str, item: ItemId, recommendation_id: &str, at: i64) -> Body {
-    let event = Event { user: Some(user.into()), item: Some(item), recommendation_id: Some(recommendation_id.into()), position: Some(0), ..Event::bare(EventId::new(id), EventType::Click, Timestamp(at)) };
+    let event = Event {
+        user: Some(user.into()),
+        item: Some(item),
+        recommendation_id: Some(recommendation_id.into()),
+        position: Some(0),
+        ..Event::bare(EventId::new(id), EventType::Click, Timestamp(at))
+    };
     Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None })
 }
 
@@ -213,7 +219,15 @@ fn write_log(dir: &Path, lose_every: Option<u64>) {
             }
             let clicked = draws.uniform() < if top == 0 { 0.10 } else { 0.02 };
             let first = items[0].clone();
-            let served = Served { user: Some(user.as_str().into()), version: 1, items, propensities, arm: Some(Assignment { experiment: "leaders".into(), arm: arm.into() }), ranks, ..Served::bare(id.as_str().into(), Page::Recommend) };
+            let served = Served {
+                user: Some(user.as_str().into()),
+                version: 1,
+                items,
+                propensities,
+                arm: Some(Assignment { experiment: "leaders".into(), arm: arm.into() }),
+                ranks,
+                ..Served::bare(id.as_str().into(), Page::Recommend)
+            };
             log.append(Timestamp(at), &[Body::Served(Box::new(served))]).unwrap();
             if clicked {
                 log.append(Timestamp(at + 500), &[click(format!("c{id}"), &user, first, &id, at)]).unwrap();

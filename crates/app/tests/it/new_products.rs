@@ -6,8 +6,8 @@ use accrue_engine::{Config, Engine};
 use accrue_http::{HttpSettings, Scope};
 use serde_json::{Value, json};
 
-use crate::shop::{Answer, Shop, key};
 use crate::server::{Server, purchases};
+use crate::shop::{Answer, Shop, key};
 
 fn start(folder: &std::path::Path, settings: &str) -> Server {
     std::fs::write(folder.join("accrue.toml"), settings).unwrap();

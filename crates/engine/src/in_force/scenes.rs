@@ -23,7 +23,10 @@ pub(crate) fn check(of_settings: &WrittenScenes, of_log: &WrittenScenes) -> Resu
 
 /// The scenes in force, and those of the log that cannot be used: a scene of the settings that they are like may be
 /// gone since they were written. They are left out, and all others hold.
-pub(crate) fn usable(of_settings: &WrittenScenes, of_log: &WrittenScenes) -> (Scenes, BTreeMap<Box<str>, SettingFault>) {
+pub(crate) fn usable(
+    of_settings: &WrittenScenes,
+    of_log: &WrittenScenes,
+) -> (Scenes, BTreeMap<Box<str>, SettingFault>) {
     let (mut rest, mut faulty) = (of_log.clone(), BTreeMap::new());
     loop {
         match check(of_settings, &rest) {

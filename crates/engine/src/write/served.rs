@@ -192,7 +192,12 @@ mod tests {
             ..served()
         };
         queue.push(answer.clone());
-        let click = Event { user: Some("ann".into()), item: Some("mug".into()), recommendation_id: Some("r2".into()), ..Event::bare("e1".into(), EventType::Click, Timestamp(0)) };
+        let click = Event {
+            user: Some("ann".into()),
+            item: Some("mug".into()),
+            recommendation_id: Some("r2".into()),
+            ..Event::bare("e1".into(), EventType::Click, Timestamp(0))
+        };
         let known = || {
             let shown = queue.sponsored_to(Some(&"ann".into()), None).len();
             (

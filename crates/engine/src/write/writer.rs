@@ -10,9 +10,9 @@ use accrue_train::find_look_back;
 use super::addresses::AddressCounts;
 use super::job::Edit;
 use crate::backoff::Backoff;
-use crate::in_force::campaigns::ReadCampaigns;
 use crate::clock::ArrivalClock;
 use crate::error::EngineError;
+use crate::in_force::campaigns::ReadCampaigns;
 use crate::shared::Shared;
 
 /// When the log is opened again after a write that failed.

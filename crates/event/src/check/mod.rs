@@ -13,6 +13,8 @@ mod categories;
 mod coordinated;
 mod histogram;
 mod item_notes;
+#[cfg(test)]
+mod item_tests;
 mod markup;
 mod misspelt;
 mod nested;
@@ -21,11 +23,9 @@ mod persons;
 mod rate;
 mod repairs;
 mod rules;
-mod statistics;
 mod stated_stock;
+mod statistics;
 mod stock_of_places;
-#[cfg(test)]
-mod item_tests;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -38,8 +38,8 @@ pub use availability::{is_withdrawn, is_withdrawn_word};
 pub use histogram::LogHistogram;
 pub use item_notes::ItemNotes;
 pub use misspelt::{MisspeltField, MisspeltFields};
-pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};
 pub use stated_stock::{StatedStock, stated_stock};
+pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;

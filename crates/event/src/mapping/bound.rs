@@ -9,7 +9,8 @@ use super::fill::FillDown;
 use super::left_out::is_empty;
 use super::object::{Object, Path};
 use super::parts::{
-    BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales, Source,
+    BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales,
+    Source,
 };
 use super::rule::{Test, Undo, reason};
 use super::shape::split;

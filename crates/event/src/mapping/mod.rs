@@ -46,9 +46,9 @@ pub use names::Names;
 pub use object::{Join, Object};
 pub use orders::Orders;
 pub use pairs::Pairs;
+pub use parts::Sales;
 pub use response::is_answer;
 pub use rule::{Condition, MappingRule, Undo};
-pub use parts::Sales;
 pub use sale::Sale;
 pub use vocabulary::{
     OrderPart, OrderState, fields_named, is_charge, is_time_of_order, is_total_of_order, is_unclear_number,

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 use regex_lite::Regex;
 
-use super::left_out::is_empty;
 use super::cell::Reading;
+use super::left_out::is_empty;
 use super::{LISTS, Mapping, Names};
 use crate::raw::is_numeric;
 use crate::time_text::with_plain_blanks;

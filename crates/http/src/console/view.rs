@@ -15,9 +15,9 @@ use super::super::problem::{Code, Problem, overloaded};
 use super::super::server::Server;
 use super::super::settings::Scope;
 use super::super::turns::HeldTurn;
+use super::Look;
 use super::form::TOKEN;
 use super::texts::Texts;
-use super::Look;
 
 /// Longest value of a parameter, in bytes; texts that people type are shorter.
 const MAX_BYTES: usize = 4_096;

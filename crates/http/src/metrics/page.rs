@@ -20,7 +20,7 @@ impl Page {
         self.line(format_args!("{name} {value}\n"));
     }
 
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+    pub(super) fn line(&mut self, text: std::fmt::Arguments<'_>) {
         self.0.write_fmt(text).expect("writing to a String does not fail");
     }
 }

@@ -204,7 +204,17 @@ impl<'a> Recorder<'a> {
             _ => None,
         };
         let number = self.n_before + self.events.len() as u64;
-        self.events.push(Event { user, session: Some(session), query: query.map(Into::into), source: Some("sim".into()), ..Event::bare(EventId::new(format!("sim-{}-{number}", self.seed)), event_type, Timestamp(self.visit.at.0 + self.waited_ms)) });
+        self.events.push(Event {
+            user,
+            session: Some(session),
+            query: query.map(Into::into),
+            source: Some("sim".into()),
+            ..Event::bare(
+                EventId::new(format!("sim-{}-{number}", self.seed)),
+                event_type,
+                Timestamp(self.visit.at.0 + self.waited_ms),
+            )
+        });
         self.events.last_mut().expect("just pushed")
     }
 }

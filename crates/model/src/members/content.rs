@@ -242,7 +242,14 @@ impl Member for Content {
         }
     }
 
-    fn retrieve(&self, catalogue: &Catalogue, _: &Context<'_>, of_shopper: &ShopperVector, limit: usize, out: &mut Vec<ItemIdx>) {
+    fn retrieve(
+        &self,
+        catalogue: &Catalogue,
+        _: &Context<'_>,
+        of_shopper: &ShopperVector,
+        limit: usize,
+        out: &mut Vec<ItemIdx>,
+    ) {
         if let Some(taste) = &of_shopper.prepared {
             let is_new = |item: ItemIdx| *self.chosen.get(item as usize) < FEW;
             out.extend(catalogue.vectors().nearest(&taste.shopper, SCANNED, limit, is_new));

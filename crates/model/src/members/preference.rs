@@ -106,7 +106,12 @@ impl Member for Preference {
     }
 
     /// Sums the history's descriptors, each event by its learned weight.
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, ShopperPreference { descriptors: sums, .. }: &mut ShopperPreference) {
+    fn prepare(
+        &self,
+        catalogue: &Catalogue,
+        context: &Context<'_>,
+        ShopperPreference { descriptors: sums, .. }: &mut ShopperPreference,
+    ) {
         sums.clear(catalogue.n_descriptors());
         catalogue.prefetch(context.past.iter().rev().take(REACH).map(|past| past.item));
         for past in context.past.iter().rev().take(REACH) {

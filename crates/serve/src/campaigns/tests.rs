@@ -54,7 +54,13 @@ impl Fixture {
 
     /// An answer that showed the campaign to a user.
     fn show(&mut self, campaign: &str, to: &str) {
-        self.apply(Body::Served(Box::new(Served { user: Some(to.into()), version: 1, items: vec!["i1".into()], sponsored: vec![SponsoredSlot { place: 0, campaign: campaign.into(), price: 1 }], ..Served::bare("r".into(), Page::Recommend) })));
+        self.apply(Body::Served(Box::new(Served {
+            user: Some(to.into()),
+            version: 1,
+            items: vec!["i1".into()],
+            sponsored: vec![SponsoredSlot { place: 0, campaign: campaign.into(), price: 1 }],
+            ..Served::bare("r".into(), Page::Recommend)
+        })));
     }
 }
 

@@ -30,10 +30,10 @@ mod new_products;
 mod rank;
 mod retrieve;
 mod rules;
-mod seen;
-mod slots;
 #[cfg(test)]
 mod scene_tests;
+mod seen;
+mod slots;
 pub(crate) mod sources;
 mod sponsored;
 #[cfg(test)]

@@ -14,9 +14,7 @@ use super::work::Work;
 use super::{Variants, make};
 use crate::filter::Filter;
 use crate::fixture::{Fixture, Size, item_name, user};
-use crate::{
-    Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor,
-};
+use crate::{Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
 
 thread_local! {
     static SHOP: Fixture = Fixture::new(Size::default());

@@ -31,7 +31,12 @@ impl TestShop {
 
     fn event(&mut self, kind: EventType, user: &str, query: &str, item: Option<&str>, is_published: bool) {
         self.at_ms += 1_000;
-        let event = Event { user: Some(user.into()), item: item.map(ItemId::from), query: Some(query.into()), ..Event::bare(if is_published { "@publish:web:1".into() } else { "e".into() }, kind, Timestamp(self.at_ms)) };
+        let event = Event {
+            user: Some(user.into()),
+            item: item.map(ItemId::from),
+            query: Some(query.into()),
+            ..Event::bare(if is_published { "@publish:web:1".into() } else { "e".into() }, kind, Timestamp(self.at_ms))
+        };
         let body = Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None });
         self.found.observe(&Record { offset: Offset(0), received_at: Timestamp(self.at_ms), body });
     }

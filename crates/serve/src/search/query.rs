@@ -7,8 +7,8 @@ use super::analysis::{
     Analyzer, CHARACTER, END_PART, Kind, MAX_WORD_BYTES, PART, StopWords, Word, code, compose, compounds,
     digits_of_code, halves, head, is_apostrophe, trimmed,
 };
-use super::joints::first_parts;
 use super::document::{initials, is_tight, joined};
+use super::joints::first_parts;
 use super::quantity::quantities;
 use super::schema::{CODE, FOLDED_ID, RAW_ID};
 use super::synonyms::Meanings;

@@ -10,8 +10,8 @@ use tantivy::tokenizer::Language;
 use tantivy::{DocSet as _, InvertedIndexReader, Searcher, SegmentReader, TERMINATED, TantivyError, Term};
 
 use super::analysis::{Analyzer, LANGUAGES, StopWords};
-use super::schema::{Fields, HAN, In, LANGUAGE};
 use super::bm25::Bm25;
+use super::schema::{Fields, HAN, In, LANGUAGE};
 use super::{SearchError, SearchSettings};
 
 /// What queries are answered from.

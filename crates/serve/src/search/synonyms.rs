@@ -143,9 +143,7 @@ fn rule(line: &str) -> Result<Rule, LineFault> {
     match (from.len(), to.len()) {
         (0, _) | (_, 0) => Err(LineFault::EmptySide),
         (1, 1) if !line.contains("=>") => Err(LineFault::OneName),
-        (n_from, n_to) if n_from > MAX_NAMES || n_to > MAX_NAMES => {
-            Err(LineFault::ManyNames)
-        }
+        (n_from, n_to) if n_from > MAX_NAMES || n_to > MAX_NAMES => Err(LineFault::ManyNames),
         _ => from.iter().chain(&to).try_for_each(|name| usable(name)).map(|()| (from, to)),
     }
 }

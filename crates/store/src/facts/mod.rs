@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
-    EventType, Item, ItemId, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, SessionId, Shopper, Timestamp,
-    User, UserId,
+    EventType, Item, ItemId, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, SessionId, Shopper,
+    Timestamp, User, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -330,7 +330,8 @@ impl Facts {
         self.histories.merge(guest, user);
         self.shown.merge(guest, user);
         let published = Shopper::PublishedGuest(session.clone());
-        if let Some(published) = self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty()) {
+        if let Some(published) = self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
+        {
             self.histories.merge(published, user);
             self.shown.merge(published, user);
         }

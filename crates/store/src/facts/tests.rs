@@ -4,7 +4,11 @@ use super::*;
 
 fn event(id: &str, user: &str, item: &str, at_s: i64) -> Body {
     Body::Event(CheckedEvent {
-        event: Event { user: Some(user.into()), item: Some(item.into()), ..Event::bare(id.into(), EventType::View, Timestamp(at_s * 1000)) },
+        event: Event {
+            user: Some(user.into()),
+            item: Some(item.into()),
+            ..Event::bare(id.into(), EventType::View, Timestamp(at_s * 1000))
+        },
         repairs: vec![],
         raw: None,
     })
@@ -38,7 +42,13 @@ fn a_tombstone_changes_nothing_but_the_end() {
 
 #[test]
 fn a_served_answer_changes_nothing_but_the_end() {
-    let served = crate::Served { user: Some("bob".into()), version: 3, learned: Offset(1), items: vec!["cup".into()], ..crate::Served::bare("r1".into(), crate::Page::Recommend) };
+    let served = crate::Served {
+        user: Some("bob".into()),
+        version: 3,
+        learned: Offset(1),
+        items: vec!["cup".into()],
+        ..crate::Served::bare("r1".into(), crate::Page::Recommend)
+    };
     assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
     let before = fold(vec![event("1", "ann", "mug", 1)]);
     let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Served(Box::new(served))]);

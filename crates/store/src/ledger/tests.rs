@@ -29,7 +29,12 @@ fn document() -> String {
 }
 
 fn served(id: &str, price: u64) -> Served {
-    Served { version: 1, items: vec!["cup".into(), "mug".into()], sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price }], ..Served::bare(id.into(), Page::Recommend) }
+    Served {
+        version: 1,
+        items: vec!["cup".into(), "mug".into()],
+        sponsored: vec![SponsoredSlot { place: 1, campaign: "spring".into(), price }],
+        ..Served::bare(id.into(), Page::Recommend)
+    }
 }
 
 fn charge(answer: &str, amount: u64, day: i64) -> String {
@@ -61,7 +66,11 @@ fn happened(ledger: &mut Ledger, at_ms: i64, received_at_ms: i64, id: &str) {
 }
 
 fn click(answer: &str, item: &str) -> Event {
-    Event { item: Some(item.into()), recommendation_id: Some(answer.into()), ..Event::bare("e1".into(), EventType::Click, Timestamp(0)) }
+    Event {
+        item: Some(item.into()),
+        recommendation_id: Some(answer.into()),
+        ..Event::bare("e1".into(), EventType::Click, Timestamp(0))
+    }
 }
 
 #[test]

@@ -173,7 +173,11 @@ fn a_missing_first_segment_is_refused_and_a_pruned_one_is_not() {
 #[test]
 fn the_key_is_read_from_the_bytes_of_a_body() {
     let event = crate::CheckedEvent {
-        event: accrue_event::Event { user: Some("u1".into()), item: Some("sku-9".into()), ..accrue_event::Event::bare("e1".into(), accrue_event::EventType::View, Timestamp(5)) },
+        event: accrue_event::Event {
+            user: Some("u1".into()),
+            item: Some("sku-9".into()),
+            ..accrue_event::Event::bare("e1".into(), accrue_event::EventType::View, Timestamp(5))
+        },
         repairs: Vec::new(),
         raw: None,
     };

@@ -12,7 +12,13 @@ fn item(id: &str, published_day: Option<i64>) -> Item {
 }
 
 fn event(event_type: EventType, position: Option<u32>) -> Event {
-    Event { user: Some("ann".into()), item: Some("mug".into()), recommendation_id: position.map(|_| "r1".into()), position, ..Event::bare("e1".into(), event_type, Timestamp(NOW.at_ms)) }
+    Event {
+        user: Some("ann".into()),
+        item: Some("mug".into()),
+        recommendation_id: position.map(|_| "r1".into()),
+        position,
+        ..Event::bare("e1".into(), event_type, Timestamp(NOW.at_ms))
+    }
 }
 
 fn answer(id: &str) -> Served {

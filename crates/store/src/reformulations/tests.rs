@@ -5,7 +5,12 @@ use super::*;
 use crate::{CheckedEvent, Offset};
 
 fn record(kind: EventType, user: &str, query: &str, item: Option<&str>, at_s: i64, is_published: bool) -> Record {
-    let event = Event { user: Some(user.into()), item: item.map(ItemId::from), query: Some(query.into()), ..Event::bare(if is_published { "@publish:web:1".into() } else { "e".into() }, kind, Timestamp(at_s * 1_000)) };
+    let event = Event {
+        user: Some(user.into()),
+        item: item.map(ItemId::from),
+        query: Some(query.into()),
+        ..Event::bare(if is_published { "@publish:web:1".into() } else { "e".into() }, kind, Timestamp(at_s * 1_000))
+    };
     let body = Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None });
     Record { offset: Offset(0), received_at: Timestamp(0), body }
 }
@@ -22,7 +27,12 @@ fn click(found: &mut Reformulations, user: &str, query: &str, at_s: i64) {
 fn a_choice_that_names_its_answer_is_no_further_search_whatever_its_time() {
     let mut found = Reformulations::default();
     let answer = |id: &str, received_at: i64| {
-        let served = Served { user: Some("ann".into()), version: 1, items: vec!["i1".into()], ..Served::bare(id.into(), Page::Search { query: "mug".into() }) };
+        let served = Served {
+            user: Some("ann".into()),
+            version: 1,
+            items: vec!["i1".into()],
+            ..Served::bare(id.into(), Page::Search { query: "mug".into() })
+        };
         Record { offset: Offset(0), received_at: Timestamp(received_at), body: Body::Served(Box::new(served)) }
     };
     let choose = |found: &mut Reformulations, kind: EventType, id: &str| {
@@ -168,7 +178,13 @@ fn a_published_event_that_names_a_user_is_no_part_of_their_visit() {
 fn searches_of_a_page_count_as_own_ones_once_an_own_choice_follows() {
     let mut found = Reformulations::default();
     let answered = |found: &mut Reformulations, query: &str, at_ms| {
-        let served = Served { session: Some("s1".into()), version: 1, items: vec!["i1".into()], published: true, ..Served::bare("r".into(), Page::Search { query: query.into() }) };
+        let served = Served {
+            session: Some("s1".into()),
+            version: 1,
+            items: vec!["i1".into()],
+            published: true,
+            ..Served::bare("r".into(), Page::Search { query: query.into() })
+        };
         let body = Body::Served(Box::new(served));
         found.observe(&Record { offset: Offset(0), received_at: Timestamp(at_ms), body });
     };

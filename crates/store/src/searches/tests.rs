@@ -6,7 +6,12 @@ use accrue_kernel::Draws;
 use super::*;
 
 fn event(kind: EventType, user: &str, query: &str, position: Option<u32>) -> Event {
-    Event { user: Some(user.into()), query: Some(query.into()), position, ..Event::bare("e".into(), kind, Timestamp(1_000)) }
+    Event {
+        user: Some(user.into()),
+        query: Some(query.into()),
+        position,
+        ..Event::bare("e".into(), kind, Timestamp(1_000))
+    }
 }
 
 fn strength(searches: &Searches, query: &str, item: ItemIdx) -> f32 {
@@ -26,11 +31,7 @@ fn an_item_counts_once_several_shoppers_chose_it_after_the_same_words() {
     assert!(strength(&searches, "Red   MUG", 7) > 0.5);
     let common =
         |beginning| searches.common(beginning, 10, 1_000).into_iter().map(|(text, ..)| text).collect::<Vec<_>>();
-    assert_eq!(
-        (common("re"), common("red mug 0")),
-        (vec!["red mug"], vec![]),
-        "what one shopper typed stays theirs"
-    );
+    assert_eq!((common("re"), common("red mug 0")), (vec!["red mug"], vec![]), "what one shopper typed stays theirs");
     assert_eq!(searches.chosen("mug red", 1_000), [], "other words");
     searches.observe(&event(EventType::Search, "eve", "red mug", None), 8);
     searches.observe(&event(EventType::Return, "eve", "red mug", None), 8);
@@ -43,8 +44,7 @@ fn events_of_published_keys_weigh_less_and_need_more_shoppers() {
     let mut searches = Searches::default();
     for n in 0..PUBLISHED_SHOPPERS - 1 {
         let mut click = event(EventType::Click, "x", "mug", None);
-        (click.user, click.session, click.id) =
-            (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
+        (click.user, click.session, click.id) = (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
         searches.observe(&click, 7);
     }
     assert_eq!(searches.chosen("mug", 1_000), []);
@@ -76,8 +76,7 @@ fn what_is_remembered_is_bounded() {
 fn published_choices_take_no_place_from_own_ones() {
     let published = |n: usize, query: &str| {
         let mut click = event(EventType::Cart, "x", query, Some(99));
-        (click.user, click.session, click.id) =
-            (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
+        (click.user, click.session, click.id) = (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
         click.at = Timestamp(2_000 + n as i64);
         click
     };
@@ -130,8 +129,7 @@ fn the_bias_of_positions_is_estimated_and_taken_out_of_choices() {
 fn published_events_do_not_decide_how_own_choices_count() {
     let published = |kind, n: usize, position| {
         let mut event = event(kind, "x", &format!("query {n}"), Some(position));
-        (event.user, event.session, event.id) =
-            (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
+        (event.user, event.session, event.id) = (None, Some(format!("s{n}").as_str().into()), "@publish:web:1".into());
         event
     };
     let fill = |searches: &mut Searches| {

@@ -60,7 +60,12 @@ pub fn id(n: u64) -> EventId {
 
 pub fn checked(n: u64) -> CheckedEvent {
     CheckedEvent {
-        event: Event { user: Some(format!("user-{}", n % 7).as_str().into()), item: Some(format!("sku-{}", n % 11).as_str().into()), price: Price::new(9.5), ..Event::bare(id(n), EventType::View, Timestamp(n as i64)) },
+        event: Event {
+            user: Some(format!("user-{}", n % 7).as_str().into()),
+            item: Some(format!("sku-{}", n % 11).as_str().into()),
+            price: Price::new(9.5),
+            ..Event::bare(id(n), EventType::View, Timestamp(n as i64))
+        },
         repairs: Vec::new(),
         raw: None,
     }
@@ -71,7 +76,21 @@ pub fn refusal_id(n: u64) -> RefusalId {
 }
 
 fn served(n: u64) -> Served {
-    Served { user: Some(format!("user-{}", n % 7).as_str().into()), version: n, learned: Offset(n / 2), first_position: 10, items: vec!["sku-1".into(), "sku-2".into()], propensities: if n % 20 == 9 { Vec::new() } else { vec![0.5, 0.25] }, arm: (n % 30 == 19).then(|| Assignment { experiment: "variety".into(), arm: "b".into() }), ranks: if n % 20 == 9 { Vec::new() } else { vec![1, 0] }, asked: if n % 20 == 9 { r#"{"n":2}"#.into() } else { Box::default() }, ..Served::bare(format!("answer-{n}").into(), if n % 20 == 9 { Page::Recommend } else { Page::Search { query: "red mug".into() } }) }
+    Served {
+        user: Some(format!("user-{}", n % 7).as_str().into()),
+        version: n,
+        learned: Offset(n / 2),
+        first_position: 10,
+        items: vec!["sku-1".into(), "sku-2".into()],
+        propensities: if n % 20 == 9 { Vec::new() } else { vec![0.5, 0.25] },
+        arm: (n % 30 == 19).then(|| Assignment { experiment: "variety".into(), arm: "b".into() }),
+        ranks: if n % 20 == 9 { Vec::new() } else { vec![1, 0] },
+        asked: if n % 20 == 9 { r#"{"n":2}"#.into() } else { Box::default() },
+        ..Served::bare(
+            format!("answer-{n}").into(),
+            if n % 20 == 9 { Page::Recommend } else { Page::Search { query: "red mug".into() } },
+        )
+    }
 }
 
 fn refused(n: u64) -> Body {

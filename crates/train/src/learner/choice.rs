@@ -129,7 +129,12 @@ pub(super) fn takes_from_others(names: &Names<'_>, weight: f32) -> bool {
 }
 
 /// Whether the shopper has made the same choice so often on that day that one more is not learned.
-pub(super) fn exceeds_daily_limit(settings: &LearnSettings, context: &Context<'_>, event: &Interaction, weight: f32) -> bool {
+pub(super) fn exceeds_daily_limit(
+    settings: &LearnSettings,
+    context: &Context<'_>,
+    event: &Interaction,
+    weight: f32,
+) -> bool {
     // More events than a history holds cannot be counted.
     let limit = (settings.same_item_a_day as usize).min(settings.history_capacity);
     let begins_ms = event.at_ms.div_euclid(DAY_MS).saturating_mul(DAY_MS);

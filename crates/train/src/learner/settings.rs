@@ -49,7 +49,7 @@ impl Learner {
     }
 
     /// Remembers the ignored settings of a record, each once.
-    fn note_ignored(&mut self, offset: Offset, ignored: Vec<IgnoredSetting>) {
+    pub(super) fn note_ignored(&mut self, offset: Offset, ignored: Vec<IgnoredSetting>) {
         let known = &mut self.unsaved.ignored;
         for setting in ignored {
             if known.len() < MAX_IGNORED && known.iter().all(|(_, known)| known.key != setting.key) {
@@ -58,7 +58,7 @@ impl Learner {
         }
     }
 
-    fn put_in_force(&mut self, settings: LearnSettings) {
+    pub(super) fn put_in_force(&mut self, settings: LearnSettings) {
         if settings.weights != self.settings.weights {
             for (code, event_type) in EventType::BUILT_IN.iter().enumerate() {
                 self.weights.set(code as u8, settings.weight(event_type));

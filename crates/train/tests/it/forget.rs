@@ -44,7 +44,13 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 detail: "".into(),
                 raw,
             },
-            903 => Body::Served(Box::new(Served { user: Some(user.into()), version: 1, learned: Offset(900), items: vec!["item-1".into()], ..Served::bare("r1".into(), Page::Recommend) })),
+            903 => Body::Served(Box::new(Served {
+                user: Some(user.into()),
+                version: 1,
+                learned: Offset(900),
+                items: vec!["item-1".into()],
+                ..Served::bare("r1".into(), Page::Recommend)
+            })),
             // The user is what a page claims; the merge says whose session it was.
             904 => Body::SearchChoice(Box::new(SearchChoice {
                 user: Some("a-claim".into()),

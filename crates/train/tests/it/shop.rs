@@ -78,7 +78,11 @@ pub fn described_user(number: u64) -> User {
 }
 
 pub fn purchase(number: usize, user: u64, item: u64) -> CheckedEvent {
-    let event = Event { user: Some(format!("user-{user}").as_str().into()), item: Some(format!("item-{item}").as_str().into()), ..Event::bare(format!("e{number}").as_str().into(), EventType::Purchase, at(number)) };
+    let event = Event {
+        user: Some(format!("user-{user}").as_str().into()),
+        item: Some(format!("item-{item}").as_str().into()),
+        ..Event::bare(format!("e{number}").as_str().into(), EventType::Purchase, at(number))
+    };
     CheckedEvent { event, repairs: Vec::new(), raw: None }
 }
 

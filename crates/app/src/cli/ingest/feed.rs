@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested, Refused};
+use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested};
 use accrue_event::{
     Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, RecordKind, Undo, clean_id, listed,
 };
@@ -384,6 +384,24 @@ impl Feed {
     }
 }
 
+impl Feed {
+    fn put_items(&mut self, items: Vec<RawItem>) -> Result<Ingested, EngineError> {
+        let ids: Vec<ItemId> = items.iter().filter_map(item_id).collect();
+        let taken = self.engine.put_items_blocking(items, false)?;
+        for item in ids.iter().filter_map(|id| self.engine.item(id)) {
+            let may_inherit = item.parent.is_some() && !Described::is_whole(&item);
+            if may_inherit && self.variants.len() < MAX_VARIANTS {
+                self.variants.push(item.id);
+            } else {
+                self.lacking.add(&item);
+            }
+        }
+        self.has_products = None;
+        self.count_listed(&taken);
+        Ok(taken)
+    }
+}
+
 impl Sink for Feed {
     fn keep_the_rest(&mut self, is_kept: bool) {
         self.keeps_the_rest = is_kept;
@@ -465,22 +483,6 @@ impl Sink for Feed {
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)
-    }
-
-    fn put_items(&mut self, items: Vec<RawItem>) -> Result<Ingested, EngineError> {
-        let ids: Vec<ItemId> = items.iter().filter_map(item_id).collect();
-        let taken = self.engine.put_items_blocking(items, false)?;
-        for item in ids.iter().filter_map(|id| self.engine.item(id)) {
-            let may_inherit = item.parent.is_some() && !Described::is_whole(&item);
-            if may_inherit && self.variants.len() < MAX_VARIANTS {
-                self.variants.push(item.id);
-            } else {
-                self.lacking.add(&item);
-            }
-        }
-        self.has_products = None;
-        self.count_listed(&taken);
-        Ok(taken)
     }
 }
 

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use accrue_event::{
-    OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed,
-    may_name_person, names_person, number_beside_name, order_column, usual_column,
+    OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed, may_name_person,
+    names_person, number_beside_name, order_column, usual_column,
 };
 use accrue_ingest::Sample;
 

@@ -179,7 +179,13 @@ impl<'a> Shoppers<'a> {
     fn happen(&mut self, kind: EventType, query: &str, item: Option<usize>, visit: &Visit<'_>) {
         self.n_events += 1;
         let id = if visit.is_published { "@publish:web:" } else { "e" };
-        let event = Event { user: (!visit.is_published).then(|| UserId::from(visit.user)), session: Some(SessionId::from(visit.user)), item: item.map(|item| self.items[item].id.clone()), query: Some(query.into()), ..Event::bare(EventId::new(format!("{id}{}", self.n_events)), kind, Timestamp(visit.at_ms)) };
+        let event = Event {
+            user: (!visit.is_published).then(|| UserId::from(visit.user)),
+            session: Some(SessionId::from(visit.user)),
+            item: item.map(|item| self.items[item].id.clone()),
+            query: Some(query.into()),
+            ..Event::bare(EventId::new(format!("{id}{}", self.n_events)), kind, Timestamp(visit.at_ms))
+        };
         let body = Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None });
         self.found.observe(&Record { offset: Offset(self.n_events), received_at: Timestamp(visit.at_ms), body });
     }
