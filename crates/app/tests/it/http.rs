@@ -1,5 +1,6 @@
 //! The HTTP interface from outside: events, items, users, merges, and searches.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use accrue_http::HttpSettings;
