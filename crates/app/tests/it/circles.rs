@@ -66,7 +66,10 @@ fn uses(code: &str) -> Vec<(Module, bool)> {
     while let Some(line) = lines.next() {
         let (public, tree) = line.split_once("use ").unwrap_or(("-", ""));
         let public = public.trim();
-        if !(public.is_empty() || public == "pub" || (public.starts_with("pub(") && public.ends_with(')'))) {
+        let is_keyword = public.is_empty() || public == "pub" || (public.starts_with("pub(") && public.ends_with(')'));
+        let after = tree.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+        // A line of a text may begin with the word.
+        if !is_keyword || !(after.starts_with("::") || after.starts_with([';', '{'])) {
             rest.push_str(line);
             rest.push('\n');
             continue;
