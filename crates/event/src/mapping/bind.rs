@@ -1,10 +1,10 @@
 //! Finds the columns that a mapping names, and those that it need not name.
 
 use super::bound::BoundMapping;
-use super::left_out::is_dropped;
 use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
+use super::left_out::is_dropped;
 use super::object::Path;
 use super::parts::{
     BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales,
