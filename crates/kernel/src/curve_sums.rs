@@ -3,7 +3,7 @@
 //!
 //! In: values, `[columns, candidates]`, how each column is laid out, and the curves of one or two groups of candidates.
 //! Out: scores. It gives the bits of [`locate`](crate::locate) and [`add_on_curve`](crate::add_on_curve) column by
-//! column; places and sums stay in registers, so that nothing is written but the scores.
+//! column; sums stay in registers, so that nothing is written but the scores and, for learning, the places on the curves.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
@@ -49,15 +49,49 @@ pub fn add_curve_sums<T: Copy + Into<Layout>>(
     }
     for begin in (0..n_columns).step_by(COLUMNS) {
         let columns = begin..n_columns.min(begin + COLUMNS);
-        let mut scaled = [Scaled::Log { low: 0.0, per_exponent: 0.0 }; COLUMNS];
-        scaled
-            .iter_mut()
-            .zip(&layouts[columns.clone()])
-            .for_each(|(scaled, layout)| *scaled = Scaled::from((*layout).into()));
+        let scaled = scaled(&layouts[columns.clone()]);
         let curves = [&first.curves[columns.clone()], &second.curves[columns.clone()]];
         let values = &values[columns.start * n..columns.end * n];
         add_on(Supported::best(), &scaled, curves, (groups, second.group), values, scores);
     }
+}
+
+/// Locates candidates `first..first + m` of `values` `[columns, n]` on curves `[columns]`: leaves the knots below them and
+/// the shares of the next ones in `knots` and `shares` `[columns, n]`, as [`locate`](crate::locate) does, and adds the
+/// values of the curves there to `scores` `[m]`, in the order of the columns.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn locate_and_add<T: Copy + Into<Layout>>(
+    layouts: &[T],
+    curves: &[[f32; TABLE]],
+    values: &[f32],
+    first: usize,
+    scores: &mut [f32],
+    (knots, shares): (&mut [u32], &mut [f32]),
+) {
+    let (n_columns, len) = (layouts.len(), values.len());
+    let n = len / n_columns.max(1);
+    assert!(curves.len() == n_columns && len == n_columns * n, "locate_and_add: lengths differ");
+    assert!(knots.len() == len && shares.len() == len, "locate_and_add: lengths differ");
+    if scores.is_empty() || n_columns == 0 {
+        return;
+    }
+    assert!(first + scores.len() <= n, "locate_and_add: candidates beyond the last");
+    for begin in (0..n_columns).step_by(COLUMNS) {
+        let columns = begin..n_columns.min(begin + COLUMNS);
+        let of_columns = columns.start * n..columns.end * n;
+        let places = (&mut knots[of_columns.clone()], &mut shares[of_columns.clone()]);
+        let scaled = scaled(&layouts[columns.clone()]);
+        locate_on(Supported::best(), &scaled, &curves[columns], (&values[of_columns], n, first), scores, places);
+    }
+}
+
+/// The layouts of at most [`COLUMNS`] columns.
+fn scaled<T: Copy + Into<Layout>>(layouts: &[T]) -> [Scaled; COLUMNS] {
+    let mut scaled = [Scaled::Log { low: 0.0, per_exponent: 0.0 }; COLUMNS];
+    scaled.iter_mut().zip(layouts).for_each(|(scaled, layout)| *scaled = Scaled::from((*layout).into()));
+    scaled
 }
 
 /// A layout with its divisions done.
@@ -84,6 +118,54 @@ compiled_for_each_set! {
         values: &[f32],
         scores: &mut [f32]
     ) = add_lanes<Lanes>
+}
+
+compiled_for_each_set! {
+    fn locate_on(
+        layouts: &[Scaled],
+        curves: &[[f32; TABLE]],
+        values: (&[f32], usize, usize),
+        scores: &mut [f32],
+        places: (&mut [u32], &mut [f32])
+    ) = locate_lanes<Lanes>
+}
+
+#[inline(always)]
+fn locate_lanes<L: CurveLanes>(
+    layouts: &[Scaled],
+    curves: &[[f32; TABLE]],
+    (values, n, first): (&[f32], usize, usize),
+    scores: &mut [f32],
+    (knots, shares): (&mut [u32], &mut [f32]),
+) {
+    for (chunk, scores) in scores.chunks_mut(N_LANES).enumerate() {
+        let (begin, end) = (first + chunk * N_LANES, first + chunk * N_LANES + scores.len());
+        let mut lanes = [0.0; N_LANES];
+        lanes[..scores.len()].copy_from_slice(scores);
+        let mut sum = L::load(&lanes);
+        let columns = values.chunks_exact(n).zip(knots.chunks_exact_mut(n).zip(shares.chunks_exact_mut(n)));
+        for ((layout, curve), (values, (knots, shares))) in layouts.iter().zip(curves).zip(columns) {
+            let (at, next) = locate::<L>(load::<L>(&values[begin..end]), *layout);
+            store::<L>(at, next, &mut knots[begin..end], &mut shares[begin..end]);
+            [sum] = add_located([sum], (at, next), [curve]);
+        }
+        sum.store(&mut lanes);
+        scores.copy_from_slice(&lanes[..scores.len()]);
+    }
+}
+
+/// Writes places to slices of up to 16.
+#[inline(always)]
+fn store<L: CurveLanes>(at: L::Knots, next: L, knots: &mut [u32], shares: &mut [f32]) {
+    if let (Some(knots), Some(shares)) = (knots.first_chunk_mut(), shares.first_chunk_mut()) {
+        L::store_knots(at, knots);
+        return next.store(shares);
+    }
+    let (mut all_knots, mut all_shares) = ([0; N_LANES], [0.0; N_LANES]);
+    L::store_knots(at, &mut all_knots);
+    next.store(&mut all_shares);
+    knots.copy_from_slice(&all_knots[..knots.len()]);
+    shares.copy_from_slice(&all_shares[..shares.len()]);
 }
 
 #[inline(always)]
@@ -143,10 +225,25 @@ fn add<L: CurveLanes, const G: usize>(sums: [L; G], values: L, layout: Scaled, c
     {
         return std::array::from_fn(|g| sums[g].multiply_add(one, L::splat(curves[g][0])));
     }
-    let (knots, shares) = match layout {
+    add_located(sums, locate(values, layout), curves)
+}
+
+#[inline(always)]
+fn locate<L: CurveLanes>(values: L, layout: Scaled) -> (L::Knots, L) {
+    match layout {
         Scaled::Log { low, per_exponent } => values.locate_log(low, per_exponent),
         Scaled::Linear { low, per_unit } => values.locate_linear(low, per_unit),
-    };
+    }
+}
+
+/// Adds the values of curves at the same places.
+#[inline(always)]
+fn add_located<L: CurveLanes, const G: usize>(
+    sums: [L; G],
+    (knots, shares): (L::Knots, L),
+    curves: [&[f32; TABLE]; G],
+) -> [L; G] {
+    let one = L::splat(1.0);
     let left = one.multiply_add(L::splat(-1.0), shares);
     std::array::from_fn(|g| {
         let table = L::load(curves[g]);
@@ -165,6 +262,8 @@ trait CurveLanes: Lanes {
     fn locate_log(self, low: f32, per_exponent: f32) -> (Self::Knots, Self);
     /// The bits of [`place_linear`].
     fn locate_linear(self, low: f32, per_unit: f32) -> (Self::Knots, Self);
+    /// Writes knots, that of a NaN as 0.
+    fn store_knots(knots: Self::Knots, out: &mut [u32; N_LANES]);
     /// The numbers of the table at the knots.
     fn at(self, knots: Self::Knots) -> Self;
     /// The numbers of the table at the knots after them.
@@ -189,6 +288,11 @@ impl CurveLanes for [f32; N_LANES] {
     fn locate_linear(self, low: f32, per_unit: f32) -> (Self::Knots, Self) {
         let places = self.map(|value| place_linear(low, per_unit, LAST, value));
         (places.map(|(knot, _)| knot), places.map(|(_, share)| share))
+    }
+
+    #[inline(always)]
+    fn store_knots(knots: Self::Knots, out: &mut [u32; N_LANES]) {
+        *out = knots;
     }
 
     #[inline(always)]
@@ -245,6 +349,16 @@ impl CurveLanes for Lanes256 {
         };
         let ((low_knots, low_shares), (high_knots, high_shares)) = (half(self.0), half(self.1));
         ([low_knots, high_knots], Lanes256(low_shares, high_shares))
+    }
+
+    #[inline(always)]
+    fn store_knots([low, high]: Self::Knots, out: &mut [u32; N_LANES]) {
+        // SAFETY: see above; writes the 16 knots.
+        unsafe {
+            let low_bits = _mm256_set1_epi32(TABLE as i32 - 1);
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_and_si256(low, low_bits));
+            _mm256_storeu_si256(out.as_mut_ptr().add(8).cast(), _mm256_and_si256(high, low_bits));
+        }
     }
 
     #[inline(always)]
@@ -318,6 +432,15 @@ impl CurveLanes for Lanes512 {
     }
 
     #[inline(always)]
+    fn store_knots(knots: Self::Knots, out: &mut [u32; N_LANES]) {
+        // SAFETY: see above; writes the 16 knots.
+        unsafe {
+            let low_bits = _mm512_set1_epi32(TABLE as i32 - 1);
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_and_epi32(knots, low_bits));
+        }
+    }
+
+    #[inline(always)]
     fn at(self, knots: Self::Knots) -> Self {
         // SAFETY: see above. Only the low four bits of a knot are read.
         Lanes512(unsafe { _mm512_permutexvar_ps(knots, self.0) })
@@ -344,7 +467,7 @@ fn split_512(place: __m512) -> (__m512i, Lanes512) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Draws, InstructionSet, add_on_curve, locate};
+    use crate::{Draws, InstructionSet, add_on_curve};
 
     const LAYOUTS: [Layout; 4] = [
         Layout::Log { low: -9.0, step: 0.7 },
@@ -359,7 +482,7 @@ mod tests {
         let sums = of.map(|of| {
             let (mut sums, mut knots, mut shares) = (scores.to_vec(), vec![0; n], vec![0.0; n]);
             for ((layout, values), curve) in layouts.iter().zip(values.chunks_exact(n)).zip(of.curves) {
-                locate(*layout, TABLE, values, &mut knots, &mut shares);
+                crate::locate(*layout, TABLE, values, &mut knots, &mut shares);
                 add_on_curve(curve, &knots, &shares, &mut sums);
             }
             sums
@@ -408,6 +531,40 @@ mod tests {
                 check(n_columns, n, 2, 0);
                 check(n_columns, n, 2, 4);
             }
+        }
+    }
+
+    #[test]
+    fn candidates_are_located_and_scored_as_column_by_column_on_every_set() {
+        const N: usize = 45;
+        for (n_columns, first, m) in [(1, 0, N), (7, 3, 16), (COLUMNS + 3, 20, 25), (7, 44, 1), (3, 9, 0)] {
+            let mut draws = Draws::new(6, first as u64, n_columns as u64);
+            let layouts: Vec<Layout> = (0..n_columns).map(|column| LAYOUTS[column % LAYOUTS.len()]).collect();
+            let curves: Vec<[f32; TABLE]> = (0..n_columns).map(|_| std::array::from_fn(|_| draws.normal())).collect();
+            let mut values: Vec<f32> =
+                (0..n_columns * N).map(|_| 4.0 * draws.normal() * draws.below(2) as f32).collect();
+            values[first] = f32::NAN;
+            let scores: Vec<f32> = (0..m).map(|_| draws.normal()).collect();
+            let (mut knots, mut shares) = (vec![7; n_columns * N], vec![7.0; n_columns * N]);
+            let mut right = scores.clone();
+            for (column, (layout, curve)) in layouts.iter().zip(&curves).enumerate() {
+                let of = column * N + first..column * N + first + m;
+                let (knots, shares) = (&mut knots[of.clone()], &mut shares[of.clone()]);
+                crate::locate(*layout, TABLE, &values[of], knots, shares);
+                add_on_curve(curve, knots, shares, &mut right);
+            }
+            let bits = |x: &[f32]| x.iter().map(|x| if x.is_nan() { 1 } else { x.to_bits() }).collect::<Vec<_>>();
+            let scaled: Vec<Scaled> = layouts.iter().map(|layout| Scaled::from(*layout)).collect();
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let (mut found, mut at, mut next) = (scores.clone(), vec![7; knots.len()], vec![7.0; shares.len()]);
+                let of_values = (&*values, N, first);
+                locate_on(Supported::check(set), &scaled, &curves, of_values, &mut found, (&mut at, &mut next));
+                let name = set.name();
+                assert_eq!((at, bits(&next), bits(&found)), (knots.clone(), bits(&shares), bits(&right)), "{name}");
+            }
+            let (mut found, mut at, mut next) = (scores, vec![7; knots.len()], vec![7.0; shares.len()]);
+            locate_and_add(&layouts, &curves, &values, first, &mut found, (&mut at, &mut next));
+            assert_eq!((at, bits(&next), bits(&found)), (knots, bits(&shares), bits(&right)), "{n_columns} {first}");
         }
     }
 

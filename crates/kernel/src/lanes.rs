@@ -28,6 +28,10 @@ pub(crate) trait Lanes: Copy {
     fn store(self, chunk: &mut [f32; N_LANES]);
     /// `self + x · y`, rounded once.
     fn multiply_add(self, x: Self, y: Self) -> Self;
+    /// `self · x`.
+    fn multiply(self, x: Self) -> Self;
+    /// A bit for each lane, 1 unless it is below that of `x`: also where one of them is a `NaN`.
+    fn not_below(self, x: Self) -> u16;
     /// Lane `l` is lane `places[l]` of `self`, a table of 16 numbers. Each place is below 16.
     fn look_up(self, places: &[u32; N_LANES]) -> Self;
     /// The sum of the lanes of each of four: lane `l` takes lane `l + 8`, then `l + 4`, `l + 2`, `l + 1`.
@@ -73,6 +77,17 @@ impl Lanes for [f32; N_LANES] {
     #[inline(always)]
     fn multiply_add(self, x: Self, y: Self) -> Self {
         std::array::from_fn(|l| x[l].mul_add(y[l], self[l]))
+    }
+
+    #[inline(always)]
+    fn multiply(self, x: Self) -> Self {
+        std::array::from_fn(|l| self[l] * x[l])
+    }
+
+    #[inline(always)]
+    fn not_below(self, x: Self) -> u16 {
+        let is_below = |l: usize| self[l] < x[l];
+        (0..N_LANES).fold(0, |bits, l| bits | u16::from(!is_below(l)) << l)
     }
 
     #[inline(always)]
@@ -158,6 +173,19 @@ impl Lanes for Lanes256 {
     }
 
     #[inline(always)]
+    fn multiply(self, x: Self) -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm256_mul_ps(self.0, x.0), _mm256_mul_ps(self.1, x.1)) }
+    }
+
+    #[inline(always)]
+    fn not_below(self, x: Self) -> u16 {
+        // SAFETY: touches registers only.
+        let half = |a, b| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(a, b)) as u16 };
+        half(self.0, x.0) | half(self.1, x.1) << 8
+    }
+
+    #[inline(always)]
     fn look_up(self, places: &[u32; N_LANES]) -> Self {
         // SAFETY: reads the 16 places.
         unsafe {
@@ -235,6 +263,18 @@ impl Lanes for Lanes512 {
     fn multiply_add(self, x: Self, y: Self) -> Self {
         // SAFETY: touches registers only.
         unsafe { Self(_mm512_fmadd_ps(x.0, y.0, self.0)) }
+    }
+
+    #[inline(always)]
+    fn multiply(self, x: Self) -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm512_mul_ps(self.0, x.0)) }
+    }
+
+    #[inline(always)]
+    fn not_below(self, x: Self) -> u16 {
+        // SAFETY: touches registers only.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(self.0, x.0) }
     }
 
     #[inline(always)]

@@ -45,6 +45,14 @@ pub fn exp2_in_place(x: &mut [f32]) {
     exp2_on(Supported::best(), x);
 }
 
+/// `out = x / by`, rounded to 64 bits and then to 32. `x: [n], out: [n]`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn quotients(x: &[f64], by: f64, out: &mut [f32]) {
+    quotients_on(Supported::best(), x, by, out);
+}
+
 /// Natural logarithm, within 2 ulp. `ln(0) = -inf`, of a negative number `NaN`, of infinity infinity.
 #[inline]
 pub fn ln(x: f32) -> f32 {
@@ -124,6 +132,7 @@ pub fn softmax_in_place(scores: &mut [f32]) -> f32 {
     largest + ln(sum)
 }
 
+compiled_for_each_set! { fn quotients_on(x: &[f64], by: f64, out: &mut [f32]) = quotient_elements }
 compiled_for_each_set! { fn exp2_on(x: &mut [f32]) = exp2_elements }
 compiled_for_each_set! { fn largest_on(scores: &[f32]) -> f32 = largest }
 compiled_for_each_set! { fn exp_of_differences_on(largest: f32, scores: &mut [f32]) = exp_of_differences }
@@ -140,6 +149,14 @@ fn largest(scores: &[f32]) -> f32 {
         }
     }
     lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+}
+
+#[inline(always)]
+fn quotient_elements(x: &[f64], by: f64, out: &mut [f32]) {
+    assert_eq!(x.len(), out.len(), "quotients: lengths differ");
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = (x / by) as f32;
+    }
 }
 
 #[inline(always)]

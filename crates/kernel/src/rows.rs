@@ -1,12 +1,14 @@
-//! Many rows with one vector: their weighted sum, and their dot products with it.
+//! Many rows with one vector: their weighted sum, their dot products with it, and a step of each along it.
 //!
-//! In: rows that lie anywhere in memory. Out: what [`axpy`](crate::axpy) and [`dot`](crate::dot) give row by row, with
-//! the same bits. The sums stay in registers and the chains of several rows overlap, so that a row costs little more
-//! than reading it.
+//! In: rows that lie anywhere in memory. Out: what [`axpy`](crate::axpy), [`dot`](crate::dot) and
+//! [`axpby`](crate::axpby) give row by row, with the same bits. The sums stay in registers and the chains of several rows
+//! overlap, so that a row costs little more than reading it.
 
 use crate::dense::products;
 use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::{Lanes, N_LANES};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::{Lanes256, Lanes512};
 
 /// Chunks of 16 columns that are summed at once.
 const CHUNKS: usize = 4;
@@ -36,6 +38,62 @@ pub fn add_rows(rows: &[(f32, &[f32])], out: &mut [f32]) {
 #[inline]
 pub fn dot_each(query: &[f32], rows: &[&[f32]], out: &mut [f32]) {
     dot_each_on(Supported::best(), query, rows, out);
+}
+
+/// Rows that [`axpby_each`] moves, one after the other: the rows of a table cannot all be borrowed for writing at once.
+pub trait RowsToMove {
+    /// The next row `[d]`, after its factors `alpha` and `beta`; `None` after the last.
+    fn next_row(&mut self) -> Option<(f32, f32, &mut [f32])>;
+}
+
+/// `row = alpha · x + beta · row` for each of `rows`, as [`axpby`](crate::axpby) computes it. `x: [d]`.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub fn axpby_each<R: RowsToMove>(x: &[f32], rows: R) {
+    axpby_each_on(Supported::best(), x, rows);
+}
+
+/// What `compiled_for_each_set` makes, for a body with a type of its own.
+#[inline]
+#[allow(unsafe_code)]
+fn axpby_each_on<R: RowsToMove>(set: Supported, x: &[f32], rows: R) {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
+    fn avx512<R: RowsToMove>(x: &[f32], rows: R) {
+        move_rows::<Lanes512, R>(x, rows);
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2<R: RowsToMove>(x: &[f32], rows: R) {
+        move_rows::<Lanes256, R>(x, rows);
+    }
+    match set.set() {
+        // SAFETY: a `Supported` is constructed only for a set that the processor was found to support.
+        #[cfg(target_arch = "x86_64")]
+        crate::InstructionSet::Avx512 => unsafe { avx512(x, rows) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        crate::InstructionSet::Avx2 => unsafe { avx2(x, rows) },
+        _ => move_rows::<[f32; N_LANES], R>(x, rows),
+    }
+}
+
+#[inline(always)]
+fn move_rows<L: Lanes, R: RowsToMove>(x: &[f32], mut rows: R) {
+    let (x_chunks, x_rest) = x.as_chunks::<N_LANES>();
+    while let Some((alpha, beta, row)) = rows.next_row() {
+        assert!(row.len() == x.len(), "axpby_each: lengths differ");
+        let (chunks, rest) = row.as_chunks_mut::<N_LANES>();
+        let (of_x, of_row) = (L::splat(alpha), L::splat(beta));
+        for (chunk, x) in chunks.iter_mut().zip(x_chunks) {
+            L::load(chunk).multiply(of_row).multiply_add(of_x, L::load(x)).store(chunk);
+        }
+        for (number, x) in rest.iter_mut().zip(x_rest) {
+            *number = alpha.mul_add(*x, beta * *number);
+        }
+    }
 }
 
 compiled_for_each_set! { fn add_rows_on(rows: &[(f32, &[f32])], out: &mut [f32]) = add_rows_lanes<Lanes> }
@@ -120,6 +178,34 @@ mod tests {
                     assert_eq!(bits(&out), bits(&sum), "{} d={d} k={k}", set.name());
                     assert_eq!(bits(&each), bits(&dots), "{} d={d} k={k}", set.name());
                 }
+            }
+        }
+    }
+
+    struct Rows<'a>(std::slice::ChunksExactMut<'a, f32>, std::slice::Iter<'a, f32>);
+
+    impl RowsToMove for Rows<'_> {
+        fn next_row(&mut self) -> Option<(f32, f32, &mut [f32])> {
+            Some((*self.1.next()?, 0.75, self.0.next()?))
+        }
+    }
+
+    #[test]
+    fn rows_move_as_they_do_one_at_a_time() {
+        let mut draws = Draws::new(4, 5, 6);
+        for d in [1, 15, 16, 17, 64, 100] {
+            let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| draws.normal()).collect() };
+            let (x, mut table, mut factors) = (normal(d), normal(9 * d), normal(9));
+            (table[0], factors[0]) = (-0.0, 0.0);
+            let mut expected = table.clone();
+            for (row, &alpha) in expected.chunks_exact_mut(d).zip(&factors) {
+                crate::axpby(alpha, &x, 0.75, row);
+            }
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let mut moved = table.clone();
+                axpby_each_on(Supported::check(set), &x, Rows(moved.chunks_exact_mut(d), factors.iter()));
+                let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&moved), bits(&expected), "{} d={d}", set.name());
             }
         }
     }

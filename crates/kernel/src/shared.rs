@@ -36,11 +36,21 @@ impl<T: ?Sized> Shared<T> {
         if Arc::strong_count(&self.0) != 1 {
             return None;
         }
+        // SAFETY: the count is 1.
+        Some(unsafe { self.only_owner_mut() })
+    }
+
+    /// The value for writing.
+    ///
+    /// # Safety
+    /// The count of owners has been found to be 1.
+    #[inline(always)]
+    unsafe fn only_owner_mut(&mut self) -> &mut T {
         // The last other owner released the value before it lowered the count: what it read has been read.
         fence(Ordering::Acquire);
         // SAFETY: no weak reference exists, because the `Arc` is private and is never downgraded, and no other owner
         // does, because the count is 1. A second owner can only be made from this one, which is borrowed.
-        Some(unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() })
+        unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
     }
 
     /// Whether both own the same value, and not only equal ones.
@@ -58,24 +68,40 @@ impl<T: ?Sized> Shared<T> {
 }
 
 impl<T: Clone> Shared<T> {
-    /// The value for writing; it is copied first if there are other owners.
+    /// The value for writing; if it has other owners, it is copied first and they keep the original.
     #[inline]
     pub fn make_mut(&mut self) -> &mut T {
+        self.make_mut_noting(|_| ())
+    }
+
+    /// [`Shared::make_mut`], which hands the value to `note` if it is going to be copied.
+    #[inline(always)]
+    pub fn make_mut_noting(&mut self, note: impl FnOnce(&Self)) -> &mut T {
         if Arc::strong_count(&self.0) != 1 {
+            note(self);
             self.0 = copy(&self.0);
         }
-        self.get_mut().expect("a value has one owner after it was copied")
+        // SAFETY: the count is 1, as it was found to be or as that of a new value is.
+        unsafe { self.only_owner_mut() }
     }
 }
 
 impl<T: Clone> Shared<[T]> {
-    /// The values for writing; they are copied first if there are other owners.
+    /// The values for writing; if they have other owners, they are copied first.
     #[inline]
     pub fn make_mut(&mut self) -> &mut [T] {
+        self.make_mut_noting(|_| ())
+    }
+
+    /// [`Shared::make_mut`], which hands the values to `note` if they are going to be copied.
+    #[inline(always)]
+    pub fn make_mut_noting(&mut self, note: impl FnOnce(&Self)) -> &mut [T] {
         if Arc::strong_count(&self.0) != 1 {
+            note(self);
             self.0 = copy_slice(&self.0);
         }
-        self.get_mut().expect("values have one owner after they were copied")
+        // SAFETY: the count is 1, as it was found to be or as that of new values is.
+        unsafe { self.only_owner_mut() }
     }
 }
 
@@ -140,7 +166,10 @@ mod tests {
         let mut mine: Shared<[u32]> = (0..4).collect();
         let other = mine.clone();
         assert!(mine.get_mut().is_none());
-        mine.make_mut()[1] = 7;
+        let mut n_noted = 0;
+        mine.make_mut_noting(|shared| n_noted += shared.len())[1] = 7;
+        mine.make_mut_noting(|_| n_noted += 100)[1] = 7;
+        assert_eq!(n_noted, 4, "only what is copied is noted");
         assert_eq!((&mine[..], &other[..]), (&[0, 7, 2, 3][..], &[0, 1, 2, 3][..]));
         assert!(!mine.ptr_eq(&other));
         let before = mine.as_ptr();

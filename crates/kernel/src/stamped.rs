@@ -4,6 +4,8 @@
 //! those that were touched for the first time in this round.
 #![allow(unsafe_code)]
 
+use crate::instruction_set::{Supported, compiled_for_each_set};
+
 /// Sums, and the round that they are of. Both are adjacent, because they are read together and in an order that the
 /// cache cannot predict.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,29 @@ pub struct Stamped<const N: usize> {
 /// # Panics
 /// If the lengths differ, if an id is not below the number of cells, or if `touched` has no place behind the list.
 pub fn add_stamped_rows(
+    cells: &mut [Stamped<3>],
+    touched: (&mut [u32], usize),
+    round: u32,
+    ids: &[u32],
+    rows: &[[f32; 3]],
+    scale: [f32; 3],
+) -> usize {
+    add_on(Supported::best(), cells, touched, round, ids, rows, scale)
+}
+
+compiled_for_each_set! {
+    fn add_on(
+        cells: &mut [Stamped<3>],
+        touched: (&mut [u32], usize),
+        round: u32,
+        ids: &[u32],
+        rows: &[[f32; 3]],
+        scale: [f32; 3]
+    ) -> usize = add_rows
+}
+
+#[inline(always)]
+fn add_rows(
     cells: &mut [Stamped<3>],
     (touched, mut n_touched): (&mut [u32], usize),
     round: u32,

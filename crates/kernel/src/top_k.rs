@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 
 use crate::InstructionSet;
 use crate::instruction_set::{Supported, compiled_for_each_set};
+use crate::lanes::{Lanes, N_LANES};
 
 /// Collects the `k` best of the pairs pushed so far.
 ///
@@ -40,8 +41,9 @@ const SMALLEST_BUFFER: usize = 32;
 const FIRST_BUFFER: usize = 128;
 /// Scores that are compared with the threshold before any of them is pushed.
 const CHUNK: usize = 64;
-/// The same where the ids are given: of some hundred pairs, a tenth enter.
-const SMALL_CHUNK: usize = 16;
+
+/// Scores of which [`TopK::push_many`] takes the largest.
+const OF_A_PEAK: usize = 8;
 
 impl TopK {
     /// An empty collection of at most `k`. Memory grows with what is pushed, up to `16k` bytes.
@@ -71,14 +73,32 @@ impl TopK {
         }
     }
 
-    /// Offers each of `scores` `[n]` with its id of `ids` `[n]`: the result of pushing them one by one, but a `NaN` among
-    /// scores that cannot enter is not counted. It is faster where few can enter.
+    /// Offers each of `scores` `[n]` with its id of `ids` `[n]`: the result of pushing them one by one. It is faster where
+    /// few can enter.
     ///
     /// # Panics
     /// If the lengths differ.
     pub fn push_each(&mut self, scores: &[f32], ids: &[u32]) {
         assert_eq!(scores.len(), ids.len(), "push_each: lengths differ");
         push_each_on(Supported::best(), self, scores, ids);
+    }
+
+    /// [`TopK::push_each`] for pairs of which there are many times `k`. The largest score of every eight is found first:
+    /// where `k` of them are at least as large as some score, no smaller one can be among the `k` best, and nearly all
+    /// are left out without being collected.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn push_many(&mut self, scores: &[f32], ids: &[u32]) {
+        let mut peaks = Vec::new();
+        if self.k > 0 && scores.len() / OF_A_PEAK >= self.k.saturating_mul(2) {
+            peaks_on(Supported::best(), scores, &mut peaks);
+        }
+        if peaks.len() > self.k {
+            let (_, &mut least, _) = peaks.select_nth_unstable_by(self.k - 1, |a, b| b.total_cmp(a));
+            self.threshold = if least > self.threshold { least } else { self.threshold };
+        }
+        self.push_each(scores, ids);
     }
 
     /// A score *below* this cannot enter: `-inf` until `k` pairs are known, and never above the k-th best score so far.
@@ -148,17 +168,39 @@ pub fn top_k_with(set: InstructionSet, scores: &[f32], k: usize) -> Vec<(f32, u3
     top_k_on(Supported::check(set), scores, k)
 }
 
-compiled_for_each_set! { fn push_each_on(best: &mut TopK, scores: &[f32], ids: &[u32]) = push_chunks }
+compiled_for_each_set! { fn peaks_on(scores: &[f32], peaks: &mut Vec<f32>) = peaks_of_blocks }
+compiled_for_each_set! { fn push_each_on(best: &mut TopK, scores: &[f32], ids: &[u32]) = push_chunks<Lanes> }
 compiled_for_each_set! { fn top_k_on(scores: &[f32], k: usize) -> Vec<(f32, u32)> = top_k_of_chunks }
 
+/// Adds the largest of every eight scores to `peaks`, `-inf` where all are `NaN`. Eight are those of one lane of a block,
+/// so that no lane waits for another.
 #[inline(always)]
-fn push_chunks(best: &mut TopK, scores: &[f32], ids: &[u32]) {
-    for (scores, ids) in scores.chunks(SMALL_CHUNK).zip(ids.chunks(SMALL_CHUNK)) {
-        let threshold = best.threshold();
-        if scores.iter().fold(false, |any, &score| any | (score >= threshold)) {
-            scores.iter().zip(ids).for_each(|(&score, &id)| best.push(score, id));
+fn peaks_of_blocks(scores: &[f32], peaks: &mut Vec<f32>) {
+    peaks.reserve(scores.len().div_ceil(OF_A_PEAK) + N_LANES);
+    for block in scores.chunks(OF_A_PEAK * N_LANES) {
+        let mut lanes = [f32::NEG_INFINITY; N_LANES];
+        for chunk in block.as_chunks::<N_LANES>().0 {
+            for (lane, &score) in lanes.iter_mut().zip(chunk) {
+                *lane = if score > *lane { score } else { *lane };
+            }
+        }
+        peaks.extend_from_slice(&lanes);
+    }
+}
+
+#[inline(always)]
+fn push_chunks<L: Lanes>(best: &mut TopK, scores: &[f32], ids: &[u32]) {
+    let (chunks, rest) = scores.as_chunks::<N_LANES>();
+    let (ids, ids_of_rest) = ids.as_chunks::<N_LANES>();
+    for (scores, ids) in chunks.iter().zip(ids) {
+        let mut entering = L::load(scores).not_below(L::splat(best.threshold()));
+        while entering != 0 {
+            let place = entering.trailing_zeros() as usize;
+            entering &= entering - 1;
+            best.push(scores[place], ids[place]);
         }
     }
+    rest.iter().zip(ids_of_rest).for_each(|(&score, &id)| best.push(score, id));
 }
 
 #[inline(always)]
@@ -236,6 +278,9 @@ mod tests {
             push_each_on(Supported::check(set), &mut best, &reversed, &ids);
             assert_eq!(best.into_sorted(), expected, "{} n={} k={k}", set.name(), scores.len());
         }
+        let mut best_of_many = TopK::new(k);
+        best_of_many.push_many(&reversed, &ids);
+        assert_eq!(best_of_many.into_sorted(), expected, "n={} k={k}", scores.len());
         let descending: Vec<(f32, u32)> = best.clone().into_descending().collect();
         assert_eq!(descending, expected);
         assert_eq!(best.into_sorted(), expected);

@@ -3,9 +3,6 @@
 use accrue_kernel::{Stamped, TopK};
 use accrue_store::ItemIdx;
 
-/// Items whose totals are computed before they are compared.
-const AT_ONCE: usize = 64;
-
 /// A sparse sum over items: a dense array whose cells are stamped, and the list of items touched since the last clearing.
 #[derive(Clone, Debug, Default)]
 pub struct Accumulator<const N: usize> {
@@ -104,13 +101,9 @@ impl<const N: usize> Accumulator<N> {
 
     /// Offers each item touched with the total of its sums.
     pub fn push_totals(&self, best: &mut TopK) {
-        let mut totals = [0.0; AT_ONCE];
-        for items in self.touched().chunks(AT_ONCE) {
-            for (total, &item) in totals.iter_mut().zip(items) {
-                *total = self.cells[item as usize].sums.iter().sum();
-            }
-            best.push_each(&totals[..items.len()], items);
-        }
+        let total = |&item: &ItemIdx| self.cells[item as usize].sums.iter().sum::<f32>();
+        let totals: Vec<f32> = self.touched().iter().map(total).collect();
+        best.push_many(&totals, self.touched());
     }
 
     /// The sums of an item; `None` if it was not touched.
@@ -122,6 +115,14 @@ impl<const N: usize> Accumulator<N> {
     /// The items touched, in the order of their first touch.
     pub fn touched(&self) -> &[ItemIdx] {
         &self.touched[..self.n_touched]
+    }
+}
+
+impl Accumulator<0> {
+    /// Touches an item.
+    #[inline]
+    pub fn meet(&mut self, item: ItemIdx) {
+        self.update(item, |nothing| nothing);
     }
 }
 
@@ -138,10 +139,17 @@ impl Accumulator<2> {
     /// For each of `items` and its place of `rows`: the first sum becomes the first number of the row times `first`, if
     /// there is such a factor, and the second one is raised to the second number times `second`.
     pub fn raise_row(&mut self, items: &[ItemIdx], rows: &[[f32; 3]], first: Option<f32>, second: f32) {
-        for (&item, row) in items.iter().zip(rows) {
-            self.update(item, |[next, largest]| {
-                [first.map_or(next, |first| row[0] * first), largest.max(row[1] * second)]
-            });
+        // A number that is not one is above none, as it is for `f32::max`.
+        let raised = |largest: f32, row: &[f32; 3]| {
+            let part = row[1] * second;
+            if part > largest { part } else { largest }
+        };
+        let pairs = items.iter().zip(rows);
+        match first {
+            Some(first) => {
+                pairs.for_each(|(&item, row)| self.update(item, |[_, largest]| [row[0] * first, raised(largest, row)]))
+            }
+            None => pairs.for_each(|(&item, row)| self.update(item, |[next, largest]| [next, raised(largest, row)])),
         }
     }
 }
@@ -178,10 +186,11 @@ mod tests {
 
     #[test]
     fn the_largest_totals_are_found() {
+        const N: u32 = 1_000;
         let mut sums = Accumulator::<3>::default();
         sums.clear(300);
-        for item in 0..200_u32 {
-            *sums.entry(item * 7 % 200) = [(item * 31 % 97) as f32, 0.5, -1.0];
+        for item in 0..N {
+            *sums.entry(item * 7 % N) = [(item * 31 % 97) as f32, 0.5, -1.0];
         }
         let mut expected = TopK::new(30);
         sums.touched().iter().for_each(|&item| expected.push(sums.get(item).iter().sum(), item));

@@ -49,6 +49,8 @@ impl Default for BlendSettings {
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     groups: Vec<u32>,
+    /// Groups with candidates, in their order.
+    present: Vec<usize>,
     /// `[columns, candidates]`
     values: Vec<f32>,
     /// Logarithms of how many items a candidate represents; after learning, probabilities.
@@ -228,31 +230,19 @@ impl Blend {
         knots: &mut Vec<u32>,
         shares: &mut Vec<f32>,
     ) {
-        let n = groups.len().max(1);
         knots.resize(values.len(), 0);
         shares.resize(values.len(), 0.0);
-        let located = knots.chunks_exact_mut(n).zip(shares.chunks_exact_mut(n));
-        for ((axis, values), (knots, shares)) in self.axes.iter().zip(values.chunks_exact(n)).zip(located) {
-            axis.locate(values, knots, shares);
-        }
         for (places, group) in runs(groups) {
             let (curves, _) = self.curves[self.curves_of(group)].as_chunks::<N_KNOTS>();
-            let scores = &mut scores[places.clone()];
-            for (curve, (knots, shares)) in curves.iter().zip(knots.chunks_exact(n).zip(shares.chunks_exact(n))) {
-                let (knots, shares) = (&knots[places.clone()], &shares[places.clone()]);
-                // A column is 0 for all candidates as evidence of a visit is before the visit.
-                match accrue_kernel::are_at_first_knot(knots, shares) {
-                    true => scores.iter_mut().for_each(|score| *score += curve[0]),
-                    false => accrue_kernel::add_on_curve(curve, knots, shares, scores),
-                }
-            }
+            let (first, scores) = (places.start, &mut scores[places]);
+            accrue_kernel::locate_and_add(&self.axes, curves, values, first, scores, (&mut *knots, &mut *shares));
         }
     }
 
     /// Learns that candidate `chosen` was chosen among those of the sample, and leaves their probabilities before the step.
     /// `alike` names the group, if there is one, that learns a part of what a group learns.
     pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32, alike: fn(usize) -> Option<usize>) {
-        let Sample { groups, values, scores, knots, shares, errors, gradient } = sample;
+        let Sample { groups, present, values, scores, knots, shares, errors, gradient } = sample;
         let n = groups.len().max(1);
         self.locate_and_score(groups, values, scores, knots, shares);
         accrue_kernel::softmax_in_place(scores);
@@ -260,19 +250,25 @@ impl Blend {
         errors.extend_from_slice(scores);
         errors[chosen] -= 1.0;
         // The candidates of one step are of two groups at most; the curves of the others stay as they are.
-        let touched = |group: &usize| groups.contains(&(*group as u32));
+        present.clear();
+        present.extend(runs(groups).map(|(_, group)| group));
+        present.sort_unstable();
+        present.dedup();
         gradient.resize(self.curves.len(), 0.0);
-        for group in (0..self.n_groups).filter(touched) {
+        for &group in &*present {
             gradient[self.curves_of(group)].fill(0.0);
         }
         for (places, group) in runs(groups) {
             let (of_curves, _) = gradient[self.curves_of(group)].as_chunks_mut::<N_KNOTS>();
             let columns = knots.chunks_exact(n).zip(shares.chunks_exact(n));
+            let errors = &errors[places.clone()];
+            // That of every column at the first knot.
+            let sum = errors.iter().sum::<f32>();
             for (of_curve, (knots, shares)) in of_curves.iter_mut().zip(columns) {
-                add_gradient(&errors[places.clone()], &knots[places.clone()], &shares[places.clone()], of_curve);
+                add_gradient((errors, sum), &knots[places.clone()], &shares[places.clone()], of_curve);
             }
         }
-        for group in (0..self.n_groups).filter(touched) {
+        for &group in &*present {
             let of_group = &mut gradient[self.curves_of(group)];
             self.step(group, of_group, weight);
             if let Some(other) = alike(group).filter(|&other| other < self.n_groups) {
@@ -322,10 +318,10 @@ fn runs(groups: &[u32]) -> impl Iterator<Item = (Range<usize>, usize)> {
     })
 }
 
-/// Adds the gradient of one curve. A column at the first knot needs no more than the sum of the errors.
-fn add_gradient(errors: &[f32], knots: &[u32], shares: &[f32], gradient: &mut [f32; N_KNOTS]) {
+/// Adds the gradient of one curve. A column at the first knot needs no more than the `sum` of the errors.
+fn add_gradient((errors, sum): (&[f32], f32), knots: &[u32], shares: &[f32], gradient: &mut [f32; N_KNOTS]) {
     if accrue_kernel::are_at_first_knot(knots, shares) {
-        gradient[0] += errors.iter().sum::<f32>();
+        gradient[0] += sum;
     } else {
         accrue_kernel::curve_gradient(errors, knots, shares, gradient);
     }

@@ -118,19 +118,21 @@ impl<T: Clone> CowVec<T> {
     }
 
     /// The elements of a row for writing; grows the array to hold them.
-    #[inline]
+    #[inline(always)]
     pub fn row_mut(&mut self, row: usize) -> &mut [T] {
         if row >= self.n_rows {
             self.grow(row + 1);
         }
-        let (chunk, start) = (row >> self.chunk_bits, self.start(row));
-        let node = self.nodes[chunk / NODE].make_mut();
-        node.marks.touch((chunk % NODE) >> self.page_bits);
-        let shared = &mut node.chunks[chunk % NODE];
-        if shared.get_mut().is_none() && !shared.ptr_eq(&self.blank) {
-            self.copied_bytes += size_of_val::<[T]>(shared) as u64;
-        }
-        &mut shared.make_mut()[start..start + self.width]
+        let (chunk, start, width) = (row >> self.chunk_bits, self.start(row), self.width);
+        let Self { nodes, blank, copied_bytes, page_bits, .. } = self;
+        let node = nodes[chunk / NODE].make_mut();
+        node.marks.touch((chunk % NODE) >> *page_bits);
+        let elements = node.chunks[chunk % NODE].make_mut_noting(|shared| {
+            if !shared.ptr_eq(blank) {
+                *copied_bytes += size_of_val::<[T]>(shared) as u64;
+            }
+        });
+        &mut elements[start..start + width]
     }
 
     #[cold]

@@ -41,13 +41,14 @@ impl HalfLife {
     /// The share of weight left after `age_ms`; 1 for a negative age.
     #[inline]
     pub fn left(&self, age_ms: i64) -> f32 {
-        accrue_kernel::exp2(self.exponent_left(age_ms))
+        accrue_kernel::exp2(-(age_ms.max(0) as f64 / self.ms) as f32)
     }
 
-    /// The logarithm (base 2) of [`HalfLife::left`], for many ages whose powers are computed together.
-    #[inline]
-    pub fn exponent_left(&self, age_ms: i64) -> f32 {
-        -(age_ms.max(0) as f64 / self.ms) as f32
+    /// [`HalfLife::left`] of each of `ages_ms`, none of which is negative. `left: [ages]`
+    pub fn left_of_each(&self, ages_ms: &[f64], left: &mut [f32]) {
+        accrue_kernel::quotients(ages_ms, self.ms, left);
+        left.iter_mut().for_each(|exponent| *exponent = -*exponent);
+        accrue_kernel::exp2_in_place(left);
     }
 }
 
@@ -109,6 +110,18 @@ mod tests {
         let mut sum = Decayed::default();
         sum.add(1.0, half_life.position(14_000 * DAY_MS));
         assert!((sum.at(half_life.position(14_007 * DAY_MS)) - 0.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn what_is_left_of_many_ages_has_the_bits_of_one_at_a_time() {
+        let half_life = HalfLife::days(45.0);
+        let ages: Vec<i64> = (0..40).map(|n| n * n * n * 7_654_321).collect();
+        let ages_ms: Vec<f64> = ages.iter().map(|&age| age as f64).collect();
+        let mut left = vec![0.0; ages.len()];
+        half_life.left_of_each(&ages_ms, &mut left);
+        for (&age, left) in ages.iter().zip(left) {
+            assert_eq!(left.to_bits(), half_life.left(age).to_bits(), "{age}");
+        }
     }
 
     #[test]

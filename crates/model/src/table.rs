@@ -5,6 +5,7 @@
 //! separately. Updates are row-wise Adagrad (Duchi, Hazan, Singer 2011; one accumulator a row) with a floor on the
 //! rate, since a shop never stops changing.
 
+use accrue_kernel::RowsToMove;
 use serde::{Deserialize, Serialize};
 
 use crate::cow::CowVec;
@@ -171,7 +172,7 @@ impl EmbeddingTable {
     }
 
     /// The mass and the numbers of a row for writing; it begins if it is new.
-    #[inline]
+    #[inline(always)]
     fn learned_mut(&mut self, row: u32) -> (&mut f32, &mut [f32]) {
         let (mass, numbers) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
         if *mass == 0.0 {
@@ -182,7 +183,7 @@ impl EmbeddingTable {
     }
 
     /// Notes that the image of a row is out of date.
-    #[inline]
+    #[inline(always)]
     fn mark_stale(&mut self, row: u32) {
         if self.settings.scanned {
             let word = row as usize / 64;
@@ -219,20 +220,23 @@ impl EmbeddingTable {
     /// Moves the row against `gradient` `[dim]`, times `scale`. The caller passes the gradient's `squared_norm`, which
     /// it computes once for all rows that share the gradient.
     pub fn descend(&mut self, row: u32, gradient: &[f32], squared_norm: f32, scale: f32) {
+        self.descend_each(std::iter::once((row, scale)), gradient, squared_norm);
+    }
+
+    /// [`EmbeddingTable::descend`] for each of `rows`, which come with their scales, one after the other.
+    pub(crate) fn descend_each(&mut self, rows: impl Iterator<Item = (u32, f32)>, gradient: &[f32], squared_norm: f32) {
         let TableSettings { dim, rate, rate_floor, l2, .. } = self.settings;
-        let (mass, numbers) = self.learned_mut(row);
-        *mass += scale * scale * squared_norm / dim as f32;
-        let step = rate * (1.0 / mass.sqrt()).max(rate_floor);
-        accrue_kernel::axpby(-step * scale, gradient, 1.0 - step * l2, numbers);
-        self.mark_stale(row);
+        accrue_kernel::axpby_each(
+            gradient,
+            Descent { table: self, rows, squared_norm, dim: dim as f32, rate, rate_floor, l2 },
+        );
     }
 
     /// Brings the int8 images of the touched rows up to date; call before publishing.
     pub fn refresh(&mut self) {
-        for (word, mut bits) in std::mem::take(&mut self.stale).into_iter().enumerate() {
-            while bits != 0 {
-                let row = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
+        for (word, bits) in std::mem::take(&mut self.stale).into_iter().enumerate() {
+            rows_of(word, bits).for_each(|row| self.rows.prefetch(row));
+            for row in rows_of(word, bits) {
                 let numbers = &self.rows.row(row).expect("a touched row exists")[..self.settings.dim];
                 *self.scales.get_mut(row) = accrue_kernel::quantise(numbers, self.images.row_mut(row));
             }
@@ -262,8 +266,10 @@ impl EmbeddingTable {
         accrue_kernel::add_rows(&batch[..n], out);
     }
 
-    /// The dot product of `query` `[dim]` with each of `rows`: `out: [rows]`. 0 for a row that does not exist.
-    pub(crate) fn dot_each(&self, query: &[f32], rows: &[u32], out: &mut [f32]) {
+    /// The dot product of `query` `[dim]` with each of `rows`: `out: [rows]`. 0 for a row that does not exist; returns
+    /// whether all exist.
+    pub(crate) fn dot_each(&self, query: &[f32], rows: &[u32], out: &mut [f32]) -> bool {
+        let mut all_exist = true;
         for (rows, out) in rows.chunks(ROWS_AT_ONCE).zip(out.chunks_mut(ROWS_AT_ONCE)) {
             let mut batch: [&[f32]; ROWS_AT_ONCE] = [&[]; ROWS_AT_ONCE];
             let mut missing = 0_u32;
@@ -274,8 +280,13 @@ impl EmbeddingTable {
                 });
             }
             accrue_kernel::dot_each(query, &batch[..rows.len()], out);
+            if missing == 0 {
+                continue;
+            }
+            all_exist = false;
             out.iter_mut().enumerate().filter(|(place, _)| missing >> place & 1 == 1).for_each(|(_, out)| *out = 0.0);
         }
+        all_exist
     }
 
     /// The int8 images `[n, dim]` and scales `[n]`, chunk by chunk in the order of rows.
@@ -317,6 +328,38 @@ impl EmbeddingTable {
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
         self.rows.copied_bytes() + self.images.copied_bytes() + self.scales.copied_bytes()
+    }
+}
+
+/// The rows of the bits that are 1 in a word of [`EmbeddingTable::stale`].
+fn rows_of(word: usize, mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(word * 64 + place)
+    })
+}
+
+/// Rows on their way against a gradient, each with its scale.
+struct Descent<'a, I> {
+    table: &'a mut EmbeddingTable,
+    rows: I,
+    squared_norm: f32,
+    dim: f32,
+    rate: f32,
+    rate_floor: f32,
+    l2: f32,
+}
+
+impl<I: Iterator<Item = (u32, f32)>> RowsToMove for Descent<'_, I> {
+    #[inline(always)]
+    fn next_row(&mut self) -> Option<(f32, f32, &mut [f32])> {
+        let (row, scale) = self.rows.next()?;
+        self.table.mark_stale(row);
+        let (mass, numbers) = self.table.learned_mut(row);
+        *mass += scale * scale * self.squared_norm / self.dim;
+        let step = self.rate * (1.0 / mass.sqrt()).max(self.rate_floor);
+        Some((-step * scale, 1.0 - step * self.l2, numbers))
     }
 }
 

@@ -109,3 +109,14 @@ fn softmax_of_empty_infinite_and_nan_scores_is_as_documented() {
     let mut only_nan = [-inf, f32::NAN];
     assert!(softmax_in_place(&mut only_nan).is_nan());
 }
+
+#[test]
+fn quotients_are_rounded_twice_on_every_set() {
+    let x: Vec<f64> = (0..37).map(|n| f64::from(n) * f64::from(n) * 1_234_567.25).collect();
+    for set in crate::InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+        let mut out = vec![f32::NAN; x.len()];
+        quotients_on(Supported::check(set), &x, 86_400_000.0, &mut out);
+        let expected: Vec<f32> = x.iter().map(|x| (x / 86_400_000.0) as f32).collect();
+        assert_eq!(out, expected, "{}", set.name());
+    }
+}

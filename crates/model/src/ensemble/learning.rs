@@ -106,27 +106,30 @@ impl Ensemble {
         retrieved.clear();
         self.add_candidates(context, prepared, (limit, true), retrieved);
         met.clear(self.n_items() as usize);
-        retrieved.iter().for_each(|&item| _ = met.entry(item));
+        retrieved.iter().for_each(|&item| met.meet(item));
         retrieved.clear();
         retrieved.extend_from_slice(met.touched());
         let mut draws = accrue_kernel::Draws::new(step.seed, STREAM + 1, step.offset);
-        (0..limit).for_each(|_| _ = met.entry(draws.below(u64::from(step.n_items.max(1))) as ItemIdx));
-        met.entry(step.event.item);
-        items.clear();
-        is_retrieved.clear();
-        own.clear();
+        (0..limit).for_each(|_| met.meet(draws.below(u64::from(step.n_items.max(1))) as ItemIdx));
+        met.meet(step.event.item);
         let history = &prepared.situations.repeat;
+        // Each is written behind both lists and kept in one of them: a branch would be one that cannot be predicted.
+        let n = met.touched().len();
+        items.resize(n, 0);
+        is_retrieved.resize(n, false);
+        own.resize(n, (0, false));
+        let (mut n_others, mut n_own) = (0, 0);
         for (place, &item) in met.touched().iter().enumerate() {
-            if history.contains(item) {
-                own.push((item, place < retrieved.len()));
-            } else {
-                items.push(item);
-                is_retrieved.push(place < retrieved.len());
-            }
+            let (of_model, is_own) = (place < retrieved.len(), history.contains(item));
+            (items[n_others], is_retrieved[n_others]) = (item, of_model);
+            own[n_own] = (item, of_model);
+            n_own += usize::from(is_own);
+            n_others += usize::from(!is_own);
         }
-        *n_new = items.len();
-        items.extend(own.iter().map(|&(item, _)| item));
-        is_retrieved.extend(own.iter().map(|&(_, is_retrieved)| is_retrieved));
+        *n_new = n_others;
+        for (place, &(item, of_model)) in (n_others..).zip(&own[..n_own]) {
+            (items[place], is_retrieved[place]) = (item, of_model);
+        }
     }
 }
 

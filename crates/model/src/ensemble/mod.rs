@@ -375,7 +375,7 @@ impl Ensemble {
         self.add_candidates(context, prepared, (usize::MAX, false), &mut found);
         let met = &mut prepared.examples.met;
         met.clear(self.n_items() as usize);
-        found.iter().for_each(|&other| _ = met.entry(other));
+        found.iter().for_each(|&other| met.meet(other));
         met.known(item)?;
         let items = prepared.examples.met.touched();
         let scores = self.score_all(prepared, items);

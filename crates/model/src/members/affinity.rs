@@ -24,7 +24,7 @@ use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::{Decayed, HalfLife};
-use crate::pairs::{self, SharedRow};
+use crate::pairs::{self, PairRow};
 use crate::{Context, Step};
 
 /// Stream of random numbers.
@@ -88,7 +88,7 @@ pub struct Affinity {
     /// The value in each place of the table; 0 is none. The places of a value are [`WAYS`] in a row.
     values: CowVec<u64>,
     /// The choices under the value in each place.
-    rows: CowVec<SharedRow<1>>,
+    rows: CowVec<PairRow<1>>,
     /// All choices, by item and in total.
     counts: CowVec<Decayed>,
     total: Decayed,
@@ -131,7 +131,7 @@ impl Member for Affinity {
             settings: settings.clone(),
             half_life: HalfLife::days(HALF_LIFE_DAYS),
             values: CowVec::new(64, 0),
-            rows: CowVec::new(16, SharedRow::default()),
+            rows: CowVec::new(16, PairRow::default()),
             counts: CowVec::new(256, Decayed::default()),
             total: Decayed::default(),
             weights: BTreeMap::new(),
@@ -180,7 +180,7 @@ impl Member for Affinity {
             let row = self.rows.get(place as usize);
             let unit = row.unit_at(*now);
             let (weight, n) = (share * self.weight(value), row.totals[0] * unit);
-            for (&item, [count]) in row.items.iter().zip(&row.weights) {
+            for (&item, [count]) in row.items().iter().zip(row.weights()) {
                 let [sum, of_choices] = sums.entry(item);
                 *sum += weight * ln(1.0 + count * unit / SHRINK);
                 *of_choices += weight * count * unit / (n + SHRINK);
@@ -221,7 +221,7 @@ impl Member for Affinity {
 
     fn n_params(&self) -> u64 {
         (self.counts.len() + self.weights.len()) as u64
-            + self.rows.iter().map(|row| row.items.len() as u64).sum::<u64>()
+            + self.rows.iter().map(|row| row.items().len() as u64).sum::<u64>()
     }
 
     fn copied_bytes(&self) -> u64 {
@@ -265,7 +265,7 @@ impl Affinity {
             }
         }
         *self.values.get_mut(weakest) = key(value);
-        *self.rows.get_mut(weakest) = SharedRow::default();
+        *self.rows.get_mut(weakest) = PairRow::default();
         weakest as u32
     }
 
@@ -287,7 +287,7 @@ impl Affinity {
             let row = self.rows.get(self.place_of(value)? as usize);
             let unit = row.unit_at(now);
             let affinity = |item: ItemIdx, of_all: f32| {
-                let count = accrue_kernel::find(&row.items, item).map_or(0.0, |place| row.weights[place][0] * unit);
+                let count = accrue_kernel::find(row.items(), item).map_or(0.0, |place| row.weights()[place][0] * unit);
                 ln((count + SHRINK) / (row.totals[0] * unit * of_all + SHRINK))
             };
             Some((value, share * (affinity(chosen, of_chosen) - affinity(other, of_other))))

@@ -15,7 +15,7 @@ use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::{Decayed, HalfLife};
-use crate::pairs::{self, SharedRow};
+use crate::pairs::{self, PairRow};
 use crate::{Context, Step};
 
 /// Half-life of a pair, in days.
@@ -70,7 +70,7 @@ impl MemberSettings for BoughtTogetherSettings {
 pub struct BoughtTogether {
     settings: BoughtTogetherSettings,
     half_life: HalfLife,
-    rows: CowVec<SharedRow<1>>,
+    rows: CowVec<PairRow<1>>,
     counts: CowVec<Decayed>,
     total: Decayed,
     #[serde(skip)]
@@ -105,7 +105,7 @@ impl Member for BoughtTogether {
         settings.enabled.then(|| Self {
             settings: settings.clone(),
             half_life: HalfLife::days(HALF_LIFE_DAYS),
-            rows: CowVec::new(16, SharedRow::default()),
+            rows: CowVec::new(16, PairRow::default()),
             counts: CowVec::new(256, Decayed::default()),
             total: Decayed::default(),
             copied_bytes: 0,
@@ -145,7 +145,7 @@ impl Member for BoughtTogether {
             let bought = self.counts.get(item as usize).at(*now) + SHRINK;
             let row = self.rows.get(item as usize);
             let unit = row.unit_at(*now);
-            for (&other, [together]) in row.items.iter().zip(&row.weights) {
+            for (&other, [together]) in row.items().iter().zip(row.weights()) {
                 sums.entry(other)[0] += together * unit / bought;
             }
             *n_items += 1.0;
@@ -178,7 +178,7 @@ impl Member for BoughtTogether {
     }
 
     fn n_params(&self) -> u64 {
-        self.counts.len() as u64 + self.rows.iter().map(|row| row.items.len() as u64).sum::<u64>()
+        self.counts.len() as u64 + self.rows.iter().map(|row| row.items().len() as u64).sum::<u64>()
     }
 
     fn copied_bytes(&self) -> u64 {

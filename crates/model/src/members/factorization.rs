@@ -424,8 +424,10 @@ impl Factorization {
         vector.resize(self.settings.dim, 0.0);
         let factor = self.fold_in(&step.context, past, vector);
         errors.resize(items.len(), 0.0);
-        items.iter().for_each(|&item| self.offered.touch(item));
-        self.offered.dot_each(vector, items, errors);
+        if !self.offered.dot_each(vector, items, errors) {
+            items.iter().for_each(|&item| self.offered.touch(item));
+            self.offered.dot_each(vector, items, errors);
+        }
         for (logit, &item) in errors.iter_mut().zip(&*items) {
             *logit = finite(*logit + self.bias.get(item as usize));
         }
@@ -436,18 +438,16 @@ impl Factorization {
         pull.resize(self.settings.dim, 0.0);
         self.offered.add_rows(items.iter().copied().zip(errors.iter().copied()), pull, |_| ());
         let squared_norm = accrue_kernel::squared_norm(vector);
-        for (&item, &error) in items.iter().zip(&*errors) {
-            self.offered.descend(item, vector, squared_norm, error);
+        let examples = items.iter().copied().zip(errors.iter().copied());
+        self.offered.descend_each(examples.clone(), vector, squared_norm);
+        for (item, error) in examples {
             *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
         }
         if factor > 0.0 {
             let squared_norm = accrue_kernel::squared_norm(pull);
-            for past in past.iter().rev().take(self.settings.reach) {
-                let weight = step.context.weight(past);
-                if weight != 0.0 {
-                    self.chosen.descend(past.item, pull, squared_norm, weight * factor);
-                }
-            }
+            let last = past.iter().rev().take(self.settings.reach);
+            let terms = last.map(|past| (past.item, step.context.weight(past))).filter(|&(_, weight)| weight != 0.0);
+            self.chosen.descend_each(terms.map(|(item, weight)| (item, weight * factor)), pull, squared_norm);
         }
     }
 

@@ -7,6 +7,7 @@
 //! bounded: a full row drops its weakest neighbour.
 
 use accrue_event::SettingFault;
+use accrue_kernel::NO_PLACE;
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::HalfLife;
-use crate::pairs::{self, SharedRow};
+use crate::pairs::{self, FOUND_AT_ONCE, PairRow};
 use crate::{Context, Scored, Step};
 
 /// Sequence, together, across.
@@ -97,7 +98,7 @@ impl Default for NeighboursSettings {
 pub struct Neighbours {
     settings: NeighboursSettings,
     half_life: HalfLife,
-    rows: CowVec<SharedRow<N_KINDS>>,
+    rows: CowVec<PairRow<N_KINDS>>,
     #[serde(skip)]
     copied_bytes: u64,
 }
@@ -134,7 +135,7 @@ impl Member for Neighbours {
     fn new(settings: &NeighboursSettings, _: u64) -> Option<Self> {
         let half_life = HalfLife::days(settings.half_life_days);
         let settings = settings.clone();
-        Some(Self { settings, half_life, rows: CowVec::new(16, SharedRow::default()), copied_bytes: 0 })
+        Some(Self { settings, half_life, rows: CowVec::new(16, PairRow::default()), copied_bytes: 0 })
     }
 
     /// With another half-life the pairs are counted from zero, because weights are in units of it.
@@ -165,12 +166,26 @@ impl Member for Neighbours {
         let earlier = context.earlier().iter().rev().take(across_reach);
         pairs.extend(earlier.map(|past| (past.item, [0.0, 0.0, unit * context.weight(past)])));
         pairs.retain(|&(other, [_, together, across])| other != item && together + across > 0.0);
-        pairs::prefetch_items(&self.rows, pairs.iter().map(|&(other, _)| other).chain(std::iter::once(item)));
-        for &(other, weights) in &*pairs {
-            pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(item, weights, epoch, capacity);
+        self.rows.prefetch(item as usize);
+        for pairs in pairs.chunks(FOUND_AT_ONCE) {
+            let places = pairs::find_in_rows(&self.rows, pairs.iter().map(|&(other, _)| other), item);
+            // A bit for each row, or for a few, that may have got the item since its places were found.
+            let mut changed = [0_u64; 4];
+            for (&(other, weights), place) in pairs.iter().zip(places) {
+                let row = pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes);
+                let (word, bit) = (&mut changed[other as usize / 64 % 4], 1 << (other % 64));
+                let place = match place {
+                    NO_PLACE if *word & bit != 0 => accrue_kernel::find(row.items(), item),
+                    NO_PLACE => None,
+                    place => Some(place as usize),
+                };
+                row.add_at(place, item, weights, epoch, capacity);
+                *word |= bit;
+            }
         }
         let together = pairs.iter().filter(|(_, weights)| weights[TOGETHER] > 0.0);
         if together.clone().next().is_some() {
+            pairs::prefetch_row(&self.rows, item);
             let row = pairs::row_mut(&mut self.rows, item, &mut self.copied_bytes);
             together.for_each(|&(other, [_, weight, _])| row.add(other, [0.0, weight, 0.0], epoch, capacity));
         }
@@ -185,8 +200,14 @@ impl Member for Neighbours {
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
         let visit = context.visit().iter().rev().take(visit_reach);
         let earlier = context.earlier().iter().rev().take(across_reach);
-        pairs::prefetch(&self.rows, visit.clone().chain(earlier.clone()).map(|past| past.item));
+        let items = visit.clone().chain(earlier.clone()).map(|past| past.item);
+        items.clone().for_each(|item| self.rows.prefetch(item as usize));
+        items.clone().take(1).for_each(|item| pairs::prefetch_row(&self.rows, item));
+        // A row arrives while the one before it is added up; all together would be more than the nearest cache holds.
+        let mut ahead = items.skip(1);
+        let mut prefetch_next = || ahead.next().into_iter().for_each(|item| pairs::prefetch_row(&self.rows, item));
         for (back, past) in visit.enumerate() {
+            prefetch_next();
             let weight = context.weight(past);
             let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
             self.sum_row(past.item, [sequence, weight, 0.0], sums);
@@ -195,6 +216,7 @@ impl Member for Neighbours {
             }
         }
         for past in earlier {
+            prefetch_next();
             self.sum_row(past.item, [0.0, 0.0, context.weight(past)], sums);
         }
     }
@@ -219,7 +241,7 @@ impl Member for Neighbours {
     }
 
     fn n_params(&self) -> u64 {
-        self.rows.iter().map(|row| (row.items.len() * N_KINDS) as u64).sum()
+        self.rows.iter().map(|row| (row.items().len() * N_KINDS) as u64).sum()
     }
 
     fn copied_bytes(&self) -> u64 {
@@ -240,21 +262,21 @@ impl Neighbours {
         // A row is divided by its mass to a power below one: a frequent item says less about any one neighbour.
         let scale: [f32; N_KINDS] =
             std::array::from_fn(|kind| if row.totals[kind] > 0.0 { weights[kind] / row.totals[kind] } else { 0.0 });
-        sums.add_row(&row.items, &row.weights, scale);
+        sums.add_row(row.items(), row.weights(), scale);
     }
 
     /// Raises the largest parts of a row to those of an item in this visit, and sets what follows it if it is the latest.
     fn best_of_row(&self, item: ItemIdx, is_latest: bool, best: &mut Accumulator<2>) {
         let row = self.rows.get(item as usize);
         let scale = |kind: usize| if row.totals[kind] > 0.0 { 1.0 / row.totals[kind] } else { 0.0 };
-        best.raise_row(&row.items, &row.weights, is_latest.then(|| scale(SEQUENCE)), scale(TOGETHER));
+        best.raise_row(row.items(), row.weights(), is_latest.then(|| scale(SEQUENCE)), scale(TOGETHER));
     }
 
     /// Items like `item`, best first: cosine of what happened together and in sequence.
     pub fn similar(&self, item: ItemIdx, limit: usize) -> Vec<Scored> {
         let row = self.rows.get(item as usize);
         let mut best = accrue_kernel::TopK::new(limit);
-        for (&neighbour, shared) in row.items.iter().zip(&row.weights) {
+        for (&neighbour, shared) in row.items().iter().zip(row.weights()) {
             let mass = self.rows.get(neighbour as usize).totals[TOGETHER];
             // The two rows' epochs differ; only this row's weights are compared, so its own unit is enough.
             let score = shared.iter().sum::<f32>() / (1.0 + mass).sqrt();
@@ -325,6 +347,47 @@ mod tests {
         assert!(best(&[1]) > 0.9);
         // The visit itself pairs its items, so 1 has other neighbours too.
         assert!(best(&[1, 3, 4]) > best(&[3, 4]) + 0.2, "{} {}", best(&[1, 3, 4]), best(&[3, 4]));
+    }
+
+    #[test]
+    fn rows_are_those_of_pairs_that_are_added_one_at_a_time() {
+        const N: u32 = 24;
+        let weights = TypeWeights::default();
+        let settings = NeighboursSettings { capacity: 8, pairs: 1 << 20, ..NeighboursSettings::default() };
+        let mut model = Neighbours::new(&settings, 1).unwrap();
+        let mut expected: Vec<PairRow<N_KINDS>> = (0..N).map(|_| PairRow::default()).collect();
+        let mut draws = accrue_kernel::Draws::new(1, 2, 3);
+        let mut history = History::default();
+        let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = settings;
+        for number in 0..2_000_u64 {
+            // Few items, so that a visit has the same one several times.
+            let item = draws.below(u64::from(N)).min(draws.below(u64::from(N))) as ItemIdx;
+            let session = (number / 30) as u32;
+            let event = Interaction { shopper: 0, ..purchase(session, item) };
+            let context = Context::new(&history, event.session, event.at_ms, &weights);
+            let (offset, n_items) = (number, N);
+            let step =
+                Step { offset, seed: 1, context, event, weight: 1.0, n_items, is_known: true, rate_multiplier: 1.0 };
+            model.learn(&step, &Catalogue::default(), None, &mut NeighbourSums::default());
+            let (epoch, unit) = HalfLife::unit(HalfLife::days(settings.half_life_days).position(event.at_ms));
+            let visit: Vec<ItemIdx> = context.visit().iter().rev().map(|past| past.item).take(visit_reach).collect();
+            let earlier: Vec<ItemIdx> =
+                context.earlier().iter().rev().map(|past| past.item).take(across_reach).collect();
+            for (back, &other) in visit.iter().enumerate().filter(|&(_, &other)| other != item) {
+                let sequence = if back < sequence_reach { unit / (back + 1) as f32 } else { 0.0 };
+                expected[other as usize].add(item, [sequence, unit, 0.0], epoch, 8);
+            }
+            for &other in earlier.iter().filter(|&&other| other != item) {
+                expected[other as usize].add(item, [0.0, 0.0, unit], epoch, 8);
+            }
+            for &other in visit.iter().filter(|&&other| other != item) {
+                expected[item as usize].add(other, [0.0, unit, 0.0], epoch, 8);
+            }
+            history.push(&event, 100);
+        }
+        for (item, expected) in expected.iter().enumerate() {
+            assert!(model.rows.get(item) == expected, "{item}: {expected:?}");
+        }
     }
 
     #[test]

@@ -113,6 +113,9 @@ impl Member for Preference {
         ShopperPreference { descriptors: sums, .. }: &mut ShopperPreference,
     ) {
         sums.clear(catalogue.n_descriptors());
+        if catalogue.n_descriptors() == 0 {
+            return;
+        }
         catalogue.prefetch(context.past.iter().rev().take(REACH).map(|past| past.item));
         for past in context.past.iter().rev().take(REACH) {
             let sign = if context.weight(past) < 0.0 { -1.0 } else { f32::from(context.weight(past) > 0.0) };

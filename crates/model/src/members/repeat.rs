@@ -47,8 +47,10 @@ pub struct Repeat;
 #[derive(Clone, Debug, Default)]
 pub struct OwnItems {
     sums: Accumulator<N_SUMS>,
-    /// While the history is read: the share of its weight that each event has left.
+    /// While the history is read: the age of each event, the share of its weight that is left, and its age in days.
+    ages_ms: Vec<f64>,
     left: Vec<f32>,
+    ages_days: Vec<f32>,
 }
 
 impl OwnItems {
@@ -81,18 +83,20 @@ impl Member for Repeat {
 
     fn learn(&mut self, _: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut OwnItems) {}
 
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, OwnItems { sums, left }: &mut OwnItems) {
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, own: &mut OwnItems) {
+        let OwnItems { sums, ages_ms, left, ages_days } = own;
         let half_life = HalfLife::days(HALF_LIFE_DAYS);
         sums.clear(catalogue.n_items() as usize);
-        left.clear();
-        left.extend(context.past.iter().map(|past| half_life.exponent_left(context.now_ms - past.at_ms())));
-        accrue_kernel::exp2_in_place(left);
-        for (past, left) in context.past.iter().zip(left) {
+        ages_ms.clear();
+        ages_ms.extend(context.past.iter().map(|past| (context.now_ms - past.at_ms()).max(0) as f64));
+        left.resize(ages_ms.len(), 0.0);
+        half_life.left_of_each(ages_ms, left);
+        ages_days.resize(ages_ms.len(), 0.0);
+        accrue_kernel::quotients(ages_ms, DAY_MS as f64, ages_days);
+        for (past, (left, age_days)) in context.past.iter().zip(left.iter().zip(&*ages_days)) {
             let weight = context.weight(past);
-            let age_ms = context.now_ms - past.at_ms();
-            let age_days = (age_ms.max(0) as f64 / DAY_MS as f64) as f32;
             sums.update(past.item, |[count, decayed, _]| {
-                [(count + weight).max(0.0), (decayed + weight * *left).max(0.0), age_days]
+                [(count + weight).max(0.0), (decayed + weight * *left).max(0.0), *age_days]
             });
         }
     }
