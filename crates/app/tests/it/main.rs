@@ -47,6 +47,7 @@ mod search_pages;
 mod search_repair;
 mod search_words;
 mod server;
+mod shop_files;
 mod sources;
 mod transfer;
 mod tune_encoder;

@@ -1,0 +1,55 @@
+//! Files as shops have them: ids that stand in several rows, prices of sales, pictures by name, columns that mean something else
+//! than their names say.
+
+use std::path::Path;
+
+use accrue_event::{RawUser, UserId};
+use accrue_http::HttpSettings;
+use serde_json::{Value, json};
+
+use super::http::Shop;
+use super::mappings::{example, find, ingested, run, text};
+
+fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+/// Runs an ingest into the data folder `d`, and returns what was said.
+fn ingest(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, &[&["ingest", "--data", "d"], arguments].concat());
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+fn catalogue(folder: &Path) -> Vec<Value> {
+    let export = run(folder, &["export", "catalogue", "--data", "d"]);
+    text(&export.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_last_row_of_a_repeated_id_counts_however_often_the_file_is_read() {
+    let folder = folder_of(&[("p.csv", "id,title,price\nDUP,S,1\nDUP,M,1\n")]);
+    for time in 1..=3 {
+        ingest(folder.path(), &["p.csv", "--items"]);
+        assert_eq!(find(&catalogue(folder.path()), "id", "DUP")["title"], "M", "ingest {time}");
+    }
+}
+
+#[test]
+fn a_repeated_item_and_a_repeated_user_of_a_request_have_what_comes_last() {
+    let shop = Shop::open(HttpSettings::default());
+    let of = |title: &str| json!({"id": "A", "title": title});
+    assert_eq!(shop.post("/v1/items", &json!([of("stored")])).json()["accepted"], 1);
+    let answer = shop.post("/v1/items", &json!([of("new"), of("stored"), of("stored")])).json();
+    assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(2), &json!(1)));
+    assert_eq!(shop.get("/v1/items/A").json()["title"], "stored");
+    let of = |city: &str| serde_json::from_value::<RawUser>(json!({"id": "ann", "city": city})).unwrap();
+    for time in 1..=3 {
+        shop.engine.put_users_blocking(vec![of("Bern"), of("Bonn")]).unwrap();
+        let ann = shop.engine.user(&UserId::from("ann")).unwrap();
+        assert!(format!("{:?}", ann.attributes).contains("Bonn"), "request {time}: {ann:?}");
+    }
+}
