@@ -53,3 +53,18 @@ fn a_repeated_item_and_a_repeated_user_of_a_request_have_what_comes_last() {
         assert!(format!("{:?}", ann.attributes).contains("Bonn"), "request {time}: {ann:?}");
     }
 }
+
+#[test]
+fn a_word_in_the_column_of_a_sale_leaves_the_usual_price() {
+    let folder = folder_of(&[(
+        "p.csv",
+        "sku,name,description,price,Sale Price\nA,Shirt,x,49,39\nB,Mug,x,9,-\nC,Cup,x,5,none\n",
+    )]);
+    let said = ingest(folder.path(), &["p.csv"]);
+    let items = catalogue(folder.path());
+    assert_eq!(
+        ["A", "B", "C"].map(|id| find(&items, "id", id)["price"].clone()),
+        [39.0, 9.0, 5.0].map(Value::from),
+        "{said}"
+    );
+}

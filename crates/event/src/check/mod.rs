@@ -44,6 +44,7 @@ use crate::raw::RawEvent;
 use crate::{
     Attribute, CheckSettings, Event, EventId, EventType, ItemId, RawValue, SessionId, SettingFault, Timestamp, UserId,
 };
+pub(crate) use nested::price as nested_price;
 use repairs::Repairs;
 pub use rules::{clean_id, is_placeholder};
 use text::Lines;

@@ -349,10 +349,8 @@ impl TimeShape {
 
     /// The beginning of a day that is written as one number, `20260705`, in the zone of the file.
     fn day(&self, number: i64) -> Option<RawValue> {
-        let zone =
-            self.zone.as_ref().filter(|_| self.format.is_none() && (19_900_101..=20_991_231).contains(&number))?;
-        let text = format!("{}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100);
-        Timestamp::parse_local(&text, zone).map(|at| RawValue::text(at.to_string()))
+        let zone = self.zone.as_ref().filter(|_| self.format.is_none())?;
+        Timestamp::parse_local(&day_in_digits(number)?, zone).map(|at| RawValue::text(at.to_string()))
     }
 
     fn read(&self, text: &str) -> Option<Timestamp> {
@@ -391,6 +389,12 @@ pub(super) fn read_format(format: &str, text: &str, default: Option<&TimeZone>) 
             TimeZone::get(name).ok()?.to_ambiguous_timestamp(civil).unambiguous().ok().map(Timestamp::from)
         }
         (None, Some(zone)) => Timestamp::in_file_zone(civil, zone),
+/// A day that is written as one number, `20260705`, as `2026-07-05`.
+pub(super) fn day_in_digits(number: i64) -> Option<String> {
+    let is_day = (19_900_101..=20_991_231).contains(&number);
+    is_day.then(|| format!("{}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100))
+}
+
         (None, None) => TimeZone::UTC.to_ambiguous_timestamp(civil).unambiguous().ok().map(Timestamp::from),
     }
 }

@@ -252,3 +252,44 @@ fn a_part_of_a_text_is_extracted_as_the_value() {
     let broken = mapping("[extract]\nitem = '('\n");
     assert!(matches!(broken.validate(), Err(MappingError::ExtractPattern { .. })));
 }
+
+#[test]
+fn what_is_no_number_in_the_column_of_a_sale_is_no_sale() {
+    for nothing in ["", "0", "0.00", "-", "\u{2013}", "none", "n/a", "NULL", "no sale", "20%", "-5"] {
+        assert_eq!(price("", nothing, "", ""), r#"{"price":20}"#, "{nothing}");
+    }
+    assert_eq!(price("", "15", "", ""), r#"{"price":15}"#);
+    // It may be two prices, so the check has to refuse it.
+    assert_eq!(price("", "1.234", "", ""), r#"{"price":"1.234"}"#);
+    assert_eq!(price("", "1,234", "", ""), r#"{"price":"1,234"}"#);
+    let toml = "kind = 'items'\n[fields]\nprice = 'p'\n[sale]\nprice = 's'\n";
+    for nothing in ["false", "[]", "{}", "null", "0", "\"\""] {
+        let [Mapped::Item(item)] = &of_object(toml, &format!(r#"{{"p":9,"s":{nothing}}}"#))[..] else {
+            panic!("an item")
+        };
+        assert_eq!(item.price, RawValue::Int(9), "{nothing}");
+    }
+    for (object, is_lower) in [(r#"{"value":"7.5","currency":"EUR"}"#, true), (r#"{"EUR":12}"#, false)] {
+        let [Mapped::Item(item)] = &of_object(toml, &format!(r#"{{"p":9,"s":{object}}}"#))[..] else {
+            panic!("an item")
+        };
+        assert_eq!(item.price != RawValue::Int(9), is_lower, "{object}");
+    }
+}
+
+#[test]
+fn a_sale_that_ends_on_a_day_is_valid_for_that_day_in_any_spelling() {
+    for day in ["2026-06-01", "20260601", "1.6.2026", "1 June 2026", "June 1, 2026", "2026/06/01"] {
+        assert_eq!(price("", "15", "", day), r#"{"price":15}"#, "{day}");
+    }
+    for over in ["2026-05-31", "20260531", "31 May 2026", "2026-06-01T00:00:00Z", "2026-06-01 10:00", "1780300800"] {
+        assert_eq!(price("", "15", "", over), r#"{"price":20}"#, "{over}");
+    }
+    let toml = "kind = 'items'\nas_of = '2026-06-01T12:00:00Z'\ntime_zone = 'Europe/Berlin'\n[fields]\nprice = 'p'\n[sale]\nprice = 's'\nuntil = 'u'\n";
+    for (day, expected) in [("20260601", 15), ("20260531", 20)] {
+        let [Mapped::Item(item)] = &of_object(toml, &format!(r#"{{"p":20,"s":15,"u":{day}}}"#))[..] else {
+            panic!("an item")
+        };
+        assert_eq!(item.price, RawValue::Int(expected), "{day}");
+    }
+}
