@@ -51,7 +51,7 @@ pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
     Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer,
     is_charge, is_time_of_order, is_total_of_order, is_unclear_number, listed, number_beside_name, order_column,
-    order_state, usual_column, usual_sale,
+    order_state, unclear_sale, usual_column, usual_sale,
 };
 pub use near::{folded, misspelling, nearest};
 pub use price::Price;

@@ -68,3 +68,21 @@ fn a_word_in_the_column_of_a_sale_leaves_the_usual_price() {
         "{said}"
     );
 }
+
+#[test]
+fn a_sale_whose_end_has_an_unusual_name_ends_and_one_that_is_not_clear_does_not_begin() {
+    for (columns, more, price, told) in [
+        ("discount_price,discount_end_date", "7,2020-01-01", 10.0, "while its dates say so"),
+        ("special_price,special_from,special_until", "7,2019-01-01,2020-01-01", 10.0, "while its dates say so"),
+        ("sale_price,on_sale", "7,0", 10.0, "`sale_price` is not taken as the price of a sale, because `on_sale`"),
+        ("sale_price,sale_label", "7,Bargain", 7.0, "because the list has no dates for it"),
+    ] {
+        let file = format!("id,title,description,price,{columns}\nA,Mug,red,10,{more}\n");
+        let folder = folder_of(&[("p.csv", &file)]);
+        let said = ingest(folder.path(), &["p.csv"]);
+        assert!(said.contains(told), "{columns}: {said}");
+        assert_eq!(find(&catalogue(folder.path()), "id", "A")["price"], price, "{columns}: {said}");
+        let guess = text(&run(folder.path(), &["ingest", "--guess", "p.csv"]).stdout);
+        assert_eq!(guess.contains("# [sale]"), told.contains("not taken"), "{guess}");
+    }
+}

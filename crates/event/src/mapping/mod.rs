@@ -49,7 +49,7 @@ pub use rule::{Condition, MappingRule, Undo};
 pub use sale::{Sale, Sales};
 pub use vocabulary::{
     OrderPart, OrderState, fields_named, is_charge, is_time_of_order, is_total_of_order, is_unclear_number,
-    number_beside_name, order_column, order_state, usual_column, usual_sale,
+    number_beside_name, order_column, order_state, unclear_sale, usual_column, usual_sale,
 };
 
 use error::known_fields;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use accrue_event::{Mapping, RecordKind, listed, usual_sale};
+use accrue_event::{Mapping, RecordKind, listed, unclear_sale, usual_sale};
 use accrue_ingest::{ReadSettings, Sample};
 
 use super::extent::{self, Extent};
@@ -133,6 +133,12 @@ fn take_sale(file: &str, sample: &Sample, mapping: &mut Mapping, output: Output)
     let has_times = !(sale.from.is_empty() && sale.until.is_empty() && sale.period.is_empty());
     let price = listed(&sale.price.iter().map(str::to_owned).collect::<Vec<_>>());
     let holds = if has_times {
+    if let Some((price, beside)) = unclear_sale(&columns).filter(|_| mapping.sale.is_none()) {
+        output.note(&format!(
+            "{file}`{price}` is not taken as the price of a sale, because `{beside}` may say that the sale is over; [sale] in a mapping says \
+             what it means"
+        ));
+    }
         "while its dates say so"
     } else {
         "where a product has one, because the list has no dates for it"
