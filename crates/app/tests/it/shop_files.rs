@@ -86,3 +86,9 @@ fn a_sale_whose_end_has_an_unusual_name_ends_and_one_that_is_not_clear_does_not_
         assert_eq!(guess.contains("# [sale]"), told.contains("not taken"), "{guess}");
     }
 }
+
+#[test]
+fn pictures_of_wix_have_their_addresses() {
+    let items = ingested(&example("wix-products.csv"), &[], "catalogue").2;
+    assert_eq!(find(&items, "id", "LS")["image"], "https://static.wixstatic.com/media/a1_b2~mv2.jpg");
+}

@@ -293,3 +293,41 @@ fn a_sale_that_ends_on_a_day_is_valid_for_that_day_in_any_spelling() {
         assert_eq!(item.price, RawValue::Int(expected), "{day}");
     }
 }
+
+#[test]
+fn what_is_said_of_a_text_is_said_of_each_element_of_a_list() {
+    for (key, [one, other], [of_one, of_other]) in [
+        ("[strip]\nimage = 'old/'", ["old/a", "b"], ["a", "b"]),
+        ("[extract]\nimage = '=(\\w+)$'", ["x=a", "y=b"], ["a", "b"]),
+        ("uppercase = ['image']", ["a", "b"], ["A", "B"]),
+        ("lowercase = ['image']", ["A", "B"], ["a", "b"]),
+        ("[prefix]\nimage = 'new/'", ["a", "b"], ["new/a", "new/b"]),
+        ("image_base = 'https://s.example/'", ["/a", "http://o/b"], ["https://s.example/a", "http://o/b"]),
+        (
+            "image_base = 'https://s.example/'\n[prefix]\nimage = 'm/'",
+            ["a", "b"],
+            ["https://s.example/m/a", "https://s.example/m/b"],
+        ),
+        ("unescape = ['image']", [r"a\\b", r"c\\d"], [r"a\b", r"c\d"]),
+    ] {
+        let toml = format!("kind = 'items'\n{key}\n[fields]\nimage = 'p'\n");
+        let separated = format!("{toml}[separators]\nimage = ';'\n");
+        let text = |toml: &str, text: &str| match mapping(toml).bind(&["p"]).unwrap().apply(&[text]) {
+            Mapped::Item(item) => item.image,
+            other => panic!("{other:?}"),
+        };
+        let list = RawValue::List(vec![RawValue::text(of_one), RawValue::text(of_other)]);
+        assert_eq!(text(&toml, one), RawValue::text(of_one), "{key}");
+        assert_eq!(text(&separated, &format!("{one}; {other}")), list, "{key}");
+        let json = serde_json::json!({"p": [one, other]}).to_string();
+        let [Mapped::Item(item)] = &of_object(&toml, &json)[..] else { panic!("an item") };
+        assert_eq!(item.image, list, "{key}");
+    }
+}
+
+#[test]
+fn a_field_can_be_multiplied_and_shifted() {
+    let toml = "kind = 'events'\n[fields]\nposition = 'p'\n[scale]\nposition = 0.1\n[shift]\nposition = -1\n";
+    let [Mapped::Event { event, .. }] = &of_object(toml, r#"{"p":30,"item":"A"}"#)[..] else { panic!("an event") };
+    assert_eq!(event.position, RawValue::Int(2));
+}
