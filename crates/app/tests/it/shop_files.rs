@@ -92,3 +92,11 @@ fn pictures_of_wix_have_their_addresses() {
     let items = ingested(&example("wix-products.csv"), &[], "catalogue").2;
     assert_eq!(find(&items, "id", "LS")["image"], "https://static.wixstatic.com/media/a1_b2~mv2.jpg");
 }
+
+#[test]
+fn a_header_that_begins_with_a_hash_is_the_header() {
+    let folder = folder_of(&[("p.csv", "#;SKU;Name;Beschreibung;Preis\n1;A;Tasse;rot;9,99\n2;B;Hut;warm;19,00\n")]);
+    let said = ingest(folder.path(), &["p.csv"]);
+    let items = catalogue(folder.path());
+    assert_eq!((&find(&items, "id", "A")["price"], items.len()), (&json!(9.99), 2), "{said}");
+}
