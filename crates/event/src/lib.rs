@@ -40,7 +40,7 @@ pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge, InvalidCl
 pub use check::{
     Check, ItemNotes, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason,
     Refusal, Rejection, Repair, RuleCounters, RuleStatistics, StatedStock, clean_id, is_placeholder, is_withdrawn,
-    is_withdrawn_word, stated_stock,
+    says_withdrawn, stated_stock, truth_value,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};

@@ -100,3 +100,18 @@ fn a_header_that_begins_with_a_hash_is_the_header() {
     let items = catalogue(folder.path());
     assert_eq!((&find(&items, "id", "A")["price"], items.len()), (&json!(9.99), 2), "{said}");
 }
+
+#[test]
+fn a_product_that_is_hidden_in_its_language_hides_its_variants() {
+    let mapping =
+        "kind = 'items'\n[fields]\nid = 'id'\ntitle = 'title'\nparent = 'parent'\navailable = 'shown'\n[variants]\n";
+    for no in ["FALSE", "nein", "FALSCH", "nej", "0", "Entwurf"] {
+        let rows = format!("id,parent,title,shown\nP,,Shirt,{no}\nP-S,P,Shirt S,yes\nM,,Mug,yes\n");
+        let folder = folder_of(&[("p.csv", &rows), ("m.toml", mapping)]);
+        let said = ingest(folder.path(), &["p.csv", "--mapping", "m.toml"]);
+        let items = catalogue(folder.path());
+        let shown = ["P", "P-S", "M"].map(|id| find(&items, "id", id)["available"] == true);
+        assert_eq!(shown, [false, false, true], "{no}: {said}");
+        assert!(said.contains("products that are not shown"), "{no}: {said}");
+    }
+}

@@ -31,7 +31,7 @@ mod usual;
 mod verdict;
 mod words_of_exports;
 
-pub use availability::{is_withdrawn, is_withdrawn_word};
+pub use availability::{is_withdrawn, says_withdrawn, truth_value};
 pub use histogram::LogHistogram;
 pub use item_notes::ItemNotes;
 pub use misspelt::{MisspeltField, MisspeltFields};

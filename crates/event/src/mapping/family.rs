@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::MappingError;
 use super::{Mapping, MappingRule, Names};
-use crate::check::is_withdrawn_word;
+use crate::check::says_withdrawn;
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind, clean_id};
 
@@ -174,7 +174,7 @@ impl FamilyFinder {
                 self.parts.push((id.clone(), parts));
             }
         }
-        if is_no(&item.available) {
+        if says_withdrawn(&item.available) {
             self.found.hidden.insert(id);
         }
     }
@@ -284,13 +284,4 @@ fn price(value: &RawValue) -> Option<f64> {
         _ => None,
     }
     .filter(|price| *price > 0.0)
-}
-
-fn is_no(available: &RawValue) -> bool {
-    match available {
-        RawValue::Text(text) => matches!(text.trim(), "no" | "0" | "false") || is_withdrawn_word(text),
-        RawValue::Int(number) => *number == 0,
-        RawValue::Bool(value) => !value,
-        _ => false,
-    }
 }
