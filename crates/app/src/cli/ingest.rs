@@ -12,6 +12,7 @@ mod extent;
 mod feed;
 mod follow;
 mod followers;
+mod form;
 mod guess;
 mod ids;
 mod item_columns;
@@ -190,7 +191,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let [path] = &arguments.files[..] else {
             return Err(Problem::new("--guess reads one file", "name one of them").into());
         };
-        return guess::run(&context, path, &settings, kind_of(&arguments));
+        return guess::run(&context, path, &settings, &arguments);
     }
     let mut files = Vec::with_capacity(arguments.files.len());
     for path in &arguments.files {

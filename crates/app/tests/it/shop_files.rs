@@ -115,3 +115,44 @@ fn a_product_that_is_hidden_in_its_language_hides_its_variants() {
         assert!(said.contains("products that are not shown"), "{no}: {said}");
     }
 }
+
+#[test]
+fn an_export_of_a_known_system_that_lacks_a_column_is_told() {
+    let whole = std::fs::read_to_string(example("ecwid-products.csv")).unwrap();
+    let (header, rows) = whole.split_once('\n').unwrap();
+    // As after a change by hand.
+    let header: Vec<&str> =
+        header.split(',').map(|name| if name == "product_price" { "Our price" } else { name }).collect();
+    let folder = folder_of(&[("p.csv", &format!("{}\n{rows}", header.join(",")))]);
+    let said = ingest(folder.path(), &["p.csv", "--items", "--check"]);
+    assert!(said.contains("this looks like Ecwid's export of products, but has no column"), "{said}");
+    let guess = text(&run(folder.path(), &["ingest", "--guess", "p.csv", "--items"]).stderr);
+    assert!(guess.contains("--mapping ecwid-products"), "{guess}");
+}
+
+#[test]
+fn a_guess_keeps_what_the_command_line_says() {
+    let file = std::fs::read_to_string(example("wix-products.csv")).unwrap();
+    let folder = folder_of(&[("p.csv", &file), ("form.toml", "kind = 'items'\ncurrency = 'SEK'\n")]);
+    let arguments = [
+        "ingest",
+        "--guess",
+        "p.csv",
+        "--encoding",
+        "windows-1250",
+        "--image-base",
+        "https://p.example",
+        "--as-of",
+        "2026-01-01T00:00:00Z",
+    ];
+    let guess = run(folder.path(), &arguments);
+    let (mapping, shown) = (text(&guess.stdout), text(&guess.stderr));
+    for line in
+        ["encoding = \"windows-1250\"", "image_base = \"https://p.example\"", "as_of = \"2026-01-01T00:00:00Z\""]
+    {
+        assert!(mapping.lines().any(|known| known == line), "{line}: {mapping}");
+    }
+    assert!(shown.contains("https://p.example/a1_b2~mv2.jpg"), "{shown}");
+    let guess = text(&run(folder.path(), &["ingest", "--guess", "p.csv", "--mapping", "form.toml"]).stdout);
+    assert!(guess.contains("currency = \"SEK\"") && guess.contains("Wix"), "{guess}");
+}
