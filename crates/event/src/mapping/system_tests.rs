@@ -331,3 +331,63 @@ fn a_field_can_be_multiplied_and_shifted() {
     let [Mapped::Event { event, .. }] = &of_object(toml, r#"{"p":30,"item":"A"}"#)[..] else { panic!("an event") };
     assert_eq!(event.position, RawValue::Int(2));
 }
+
+#[test]
+fn every_key_that_names_columns_is_asked_for_them() {
+    let toml = "kind = 'items'\nfill_down = ['group']\ndrop_columns = ['noise', 'x*']\n[fields]\nid = 'sku'\n[properties]\nsize = 's'\n\
+        [sale]\nprice = 'sale'\n[variants]\ncolumn = 'children'\nkey = 'handle'\npicture = 'photo'\nparts = ['bundle']\n\
+        [begins]\ncolumn = 'row'\nequals = 'Product'\n[join]\nobject = 'main'\nto = 'all'\n[[pairs]]\nname = 'Name *'\nvalue = 'Value *'\n\
+        [[pairs]]\ncolumn = 'attributes'\n[[rule]]\nwhen = { column = 'state', equals = 'x' }\nskip = true\n";
+    let mut names: Vec<String> = mapping(toml).column_names().map(str::to_owned).collect();
+    names.sort();
+    let expected = [
+        "Name *",
+        "Value *",
+        "all",
+        "attributes",
+        "bundle",
+        "children",
+        "group",
+        "handle",
+        "main",
+        "noise",
+        "photo",
+        "row",
+        "s",
+        "sale",
+        "sku",
+        "state",
+    ];
+    assert_eq!(names, expected);
+    // A column with the variants is no description, whatever its name.
+    let toml = "kind = 'items'\n[fields]\nid = 'sku'\n[variants]\ncolumn = 'body'\n";
+    assert_eq!(items(toml, &["sku", "body"], &[&["P", "A,B"]]), [r#"{"id":"P","attributes":{"body":"A,B"}}"#]);
+}
+
+#[test]
+fn what_is_said_of_other_fields_is_not_said_of_the_columns_that_name_variants() {
+    let toml = "kind = 'items'\nuppercase = ['description', 'title', 'brand']\n[fields]\nid = 'sku'\nprice = 'price'\nparent = 'of'\n\
+        [constants]\nbrand = 'Acme'\n[strip]\ndescription = 'a'\ntitle = 'b'\n[extract]\nbrand = '(.)'\n\
+        [variants]\ncolumn = 'children'\nkey = 'handle'\nparts = ['bundle']\nlowest_price = true\n\
+        [[rule]]\nwhen = { column = 'sku', starts_with = 'p' }\nset = { description = 'Fine', title = 'Set' }\n";
+    let of = mapping(toml);
+    let mut finder = FamilyFinder::of(&of).unwrap().unwrap();
+    let header = ["sku", "of", "price", "handle", "children", "bundle"];
+    let rows: &[&[&str]] = &[
+        &["p1", "", "", "shirt", "a1,a2", ""],
+        &["a1", "", "9", "", "", ""],
+        &["a2", "", "7", "", "", ""],
+        &["c1", "shirt", "8", "", "", ""],
+        &["p2", "", "", "", "", "b1"],
+        &["b1", "", "5", "", "", ""],
+    ];
+    let mut bound = finder.mapping().bind(&header).unwrap();
+    rows.iter().filter_map(|row| item(bound.apply(row))).for_each(|item| finder.add(&item));
+    let mut bound = of.bind(&header).unwrap();
+    bound.set_family(Arc::new(finder.finish()));
+    let found: Vec<RawItem> = rows.iter().filter_map(|row| item(bound.apply(row))).collect();
+    let parents: Vec<_> = found.iter().map(|item| item.parent.clone()).collect();
+    let p1 = || RawValue::text("p1");
+    assert_eq!(parents[1..4], [p1(), p1(), p1()]);
+    assert_eq!((&found[0].price, &found[4].price), (&RawValue::Int(7), &RawValue::Int(5)));
+}
