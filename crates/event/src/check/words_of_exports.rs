@@ -12,11 +12,11 @@ const TRUE: &[&str] = &[
     "igen", "نعم", "是", "はい", "예",
 ];
 
-/// What they write for false.
+/// What they write for false. In capitals, the Turkish `I` without a dot becomes an `i`.
 #[rustfmt::skip]
 pub(super) const FALSE: &[&str] = &[
-    "false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "usand", "falsk", "falskt", "epätosi", "hamis", "ложь", "yanlış",
-    "假", "no", "n", "f", "off", "nein", "non", "nee", "nie", "ne", "não", "нет", "hayır", "nej", "nei", "ei", "nem", "لا", "否", "いいえ",
+    "false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "usand", "falsk", "falskt", "epätosi", "hamis", "ложь", "yanlış", "yanliş",
+    "假", "no", "n", "f", "off", "nein", "non", "nee", "nie", "ne", "não", "нет", "hayır", "hayir", "nej", "nei", "ei", "nem", "لا", "否", "いいえ",
     "아니오",
 ];
 
