@@ -368,7 +368,8 @@ impl<D: Database> Table<D> {
         for Row { json, cursor } in rows {
             self.n_read += 1;
             let count = n_equal.entry(cursor.clone()).or_default();
-            let equal = std::mem::replace(count, *count + 1);
+            let equal = *count;
+            *count += 1;
             if equal > 0 && !std::mem::replace(&mut self.are_equals_told, true) {
                 self.notes.push(format!(
                     "{}: several rows have {} = {}; a row that gets the cursor of one that was read already is missed. Add a \
