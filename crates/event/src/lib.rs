@@ -40,7 +40,7 @@ pub use campaign::{Campaign, CampaignDocument, CampaignRecord, Charge, InvalidCl
 pub use check::{
     Check, ItemNotes, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason,
     Refusal, Rejection, Repair, RuleCounters, RuleStatistics, StatedStock, clean_id, is_placeholder, is_withdrawn,
-    is_withdrawn_word, stated_stock,
+    says_withdrawn, stated_stock, truth_value,
 };
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
@@ -51,7 +51,7 @@ pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
     Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer,
     is_charge, is_time_of_order, is_total_of_order, is_unclear_number, listed, number_beside_name, order_column,
-    order_state, usual_column, usual_sale,
+    order_state, unclear_sale, usual_column, usual_sale,
 };
 pub use near::{folded, misspelling, nearest};
 pub use price::Price;

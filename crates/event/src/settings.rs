@@ -456,7 +456,9 @@ pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
         | "sitesearch"
         | "viewedsearchresults"
         | "fbmobilesearch" => EventType::Search,
-        "hide" | "hidden" | "notinterested" | "thumbsdown" | "disliked" | "downvote" => EventType::Dislike,
+        "hide" | "hidden" | "notinterested" | "thumbsdown" | "disliked" | "downvote" | "downvoted" | "dismiss"
+        | "dismissed" | "block" | "blocked" | "reject" | "rejected" | "notforme" | "showless" | "lesslikethis"
+        | "productdismissed" | "itemdismissed" => EventType::Dislike,
         _ => return None,
     })
 }

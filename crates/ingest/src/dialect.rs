@@ -64,16 +64,33 @@ fn plain_lines_before_header(lines: &[&[u8]], given: Option<u8>) -> usize {
     let is_preamble = |line: &[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#") || count(line) == 0;
     let n_before = lines.iter().take_while(|line| named_delimiter(line).is_none() && is_preamble(line)).count();
     let has_title = lines[..n_before].iter().any(|line| !line.trim_ascii().is_empty() && !line.starts_with(b"#"));
+    // A line that begins with `#` may be the header, whose first column has that name. It is one if it has as many cells as the line
+    // below it, which a sign of another kind, or one in quotes, does not divide.
+    let is_narrower = |line: &[u8], header: &[u8]| {
+        let in_both = |delimiter: &u8| (n_outside_quotes(header, *delimiter), n_outside_quotes(line, *delimiter));
+        let widest = delimiters.iter().copied().max_by_key(in_both);
+        widest.is_some_and(|delimiter| n_outside_quotes(line, delimiter) < n_outside_quotes(header, delimiter))
+    };
     match lines.get(n_before) {
         // A table of one column has no delimiters at all, and one of comments alone has no header.
         Some(header)
             if count(header) > usize::from(has_title)
-                && lines[..n_before].iter().all(|line| is_remark(line) || count(line) < count(header)) =>
+                && lines[..n_before].iter().all(|line| is_remark(line) || is_narrower(line, header)) =>
         {
             n_before
         }
         _ => 0,
     }
+}
+
+/// How often a delimiter stands in a line outside quotes.
+fn n_outside_quotes(line: &[u8], delimiter: u8) -> usize {
+    let mut is_quoted = false;
+    let divides = |byte: &&u8| {
+        is_quoted ^= **byte == b'"';
+        **byte == delimiter && !is_quoted
+    };
+    line.iter().filter(divides).count()
 }
 
 /// Delimiters that are recognised, the more usual ones first, with the word that messages use.
@@ -173,6 +190,13 @@ mod tests {
         check("Product report\n\nid;title;price\n1;Mug;9,99\n", 2);
         check("id,title\n1,Mug\n", 0);
         check("#id,title\n1,Mug\n", 0);
+        check("#;SKU;Name;Preis\n1;A;Tasse;9,99\n", 0);
+        check("#id,title\n1,\"Mug, blue\"\n", 0);
+        check("#,sku,name,category\n1,A,Mug,Home|Kitchen\n", 0);
+        check("#id\ttitle\n1\tMug, blue\n", 0);
+        check("#id,title\n1,Mug; blue\n", 0);
+        check("#exported 2026, all shops\nid;title;price\n1;Mug;9,99\n", 1);
+        check("#exported 2026, all shops\nid,title,price\n1,Mug,9\n", 1);
         check("# Required | id,# Required | title\nid,title\n1,Mug\n", 1);
         check("id\nA\nB,C\n", 0);
         check("\nid,title\n1,Mug\n", 1);

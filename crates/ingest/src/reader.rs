@@ -268,7 +268,13 @@ fn rows_of(
     let broken = |source| ReadError::Broken { name: name.to_owned(), line: 0, source };
     lines.end_lines_with(table.line_end);
     let header = match &table.columns {
-        Some(columns) => columns.clone(),
+        Some(columns) => {
+            // A header is read without the mark, and without one the mark would stay before the first cell.
+            if lines.start(3).map_err(broken)?.starts_with(b"\xEF\xBB\xBF") {
+                lines.pass(3);
+            }
+            columns.clone()
+        }
         None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
     };
     // An empty file has no header to fit a mapping to, and no rows.

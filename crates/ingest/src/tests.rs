@@ -239,6 +239,11 @@ fn headers_may_be_given_and_an_empty_file_is_no_error() {
     let (records, end) = read("u.data", b"196\t242\t3\n", &settings);
     assert!(end.is_none(), "{end:?}");
     assert_eq!(records, [r#"1: {"type":"rating","user":"196","item":"242","value":3}"#]);
+    let columns = ["id", "title"].map(String::from).to_vec();
+    let mapping = Mapping { kind: RecordKind::Items, ..Mapping::default() };
+    let settings = ReadSettings { columns: Some(columns), mapping, ..ReadSettings::default() };
+    let (marked, _) = read("a.csv", b"\xEF\xBB\xBF\"A1\",\"Mug, blue\"\n\"A2\",Cup\n", &settings);
+    assert_eq!(marked, [r#"1: {"id":"A1","title":"Mug, blue"}"#, r#"2: {"id":"A2","title":"Cup"}"#]);
     assert_eq!(read("a.csv", b"", &ReadSettings::default()).0, [""; 0]);
     assert!(read("a.csv", b"", &ReadSettings::default()).1.is_none());
 }

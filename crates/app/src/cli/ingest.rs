@@ -12,6 +12,7 @@ mod extent;
 mod feed;
 mod follow;
 mod followers;
+mod form;
 mod guess;
 mod ids;
 mod item_columns;
@@ -83,7 +84,7 @@ docs/sources.md explains --from: tables of PostgreSQL and MySQL, read on from wh
 A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
 count as duplicates, so an interrupted ingest can be started again.
 docs/mapping.md explains mappings, with an example for each of: Shopify, WooCommerce, Magento, PrestaShop, Shopware,
-BigCommerce, commercetools, Squarespace, Wix, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
+BigCommerce, commercetools, Squarespace, Ecwid, Wix, GA4, Segment, Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Klaviyo, Matomo, Meilisearch.
 Exit codes: 0 success, 1 all of a file was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
@@ -192,7 +193,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let [path] = &arguments.files[..] else {
             return Err(Problem::new("--guess reads one file", "name one of them").into());
         };
-        return guess::run(&context, path, &settings, kind_of(&arguments));
+        return guess::run(&context, path, &settings, &arguments);
     }
     let mut files = Vec::with_capacity(arguments.files.len());
     for path in &arguments.files {

@@ -229,5 +229,9 @@ mod tests {
         two["settings"]["threads"] = json!("1");
         assert_eq!(one, two);
         assert!(report(&[("tree", "3")]).unwrap_err().to_string().contains("trees=N"));
+        for (key, value) in [("features", "0"), ("rows", "-1"), ("rows", "NaN"), ("features", "2")] {
+            let error = format!("{:#}", report(&[(key, value)]).unwrap_err());
+            assert!(error.contains(key), "{key}={value}: {error}");
+        }
     }
 }

@@ -52,6 +52,7 @@ mod search_repair;
 mod search_words;
 mod server;
 mod shop;
+mod shop_files;
 mod sources;
 mod transfer;
 mod tune_encoder;

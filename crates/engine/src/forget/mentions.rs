@@ -1,12 +1,16 @@
 //! Names in refused records. Such a record was not parsed into fields, so each of its values may be a name, or contain one.
 
+use std::borrow::Cow;
+
 use accrue_event::clean_id;
 use serde_json::Value;
 
 /// Whether a refused record names this person in any of its values, or anywhere in it if it is not JSON. Values are cleaned as ids
 /// are (`13085.0` is `13085`), and a name may stand in a longer text: a line of a file that could not be read, or
-/// `Ann <ann@shop.example>`.
+/// `Ann <ann@shop.example>`. An address is compared without case, because a mapping converts it to lower case and a line that cannot be
+/// read has it as it was written.
 pub(crate) fn mentions(raw: &str, name: &str) -> bool {
+    let name = &*without_case(name, name);
     fn is_in(value: &Value, name: &str) -> bool {
         match value {
             Value::String(text) => is_in_text(text, name),
@@ -22,12 +26,18 @@ pub(crate) fn mentions(raw: &str, name: &str) -> bool {
     }
 }
 
+/// A text as it is compared with a name: in lower case if that is an address.
+fn without_case<'t>(text: &'t str, name: &str) -> Cow<'t, str> {
+    if name.contains('@') { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
+}
+
 fn is_in_text(text: &str, name: &str) -> bool {
     if text == name {
         return true;
     }
     let text = clean_id(text);
-    text == name || contains(&text, name) || (text.contains('\\') && contains(&clean_id(&unescaped(&text)), name))
+    let has = |text: &str| contains(&without_case(text, name), name);
+    text == name || has(&text) || (text.contains('\\') && has(&clean_id(&unescaped(&text))))
 }
 
 /// Whether the name stands in a text by itself: `ann` is in `"user":"ann"` and not in `anna` or `ann@shop.example`. A number may have
@@ -148,5 +158,21 @@ mod tests {
             assert!(mentions(raw, "zoë@x.example"), "{raw}");
         }
         assert!(mentions(r#"{"user":"\ud83d\ude00","x"#, "😀"));
+    }
+
+    #[test]
+    fn the_case_of_an_address_makes_no_other_person() {
+        for raw in [
+            r#"{"line":3,"text":"2,2026-03-01,Ada@Example.com,A,1,x,y"}"#,
+            r#"{"user":"ADA@EXAMPLE.COM"}"#,
+            r#"{"user":"\u0041da@example.com","item"#,
+            "2;ada@example.com;A",
+        ] {
+            for name in ["ada@example.com", "Ada@Example.com"] {
+                assert!(mentions(raw, name), "{raw} {name}");
+            }
+        }
+        assert!(!mentions(r#"{"user":"Bada@example.com"}"#, "ada@example.com"));
+        assert!(!mentions(r#"{"user":"Ann"}"#, "ann"), "other names have a case");
     }
 }

@@ -1,57 +1,23 @@
-//! What came of a source: events, descriptions, removals and refused records in their order, and how far the source was read
-//! by them.
+//! What came of a source: events, descriptions, removals and refused records, and how far the source was read by them.
+//! Descriptions and removals are judged in their order, and then the events in theirs.
 //!
 //! All of it is one commit, so that after a crash the records and the position are both in the log, or neither is. Changes of
 //! an item that follow each other within a batch are compared with each other and not only with the facts: a description that
 //! returns to what the facts have is a change like any other.
 
-use std::collections::HashMap;
-
 use accrue_event::{
-    Item, ItemId, MisspeltFields, RawEvent, RawItem, RawPatch, RawUser, RawValue, Reason, RecordKind, Refusal,
-    Rejection, Repair, User, UserId,
+    MisspeltFields, RawEvent, RawItem, RawPatch, RawUser, RawValue, Reason, RecordKind, Refusal, Rejection, Repair,
+    User,
 };
 use accrue_store::{Body, Facts, SourcePosition};
 
 use super::batch::{Change, Incoming, Ingested, Refused, Sender};
 use super::check::with_kind_in_code;
 use super::group::NewInGroup;
+use super::overlay::Overlay;
 use super::patch::{not_in_catalogue, patch_record};
 use super::writer::Writer;
 use crate::error::EngineError;
-
-/// What the changes of a batch have made of items and users so far; `None` for what they removed. It is looked up only, so
-/// its order reaches no byte.
-#[derive(Default)]
-struct Overlay {
-    items: HashMap<ItemId, Option<Item>>,
-    users: HashMap<UserId, Option<User>>,
-}
-
-impl Overlay {
-    /// An item of the catalogue, as it is after the changes so far.
-    fn item<'a>(&'a self, facts: &'a Facts, id: &ItemId) -> Option<&'a Item> {
-        match self.items.get(id) {
-            Some(changed) => changed.as_ref(),
-            None => facts.find(id).filter(|entry| entry.is_in_catalogue()).map(|entry| &entry.item),
-        }
-    }
-
-    /// Whether an item may be shown, or events name it.
-    fn is_sold(&self, facts: &Facts, id: &ItemId) -> bool {
-        match self.items.get(id) {
-            Some(changed) => changed.is_some(),
-            None => facts.find(id).is_some_and(|entry| !entry.retired),
-        }
-    }
-
-    fn user<'a>(&'a self, facts: &'a Facts, id: &UserId) -> Option<&'a User> {
-        match self.users.get(id) {
-            Some(changed) => changed.as_ref(),
-            None => facts.described_user(id),
-        }
-    }
-}
 
 /// A change that is taken: its record, and the repairs that were made.
 type Taken = (Body, Vec<Repair>);
@@ -150,11 +116,7 @@ impl Writer {
 
     fn item(&self, facts: &Facts, overlay: &mut Overlay, raw: &RawItem) -> Result<Option<Taken>, Rejection> {
         let (item, repairs) = self.check.judge_item(raw)?;
-        if overlay.item(facts, &item.id) == Some(&item) {
-            return Ok(None);
-        }
-        overlay.items.insert(item.id.clone(), Some(item.clone()));
-        Ok(Some((Body::Item(Box::new(item)), repairs)))
+        Ok(overlay.describe_item(facts, &item).then(|| (Body::Item(Box::new(item)), repairs)))
     }
 
     fn patched(
@@ -172,7 +134,7 @@ impl Writer {
             return Ok(None);
         }
         let body = patch_record(before, &after);
-        overlay.items.insert(id, Some(after));
+        overlay.describe_item(facts, &after);
         Ok(Some((body, repairs)))
     }
 
@@ -186,17 +148,13 @@ impl Writer {
         if !overlay.is_sold(facts, &id) {
             return Ok(None);
         }
-        overlay.items.insert(id.clone(), None);
+        overlay.remove_item(id.clone());
         Ok(Some((Body::ItemRetired(id), Vec::new())))
     }
 
     fn user(&self, facts: &Facts, overlay: &mut Overlay, raw: &RawUser) -> Result<Option<Taken>, Rejection> {
         let (user, repairs) = self.check.judge_user(raw)?;
-        if overlay.user(facts, &user.id) == Some(&user) {
-            return Ok(None);
-        }
-        overlay.users.insert(user.id.clone(), Some(user.clone()));
-        Ok(Some((Body::User(user), repairs)))
+        Ok(overlay.describe_user(facts, &user).then(|| (Body::User(user), repairs)))
     }
 
     fn user_removed(&self, facts: &Facts, overlay: &mut Overlay, id: &RawValue) -> Result<Option<Taken>, Rejection> {
@@ -206,7 +164,7 @@ impl Writer {
         if overlay.user(facts, &id).is_none() {
             return Ok(None);
         }
-        overlay.users.insert(id.clone(), None);
+        overlay.remove_user(id.clone());
         Ok(Some((Body::UserRemoved(id), Vec::new())))
     }
 }

@@ -14,6 +14,7 @@ use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
 use super::batch::{Incoming, Ingested, Refused, Sender, TimeLeap};
 use super::group::NewInGroup;
+use super::overlay::Overlay;
 use super::published::inert_body;
 use super::writer::Writer;
 use crate::clock::{Arrival, ahead_of, hours};
@@ -267,6 +268,7 @@ impl Writer {
         let mut outcome = Ingested::default();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
+        let mut overlay = Overlay::default();
         let mut listed = BTreeSet::new();
         let records = readable(items, &mut refusals);
         let mut names_all = refusals.is_empty();
@@ -284,8 +286,7 @@ impl Writer {
                 }
                 Ok((item, repairs)) => {
                     listed.insert(item.id.clone());
-                    let known = facts.find(&item.id);
-                    if known.is_some_and(|entry| entry.described && !entry.retired && entry.item == item) {
+                    if !overlay.describe_item(&facts, &item) {
                         outcome.duplicates += 1;
                         continue;
                     }
@@ -317,13 +318,14 @@ impl Writer {
         let mut outcome = Ingested::default();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
+        let mut overlay = Overlay::default();
         for (index, raw) in readable(users, &mut refusals) {
             match self.check.judge_user(&raw) {
                 Err(rejection) => {
                     let rejection = with_kind_in_code(RecordKind::Users, rejection);
                     refusals.push((index, Refusal::of(RecordKind::Users, rejection, raw.to_json())));
                 }
-                Ok((user, _)) if facts.described_user(&user.id) == Some(&user) => outcome.duplicates += 1,
+                Ok((user, _)) if !overlay.describe_user(&facts, &user) => outcome.duplicates += 1,
                 Ok((user, repairs)) => {
                     outcome.take(repairs.iter().map(Repair::code));
                     bodies.push(Body::User(user));

@@ -27,6 +27,7 @@ pub(crate) mod check;
 pub(crate) mod group;
 pub(crate) mod index_change;
 pub(crate) mod job;
+mod overlay;
 pub(crate) mod patch;
 mod published;
 pub(crate) mod quarantine;

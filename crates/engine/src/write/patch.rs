@@ -4,13 +4,12 @@
 //! makes an item: one for an item that the catalogue does not have is refused. Refused patches are not kept, because by the
 //! time one is let in the item may have changed.
 
-use std::collections::HashMap;
-
 use accrue_event::{Item, ItemId, ItemPatch, MisspeltFields, RawPatch, Reason, RecordKind, Rejection, Repair};
 use accrue_store::{Body, Facts};
 
 use super::batch::{Incoming, Ingested, Refused};
 use super::check::with_kind_in_code;
+use super::overlay::Overlay;
 use super::writer::Writer;
 use crate::error::EngineError;
 
@@ -22,14 +21,13 @@ impl Writer {
         let mut misspelt = MisspeltFields::default();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
-        // Looked up only, never iterated.
-        let mut changed: HashMap<ItemId, Item> = HashMap::new();
+        let mut overlay = Overlay::default();
         for (index, incoming) in patches.into_iter().enumerate() {
             let judged = match incoming {
                 Incoming::Refused(refusal) => Err(refusal.rejection),
                 Incoming::Record(raw) => {
                     misspelt.look_at_item(&raw.item);
-                    self.check.patched_id(&raw).and_then(|id| self.patch(&facts, &mut changed, id, &raw, &mut outcome))
+                    self.check.patched_id(&raw).and_then(|id| self.patch(&facts, &mut overlay, &id, &raw, &mut outcome))
                 }
             };
             match judged {
@@ -54,20 +52,19 @@ impl Writer {
     fn patch(
         &self,
         facts: &Facts,
-        changed: &mut HashMap<ItemId, Item>,
-        id: ItemId,
+        overlay: &mut Overlay,
+        id: &ItemId,
         raw: &RawPatch,
         outcome: &mut Ingested,
     ) -> Result<Option<(Body, Vec<Repair>)>, Rejection> {
-        let stored = || facts.find(&id).filter(|entry| entry.is_in_catalogue()).map(|entry| &entry.item);
-        let before = changed.get(&id).or_else(stored).ok_or_else(|| not_in_catalogue(&id))?;
+        let before = overlay.item(facts, id).ok_or_else(|| not_in_catalogue(id))?;
         let (after, repairs) = self.check.judge_patch(raw, before)?;
         if after == *before {
             outcome.note_lost(&repairs);
             return Ok(None);
         }
         let body = patch_record(before, &after);
-        changed.insert(id, after);
+        overlay.describe_item(facts, &after);
         Ok(Some((body, repairs)))
     }
 }

@@ -9,7 +9,7 @@ use super::number::excerpt;
 use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::{Reason, Rejection, Repair};
-use super::words_of_exports::{is_active, spreadsheet_boolean, without_subject};
+use super::words_of_exports::{is_active, truth, without_subject};
 use crate::near::folded;
 use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes};
@@ -28,6 +28,13 @@ const OTHER_NAMES: &[&str] = &[
     "inventorystatus",
     "availabilitystatus",
     "stockavailability",
+    "lagerstatus",
+    "tillgänglighet",
+    "tilgængelighed",
+    "tilgjengelighet",
+    "pålager",
+    "ilager",
+    "saatavuus",
 ];
 
 /// Names of attributes that say that a product was taken out of the shop where they are true, as [`bare`] has them.
@@ -49,6 +56,15 @@ const WITHDRAWN_IF_TRUE: &[&str] = &[
     "trash",
     "trashed",
     "unpublished",
+    "skjult",
+    "dold",
+    "slettet",
+    "raderad",
+    "arkiveret",
+    "arkiverad",
+    "arkivert",
+    "piilotettu",
+    "poistettu",
     "下架",
     "已下架",
     "是否删除",
@@ -56,7 +72,8 @@ const WITHDRAWN_IF_TRUE: &[&str] = &[
 ];
 
 /// As [`WITHDRAWN_IF_TRUE`], where it says that a product cannot be bought and not that it was taken out of the shop.
-const NOT_SOLD_IF_TRUE: &[&str] = &["discontinued", "expired", "outofstock", "soldout"];
+const NOT_SOLD_IF_TRUE: &[&str] =
+    &["discontinued", "expired", "outofstock", "soldout", "udsolgt", "utsolgt", "slutsåld", "loppuunmyyty"];
 
 /// Names of attributes that say that a product was taken out of the shop where they are false.
 const WITHDRAWN_IF_FALSE: &[&str] = &[
@@ -72,6 +89,11 @@ const WITHDRAWN_IF_FALSE: &[&str] = &[
     "opublikowany",
     "опубликован",
     "yayında",
+    "synlig",
+    "publiceret",
+    "publisert",
+    "publicerad",
+    "julkaistu",
     "上架",
     "是否启用",
     "是否发布",
@@ -108,6 +130,12 @@ const STATES: &[&str] = &[
     "visibilityincatalog",
     "artikelstatus",
     "produktstatus",
+    "varestatus",
+    "synlighed",
+    "synlighet",
+    "tila",
+    "tuotteentila",
+    "näkyvyys",
     "verkaufsstatus",
     "statut",
     "statutproduit",
@@ -184,9 +212,33 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Res
     understood(value).map(Some).ok_or_else(unknown)
 }
 
-/// Whether a word says that a product is a draft or was taken out of the shop, with all its variants.
-pub fn is_withdrawn_word(text: &str) -> bool {
-    compact(text).is_some_and(|word| is_in(WITHDRAWN, &word))
+/// Whether an availability says that a product was taken out of the shop, with all its variants: in a word such as `draft`, or
+/// by being false, in any language. A product that is merely sold out was not.
+///
+/// ```
+/// use accrue_event::{RawValue, says_withdrawn};
+///
+/// let says = |text: &str| says_withdrawn(&RawValue::text(text));
+/// assert!(says("draft") && says("no") && says("FALSCH") && says("0"));
+/// assert!(!says("sold out") && !says("yes"));
+/// ```
+pub fn says_withdrawn(available: &RawValue) -> bool {
+    match available {
+        RawValue::Text(text) if text.trim() == "0" => true,
+        RawValue::Text(text) => {
+            compact(text).is_some_and(|word| truth(&word) == Some(false) || is_in(WITHDRAWN, &word))
+        }
+        RawValue::Int(number) => *number == 0,
+        RawValue::Float(number) => *number == 0.0,
+        RawValue::Bool(is_available) => !is_available,
+        RawValue::Null | RawValue::List(_) | RawValue::Other(_) => false,
+    }
+}
+
+/// The truth value that a text stands for, as programs, spreadsheets and people write it in the languages of shops; `None` for
+/// numbers and other words.
+pub fn truth_value(text: &str) -> Option<bool> {
+    truth(&compact(text)?)
 }
 
 /// Whether the attributes of a product say that it is a draft or was taken out of the shop, with all its variants. A
@@ -204,12 +256,12 @@ pub fn is_withdrawn(attributes: &Attributes) -> bool {
             Attribute::Text(text) => compact(text),
             _ => None,
         };
-        says_withdrawn(&name, truth) || (is_in(STATES, &name) && state().is_some_and(|it| is_in(WITHDRAWN, &it)))
+        withdraws(&name, truth) || (is_in(STATES, &name) && state().is_some_and(|it| is_in(WITHDRAWN, &it)))
     })
 }
 
 /// Whether an attribute of this name, in the form of [`compact`], says that the product was taken out of the shop.
-fn says_withdrawn(name: &str, truth: impl Fn() -> Option<bool>) -> bool {
+fn withdraws(name: &str, truth: impl Fn() -> Option<bool>) -> bool {
     (is_named(WITHDRAWN_IF_TRUE, name) && truth() == Some(true))
         || ((is_named(WITHDRAWN_IF_FALSE, name) || is_active(bare(name)) || is_active(name)) && truth() == Some(false))
 }
@@ -244,7 +296,7 @@ pub(super) fn is_hidden_by(name: &str, value: &RawValue) -> bool {
         _ => None,
     };
     let is_zero = || matches!(value, RawValue::Int(0)) || matches!(value, RawValue::Text(text) if text.trim() == "0");
-    says_withdrawn(&name, || understood(value))
+    withdraws(&name, || understood(value))
         || (is_named(NOT_SOLD_IF_TRUE, &name) && understood(value) == Some(true))
         || (is_named(NOT_SOLD_IF_FALSE, &name) && understood(value) == Some(false))
         // OpenCart, Gambio, Zen Cart and others number the states of products, and in tables every value is a text.
@@ -256,35 +308,11 @@ pub(super) fn is_hidden_by(name: &str, value: &RawValue) -> bool {
 /// "none", which may mean anything as a state, none is. What is `retired` is not made any more, and may still be sold, unless
 /// the name says that it is the state in the shop.
 fn is_hidden_state(name: &str, state: &str) -> bool {
-    const OF_ANYTHING: &[&str] = &[
-        "false",
-        "no",
-        "n",
-        "f",
-        "off",
-        "never",
-        "deny",
-        "pending",
-        "reserved",
-        "nein",
-        "non",
-        "nee",
-        "nie",
-        "ne",
-        "não",
-        "нет",
-        "отсутствует",
-        "hayır",
-        "yok",
-        "brak",
-        "loppu",
-        "否",
-        "いいえ",
-        "아니오",
-        "없음",
-    ];
+    const OF_ANYTHING: &[&str] =
+        &["never", "deny", "pending", "reserved", "отсутствует", "yok", "brak", "loppu", "없음"];
     let is_of_the_thing = state == "retired" && is_in(&["status", "state"], name);
-    !is_in(OF_ANYTHING, state) && !is_of_the_thing && (is_in(WITHDRAWN, state) || is_in(NOT_SOLD, state))
+    let is_of_anything = truth(state).is_some() || is_in(OF_ANYTHING, state) || is_of_the_thing;
+    !is_of_anything && (is_in(WITHDRAWN, state) || is_in(NOT_SOLD, state))
 }
 
 fn is_in(words: &[&str], word: &str) -> bool {
@@ -335,7 +363,7 @@ fn word(text: &str) -> Option<bool> {
         .iter()
         .find_map(|prefix| word.strip_prefix(prefix).filter(|rest| !rest.is_empty()))
         .unwrap_or(&word);
-    if let Some(is_true) = spreadsheet_boolean(word) {
+    if let Some(is_true) = truth(word) {
         return Some(is_true);
     }
     match word {
@@ -380,6 +408,14 @@ fn says_alone(word: &str, part: &str) -> bool {
         "niet",
         "prawie",
         "skoro",
+        "inte",
+        "ej",
+        "ikke",
+        "nästan",
+        "næsten",
+        "nesten",
+        "snart",
+        "melkein",
         "не",
         "почти",
         "即将",

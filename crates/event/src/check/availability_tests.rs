@@ -1,5 +1,6 @@
 //! Words and attributes that say whether an item may be shown, as systems write them.
 
+use super::super::words_of_exports::FALSE;
 use super::*;
 
 fn read_text(text: &str) -> Option<Option<bool>> {
@@ -237,4 +238,49 @@ fn the_fields_of_other_systems_count_where_availability_itself_is_missing() {
     assert_eq!(of("product_is_available", "false"), Some(Some(false)));
     assert_eq!(of("available", "FALSCH"), Some(Some(false)));
     assert_eq!(of("in_stock", "VRAI"), Some(Some(true)));
+}
+
+#[test]
+fn each_language_says_yes_no_in_stock_sold_out_and_hidden() {
+    for [yes, no, in_stock, sold_out, hidden] in [
+        ["yes", "no", "in stock", "sold out", "hidden"],
+        ["ja", "nein", "auf Lager", "ausverkauft", "versteckt"],
+        ["oui", "non", "en stock", "épuisé", "masqué"],
+        ["sí", "no", "en existencia", "agotado", "oculto"],
+        ["sì", "no", "disponibile", "esaurito", "nascosto"],
+        ["ja", "nee", "op voorraad", "uitverkocht", "verborgen"],
+        ["tak", "nie", "w magazynie", "wyprzedany", "ukryty"],
+        ["ano", "ne", "skladem", "vyprodáno", "skryto"],
+        ["áno", "nie", "skladom", "vypredané", "skryté"],
+        ["sim", "não", "em estoque", "esgotado", "oculto"],
+        ["да", "нет", "в наличии", "распродано", "скрыт"],
+        ["是", "否", "有货", "售罄", "隐藏"],
+        ["はい", "いいえ", "在庫あり", "売り切れ", "非表示"],
+        ["예", "아니오", "재고 있음", "품절", "숨김"],
+        ["evet", "hayır", "stokta", "tükendi", "gizli"],
+        ["ja", "nej", "på lager", "udsolgt", "skjult"],
+        ["ja", "nei", "på lager", "utsolgt", "skjult"],
+        ["ja", "nej", "i lager", "slutsåld", "dold"],
+        ["kyllä", "ei", "varastossa", "loppuunmyyty", "piilotettu"],
+    ] {
+        for (text, is_sold) in [(yes, true), (no, false), (in_stock, true), (sold_out, false), (hidden, false)] {
+            assert_eq!(read_text(text), Some(Some(is_sold)), "{text}");
+        }
+        let state = |text: &str| is_hidden_by("status", &RawValue::text(text));
+        assert!(state(hidden) && !state(yes) && !state(no) && !state(in_stock), "{hidden}");
+        let withdrawn = |text: &str| says_withdrawn(&RawValue::text(text));
+        assert!(withdrawn(hidden) && withdrawn(no) && !withdrawn(sold_out) && !withdrawn(yes), "{hidden}");
+    }
+}
+
+#[test]
+fn false_as_a_state_hides_nothing_in_any_language() {
+    for word in FALSE {
+        for name in ["Status", "Statut", "Estado", "状态"] {
+            assert!(!is_hidden_by(name, &RawValue::text(*word)), "{name}: {word}");
+        }
+        assert!(says_withdrawn(&RawValue::text(word.to_uppercase())), "{word}");
+        let lists = [SOLD, NOT_SOLD, WITHDRAWN];
+        assert!(lists.iter().all(|words| !words.contains(word)), "{word} stands in two lists");
+    }
 }

@@ -34,7 +34,7 @@ mod usual;
 mod verdict;
 mod words_of_exports;
 
-pub use availability::{is_withdrawn, is_withdrawn_word};
+pub use availability::{is_withdrawn, says_withdrawn, truth_value};
 pub use histogram::LogHistogram;
 pub use item_notes::ItemNotes;
 pub use misspelt::{MisspeltField, MisspeltFields};
@@ -47,6 +47,7 @@ use crate::raw::RawEvent;
 use crate::{
     Attribute, CheckSettings, Event, EventId, EventType, ItemId, RawValue, SessionId, SettingFault, Timestamp, UserId,
 };
+pub(crate) use nested::price as nested_price;
 use repairs::Repairs;
 pub use rules::{clean_id, is_placeholder};
 use text::Lines;

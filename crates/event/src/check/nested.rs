@@ -336,7 +336,7 @@ const CURRENCY_KEYS: &[&str] = &["currency", "currencycode", "currency_code", "p
 
 /// The amount and the currency of a price that is an object: `{"value": 9.5, "currency": "EUR"}`, `{"EUR": 9.5}`, or an amount
 /// in cents with the number of its decimals. Of a list, the first.
-pub(super) fn price(value: &RawValue) -> Option<(RawValue, RawValue)> {
+pub(crate) fn price(value: &RawValue) -> Option<(RawValue, RawValue)> {
     let json = match value {
         RawValue::Other(json) => json,
         RawValue::List(elements) => return elements.iter().find_map(price),

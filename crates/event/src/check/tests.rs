@@ -252,7 +252,7 @@ fn the_names_of_tracking_vocabularies_are_known() {
         ("return", "Order Refunded|refund|Order Cancelled|refunds/create"),
         ("rating", "Product Reviewed|rate"),
         ("search", "Products Searched|search_submitted|view_search_results|Search"),
-        ("dislike", "not interested|thumbs_down"),
+        ("dislike", "not interested|thumbs_down|dismiss|Product Dismissed|block|rejected"),
     ];
     for (expected, names) in cases {
         for name in names.split('|') {

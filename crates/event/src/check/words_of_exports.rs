@@ -1,15 +1,30 @@
-//! Words that exports have where other sources have plain values: truth values as spreadsheets write them in each
-//! language, the marks of a price that is not told, and the names under which systems keep what is active.
+//! Words that exports have where other sources have plain values: truth values in each language, the marks of a price that is
+//! not told, and the names under which systems keep what is active.
 
 use crate::amount::{self, Decimal};
 
-/// A truth value as a spreadsheet writes it, of letters and digits in lower case.
-pub(super) fn spreadsheet_boolean(word: &str) -> Option<bool> {
+/// What programs, spreadsheets and people write for true, in all languages of shops, of letters and digits in lower case. There is
+/// no other list of these words.
+#[rustfmt::skip]
+const TRUE: &[&str] = &[
+    "true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "pravda", "sand", "sant", "tosi", "igaz", "истина",
+    "doğru", "真", "yes", "y", "j", "t", "on", "ja", "jo", "oui", "si", "sí", "sì", "tak", "ano", "áno", "sim", "да", "evet", "kyllä",
+    "igen", "نعم", "是", "はい", "예",
+];
+
+/// What they write for false. In capitals, the Turkish `I` without a dot becomes an `i`.
+#[rustfmt::skip]
+pub(super) const FALSE: &[&str] = &[
+    "false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "usand", "falsk", "falskt", "epätosi", "hamis", "ложь", "yanlış", "yanliş",
+    "假", "no", "n", "f", "off", "nein", "non", "nee", "nie", "ne", "não", "нет", "hayır", "hayir", "nej", "nei", "ei", "nem", "لا", "否", "いいえ",
+    "아니오",
+];
+
+/// The truth value that a word of letters and digits in lower case stands for.
+pub(super) fn truth(word: &str) -> Option<bool> {
     match word {
-        "vrai" | "wahr" | "verdadero" | "vero" | "verdadeiro" | "waar" | "prawda" | "pravda" | "sand" | "sant"
-        | "tosi" | "igaz" | "истина" | "doğru" | "真" => Some(true),
-        "faux" | "falsch" | "falso" | "onwaar" | "fałsz" | "nepravda" | "falsk" | "falskt" | "epätosi" | "hamis"
-        | "ложь" | "yanlış" | "假" => Some(false),
+        word if TRUE.contains(&word) => Some(true),
+        word if FALSE.contains(&word) => Some(false),
         _ => None,
     }
 }
@@ -76,6 +91,7 @@ pub(super) fn is_active(name: &str) -> bool {
         "actief",
         "aktywny",
         "aktivní",
+        "aktiivinen",
         "активен",
         "isactivated",
         "canbesold",

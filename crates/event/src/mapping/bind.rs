@@ -13,7 +13,7 @@ use super::parts::{
 use super::rule::MappingRule;
 use super::shape::Shape;
 use super::vocabulary::{compact, other_names};
-use super::{LISTS, Mapping, Names};
+use super::{FILL_DOWN, LISTS, Mapping, Names};
 use crate::private::is_cost;
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind};
@@ -231,7 +231,8 @@ impl<'m> Binding<'m> {
 
     /// The column that has a field under another usual name.
     fn under_other_name(&self, field: &str) -> Option<usize> {
-        let named: Vec<&str> = self.mapping.columns().map(|(_, name)| name).collect();
+        let has_meaning = |(key, _): &(&str, &str)| *key != FILL_DOWN;
+        let named: Vec<&str> = self.mapping.columns().filter(has_meaning).map(|(_, name)| name).collect();
         let is_free = |place: usize, name: &str| {
             let in_template = |given: &&str| given.contains(&format!("{{{name}}}"));
             !self.used[place]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::MappingError;
 use super::{Mapping, MappingRule, Names};
-use crate::check::is_withdrawn_word;
+use crate::check::says_withdrawn;
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind, clean_id};
 
@@ -174,7 +174,7 @@ impl FamilyFinder {
                 self.parts.push((id.clone(), parts));
             }
         }
-        if is_no(&item.available) {
+        if says_withdrawn(&item.available) {
             self.found.hidden.insert(id);
         }
     }
@@ -223,37 +223,97 @@ fn ids_in(column: &RawValue, expression: Option<&Regex>) -> Vec<Box<str>> {
     }
 }
 
-/// A mapping for ids, parents, prices, whether items are sold, and the column with the variants.
+/// A mapping for ids, parents, prices, whether items are sold, and the columns with the variants and parts, which fields carry that
+/// have another meaning otherwise. What the mapping says of those fields is not said of what they carry.
 fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
-    let keep = |field: &str| matches!(field, "id" | "parent" | "price" | "available");
-    let mut fields = mapping.fields.clone();
-    fields.retain(|field, _| keep(field));
-    let carried = [(CARRIER, &variants.column), (KEY_CARRIER, &variants.key), ("image", &variants.picture)];
-    let carried = carried.into_iter().filter_map(|(field, column)| Some((field, column.as_deref()?)));
-    fields.extend(carried.map(|(field, column)| (field.into(), Names::from(column))));
+    let has_pictures = variants.picture.is_some();
+    let keep =
+        |field: &str| matches!(field, "id" | "parent" | "price" | "available") || (field == "image" && has_pictures);
+    // A key that is added says here whether it changes one of these fields.
+    #[rustfmt::skip]
+    let Mapping {
+        kind, source, currency, delimiter, encoding, decimal, skip_lines, comment, escape, element, time_format, time_zone, as_of, empty,
+        fields, constants, lowercase, prefix, strip, extract, scale, shift, unescape, image_base, uppercase, separators, sale, join, begins,
+        rule,
+        drop_columns: _, optional: _, fill_down: _, collect: _, properties: _, pairs: _, numbers: _, item: _, orders: _, variants: _,
+    } = mapping;
+    let mut carried = kept(fields, &keep);
+    let carriers = [(CARRIER, &variants.column), (KEY_CARRIER, &variants.key), ("image", &variants.picture)];
+    let carriers = carriers.into_iter().filter_map(|(field, column)| Some((field, column.as_deref()?)));
+    carried.extend(carriers.map(|(field, column)| (field.into(), Names::from(column))));
     if !variants.parts.is_empty() {
-        fields.insert(PARTS_CARRIER.into(), variants.parts.clone());
+        carried.insert(PARTS_CARRIER.into(), variants.parts.clone());
     }
-    let is_kept = |rule: &&MappingRule| !(rule.unless_variant || rule.skip && variants.picture.is_some());
-    let mut whole = Mapping {
-        fields,
+    let names = |names: &[Box<str>]| names.iter().filter(|name| keep(name)).cloned().collect::<Vec<_>>();
+    Mapping {
+        kind: *kind,
+        source: source.clone(),
+        currency: currency.clone(),
+        delimiter: *delimiter,
+        encoding: encoding.clone(),
+        decimal: *decimal,
+        skip_lines: *skip_lines,
+        comment: *comment,
+        escape: *escape,
+        element: element.clone(),
+        time_format: time_format.clone(),
+        time_zone: time_zone.clone(),
+        as_of: *as_of,
+        empty: empty.clone(),
+        fields: carried,
+        constants: kept(constants, &keep),
+        lowercase: names(lowercase),
+        prefix: kept(prefix, &keep),
+        strip: kept(strip, &keep),
+        extract: kept(extract, &keep),
+        scale: kept(scale, &keep),
+        shift: kept(shift, &keep),
+        unescape: names(unescape),
+        image_base: image_base.clone(),
+        uppercase: names(uppercase),
+        separators: kept(separators, &keep),
+        sale: sale.clone(),
+        join: join.clone(),
+        begins: begins.clone(),
+        rule: rule.iter().filter_map(|rule| rule_to_find(rule, has_pictures, &keep)).collect(),
         optional: ["parent", "price", "available", "image", CARRIER, KEY_CARRIER, PARTS_CARRIER].map(Into::into).into(),
         drop_columns: vec!["*".into()],
-        // A rule that asks whether a row is a variant waits for the answer.
-        rule: mapping.rule.iter().filter(is_kept).cloned().collect(),
-        variants: None,
-        properties: BTreeMap::new(),
-        pairs: Vec::new(),
-        fill_down: Vec::new(),
-        collect: Vec::new(),
-        ..mapping.clone()
+        ..Mapping::default()
+    }
+}
+
+/// The entries of the fields that are kept.
+fn kept<T: Clone>(entries: &BTreeMap<Box<str>, T>, keep: &impl Fn(&str) -> bool) -> BTreeMap<Box<str>, T> {
+    entries.iter().filter(|(field, _)| keep(field)).map(|(field, entry)| (field.clone(), entry.clone())).collect()
+}
+
+/// What a rule does to the fields that are kept; `None` if that is nothing. A rule that asks whether a row is a variant waits for the
+/// answer.
+fn rule_to_find(rule: &MappingRule, has_pictures: bool, keep: &impl Fn(&str) -> bool) -> Option<MappingRule> {
+    if rule.unless_variant || (rule.skip && has_pictures) {
+        return None;
+    }
+    let names = |names: &[Box<str>]| names.iter().filter(|name| keep(name)).cloned().collect::<Vec<_>>();
+    let found = MappingRule {
+        set: kept(&rule.set, keep),
+        copy: kept(&rule.copy, keep),
+        clear: names(&rule.clear),
+        absolute: names(&rule.absolute),
+        ..rule.clone()
     };
-    whole.separators.retain(|field, _| keep(field));
-    whole.prefix.retain(|field, _| keep(field));
-    whole
+    let changes =
+        !(found.set.is_empty() && found.copy.is_empty() && found.clear.is_empty() && found.absolute.is_empty());
+    (changes || found.skip || found.delete || found.quarantine.is_some()).then_some(found)
 }
 
 impl Variants {
+    /// The columns that are named.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        let Self { column, key, picture, parts, id: _, part: _, lowest_price: _ } = self;
+        let one = [column, key, picture].into_iter().filter_map(|column| column.as_deref());
+        one.chain(parts.iter())
+    }
+
     /// The expression for ids.
     pub(super) fn expression(&self) -> Result<Option<Regex>, MappingError> {
         compiled(self.part.as_deref())?;
@@ -284,13 +344,4 @@ fn price(value: &RawValue) -> Option<f64> {
         _ => None,
     }
     .filter(|price| *price > 0.0)
-}
-
-fn is_no(available: &RawValue) -> bool {
-    match available {
-        RawValue::Text(text) => matches!(text.trim(), "no" | "0" | "false") || is_withdrawn_word(text),
-        RawValue::Int(number) => *number == 0,
-        RawValue::Bool(value) => !value,
-        _ => false,
-    }
 }

@@ -52,7 +52,7 @@ pub use rule::{Condition, MappingRule, Undo};
 pub use sale::Sale;
 pub use vocabulary::{
     OrderPart, OrderState, fields_named, is_charge, is_time_of_order, is_total_of_order, is_unclear_number,
-    number_beside_name, order_column, order_state, usual_column, usual_sale,
+    number_beside_name, order_column, order_state, unclear_sale, usual_column, usual_sale,
 };
 
 use error::known_fields;
@@ -263,14 +263,39 @@ impl Mapping {
         self.columns().map(|(_, column)| column)
     }
 
-    /// Every column that the mapping names, with the table that names it.
-    fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let fields = self.fields.values().flat_map(Names::iter).map(|column| ("fields", column));
-        let properties = self.properties.values().flat_map(Names::iter).map(|column| ("properties", column));
-        let item = self.item.values().flat_map(Names::iter).map(|column| ("item", column));
-        let rules = self.rule.iter().flat_map(MappingRule::columns).map(|column| ("rule", column));
-        let sale = self.sale.iter().flat_map(Sale::columns).map(|column| ("sale", column));
-        let orders = self.orders.iter().flat_map(Orders::columns).map(|column| ("orders", column));
-        fields.chain(properties).chain(item).chain(rules).chain(sale).chain(orders)
+    /// Every column that the mapping names, with the key that names it. A key that is added says here whether it names columns: those
+    /// of systems have other names in other languages, and what is named is no field by its usual name.
+    #[rustfmt::skip]
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let Self {
+            fields, properties, item, rule, sale, orders, pairs, variants, begins, join, fill_down, drop_columns,
+            kind: _, source: _, currency: _, delimiter: _, encoding: _, decimal: _, skip_lines: _, comment: _, escape: _, element: _,
+            time_format: _, time_zone: _, as_of: _, empty: _, optional: _, collect: _, numbers: _, constants: _, lowercase: _, prefix: _,
+            strip: _, extract: _, scale: _, shift: _, unescape: _, image_base: _, uppercase: _, separators: _,
+        } = self;
+        let is_column = move |name: &&Box<str>| !name.contains('*') && !self.kind.fields().contains(&&***name);
+        let join = join.iter().flat_map(|join| [&*join.object, &*join.to]);
+        named("fields", fields.values().flat_map(Names::iter))
+            .chain(named("properties", properties.values().flat_map(Names::iter)))
+            .chain(named("item", item.values().flat_map(Names::iter)))
+            .chain(named("rule", rule.iter().flat_map(MappingRule::columns)))
+            .chain(named("sale", sale.iter().flat_map(Sale::columns)))
+            .chain(named("orders", orders.iter().flat_map(Orders::columns)))
+            .chain(named("pairs", pairs.iter().flat_map(Pairs::columns)))
+            .chain(named("variants", variants.iter().flat_map(Variants::columns)))
+            .chain(named("begins", begins.iter().map(|begins| &*begins.column)))
+            .chain(named("join", join))
+            .chain(named(FILL_DOWN, fill_down.iter().filter(is_column).map(|name| &**name)))
+            .chain(named("drop_columns", drop_columns.iter().filter(is_column).map(|name| &**name)))
     }
+}
+
+/// The key of columns that have the value of the row above. They are what they are otherwise.
+const FILL_DOWN: &str = "fill_down";
+
+fn named<'m>(
+    key: &'static str,
+    columns: impl Iterator<Item = &'m str>,
+) -> impl Iterator<Item = (&'static str, &'m str)> {
+    columns.map(move |column| (key, column))
 }

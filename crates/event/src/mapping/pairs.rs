@@ -43,6 +43,11 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// The columns that are named; `*` in a name stands for any text.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.name.as_deref().into_iter().chain(self.value.iter()).chain(self.column.as_deref())
+    }
+
     pub(super) fn validate(&self, pairs: usize) -> Result<(), MappingError> {
         let is_whole = match (&self.name, &self.column) {
             (Some(name), None) => (name.contains('*') || name.contains("[]")) && self.value.iter().next().is_some(),

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::bound::BoundMapping;
 use super::cell::{Cell, Reading};
 use super::parts::{BoundField, BoundSale, Sales, Source};
-use super::shape::{is_date_alone, read_format};
+use super::shape::{day_in_digits, is_date_alone, read_format};
 use super::{Mapping, Names};
-use crate::check::read_time;
-use crate::{DAY_MS, RawValue, Timestamp};
+use crate::check::{nested_price, read_time};
+use crate::{DAY_MS, RawValue, Timestamp, amount};
 
 /// The columns of a price that is valid for some time. A file may lack them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sale {
-    /// The price. Without one, or with 0, there is no sale.
+    /// The price. Without one, or with 0 or what is no number, there is no sale.
     pub price: Names,
     /// When it begins to be valid; without a value, always before.
     pub from: Names,
@@ -103,28 +103,63 @@ impl BoundSale {
 
     /// A time and whether it is a date alone; `None` for an empty cell, an error for what is no time.
     fn time(&self, value: &RawValue) -> Result<Option<(Timestamp, bool)>, ()> {
-        let RawValue::Text(text) = value else {
-            return if value.is_missing() { Ok(None) } else { read_time(value).map(|at| Some((at, false))).ok_or(()) };
+        let digits;
+        let text = match value {
+            RawValue::Text(text) => text.trim(),
+            RawValue::Int(number) if day_in_digits(*number).is_some() => {
+                digits = number.to_string();
+                &*digits
+            }
+            value if value.is_missing() => return Ok(None),
+            value => return read_time(value).map(|at| Some((at, false))).ok_or(()),
         };
-        let text = text.trim();
         if text.is_empty() {
             return Ok(None);
         }
         let zone = self.zone.as_ref();
         let formatted =
             self.formats.iter().find_map(|format| Some((read_format(format, text, zone)?, is_date_alone(format))));
+        let day = || {
+            let day = day_in_digits(text.parse().ok()?)?;
+            zone.and_then(|zone| Timestamp::parse_local(&day, zone)).or_else(|| read_time(&RawValue::text(day)))
+        };
         let local = || {
             let at = Timestamp::parse_local(text, zone?)?;
-            Some((at, is_short(text)))
+            Some((at, is_day(text)))
         };
-        let standard = || read_time(&RawValue::text(with_colon(text))).map(|at| (at, is_short(text)));
-        formatted.or_else(local).or_else(standard).map(Some).ok_or(())
+        let standard = || read_time(&RawValue::text(with_colon(text))).map(|at| (at, is_day(text)));
+        formatted.or_else(|| day().map(|at| (at, true))).or_else(local).or_else(standard).map(Some).ok_or(())
     }
 }
 
-/// Whether a text is too short for a date with a time.
-fn is_short(text: &str) -> bool {
-    text.len() <= "2026-01-31".len() && text.contains(['-', '/', '.'])
+/// Whether a text that is a time has no time of the day: `2026-01-31`, `31. Jan. 2026`.
+fn is_day(text: &str) -> bool {
+    let numbers: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).collect();
+    let lower = text.to_ascii_lowercase();
+    let is_half_of_day = ["am", "pm", "a.m.", "p.m."].iter().any(|half| lower.ends_with(half));
+    matches!(numbers.len(), 2 | 3) && numbers.iter().all(|digits| digits.len() <= 4) && !is_half_of_day
+}
+
+/// The number that a value is, or the amount of a price that is an object.
+fn number(value: &RawValue) -> Option<f64> {
+    match value {
+        RawValue::Int(number) => Some(*number as f64),
+        RawValue::Float(number) => Some(*number),
+        RawValue::Other(_) | RawValue::List(_) => match nested_price(value)?.0 {
+            RawValue::Text(amount) => amount.trim().parse().ok(),
+            amount => number(&amount),
+        },
+        RawValue::Text(_) | RawValue::Null | RawValue::Bool(_) => None,
+    }
+}
+
+/// Whether a value in the column of a sale's price says that there is no sale: 0, a dash, `none`, `false`. A price that may be
+/// two numbers says that there is one; the check refuses it.
+fn is_no_sale(price: &RawValue) -> bool {
+    match price {
+        RawValue::Text(text) => !(amount::is_open(text, '.') || amount::is_open(text, ',')),
+        price => number(price).is_none_or(|price| price <= 0.0),
+    }
 }
 
 /// A time whose offset is written as `-0800`, with the colon that RFC 3339 has there.
@@ -145,8 +180,7 @@ impl BoundMapping {
     pub(super) fn sale_price<C: Cell>(&mut self, row: &[C]) -> Option<RawValue> {
         let sale = self.sale.as_ref()?;
         let price = self.value(row, &sale.price);
-        let is_nothing = price.is_missing() || matches!(price, RawValue::Int(0)) || price == RawValue::Float(0.0);
-        let verdict = if is_nothing { Verdict::None } else { self.verdict(row, sale) };
+        let verdict = if is_no_sale(&price) { Verdict::None } else { self.verdict(row, sale) };
         self.sales.add(&verdict);
         let is_valid = matches!(verdict, Verdict::Always | Verdict::Dated { state: State::Valid, .. });
         is_valid.then_some(price)
@@ -164,11 +198,6 @@ impl BoundMapping {
 
     /// Whether the price of a sale is lower than the usual one of its row. A higher one is no sale's.
     pub(super) fn is_below_usual<C: Cell>(&self, row: &[C], price: &RawValue) -> bool {
-        let number = |value: &RawValue| match value {
-            RawValue::Int(number) => Some(*number as f64),
-            RawValue::Float(number) => Some(*number),
-            _ => None,
-        };
         let field = self.fields.iter().find(|field| field.field == "price");
         let usual = field.and_then(|field| number(&self.value(row, field))).filter(|usual| *usual > 0.0);
         usual.zip(number(price)).is_none_or(|(usual, price)| price < usual)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 use regex_lite::Regex;
 
-use super::cell::Reading;
+use super::cell::{Cell as _, Reading};
 use super::left_out::is_empty;
 use super::{LISTS, Mapping, Names};
 use crate::raw::is_numeric;
@@ -115,38 +115,65 @@ impl Shape {
             RawValue::Text(text) => self.apply_to_text(text),
             RawValue::List(mut values) if self.changes_lists() => {
                 values.retain(|value| !matches!(value, RawValue::Text(text) if is_empty(&self.empty, text)));
-                if self.image_base.is_some() || self.is_unescaped {
-                    values = values.into_iter().map(|value| self.apply(value)).collect();
-                }
                 if self.is_path {
                     values = values.into_iter().flat_map(|value| self.steps_of(value)).collect();
                 }
+                values = values.into_iter().filter_map(|value| self.element(value)).collect();
                 if values.is_empty() { RawValue::Null } else { RawValue::List(values) }
             }
             // A day in digits, which as a time since 1970 the check would read as the beginning of the day in UTC.
             RawValue::Int(number) if self.time.is_some() => {
                 self.time.as_ref().and_then(|time| time.day(number)).unwrap_or(RawValue::Int(number))
             }
-            RawValue::Int(number) if self.shift.is_some() => self.shifted(number as f64),
-            RawValue::Float(number) if self.shift.is_some() => self.shifted(number),
-            RawValue::Int(number) => match (self.scale, &self.prefix) {
-                (Some(factor), _) => RawValue::Float(scaled(number as f64, factor)),
-                (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
-                (None, None) => RawValue::Int(number),
-            },
             RawValue::Float(0.0) if self.is_parent => RawValue::Null,
             RawValue::Other(_) if self.drops_objects => RawValue::Null,
-            RawValue::Float(number) => match (self.scale, &self.prefix) {
-                (Some(factor), _) => RawValue::Float(scaled(number, factor)),
-                (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
-                (None, None) => RawValue::Float(number),
-            },
+            RawValue::Int(number) => self.converted(number as f64).unwrap_or_else(|| self.begun(value)),
+            RawValue::Float(number) => self.converted(number).unwrap_or_else(|| self.begun(value)),
             value => value,
         }
     }
 
+    /// An element of a list, with what is said of each value of the field; `None` if nothing is left of it.
+    fn element(&self, value: RawValue) -> Option<RawValue> {
+        match value {
+            RawValue::Text(text) => {
+                let text = if self.is_unescaped { unescaped_text(&text).map_or(text, Text::from) } else { text };
+                Some(self.finished(text)).filter(|text| !text.trim().is_empty()).map(RawValue::Text)
+            }
+            RawValue::Int(_) | RawValue::Float(_) => Some(self.begun(value)),
+            value => Some(value),
+        }
+    }
+
+    /// A number in our unit, if the mapping says how it becomes one: first multiplied, then shifted.
+    fn converted(&self, number: f64) -> Option<RawValue> {
+        let in_unit = self.scale.map_or(number, |factor| scaled(number, factor));
+        match (self.shift, self.scale) {
+            (Some(shift), _) => {
+                let shifted = in_unit + shift;
+                Some(number_of(if self.is_position { shifted.max(0.0) } else { shifted }))
+            }
+            (None, Some(_)) => Some(RawValue::Float(in_unit)),
+            (None, None) => None,
+        }
+    }
+
+    /// A number with what is put before the values of the field.
+    fn begun(&self, value: RawValue) -> RawValue {
+        match &self.prefix {
+            Some(prefix) => RawValue::text(format!("{prefix}{}", value.text())),
+            None => value,
+        }
+    }
+
     fn changes_lists(&self) -> bool {
-        !self.empty.is_empty() || self.image_base.is_some() || self.is_unescaped || self.is_path
+        !self.empty.is_empty() || self.is_unescaped || self.is_path || self.changes_texts()
+    }
+
+    /// Whether [`Shape::finished`] changes anything but addresses of customers.
+    fn changes_texts(&self) -> bool {
+        let has_beginning = self.prefix.is_some() || self.image_base.is_some() || self.strip.iter().next().is_some();
+        has_beginning || self.extract.is_some() || self.uppercase || self.lowercase
     }
 
     /// The categories on a path such as `Home > Mugs`, of which a product may have several.
@@ -158,12 +185,6 @@ impl Shape {
             },
             value => vec![value],
         }
-    }
-
-    /// A number with what `shift` adds to it.
-    fn shifted(&self, number: f64) -> RawValue {
-        let shifted = number + self.shift.unwrap_or_default();
-        number_of(if self.is_position { shifted.max(0.0) } else { shifted })
     }
 
     fn apply_to_text(&self, mut text: Text) -> RawValue {
@@ -183,20 +204,36 @@ impl Shape {
         {
             return self.apply(list);
         }
+        if let Some(separators) = &self.separators {
+            return self.elements_of(&text, separators);
+        }
+        if self.is_path && text.contains(PATH) {
+            return self.elements_of(&text, &PATH.into());
+        }
+        RawValue::Text(self.finished(text))
+    }
+
+    /// The elements of a list in a text, each as a value of the field.
+    fn elements_of(&self, text: &str, separators: &Names) -> RawValue {
+        match split(text, separators, &self.empty) {
+            RawValue::List(elements) if self.changes_texts() => {
+                let finished = |element| match element {
+                    RawValue::Text(text) => RawValue::Text(self.finished(text)),
+                    other => other,
+                };
+                RawValue::List(elements.into_iter().map(finished).filter(|element| !element.is_missing()).collect())
+            }
+            list => list,
+        }
+    }
+
+    /// One text as a value of the field: what it loses, its case, and what is put before it.
+    fn finished(&self, mut text: Text) -> Text {
         if let Some(rest) = self.strip.iter().find_map(|start| text.trim_start().strip_prefix(start)) {
             text = rest.into();
         }
         if let Some(found) = self.extract.as_ref().and_then(|it| it.captures(text.trim())?.get(1)) {
             text = found.as_str().into();
-        }
-        if let Some(base) = &self.image_base {
-            return self.pictures(&text, base);
-        }
-        if let Some(separators) = &self.separators {
-            return split(&text, separators, &self.empty);
-        }
-        if self.is_path && text.contains(PATH) {
-            return split(&text, &PATH.into(), &self.empty);
         }
         if self.uppercase {
             text = text.to_uppercase();
@@ -204,37 +241,26 @@ impl Shape {
         if self.lowercase || (self.is_customer && is_address(&text)) {
             text = text.trim().to_lowercase().into();
         }
-        match &self.prefix {
-            Some(prefix) => RawValue::text(format!("{prefix}{}", text.trim())),
-            None => RawValue::Text(text),
+        if text.trim().is_empty() {
+            return text;
+        }
+        if let Some(prefix) = &self.prefix {
+            text = format!("{prefix}{}", text.trim()).into();
+        }
+        match &self.image_base {
+            Some(base) => picture_under(base, &text).into(),
+            None => text,
         }
     }
 }
 
-impl Shape {
-    /// Addresses of pictures, of which those that are only paths lie under `base`.
-    fn pictures(&self, text: &str, base: &str) -> RawValue {
-        let whole = |path: &str| {
-            let path = path.trim();
-            let is_address = path.contains("://") || path.starts_with("//") || path.starts_with("data:");
-            match is_address || path.is_empty() {
-                true => path.to_owned(),
-                false => format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')),
-            }
-        };
-        match &self.separators {
-            None => RawValue::text(whole(text)),
-            Some(separators) => match split(text, separators, &self.empty) {
-                RawValue::List(paths) => {
-                    let whole = |path| match path {
-                        RawValue::Text(path) => RawValue::text(whole(&path)),
-                        other => other,
-                    };
-                    RawValue::List(paths.into_iter().map(whole).collect())
-                }
-                other => other,
-            },
-        }
+/// The address of a picture, which lies under `base` if it is only a path.
+fn picture_under(base: &str, path: &str) -> String {
+    let path = path.trim();
+    let is_address = path.contains("://") || path.starts_with("//") || path.starts_with("data:");
+    match is_address || path.is_empty() {
+        true => path.to_owned(),
+        false => format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')),
     }
 }
 
@@ -349,10 +375,8 @@ impl TimeShape {
 
     /// The beginning of a day that is written as one number, `20260705`, in the zone of the file.
     fn day(&self, number: i64) -> Option<RawValue> {
-        let zone =
-            self.zone.as_ref().filter(|_| self.format.is_none() && (19_900_101..=20_991_231).contains(&number))?;
-        let text = format!("{}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100);
-        Timestamp::parse_local(&text, zone).map(|at| RawValue::text(at.to_string()))
+        let zone = self.zone.as_ref().filter(|_| self.format.is_none())?;
+        Timestamp::parse_local(&day_in_digits(number)?, zone).map(|at| RawValue::text(at.to_string()))
     }
 
     fn read(&self, text: &str) -> Option<Timestamp> {
@@ -363,6 +387,12 @@ impl TimeShape {
             None => Timestamp::parse_local(text.trim(), zone?),
         }
     }
+}
+
+/// A day that is written as one number, `20260705`, as `2026-07-05`.
+pub(super) fn day_in_digits(number: i64) -> Option<String> {
+    let is_day = (19_900_101..=20_991_231).contains(&number);
+    is_day.then(|| format!("{}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100))
 }
 
 /// Whether a format of times has no time of the day.

@@ -252,3 +252,142 @@ fn a_part_of_a_text_is_extracted_as_the_value() {
     let broken = mapping("[extract]\nitem = '('\n");
     assert!(matches!(broken.validate(), Err(MappingError::ExtractPattern { .. })));
 }
+
+#[test]
+fn what_is_no_number_in_the_column_of_a_sale_is_no_sale() {
+    for nothing in ["", "0", "0.00", "-", "\u{2013}", "none", "n/a", "NULL", "no sale", "20%", "-5"] {
+        assert_eq!(price("", nothing, "", ""), r#"{"price":20}"#, "{nothing}");
+    }
+    assert_eq!(price("", "15", "", ""), r#"{"price":15}"#);
+    // It may be two prices, so the check has to refuse it.
+    assert_eq!(price("", "1.234", "", ""), r#"{"price":"1.234"}"#);
+    assert_eq!(price("", "1,234", "", ""), r#"{"price":"1,234"}"#);
+    let toml = "kind = 'items'\n[fields]\nprice = 'p'\n[sale]\nprice = 's'\n";
+    for nothing in ["false", "[]", "{}", "null", "0", "\"\""] {
+        let [Mapped::Item(item)] = &of_object(toml, &format!(r#"{{"p":9,"s":{nothing}}}"#))[..] else {
+            panic!("an item")
+        };
+        assert_eq!(item.price, RawValue::Int(9), "{nothing}");
+    }
+    for (object, is_lower) in [(r#"{"value":"7.5","currency":"EUR"}"#, true), (r#"{"EUR":12}"#, false)] {
+        let [Mapped::Item(item)] = &of_object(toml, &format!(r#"{{"p":9,"s":{object}}}"#))[..] else {
+            panic!("an item")
+        };
+        assert_eq!(item.price != RawValue::Int(9), is_lower, "{object}");
+    }
+}
+
+#[test]
+fn a_sale_that_ends_on_a_day_is_valid_for_that_day_in_any_spelling() {
+    for day in ["2026-06-01", "20260601", "1.6.2026", "1 June 2026", "June 1, 2026", "2026/06/01"] {
+        assert_eq!(price("", "15", "", day), r#"{"price":15}"#, "{day}");
+    }
+    for over in ["2026-05-31", "20260531", "31 May 2026", "2026-06-01T00:00:00Z", "2026-06-01 10:00", "1780300800"] {
+        assert_eq!(price("", "15", "", over), r#"{"price":20}"#, "{over}");
+    }
+    let toml = "kind = 'items'\nas_of = '2026-06-01T12:00:00Z'\ntime_zone = 'Europe/Berlin'\n[fields]\nprice = 'p'\n[sale]\nprice = 's'\nuntil = 'u'\n";
+    for (day, expected) in [("20260601", 15), ("20260531", 20)] {
+        let [Mapped::Item(item)] = &of_object(toml, &format!(r#"{{"p":20,"s":15,"u":{day}}}"#))[..] else {
+            panic!("an item")
+        };
+        assert_eq!(item.price, RawValue::Int(expected), "{day}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_text_is_said_of_each_element_of_a_list() {
+    for (key, [one, other], [of_one, of_other]) in [
+        ("[strip]\nimage = 'old/'", ["old/a", "b"], ["a", "b"]),
+        ("[extract]\nimage = '=(\\w+)$'", ["x=a", "y=b"], ["a", "b"]),
+        ("uppercase = ['image']", ["a", "b"], ["A", "B"]),
+        ("lowercase = ['image']", ["A", "B"], ["a", "b"]),
+        ("[prefix]\nimage = 'new/'", ["a", "b"], ["new/a", "new/b"]),
+        ("image_base = 'https://s.example/'", ["/a", "http://o/b"], ["https://s.example/a", "http://o/b"]),
+        (
+            "image_base = 'https://s.example/'\n[prefix]\nimage = 'm/'",
+            ["a", "b"],
+            ["https://s.example/m/a", "https://s.example/m/b"],
+        ),
+        ("unescape = ['image']", [r"a\\b", r"c\\d"], [r"a\b", r"c\d"]),
+    ] {
+        let toml = format!("kind = 'items'\n{key}\n[fields]\nimage = 'p'\n");
+        let separated = format!("{toml}[separators]\nimage = ';'\n");
+        let text = |toml: &str, text: &str| match mapping(toml).bind(&["p"]).unwrap().apply(&[text]) {
+            Mapped::Item(item) => item.image,
+            other => panic!("{other:?}"),
+        };
+        let list = RawValue::List(vec![RawValue::text(of_one), RawValue::text(of_other)]);
+        assert_eq!(text(&toml, one), RawValue::text(of_one), "{key}");
+        assert_eq!(text(&separated, &format!("{one}; {other}")), list, "{key}");
+        let json = serde_json::json!({"p": [one, other]}).to_string();
+        let [Mapped::Item(item)] = &of_object(&toml, &json)[..] else { panic!("an item") };
+        assert_eq!(item.image, list, "{key}");
+    }
+}
+
+#[test]
+fn a_field_can_be_multiplied_and_shifted() {
+    let toml = "kind = 'events'\n[fields]\nposition = 'p'\n[scale]\nposition = 0.1\n[shift]\nposition = -1\n";
+    let [Mapped::Event { event, .. }] = &of_object(toml, r#"{"p":30,"item":"A"}"#)[..] else { panic!("an event") };
+    assert_eq!(event.position, RawValue::Int(2));
+}
+
+#[test]
+fn every_key_that_names_columns_is_asked_for_them() {
+    let toml = "kind = 'items'\nfill_down = ['group']\ndrop_columns = ['noise', 'x*']\n[fields]\nid = 'sku'\n[properties]\nsize = 's'\n\
+        [sale]\nprice = 'sale'\n[variants]\ncolumn = 'children'\nkey = 'handle'\npicture = 'photo'\nparts = ['bundle']\n\
+        [begins]\ncolumn = 'row'\nequals = 'Product'\n[join]\nobject = 'main'\nto = 'all'\n[[pairs]]\nname = 'Name *'\nvalue = 'Value *'\n\
+        [[pairs]]\ncolumn = 'attributes'\n[[rule]]\nwhen = { column = 'state', equals = 'x' }\nskip = true\n";
+    let mut names: Vec<String> = mapping(toml).column_names().map(str::to_owned).collect();
+    names.sort();
+    let expected = [
+        "Name *",
+        "Value *",
+        "all",
+        "attributes",
+        "bundle",
+        "children",
+        "group",
+        "handle",
+        "main",
+        "noise",
+        "photo",
+        "row",
+        "s",
+        "sale",
+        "sku",
+        "state",
+    ];
+    assert_eq!(names, expected);
+    // A column with the variants is no description, whatever its name.
+    let toml = "kind = 'items'\n[fields]\nid = 'sku'\n[variants]\ncolumn = 'body'\n";
+    assert_eq!(items(toml, &["sku", "body"], &[&["P", "A,B"]]), [r#"{"id":"P","attributes":{"body":"A,B"}}"#]);
+}
+
+#[test]
+fn what_is_said_of_other_fields_is_not_said_of_the_columns_that_name_variants() {
+    let toml = "kind = 'items'\nuppercase = ['description', 'title', 'brand']\n[fields]\nid = 'sku'\nprice = 'price'\nparent = 'of'\n\
+        [constants]\nbrand = 'Acme'\n[strip]\ndescription = 'a'\ntitle = 'b'\n[extract]\nbrand = '(.)'\n\
+        [variants]\ncolumn = 'children'\nkey = 'handle'\nparts = ['bundle']\nlowest_price = true\n\
+        [[rule]]\nwhen = { column = 'sku', starts_with = 'p' }\nset = { description = 'Fine', title = 'Set' }\n";
+    let of = mapping(toml);
+    let mut finder = FamilyFinder::of(&of).unwrap().unwrap();
+    let header = ["sku", "of", "price", "handle", "children", "bundle"];
+    let rows: &[&[&str]] = &[
+        &["p1", "", "", "shirt", "a1,a2", ""],
+        &["a1", "", "9", "", "", ""],
+        &["a2", "", "7", "", "", ""],
+        &["c1", "shirt", "8", "", "", ""],
+        &["p2", "", "", "", "", "b1"],
+        &["b1", "", "5", "", "", ""],
+    ];
+    let mut bound = finder.mapping().bind(&header).unwrap();
+    rows.iter().filter_map(|row| item(bound.apply(row))).for_each(|item| finder.add(&item));
+    let mut bound = of.bind(&header).unwrap();
+    bound.set_family(Arc::new(finder.finish()));
+    let found: Vec<RawItem> = rows.iter().filter_map(|row| item(bound.apply(row))).collect();
+    let parents: Vec<_> = found.iter().map(|item| item.parent.clone()).collect();
+    let p1 = || RawValue::text("p1");
+    assert_eq!(parents[1..4], [p1(), p1(), p1()]);
+    assert_eq!((&found[0].price, &found[4].price), (&RawValue::Int(7), &RawValue::Int(5)));
+}

@@ -72,7 +72,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, RemoteError> {
         let no_address = || RemoteError::Address {
-            address: text.split(['?', '@']).next().unwrap_or_default().into(),
+            address: without_secrets(text).into(),
             what: "it is no address; write postgres://USER@HOST/DATABASE?table=NAME, or mysql://…".into(),
         };
         let (scheme, rest) = text.split_once("://").ok_or_else(no_address)?;
@@ -81,6 +81,11 @@ impl FromStr for Address {
             return Err(no_address());
         }
         let (server, options) = rest.split_once('?').unwrap_or((rest, ""));
+        if divides_a_password(server, options) {
+            // What is shown of it may be a part of the password.
+            let what = "the user or the password has a sign that divides addresses; write %3F for `?`, %2F for `/`, %40 for `@`";
+            return Err(RemoteError::Address { address: format!("{scheme}://…"), what: what.into() });
+        }
         let mut address = Self { scheme: scheme.into(), server: server.into(), options: Vec::new() };
         for pair in options.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
@@ -109,6 +114,24 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The beginning of a text that is no address: what stands before the first sign that may be followed by a password.
+fn without_secrets(text: &str) -> &str {
+    let begin = text.split([':', '?']).next().unwrap_or_default();
+    begin.rsplit('@').next().unwrap_or_default()
+}
+
+/// Whether a sign of a user or password that is not percent-encoded ended the server or its name early: a port that is no number, or a
+/// `@` behind the `/` or in the name of an option.
+fn divides_a_password(server: &str, options: &str) -> bool {
+    let (host, path) = server.split_once('/').unwrap_or((server, ""));
+    // `[::1]:5432`
+    let port = host.rsplit_once('@').map_or(host, |(_, host)| host).rsplit(']').next().unwrap_or_default();
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_odd_port = port.split_once(':').is_some_and(|(_, port)| !is_port(port));
+    let mut keys = options.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    has_odd_port || path.contains('@') || keys.any(|key| key.contains('@'))
 }
 
 /// A value without its percent-encoding. A `%` that no two hexadecimal digits follow is itself.
@@ -149,6 +172,36 @@ mod tests {
         assert_eq!(format!("{address} {address:?}").matches("postgres://shop@db.example:5433/shop").count(), 2);
         assert_eq!(address.server(), "shop:p%40ss@db.example:5433/shop");
         assert_eq!((address.option("table"), address.option("sslmode")), (Some("orders"), Some("require")));
+    }
+
+    #[test]
+    fn no_message_shows_a_password() {
+        for text in [
+            "Postgres://shop:secret@db/shop?table=orders",
+            "mysql2://shop:secret@db/shop?table=orders",
+            "jdbc:postgresql://shop:secret@db/shop",
+            "postgresql+ssl://shop:secret@db/shop",
+            "postgres:/shop:secret@db",
+            "shop:secret@db/shop",
+            "postgres://shop:sec?ret@db/shop?table=orders",
+            "postgres://shop:sec?secret@db/shop",
+            "postgres://shop:12?secret@db/shop?table=orders",
+            "postgres://shop:sec/ret@db/shop?table=orders",
+            "postgres://shop:secret@word/secret@db/shop?table=orders",
+            "postgres://shop:secret@word?secret@db/shop?table=orders",
+            "postgres://shop:secret@db",
+            "redis://shop:secret@db/1",
+            "postgres://shop:secret@db/shop?table=a&table=b",
+        ] {
+            let error = text.parse::<Address>().and_then(|address| super::super::default_name(&address)).unwrap_err();
+            let told = format!("{error} {error:?}");
+            assert!(!told.contains("sec") && !told.contains("word/") && !told.contains("ret@"), "{text}: {told}");
+        }
+        for text in
+            ["postgres://u:p@[::1]:5433/d?table=t", "postgres://h:5432/d?query=SELECT '@'", "mysql://h/d?table=t"]
+        {
+            assert!(text.parse::<Address>().is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -113,7 +113,9 @@ impl JudgedSettings {
         SettingFault::check("trees", self.boosting.trees, 1..=20_000)?;
         SettingFault::check("leaves", self.boosting.leaves, 2..=1_000)?;
         SettingFault::check("least", self.boosting.least, 1..=1_000_000)?;
-        SettingFault::check("step", self.boosting.step, 1e-4..=1.0)
+        SettingFault::check("step", self.boosting.step, 1e-4..=1.0)?;
+        SettingFault::check("rows", self.boosting.rows, 0.01..=1.0)?;
+        SettingFault::check("features", self.boosting.features, 0.001..=1.0)
     }
 }
 

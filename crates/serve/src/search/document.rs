@@ -1,6 +1,6 @@
 //! An item as a document: its stems with their places, the other forms that they are found by, its codes and its vocabulary.
 
-use accrue_event::{Attribute, Item, privacy_of};
+use accrue_event::{Attribute, Item, privacy_of, truth_value};
 use tantivy::TantivyDocument;
 use tantivy::tokenizer::{PreTokenizedString, Token};
 
@@ -253,13 +253,9 @@ const SIZE: [&str; 22] = [
     "サイズ",
 ];
 
-/// What shops write for yes.
+/// Whether a text is what shops write for yes.
 fn is_yes(text: &str) -> bool {
-    const YES: [&str; 21] = [
-        "1", "yes", "y", "true", "on", "ja", "j", "jo", "oui", "vrai", "sí", "si", "sì", "sim", "tak", "ano", "kyllä",
-        "evet", "да", "نعم", "是",
-    ];
-    text.len() <= 8 && YES.contains(&&*text.trim().to_lowercase())
+    text.trim() == "1" || truth_value(text) == Some(true)
 }
 
 /// The name of an attribute as words: `hand_made`, `handMade` and `is-hand-made` are `hand made`.

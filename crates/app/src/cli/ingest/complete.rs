@@ -11,13 +11,18 @@ use crate::cli::problem::Problem;
 
 /// Sets the time for which files are read (the time of now, if none is given), and the address under which pictures lie.
 pub(super) fn complete(mapping: &mut Mapping, as_of: Option<&str>, image_base: Option<&str>) -> Result<(), Problem> {
-    let given = match as_of {
-        None => None,
-        Some(text) => Some(Timestamp::parse(text).ok_or_else(|| {
+    say(mapping, as_of, image_base)?;
+    mapping.as_of = mapping.as_of.or_else(|| mapping.sale.is_some().then(now));
+    Ok(())
+}
+
+/// Adds to a mapping what is given of these, and nothing else.
+pub(super) fn say(mapping: &mut Mapping, as_of: Option<&str>, image_base: Option<&str>) -> Result<(), Problem> {
+    if let Some(text) = as_of {
+        mapping.as_of = Some(Timestamp::parse(text).ok_or_else(|| {
             Problem::new(format!("--as-of: {text:?} is not a time"), "write a time such as 2026-11-21T10:00:00Z")
-        })?),
-    };
-    mapping.as_of = given.or(mapping.as_of).or_else(|| mapping.sale.is_some().then(now));
+        })?);
+    }
     if let Some(base) = image_base {
         mapping.image_base = Some(base.into());
     }

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use accrue_event::{Decimal, Mapping, RecordKind, Timestamp, usual_column};
+use accrue_event::{Mapping, RecordKind, Timestamp, usual_column};
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader, Sample};
 use serde::Serialize;
 
 use super::Sink as _;
 use super::dry_run::DryRun;
+use super::form::{form_of, quoted, with_form};
 use super::orders::{self, OrderColumns};
 use super::systems::System;
-use super::{item_columns, money, reviews};
+use super::{Arguments, item_columns, kind_of as kind_of_flags, money, reviews};
 use crate::cli::problem::Problem;
 use crate::cli::{Context, Exit};
 
@@ -37,14 +38,18 @@ struct Shown {
     refused: Option<String>,
 }
 
-/// Prints a mapping for a file on stdout, and its first records on stderr. `kind` is what the command line says that the file
-/// describes.
+/// Prints a mapping for a file on stdout, and its first records on stderr. What the command line says of the file is part of the
+/// mapping.
 pub(super) fn run(
     context: &Context,
     path: &Path,
     settings: &ReadSettings,
-    kind: Option<RecordKind>,
+    arguments: &Arguments,
 ) -> anyhow::Result<Exit> {
+    let kind = kind_of_flags(arguments);
+    let mut settings = settings.clone();
+    super::complete::say(&mut settings.mapping, arguments.as_of.as_deref(), arguments.image_base.as_deref())?;
+    let settings = &settings;
     if path == Path::new("-") {
         return Err(
             Problem::new("--guess reads a file twice, and standard input only once", "save it as a file").into()
@@ -55,13 +60,7 @@ pub(super) fn run(
         let hint = "--guess reads tables with a header, and objects in JSON";
         return Err(Problem::new(format!("{}: no columns were found", path.display()), hint).into());
     }
-    let text = match System::recognise(&sample, kind) {
-        Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text_for(&sample)),
-        None => match reviews::mapping_text(&sample).filter(|_| kind.is_none()) {
-            Some(Ok(text)) => text,
-            _ => written(&sample, &settings.mapping, kind, &path.display().to_string()),
-        },
-    };
+    let text = text_for(context, path, &sample, settings, kind);
     let mut mapping: Mapping = toml::from_str(&text)?;
     super::complete::complete(&mut mapping, None, None)?;
     let mut dry_run = DryRun::new(&context.config.engine.check, settings.is_patch)?;
@@ -84,6 +83,33 @@ pub(super) fn run(
     }
     context.output.result(&Guess { mapping: text, records }, |guess| guess.mapping.clone())?;
     Ok(Exit::Success)
+}
+
+/// The mapping as a file would have it. One that the command line names, with fields, is where it begins.
+fn text_for(
+    context: &Context,
+    path: &Path,
+    sample: &Sample,
+    settings: &ReadSettings,
+    kind: Option<RecordKind>,
+) -> String {
+    let given = &settings.mapping;
+    let file = path.display().to_string();
+    if !given.fields.is_empty() {
+        return written(sample, given, kind, &file);
+    }
+    let known = match System::recognise(sample, kind) {
+        Some((system, _)) => Some(format!("# {file} is {}.\n#\n{}", system.title, system.text_for(sample))),
+        None => {
+            let lacking = System::lacking(sample, kind);
+            lacking.into_iter().for_each(|(system, column)| context.output.note(&system.told_lacking(&column)));
+            reviews::mapping_text(sample).filter(|_| kind.is_none()).and_then(Result::ok)
+        }
+    };
+    match known {
+        Some(text) => with_form(&text, given),
+        None => written(sample, given, kind, &file),
+    }
 }
 
 fn shown(entry: &Entry) -> String {
@@ -362,29 +388,6 @@ impl<'s> Draft<'s> {
     }
 }
 
-/// The keys that say how the file is written: those that are given, and what was recognised.
-fn form_of(sample: &Sample, given: &Mapping) -> String {
-    let one = |c: Option<char>| c.map(|c| c.to_string());
-    let decimal =
-        (given.decimal != Decimal::Any).then(|| if given.decimal == Decimal::Comma { "," } else { "." }.to_owned());
-    let keys = [
-        ("encoding", given.encoding.as_deref().map(str::to_owned).or_else(|| sample.encoding.clone())),
-        ("delimiter", one(given.delimiter.or(sample.delimiter))),
-        ("comment", one(given.comment)),
-        ("escape", one(given.escape)),
-        ("element", given.element.as_deref().map(str::to_owned)),
-        ("decimal", decimal),
-        ("currency", given.currency.as_deref().map(str::to_owned)),
-        ("time_zone", given.time_zone.as_deref().map(str::to_owned)),
-    ];
-    let mut text: String =
-        keys.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}\n", quoted(&value?)))).collect();
-    if let Some(n) = given.skip_lines {
-        text.push_str(&format!("skip_lines = {n}\n"));
-    }
-    text
-}
-
 /// The table `[item]` of a file of events: what its rows say of the items.
 fn item_of_events(sample: &Sample, columns: &[&str], found: &[(&str, &str)]) -> String {
     let column_of = |field: &str| found.iter().find(|(known, _)| *known == field).map(|(_, column)| *column);
@@ -515,11 +518,6 @@ fn time_format(texts: &[&str]) -> String {
             format!("time_format = {}    # or {}: the first rows fit both\n", quoted(one), quoted(other))
         }
     }
-}
-
-/// A text as TOML writes it.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 fn excerpt(text: &str) -> String {

@@ -24,14 +24,15 @@ pub(super) fn columns_of_ids(own: &[&str], columns: &[String], share: impl Fn(&s
         let is_meant = |column: &str| is_beside(column, own) && !before.contains(&column);
         best(&is_meant).filter(|(_, of_other)| *of_other > share(own))
     };
-    let mut found: Vec<String> = own.iter().filter_map(better).map(|(column, _)| column.to_owned()).collect();
-    if found.is_empty() {
+    if own.iter().all(|own| better(own).is_none()) {
         let (column, of_column) = best(&|_| true)?;
         let is_better = own.iter().all(|own| share(own) < of_column);
         return is_better.then(|| vec![column.to_owned()]);
     }
-    // What has no better one may still name the items of some records.
-    found.extend(own.iter().filter(|own| better(own).is_none()).map(|own| (*own).to_owned()));
+    // What is better has the place of what it replaces, because of several columns the first that has a value counts. What has no
+    // better one may still name the items of some records.
+    let in_place = |own: &&str| better(own).map_or(*own, |(column, _)| column).to_owned();
+    let mut found: Vec<String> = own.iter().map(in_place).collect();
     let mut named = BTreeSet::new();
     found.retain(|column| named.insert(column.clone()));
     Some(found)
@@ -46,4 +47,36 @@ pub(super) fn names_item(column: &str) -> bool {
         || order_column(OrderPart::Item, &[last]).is_some();
     let is_of_other = folded(last) == "id" || order_column(OrderPart::Number, &[last]).is_some();
     is_of_item && !is_of_other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The columns that are found for lines of orders, with the share of the ids of each.
+    fn found(own: &[&str], shares: &[(&str, f64)]) -> Option<String> {
+        let columns: Vec<String> = shares.iter().map(|(column, _)| (*column).to_owned()).collect();
+        let share = |column: &str| shares.iter().find(|(known, _)| *known == column).map_or(0.0, |(_, share)| *share);
+        columns_of_ids(own, &columns, share).map(|columns| columns.join(", "))
+    }
+
+    #[test]
+    fn a_better_column_has_the_place_of_what_it_replaces() {
+        let own = ["lines[].sku", "lines[].variant"];
+        let of = |sku: f64, product: f64| {
+            found(&own, &[("lines[].sku", sku), ("lines[].variant", 0.0), ("lines[].product", product), ("id", 0.9)])
+        };
+        for (sku, product, expected) in [
+            (1.0, 1.0, "lines[].sku, lines[].product"),
+            (0.6, 0.55, "lines[].sku, lines[].product"),
+            (0.0, 1.0, "lines[].product"),
+            (1.0, 0.0, "lines[].sku, lines[].variant"),
+        ] {
+            assert_eq!(
+                of(sku, product).as_deref().unwrap_or("lines[].sku, lines[].variant"),
+                expected,
+                "{sku} {product}"
+            );
+        }
+    }
 }

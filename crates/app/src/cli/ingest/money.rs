@@ -1,6 +1,6 @@
 //! Columns that hold amounts of money, told by their values: for files whose price has no usual name.
 
-use accrue_event::{RecordKind, usual_column, usual_sale};
+use accrue_event::{RecordKind, unclear_sale, usual_column, usual_sale};
 use accrue_ingest::Sample;
 
 use crate::cli::output::Output;
@@ -89,9 +89,16 @@ fn is_money(text: &str) -> bool {
 
 /// The table of a mapping for the price of a sale, if one of the columns has it.
 pub(super) fn sale_table(columns: &[&str]) -> String {
+    let quoted = |name: &str| toml::Value::String(name.to_owned()).to_string();
+    if let Some((price, beside)) = unclear_sale(columns) {
+        return format!(
+            "\n# [sale]    # if {} does not say that it is over\n# price = {}\n",
+            quoted(beside),
+            quoted(price)
+        );
+    }
     let Some(sale) = usual_sale(columns) else { return String::new() };
     let keys = [("price", &sale.price), ("from", &sale.from), ("until", &sale.until), ("period", &sale.period)];
-    let quoted = |name: &str| toml::Value::String(name.to_owned()).to_string();
     let lines = keys.iter().filter_map(|(key, names)| Some(format!("{key} = {}\n", quoted(names.iter().next()?))));
     format!("\n[sale]    # counts while it is valid\n{}", lines.collect::<String>())
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use accrue_event::{Mapping, RecordKind, listed, usual_sale};
+use accrue_event::{Mapping, RecordKind, listed, unclear_sale, usual_sale};
 use accrue_ingest::{ReadSettings, Sample};
 
 use super::extent::{self, Extent};
@@ -73,7 +73,11 @@ fn recognise(
     let file = named(path, arguments);
     let orders = OrderColumns::of(sample).filter(|_| kind.is_none());
     let mut extent = Extent::Whole;
-    if let Some((system, mapping)) = System::recognise(sample, kind) {
+    let recognised = System::recognise(sample, kind);
+    if let Some((system, column)) = System::lacking(sample, kind).filter(|_| recognised.is_none()) {
+        output.note(&format!("{file}{}", system.told_lacking(&column)));
+    }
+    if let Some((system, mapping)) = recognised {
         settings.mapping = mapping;
         let System { title, name, .. } = system;
         output.note(&format!("{file}recognised {title}; used --mapping {name}, which `--guess` prints"));
@@ -130,6 +134,12 @@ fn recognise(
 /// Has the price of a sale count while it is valid, where a list of products has one beside the usual price.
 fn take_sale(file: &str, sample: &Sample, mapping: &mut Mapping, output: Output) {
     let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+    if let Some((price, beside)) = unclear_sale(&columns).filter(|_| mapping.sale.is_none()) {
+        output.note(&format!(
+            "{file}`{price}` is not taken as the price of a sale, because `{beside}` may say that the sale is over; [sale] in a mapping says \
+             what it means"
+        ));
+    }
     let Some(sale) = usual_sale(&columns).filter(|_| mapping.sale.is_none()) else { return };
     let has_times = !(sale.from.is_empty() && sale.until.is_empty() && sale.period.is_empty());
     let price = listed(&sale.price.iter().map(str::to_owned).collect::<Vec<_>>());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use accrue_engine::{Ingested, TimeLeap};
-use accrue_event::{ItemNotes, MisspeltField, RawItem, RawValue, is_withdrawn_word};
+use accrue_event::{ItemNotes, MisspeltField, RawItem, RawValue, says_withdrawn};
 use serde::Serialize;
 
 use super::described::Described;
@@ -181,8 +181,8 @@ impl Summary {
     /// Looks at the attributes of an item, for what is told of them.
     pub fn look_at(&mut self, item: &RawItem) {
         self.attributes.look_at(item);
-        self.unavailable +=
-            u64::from(matches!(&item.available, RawValue::Text(says) if &**says == "no" || is_withdrawn_word(says)));
+        let is_text = matches!(item.available, RawValue::Text(_));
+        self.unavailable += u64::from(is_text && says_withdrawn(&item.available));
     }
 
     /// Sets what the items lack.

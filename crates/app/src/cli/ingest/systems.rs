@@ -3,7 +3,7 @@
 
 mod translated;
 
-use accrue_event::{Mapping, RecordKind};
+use accrue_event::{Mapping, MappingError, RecordKind, fields_named};
 use accrue_ingest::Sample;
 
 /// A system's export and its mapping.
@@ -84,6 +84,9 @@ systems! {
     "gorse-feedback", "Gorse's feedback", ["FeedbackType", "ItemId", "UserId"];
 }
 
+/// Columns of a signature of which a file that lacks one is told.
+const MIN_NEAR: usize = 5;
+
 impl System {
     /// The system of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -101,7 +104,48 @@ impl System {
         })
     }
 
+    /// A system whose columns a table has, but for one that recognises it or that its mapping needs, and that column.
+    pub fn lacking(sample: &Sample, kind: Option<RecordKind>) -> Option<(&'static Self, String)> {
+        if !sample.is_table {
+            return None;
+        }
+        let header: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+        SYSTEMS.iter().find_map(|system| {
+            let missing = system.missing(sample);
+            let is_near = missing.is_empty() || (missing.len() == 1 && system.signature.len() >= MIN_NEAR);
+            let mapping = is_near.then(|| system.mapping_for(sample).ok()).flatten()?;
+            let is_meant = kind.is_none_or(|kind| kind == mapping.kind);
+            match (&missing[..], mapping.bind(&header)) {
+                _ if !is_meant => None,
+                ([], Err(MappingError::NoColumn { column, .. })) => Some((system, column.into())),
+                ([column], _) if system.has_own_names(mapping.kind, column) => Some((system, (*column).to_owned())),
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether several columns of the signature without this one have names that no other list has.
+    fn has_own_names(&self, kind: RecordKind, without: &str) -> bool {
+        let others = self.signature.iter().filter(|names| !names.split('|').any(|name| name == without));
+        let own = others.filter(|names| names.split('|').all(|name| fields_named(kind, name).next().is_none()));
+        own.count() >= 2
+    }
+
+    /// What is said of a file of this system that lacks a column.
+    pub fn told_lacking(&self, column: &str) -> String {
+        let Self { title, name, .. } = self;
+        format!(
+            "this looks like {title}, but has no column `{column}`, so it is read by the names of its columns; --mapping {name} reads it as \
+             such an export, and says what is missing"
+        )
+    }
+
     fn is_signed_by(&self, sample: &Sample) -> bool {
+        self.missing(sample).is_empty()
+    }
+
+    /// The columns of the signature that a file does not have.
+    fn missing(&self, sample: &Sample) -> Vec<&'static str> {
         let translated = translated::columns(self.name, sample);
         let has = |name: &str| {
             let is_column = sample.columns.iter().any(|column| match column.strip_prefix(name) {
@@ -110,7 +154,8 @@ impl System {
             });
             is_column || translated.iter().any(|(english, _)| *english == name)
         };
-        self.signature.iter().all(|names| names.split('|').any(has))
+        let missing = self.signature.iter().filter(|names| !names.split('|').any(has));
+        missing.map(|names| names.split('|').next().unwrap_or(names)).collect()
     }
 
     /// The mapping as a file would have it, with the names that the columns have in this one.

@@ -58,9 +58,22 @@ pub(super) fn compact(name: &str) -> String {
 /// assert!(accrue_event::usual_sale(&open).is_none(), "it cannot be told whether the sale is over");
 /// ```
 pub fn usual_sale(columns: &[&str]) -> Option<Sale> {
-    let sale = sales::sale(columns)?;
+    let sales::Found::Sale(sale) = sales::sale(columns) else { return None };
     let others: Vec<&str> = columns.iter().copied().filter(|column| sale.columns().all(|own| own != *column)).collect();
     usual_column(RecordKind::Items, "price", &others).map(|_| sale)
+}
+
+/// The column of a sale's price beside that of the usual one, and a column that may say that the sale is over, of which it is not
+/// known what it says: such a price is not taken.
+///
+/// ```
+/// let columns = ["sku", "price", "Sale Price", "On sale"];
+/// assert_eq!(accrue_event::unclear_sale(&columns), Some(("Sale Price", "On sale")));
+/// ```
+pub fn unclear_sale<'c>(columns: &[&'c str]) -> Option<(&'c str, &'c str)> {
+    let sales::Found::Unclear(price, beside) = sales::sale(columns) else { return None };
+    let others: Vec<&str> = columns.iter().copied().filter(|column| *column != price && *column != beside).collect();
+    usual_column(RecordKind::Items, "price", &others).map(|_| (price, beside))
 }
 
 /// The fields of which a name is a usual one: their own, or one of those of other systems, in the singular or the

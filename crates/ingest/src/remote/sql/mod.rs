@@ -13,6 +13,7 @@
 
 mod database;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -270,18 +271,47 @@ impl<D: Database> Table<D> {
             let whole = rows.iter().rposition(|row| row.cursor != beyond).map_or(0, |last| last + 1);
             if whole > 0 {
                 rows.truncate(whole);
-                return Ok(rows);
+                return self.with_equals(rows);
             }
             if limit >= MAX_EQUAL {
-                return Err(self.refused(format!(
-                    "more than {MAX_EQUAL} rows have the same {} ({}); add a column that distinguishes them, as in \
-                     cursor=updated_at,id",
-                    self.cursor.join(","),
-                    beyond.join(",")
-                )));
+                return Err(self.too_many_equal(&beyond.join(",")));
             }
             limit = (limit * 4).min(MAX_EQUAL);
         }
+    }
+
+    /// The rows, with all that the server takes for equal to the last of them: a server may compare texts without case, accents or
+    /// blanks at their end, and what is equal to the position is not read any more.
+    fn with_equals(&mut self, mut rows: Vec<Row>) -> Result<Vec<Row>, RemoteError> {
+        let goal = self.goal.as_deref().unwrap_or_default();
+        let has_texts = goal.iter().any(|value| self.database.kind_of(&value.kind) == ColumnKind::Text);
+        let Some(last) = rows.last().filter(|_| has_texts) else { return Ok(rows) };
+        let columns = self.quoted();
+        let mut all = Vec::with_capacity(columns.len());
+        for (((text, value), name), column) in last.cursor.iter().zip(goal).zip(&self.cursor).zip(&columns) {
+            let value = CursorValue { text: text.clone(), kind: value.kind.clone() };
+            all.push(format!("{column} = {}", self.literal(&value, name)?));
+        }
+        let (condition, order) = (all.join(" AND "), columns.join(", "));
+        let rest = format!("{} WHERE {condition} ORDER BY {order} LIMIT {}", self.wanted.from, MAX_EQUAL + 1);
+        let equal = self.database.rows(&rest, &columns).map_err(|error| self.failed(error))?;
+        if equal.len() > MAX_EQUAL {
+            let cursor = equal.last().map(|row| row.cursor.join(",")).unwrap_or_default();
+            return Err(self.too_many_equal(&cursor));
+        }
+        while rows.last().is_some_and(|row| equal.iter().any(|known| known.cursor == row.cursor)) {
+            rows.pop();
+        }
+        rows.extend(equal);
+        Ok(rows)
+    }
+
+    fn too_many_equal(&self, cursor: &str) -> RemoteError {
+        self.refused(format!(
+            "more than {MAX_EQUAL} rows have the same {} ({cursor}); add a column that distinguishes them, as in \
+             cursor=updated_at,id",
+            self.cursor.join(","),
+        ))
     }
 
     /// The rows behind the position and up to the goal. The comparison of the first column alone is there for the server's
@@ -328,7 +358,8 @@ impl<D: Database> Table<D> {
 
     fn portion(&mut self, rows: Vec<Row>) -> Portion {
         let mut batch = Batch::with_capacity(rows.len());
-        let mut equal = 0;
+        // Looked up only. Rows that a server takes for equal may stand between rows whose texts are the same.
+        let mut n_equal: HashMap<Vec<String>, usize> = HashMap::new();
         let mut before: Option<Vec<String>> = None;
         let n_bytes: usize = rows.iter().map(|row| row.json.len()).sum();
         if n_bytes > MAX_BYTES {
@@ -336,9 +367,10 @@ impl<D: Database> Table<D> {
         }
         for Row { json, cursor } in rows {
             self.n_read += 1;
-            let is_equal = before.as_ref() == Some(&cursor);
-            equal = if is_equal { equal + 1 } else { 0 };
-            if is_equal && !std::mem::replace(&mut self.are_equals_told, true) {
+            let count = n_equal.entry(cursor.clone()).or_default();
+            let equal = *count;
+            *count += 1;
+            if equal > 0 && !std::mem::replace(&mut self.are_equals_told, true) {
                 self.notes.push(format!(
                     "{}: several rows have {} = {}; a row that gets the cursor of one that was read already is missed. Add a \
                      column that distinguishes them, as in cursor=updated_at,id",
@@ -347,7 +379,7 @@ impl<D: Database> Table<D> {
                     cursor.join(",")
                 ));
             }
-            let key = format!("{}/{equal}", cursor.join("/"));
+            let key = key_of(&cursor, equal);
             let shown = format!("{} = {}", self.cursor.join(","), cursor.join(","));
             let place = Place { key: &key, shown: &shown, number: self.n_read };
             self.records.add(&json, &place, &mut batch);
@@ -401,6 +433,16 @@ impl<D: Database> RemoteSource for Table<D> {
     }
 }
 
+/// What distinguishes a row from all others of a table: an event without an id gets one of it. Each cursor has its own.
+fn key_of(cursor: &[String], equal: usize) -> String {
+    let plain = |text: &String| match cursor.len() > 1 && text.contains(['/', '\\']) {
+        true => text.replace('\\', "\\\\").replace('/', "\\/"),
+        false => text.clone(),
+    };
+    let texts: Vec<String> = cursor.iter().map(plain).collect();
+    format!("{}/{equal}", texts.join("/"))
+}
+
 /// Rows of which the columns, one after the other, are beyond the values; `last` compares the last column.
 fn beyond(columns: &[String], values: &[String], each: &str, last: &str) -> String {
     let mut any = Vec::new();
@@ -422,6 +464,91 @@ fn other_position(name: &str, position: &str) -> RemoteError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A server that compares texts without case, with rows `k`.
+    struct WithoutCase(Vec<&'static str>);
+
+    impl Database for WithoutCase {
+        fn connect(&mut self) -> Result<(), sqlx::Error> {
+            Ok(())
+        }
+
+        fn quoted(&self, name: &str) -> String {
+            name.into()
+        }
+
+        fn kind_of(&self, _: &str) -> ColumnKind {
+            ColumnKind::Text
+        }
+
+        fn literal(&self, value: &CursorValue) -> Option<String> {
+            Some(value.text.clone())
+        }
+
+        fn columns(&mut self, _: &str) -> Result<Vec<String>, sqlx::Error> {
+            Ok(vec!["k".into()])
+        }
+
+        fn cursor(&mut self, _: &CursorQuery<'_>) -> Result<Option<Vec<CursorValue>>, sqlx::Error> {
+            Ok(None)
+        }
+
+        fn rows(&mut self, rest: &str, _: &[String]) -> Result<Vec<Row>, sqlx::Error> {
+            let number = |sign: &str| rest.split(sign).nth(1).and_then(|rest| rest.split_whitespace().next());
+            let limit = number("LIMIT ").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+            let (equal, after) = (number(" k = "), number("(k > "));
+            let is_meant = |key: &&&str| {
+                let after = after.map(|after| after.trim_end_matches(')').to_lowercase());
+                equal.is_none_or(|equal| equal.eq_ignore_ascii_case(key))
+                    && after.is_none_or(|after| key.to_lowercase() > after)
+            };
+            let row = |key: &&str| Row { json: format!(r#"{{"item":"{key}"}}"#).into(), cursor: vec![(*key).into()] };
+            Ok(self.0.iter().filter(is_meant).take(limit).map(row).collect())
+        }
+
+        fn transactions(&mut self) -> Result<Option<OpenTransactions>, sqlx::Error> {
+            Ok(None)
+        }
+
+        fn have_ended(&mut self, _: &OpenTransactions) -> Result<bool, sqlx::Error> {
+            Ok(true)
+        }
+
+        fn tables(&mut self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn rows_that_the_server_takes_for_equal_are_not_divided_and_keep_their_own_keys() {
+        let address: super::super::Address = "mysql://h/d?table=t&cursor=k".parse().unwrap();
+        let database = WithoutCase(vec!["a1", "A1", "a1", "b", "B"]);
+        let wanted = Wanted::of(&address, &database).unwrap();
+        let settings = RemoteSettings { name: "t".into(), ..RemoteSettings::default() };
+        let mut table = Table::new(database, wanted, &settings).unwrap();
+        let mut read = Vec::new();
+        loop {
+            table.goal = Some(vec![CursorValue { text: "b".into(), kind: "VARCHAR".into() }]);
+            let rows = table.read(1).unwrap();
+            if rows.is_empty() {
+                break;
+            }
+            read.push(rows.iter().map(|row| row.cursor[0].clone()).collect::<Vec<_>>().join(" "));
+            let entries = table.portion(rows).batch.entries;
+            let ids: std::collections::BTreeSet<String> = entries.iter().map(|entry| format!("{entry:?}")).collect();
+            assert_eq!(ids.len(), entries.len(), "{entries:?}");
+        }
+        assert_eq!(read, ["a1 A1 a1", "b B"]);
+    }
+
+    #[test]
+    fn cursors_of_several_columns_have_keys_of_their_own() {
+        let key = |texts: &[&str]| key_of(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), 0);
+        assert_ne!(key(&["A/B", "C"]), key(&["A", "B/C"]));
+        assert_ne!(key(&["A\\", "B"]), key(&["A", "\\B"]));
+        assert_ne!(key(&["A\\/B", "C"]), key(&["A\\", "B/C"]));
+        assert_eq!((key(&["2026", "7"]), key(&["a/b"])), ("2026/7/0".into(), "a/b/0".into()), "as before");
+    }
 
     #[test]
     fn rows_are_compared_column_by_column() {
