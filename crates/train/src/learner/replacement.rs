@@ -10,7 +10,7 @@ use accrue_store::{Fact, Interaction, Names, Offset};
 
 use super::challenger::Challenger;
 use super::shadow::Shadow;
-use super::{Learner, Unsaved, exceeds_daily_limit, takes_from_others};
+use super::{Learner, Unsaved, exceeds_daily_limit, is_for_own_pages};
 use crate::gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, ShadowTest};
 use crate::lenient::Recorded;
 use crate::model_state::ModelState;
@@ -181,7 +181,7 @@ impl Learner {
             .described(descriptors)
             .in_circumstances(names.circumstances);
         let weight = self.weights.get(event.type_code);
-        if takes_from_others(names, weight) || exceeds_daily_limit(&self.settings, &context, event, weight) {
+        if is_for_own_pages(names, weight) || exceeds_daily_limit(&self.settings, &context, event, weight) {
             return;
         }
         let (seed, n_items) = (self.settings.seed, self.current.shared.n_items());
