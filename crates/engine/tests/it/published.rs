@@ -425,44 +425,6 @@ fn an_address_paces_campaigns_by_a_bounded_number_of_events() {
 }
 
 #[test]
-fn a_batch_that_fails_in_the_middle_leaves_nothing_in_the_log() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = Config::default();
-    let engine = Engine::open(dir.path(), &config).unwrap();
-    engine.ingest(batch([event("damaged", "view", "d", "mug-that-is-damaged")])).unwrap();
-    engine
-        .ingest(batch((0..3_000).map(|n| event(&format!("own{n}"), "view", &format!("g{}", n % 50), "mug"))))
-        .unwrap();
-    engine.close().unwrap();
-    let engine = Engine::open(dir.path(), &config).unwrap();
-    let end = engine.status().log_end;
-    let files = std::fs::read_dir(dir.path().join("log")).unwrap().map(|entry| entry.unwrap().path());
-    let mut n_damaged = 0;
-    for path in files.filter(|path| path.is_file()) {
-        let mut bytes = std::fs::read(&path).unwrap();
-        let name = b"mug-that-is-damaged";
-        let places: Vec<usize> =
-            (0..bytes.len().saturating_sub(name.len())).filter(|&place| bytes[place..].starts_with(name)).collect();
-        for place in &places {
-            bytes[*place] ^= 1;
-        }
-        n_damaged += places.len();
-        if !places.is_empty() {
-            use std::os::unix::fs::FileExt;
-            let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-            places.iter().for_each(|&place| file.write_all_at(&bytes[place..=place], place as u64).unwrap());
-        }
-    }
-    assert!(n_damaged > 0);
-    let lines = || [event("new", "view", "d", "mug"), event("damaged", "view", "d", "mug-that-is-damaged")];
-    engine.ingest(batch(lines())).unwrap_err();
-    assert_eq!(engine.status().log_end, end, "nothing is taken of a batch of which it is told that it failed");
-    let again = engine.ingest(batch([event("new", "view", "d", "mug")])).unwrap();
-    assert_eq!((again.accepted, again.duplicates, again.offset), (1, 0, end + 1), "it was not taken before");
-    engine.close().unwrap();
-}
-
-#[test]
 fn pages_of_published_keys_take_a_bounded_part_of_the_log_and_no_name_that_no_record_can_have() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();
