@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use accrue_event::PublishedSettings;
 use accrue_serve::search::{QueryVector, ReadQuery};
 use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
@@ -93,11 +94,11 @@ impl Engine {
         let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
         let mut request = request;
         if let Some((visit, scene)) = &visit {
-            request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
+            request.exclude.extend(self.inner.visits.shown_elsewhere(asker, visit, scene));
         }
         request.lately_sponsored = self.lately_sponsored(&visitor);
-        request.may_be_sponsored = self.has_room_for(Counted::SponsoredPages, asker);
-        let may_try_new = self.has_room_for(Counted::TrialPages, asker);
+        request.may_be_sponsored = self.has_room_for(CountedPage::Sponsored, asker);
+        let may_try_new = self.has_room_for(CountedPage::Trial, asker);
         let may_draw = asker == Asker::Shop || self.inner.config.serve.explore.budget.is_none();
         let asked = what_if::asked(&request);
         let answered = self.answer(&self.running(), id, &visitor, |shop, treatment| {
@@ -121,16 +122,16 @@ impl Engine {
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         if let Some((visit, scene)) = &visit {
             let items = answer.items.iter().map(|item| item.id.clone());
-            self.inner.visits.show(visit, scene, first_position, items);
+            self.inner.visits.show(asker, visit, scene, first_position, items);
         }
         let sponsored = sponsored(&answer.items);
         if !sponsored.is_empty() {
-            self.count_page(Counted::SponsoredPages, asker);
+            self.count_page(CountedPage::Sponsored, asker);
         }
         if answer.trial != Trial::None {
-            self.count_page(Counted::TrialPages, asker);
+            self.count_page(CountedPage::Trial, asker);
         }
-        self.record(id, !sponsored.is_empty(), || Served {
+        self.record(asker, id, !sponsored.is_empty(), || Served {
             sponsored,
             published: asker != Asker::Shop,
             propensities: answer.propensities.clone(),
@@ -213,7 +214,7 @@ impl Engine {
         let Answered { answer, arm } = &answered;
         running.shared.recent_searches.remember(asker, id, &query, first_position, ranked);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
-        self.record(id, false, || {
+        self.record(asker, id, false, || {
             let page = Page::Search { query: query.into() };
             Served {
                 published: asker != Asker::Shop,
@@ -273,11 +274,19 @@ impl Engine {
         })
     }
 
-    /// The visitor for the answer: people who are being forgotten are already treated as unknown.
+    /// The visitor for the answer: people who are being forgotten are already treated as unknown, and so is a name that is
+    /// longer than that of any record. Such a name would otherwise take its place in the log with the answer.
     pub(crate) fn unless_hidden(&self, visitor: Visitor) -> Visitor {
         let erasure = &self.inner.erasure;
         let is_hidden = erasure.is_running() && visitor.user.as_ref().is_some_and(|user| erasure.hides(user));
-        if is_hidden { Visitor::default() } else { visitor }
+        if is_hidden {
+            return Visitor::default();
+        }
+        let most = self.inner.config.check.max_id_bytes;
+        Visitor {
+            user: visitor.user.filter(|user| user.as_str().len() <= most),
+            session: visitor.session.filter(|session| session.as_str().len() <= most),
+        }
     }
 
     /// The campaigns whose items a visitor was shown in answers that are not in the log yet.
@@ -292,34 +301,56 @@ impl Engine {
     /// Whether a page may have sponsored items, or be one of those that tell what new products cost: anyone can ask for
     /// pages with a published key, so an address gets as many within an hour as `check.published` says. Otherwise a few
     /// addresses would decide which answers can still be charged for, and what new products seem to cost.
-    fn has_room_for(&self, counted: Counted<'static>, asker: Asker) -> bool {
+    fn has_room_for(&self, page: CountedPage, asker: Asker) -> bool {
         let Asker::Page(Some(address)) = asker else { return true };
-        let most = self.most_pages(counted);
+        let (counted, most) = page.bound(&self.inner.config.check.published);
         self.inner.counted_pages.lock().would_admit(counted, address, now(), most)
     }
 
     /// Counts a page of that kind.
-    fn count_page(&self, counted: Counted<'static>, asker: Asker) {
+    fn count_page(&self, page: CountedPage, asker: Asker) {
         let Asker::Page(Some(address)) = asker else { return };
-        let most = self.most_pages(counted);
+        let (counted, most) = page.bound(&self.inner.config.check.published);
         self.inner.counted_pages.lock().admit_times(counted, address, now(), most);
     }
 
-    fn most_pages(&self, counted: Counted<'static>) -> u32 {
-        let published = &self.inner.config.check.published;
-        match counted {
-            Counted::TrialPages => published.new_product_pages_per_address,
-            _ => published.sponsored_pages_per_address,
-        }
-    }
-
     /// Has an answer written into the log with the next group, if it must be, because clicks on it are charged, or if it
-    /// is one of the share that is recorded. Does not wait.
-    fn record(&self, id: &str, is_charged: bool, served: impl FnOnce() -> Served) {
+    /// is one of the share that is recorded. Pages that published keys ask for take a bounded part of the log on a day;
+    /// those that are charged for are bounded by address already. Does not wait.
+    fn record(&self, asker: Asker, id: &str, is_charged: bool, served: impl FnOnce() -> Served) {
         let running = self.running();
         let shared = &running.shared;
-        if (is_charged || shared.served.keeps(id)) && shared.poisoned.load().is_none() {
-            shared.served.push(served());
+        if !(is_charged || shared.served.keeps(id)) || shared.poisoned.load().is_some() {
+            return;
+        }
+        if asker == Asker::Shop {
+            return shared.served.push(served());
+        }
+        let (mut kept, at) = (self.inner.kept_pages.lock(), now());
+        if is_charged || !kept.is_full(&(), at, self.inner.config.check.published.kept_bytes_per_day) {
+            let served = served();
+            kept.add((), at, served.n_bytes());
+            drop(kept);
+            shared.served.push(served);
+        }
+    }
+}
+
+/// The pages with a published key that are counted by address.
+#[derive(Clone, Copy)]
+enum CountedPage {
+    /// With sponsored items.
+    Sponsored,
+    /// That tell what showing new products costs.
+    Trial,
+}
+
+impl CountedPage {
+    /// What is counted, and how many an address gets within an hour.
+    fn bound(self, settings: &PublishedSettings) -> (Counted<'static>, u32) {
+        match self {
+            Self::Sponsored => (Counted::SponsoredPages, settings.sponsored_pages_per_address),
+            Self::Trial => (Counted::TrialPages, settings.new_product_pages_per_address),
         }
     }
 }

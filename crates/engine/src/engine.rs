@@ -35,6 +35,7 @@ use crate::what_if_status::WhatIfJob;
 use crate::write::addresses::AddressCounts;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
+use crate::write::kept::KeptBytes;
 
 /// Bytes of records after which a page of the quarantine ends.
 const QUARANTINE_PAGE_BYTES: usize = 4 << 20;
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     pub visits: Visits,
     /// Pages that each address asked for with a published key and that are bounded.
     pub counted_pages: Mutex<AddressCounts>,
+    /// Bytes of the log that pages with published keys took on this day.
+    pub kept_pages: Mutex<KeptBytes<()>>,
     pub erasure: Erasure,
     pub what_if: WhatIfJob,
 }
@@ -110,6 +113,7 @@ impl Engine {
             pages: PageCounters::default(),
             visits: Visits::default(),
             counted_pages: Mutex::default(),
+            kept_pages: Mutex::default(),
             erasure: Erasure::default(),
             what_if: WhatIfJob::default(),
         };

@@ -171,6 +171,8 @@ impl DrawStatus {
 pub struct PublishedStatus {
     /// Guests who are known from their events alone.
     pub shoppers: u64,
+    /// Those of them that became known within 30 days, of which there may be `check.published.max_shoppers`.
+    pub places: u64,
     /// Events that are kept and have no effect, by reason.
     pub inert: BTreeMap<String, u64>,
     /// Refused records that were counted and not put into quarantine.
@@ -182,7 +184,8 @@ impl PublishedStatus {
         let inert = |why: InertReason| (why.name().to_owned(), counts.inert.get(&why).copied().unwrap_or(0));
         Self {
             shoppers: counts.n_shoppers,
-            inert: InertReason::ALL.map(inert).into(),
+            places: counts.n_places(now()),
+            inert: InertReason::ALL.iter().map(|why| inert(*why)).collect(),
             refusals_counted: counts.n_counted,
         }
     }

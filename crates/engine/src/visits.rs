@@ -2,26 +2,34 @@
 //!
 //! In: for each answer that names a visit, the scene and its items. Out: the items that the other scenes of the visit
 //! show. It is memory of the process, not of the log: it is bounded in visits and in items of all visits together, the visit
-//! that was used longest ago makes room, and a restart begins without it. Answers that are made at the same moment do not know of each other.
+//! that was used longest ago makes room, and a restart begins without it. Answers that are made at the same moment do not
+//! know of each other. Anyone can ask with a published key, under any name, so the visits of such keys have half of the room
+//! and names of their own.
 
 use std::collections::{BTreeMap, HashMap};
 
 use accrue_event::ItemId;
 use parking_lot::Mutex;
 
-/// Visits that are remembered.
-const MAX_VISITS: usize = 10_000;
+use crate::by_asker::Asker;
+
+/// Visits that are remembered of the shop's own programs, and as many of published keys.
+const MAX_VISITS: usize = 5_000;
 /// Scenes of a visit that are remembered.
 const MAX_SCENES: usize = 16;
 /// Items of a scene that are remembered, from the top.
 const MAX_ITEMS: usize = 200;
-/// Items of all visits that are remembered. Names of visits are free, so a client can fill the memory up to this: with ids
-/// of 20 bytes it is about 50 MB.
-const MAX_ITEMS_OF_ALL: usize = 1_000_000;
+/// Items of all these visits that are remembered. Names of visits are free, so a client can fill the memory up to this: with
+/// ids of 20 bytes it is about 25 MB.
+const MAX_ITEMS_OF_ALL: usize = 500_000;
 
 /// The visits.
 #[derive(Debug, Default)]
-pub(crate) struct Visits(Mutex<Known>);
+pub(crate) struct Visits {
+    of_shop: Mutex<Known>,
+    /// Those that published keys name.
+    of_pages: Mutex<Known>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -48,16 +56,23 @@ impl Visit {
 }
 
 impl Visits {
+    fn of(&self, asker: Asker) -> &Mutex<Known> {
+        match asker {
+            Asker::Shop => &self.of_shop,
+            Asker::Page(_) => &self.of_pages,
+        }
+    }
+
     /// What the other scenes of the visit show.
-    pub fn shown_elsewhere(&self, visit: &str, scene: &str) -> Vec<ItemId> {
-        let known = self.0.lock();
+    pub fn shown_elsewhere(&self, asker: Asker, visit: &str, scene: &str) -> Vec<ItemId> {
+        let known = self.of(asker).lock();
         let scenes = known.visits.get(visit).into_iter().flat_map(|visit| &visit.scenes);
         scenes.filter(|(other, _)| **other != *scene).flat_map(|(_, items)| items.iter().cloned()).collect()
     }
 
     /// A scene of the visit shows these items from place `offset` on; what it showed from there on before is forgotten.
-    pub fn show(&self, visit: &str, scene: &str, offset: usize, items: impl Iterator<Item = ItemId>) {
-        let mut known = self.0.lock();
+    pub fn show(&self, asker: Asker, visit: &str, scene: &str, offset: usize, items: impl Iterator<Item = ItemId>) {
+        let mut known = self.of(asker).lock();
         known.n_uses += 1;
         let now = known.n_uses;
         let Known { visits, used, n_items, .. } = &mut *known;
@@ -86,7 +101,8 @@ impl Visits {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        *self.0.lock() = Known::default();
+        *self.of_shop.lock() = Known::default();
+        *self.of_pages.lock() = Known::default();
     }
 }
 
@@ -101,29 +117,44 @@ mod tests {
     #[test]
     fn other_scenes_of_the_visit_are_told_apart() {
         let visits = Visits::default();
-        visits.show("v", "home", 0, items(&["a", "b"]).into_iter());
-        visits.show("v", "home", 2, items(&["c"]).into_iter());
-        visits.show("v", "basket", 0, items(&["d"]).into_iter());
-        assert_eq!(visits.shown_elsewhere("v", "basket"), items(&["a", "b", "c"]));
-        assert_eq!(visits.shown_elsewhere("v", "home"), items(&["d"]));
-        assert_eq!(visits.shown_elsewhere("w", "home"), items(&[]));
-        visits.show("v", "home", 0, items(&["e"]).into_iter());
-        assert_eq!(visits.shown_elsewhere("v", "basket"), items(&["e"]));
+        visits.show(Asker::Shop, "v", "home", 0, items(&["a", "b"]).into_iter());
+        visits.show(Asker::Shop, "v", "home", 2, items(&["c"]).into_iter());
+        visits.show(Asker::Shop, "v", "basket", 0, items(&["d"]).into_iter());
+        assert_eq!(visits.shown_elsewhere(Asker::Shop, "v", "basket"), items(&["a", "b", "c"]));
+        assert_eq!(visits.shown_elsewhere(Asker::Shop, "v", "home"), items(&["d"]));
+        assert_eq!(visits.shown_elsewhere(Asker::Shop, "w", "home"), items(&[]));
+        visits.show(Asker::Shop, "v", "home", 0, items(&["e"]).into_iter());
+        assert_eq!(visits.shown_elsewhere(Asker::Shop, "v", "basket"), items(&["e"]));
         visits.clear();
-        assert_eq!(visits.shown_elsewhere("v", "basket"), items(&[]));
+        assert_eq!(visits.shown_elsewhere(Asker::Shop, "v", "basket"), items(&[]));
+    }
+
+    #[test]
+    fn visits_of_published_keys_push_out_none_of_the_shop_and_have_names_of_their_own() {
+        let (visits, page) = (Visits::default(), Asker::Page(None));
+        visits.show(Asker::Shop, "v", "home", 0, items(&["a"]).into_iter());
+        visits.show(page, "v", "home", 0, items(&["b"]).into_iter());
+        assert_eq!(visits.shown_elsewhere(Asker::Shop, "v", "basket"), items(&["a"]));
+        assert_eq!(visits.shown_elsewhere(page, "v", "basket"), items(&["b"]));
+        for n in 0..3 * MAX_VISITS {
+            visits.show(page, &format!("v{n}"), "home", 0, items(&["c"]).into_iter());
+        }
+        assert_eq!(visits.shown_elsewhere(Asker::Shop, "v", "basket"), items(&["a"]));
+        visits.clear();
+        assert_eq!(visits.shown_elsewhere(page, "v1", "basket"), items(&[]));
     }
 
     #[test]
     fn it_is_bounded() {
         let visits = Visits::default();
         for n in 0..MAX_VISITS + 5 {
-            visits.show(&format!("v{n}"), "home", 0, items(&["a"]).into_iter());
-            visits.show("first", "home", 0, items(&["a"]).into_iter());
+            visits.show(Asker::Shop, &format!("v{n}"), "home", 0, items(&["a"]).into_iter());
+            visits.show(Asker::Shop, "first", "home", 0, items(&["a"]).into_iter());
         }
         for n in 0..100 {
-            visits.show("first", &format!("s{n}"), 0, (0..1000).map(|n| ItemId::from(&*n.to_string())));
+            visits.show(Asker::Shop, "first", &format!("s{n}"), 0, (0..1000).map(|n| ItemId::from(&*n.to_string())));
         }
-        let known = visits.0.lock();
+        let known = visits.of_shop.lock();
         assert_eq!((known.visits.len(), known.used.len()), (MAX_VISITS, MAX_VISITS));
         let first = &known.visits["first"];
         assert_eq!((first.scenes.len(), first.scenes[0].1.len()), (MAX_SCENES, MAX_ITEMS));
@@ -135,9 +166,9 @@ mod tests {
         let visits = Visits::default();
         let of_visit = || (0..MAX_ITEMS).map(|n| ItemId::from(&*n.to_string()));
         for n in 0..MAX_VISITS {
-            visits.show(&format!("v{n}"), "home", 0, of_visit());
+            visits.show(Asker::Shop, &format!("v{n}"), "home", 0, of_visit());
         }
-        let known = visits.0.lock();
+        let known = visits.of_shop.lock();
         assert_eq!((known.n_items, known.visits.len()), (MAX_ITEMS_OF_ALL, MAX_ITEMS_OF_ALL / MAX_ITEMS));
         assert_eq!(known.visits.values().map(Visit::n_items).sum::<usize>(), known.n_items);
         assert!(!known.visits.contains_key("v0") && known.visits.contains_key(&*format!("v{}", MAX_VISITS - 1)));

@@ -4,6 +4,10 @@
 
 /// Longest name that is compared, in characters.
 const MAX_CHARS: usize = 64;
+/// A name of more bytes has more characters, or hardly anything but separators.
+const MAX_BYTES: usize = 8 * MAX_CHARS;
+/// Letters by which the lengths of near names differ at most: three edits, and the ending of a plural.
+const MAX_DIFFERENCE: usize = 5;
 
 /// How far a name is from a known one: 0 if they differ in case, separators or the plural alone, otherwise the letters
 /// to insert, delete or replace and the neighbours to swap; `None` if they are not near.
@@ -16,6 +20,9 @@ const MAX_CHARS: usize = 64;
 /// assert_eq!(misspelling("colour", "title"), None);
 /// ```
 pub fn misspelling(name: &str, known: &str) -> Option<usize> {
+    if !may_be_near(name, known) {
+        return None;
+    }
     let (one, other) = (singular(&folded(name)), singular(&folded(known)));
     if one == other {
         return Some(0);
@@ -31,6 +38,17 @@ pub fn misspelling(name: &str, known: &str) -> Option<usize> {
         return None;
     }
     Some(edits(&one, &other)).filter(|edits| *edits <= most)
+}
+
+/// Whether two names can be near by their lengths alone. Anyone can send names, so that this is looked at before anything is
+/// copied.
+fn may_be_near(one: &str, other: &str) -> bool {
+    if one.len() > MAX_BYTES || other.len() > MAX_BYTES {
+        return false;
+    }
+    // Of other letters the case may change how many there are.
+    let letters = |name: &str| name.bytes().filter(u8::is_ascii_alphanumeric).count();
+    !one.is_ascii() || !other.is_ascii() || letters(one).abs_diff(letters(other)) <= MAX_DIFFERENCE
 }
 
 /// The known name that is nearest to `name`, if one is near; of several the first.
@@ -99,5 +117,30 @@ mod tests {
             assert_eq!(nearest(far, known), None, "{far}");
         }
         assert_eq!(nearest(&"s".repeat(1 << 20), known), None);
+    }
+
+    #[test]
+    fn lengths_rule_out_no_name_that_is_near() {
+        for (name, known, distance) in [
+            ("published___at", "publishedAt", Some(0)),
+            ("categories", "category", Some(0)),
+            ("availabilityyy_s", "availability", Some(2)),
+            ("GRÖSSE", "größe", Some(2)),
+            ("farben", "Farbe", Some(1)),
+            ("STRASSEN", "straßen", Some(2)),
+        ] {
+            assert_eq!(misspelling(name, known), distance, "{name} {known}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_not_copied_to_be_compared() {
+        let long = "a".repeat(1 << 20);
+        let begun = std::time::Instant::now();
+        for _ in 0..10_000 {
+            assert_eq!(misspelling(&long, "title"), None);
+        }
+        // To fold a megabyte takes milliseconds, so that a copy for each comparison would take a minute.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 }

@@ -114,11 +114,14 @@ pub struct CoordinatedSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishedSettings {
-    /// Most guests who are known from events of published keys alone; events of further ones are kept and have no
-    /// effect.
+    /// Most guests who become known from events of published keys alone within 30 days; events of further ones are kept
+    /// and have no effect.
     pub max_shoppers: u64,
     /// Most such guests that become known within an hour.
     pub new_shoppers_per_hour: u64,
+    /// Most of them by events of one address; fewer where less than 256 times as many can still become known. 0 is no
+    /// bound.
+    pub new_shoppers_per_address: u32,
     /// Most refused records that are put into quarantine within an hour; further ones are only counted.
     pub kept_refusals_per_hour: u64,
     /// Longest refused record that is kept whole, in bytes; of a longer one the beginning is kept. The properties of an
@@ -127,8 +130,12 @@ pub struct PublishedSettings {
     /// Whether purchases and returns have an effect. Anyone can send them with such a key, so they are kept and count
     /// for nothing, unless the shop has no backend that could report them.
     pub purchases: bool,
-    /// Most sessions of one address whose events about one item have an effect within an hour; 0 is no bound.
+    /// Most sessions of one address whose events about one item have an effect within an hour. What such a session says
+    /// again within the hour has an effect on its own pages alone. 0 is no bound, on neither.
     pub sessions_per_item: u32,
+    /// Hours between an event and its arrival beyond which it has an effect on the pages of its own visitor alone; 0 is no
+    /// bound.
+    pub max_late_h: u32,
     /// Sessions of one address whose choices of an item after one search count as evidence for that search, within an hour.
     /// Further ones keep their other effects. 0 is no bound.
     pub sessions_per_query: u32,
@@ -139,6 +146,12 @@ pub struct PublishedSettings {
     pub evidence_clicks_per_address: u32,
     /// Clicks of one address that are charged to one campaign within an hour; 0 is no bound.
     pub charged_clicks_per_address: u32,
+    /// Events of one address by which campaigns are paced, within an hour; further ones have their other effects. 0 is no
+    /// bound.
+    pub paced_events_per_address: u32,
+    /// Bytes that the events of one key may take in the log on a day of arrival; further events are counted and not kept.
+    /// Pages that are asked for with such keys may take as many together. 0 is no bound.
+    pub kept_bytes_per_day: u64,
     /// Pages with sponsored items that one address gets within an hour; further pages have none. 0 is no bound.
     pub sponsored_pages_per_address: u32,
     /// Pages in whose place for new products one may stand, or may not to be compared with the others, that one address
@@ -192,14 +205,18 @@ impl Default for PublishedSettings {
         Self {
             max_shoppers: 500_000,
             new_shoppers_per_hour: 50_000,
+            new_shoppers_per_address: 1_000,
             kept_refusals_per_hour: 1_000,
             max_kept_bytes: 2_048,
             purchases: false,
             sessions_per_item: 30,
+            max_late_h: 24,
             sessions_per_query: 3,
             impressions_per_address: 2_000,
             evidence_clicks_per_address: 100,
             charged_clicks_per_address: 20,
+            paced_events_per_address: 300,
+            kept_bytes_per_day: 500_000_000,
             sponsored_pages_per_address: 1_000,
             new_product_pages_per_address: 100,
         }
@@ -209,6 +226,21 @@ impl Default for PublishedSettings {
 impl Default for RateSettings {
     fn default() -> Self {
         Self { actions: 600, impressions: 6000, basket_lines: 10_000 }
+    }
+}
+
+impl PublishedSettings {
+    fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("published.max_kept_bytes", self.max_kept_bytes, 64..=1 << 20)?;
+        // The time of an event is bounded from below by `oldest_at`, so more hours than of a century bound nothing.
+        SettingFault::check("published.max_late_h", self.max_late_h, 0..=876_000)?;
+        // Less than a large body takes would refuse the first batch of a day.
+        let (bytes, least) = (self.kept_bytes_per_day, 1 << 20);
+        if bytes > 0 && bytes < least {
+            let expected = "0, which is no bound, or at least 1048576";
+            return Err(SettingFault::new("published.kept_bytes_per_day", bytes, expected));
+        }
+        Ok(())
     }
 }
 
@@ -233,7 +265,7 @@ impl CheckSettings {
         SettingFault::check("outliers.min_observations", self.outliers.min_observations, 1..)?;
         SettingFault::check("outliers.factor", self.outliers.factor, 1.0..=1e9)?;
         SettingFault::check("coordinated.evidence", self.coordinated.evidence, 1.0..=1e6)?;
-        SettingFault::check("published.max_kept_bytes", self.published.max_kept_bytes, 64..=1 << 20)?;
+        self.published.validate()?;
         for (name, weight) in &self.types {
             let key = format!("types.{name}");
             if !is_type_name(name) {

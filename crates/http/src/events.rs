@@ -18,9 +18,14 @@ use super::records::{Batch, Record};
 use super::schema::EventRecord;
 use super::server::Server;
 
-/// Events of keys that every visitor can read that may be in the writer's queue at a time, so that the shop's own never
-/// wait for long behind them; a larger batch waits until it is alone.
+/// Places for events of keys that every visitor can read in the writer's queue, so that the shop's own never wait for long
+/// behind them; a batch that takes more waits until it is alone.
 pub(super) const PUBLISHED_AT_A_TIME: u32 = 2_048;
+/// Bytes of a batch that take a place, as an event does: what is judged of an event grows with its bytes.
+const BYTES_OF_PLACE: usize = 512;
+/// Places that a batch takes at least. So there are at most 256 of such keys in the queue, of whose 1,024 places the others
+/// are the shop's own.
+const LEAST_PLACES: usize = 8;
 /// Milliseconds that events of such a key wait for room in the queue.
 const PUBLISHED_WAIT_MS: u64 = 2_000;
 
@@ -43,9 +48,13 @@ impl Server {
     }
 
     /// Accepts events of a published key, which any visitor of a page can send.
-    async fn ingest_published(&self, records: Vec<Incoming<RawEvent>>, caller: &Caller) -> Result<Ingested, Problem> {
-        let n_events = u32::try_from(records.len()).unwrap_or(u32::MAX).min(PUBLISHED_AT_A_TIME);
-        let room = self.published_writes.acquire_many(n_events);
+    async fn ingest_published(
+        &self,
+        records: Vec<Incoming<RawEvent>>,
+        n_bytes: usize,
+        caller: &Caller,
+    ) -> Result<Ingested, Problem> {
+        let room = self.published_writes.acquire_many(places_of(records.len(), n_bytes));
         let waiting = tokio::time::timeout(Duration::from_millis(PUBLISHED_WAIT_MS), room).await;
         let Ok(Ok(_room)) = waiting else {
             let detail = "too many events of published keys at a time; try again shortly";
@@ -55,6 +64,12 @@ impl Server {
         caller.charge_refused(ingested.quarantined.len() + ingested.refused_again.len());
         Ok(ingested)
     }
+}
+
+/// The places that a batch takes.
+fn places_of(n_events: usize, n_bytes: usize) -> u32 {
+    let places = n_events.max(n_bytes.div_ceil(BYTES_OF_PLACE)).max(LEAST_PLACES);
+    u32::try_from(places).unwrap_or(u32::MAX).min(PUBLISHED_AT_A_TIME)
 }
 
 /// Whether the declared type is `text/plain`, with any parameters.
@@ -101,14 +116,26 @@ pub(super) async fn post_events(
     if is_plain_text(request.headers()) {
         request.headers_mut().remove(header::CONTENT_TYPE);
     }
-    let Batch { records, .. } = server.read_batch::<RawEvent>(request, server.settings.max_events).await?;
+    let Batch { records, n_bytes, .. } = server.read_batch::<RawEvent>(request, server.settings.max_events).await?;
     if records.is_empty() {
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
     let ingested = match caller.sender() {
-        Sender::Published { .. } => server.ingest_published(records, &caller).await?,
+        Sender::Published { .. } => server.ingest_published(records, n_bytes, &caller).await?,
         own => server.engine.ingest_from(own, records).await?,
     };
     refuse_if_nothing_taken(&ingested)?;
     Ok(Json(ingested.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_a_published_key_takes_places_by_its_events_and_its_bytes() {
+        let places = [(1, 60), (1_000, 60_000), (1, 50_000), (1, 1 << 20), (10_000, 1 << 20)];
+        let taken = places.map(|(n_events, n_bytes)| places_of(n_events, n_bytes));
+        assert_eq!(taken, [8, 1_000, 98, 2_048, 2_048]);
+    }
 }

@@ -42,6 +42,8 @@ impl Record for RawItem {
 #[derive(Debug)]
 pub(super) struct Batch<R> {
     pub(super) records: Vec<Incoming<R>>,
+    /// Bytes of its body, decompressed.
+    pub(super) n_bytes: usize,
     /// Distinguishes equal unreadable records.
     ids: ContentIds,
 }
@@ -50,7 +52,7 @@ impl<R: Record> Batch<R> {
     /// Reads a body of at most `most` records.
     pub(super) fn read(body: &[u8], form: Form, most: usize) -> Result<Self, Problem> {
         let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-        let mut batch = Self { records: Vec::new(), ids: ContentIds::default() };
+        let mut batch = Self { records: Vec::new(), n_bytes: body.len(), ids: ContentIds::default() };
         match (form, body.trim_ascii_start().first()) {
             (Form::Lines, None) => {}
             (Form::Json, None) => return Err(malformed(body, 0)),
@@ -70,7 +72,7 @@ impl<R: Record> Batch<R> {
             Err(_) if full.get() => Err(too_many(most)),
             Err(error) => match elements(body) {
                 Some(elements) => {
-                    *self = Self { records: Vec::new(), ids: ContentIds::default() };
+                    *self = Self { records: Vec::new(), n_bytes: self.n_bytes, ids: ContentIds::default() };
                     self.read_elements(&elements, most)
                 }
                 None if error.is_data() => {

@@ -19,6 +19,22 @@ impl CheckedEvent {
     /// address has said the same within the hour: sessions cost nothing to invent. The writer decides, and the record
     /// says so.
     pub fn is_evidence(&self) -> bool {
-        !self.repairs.iter().any(|code| **code == *Repair::NoEvidence.code())
+        !self.has(&Repair::NoEvidence) && !self.is_for_own_pages()
+    }
+
+    /// Whether the event is for the pages of its own visitor alone, and takes no part in what others see. One of a
+    /// published key is where its session said the same within the hour, or where it happened long before it arrived. The
+    /// writer decides, and the record says so.
+    pub fn is_for_own_pages(&self) -> bool {
+        self.has(&Repair::OwnPages)
+    }
+
+    /// Whether the event tells how many shoppers come at this time of the day, by which campaigns are paced.
+    pub fn is_traffic(&self) -> bool {
+        !self.has(&Repair::NoTraffic) && !self.is_for_own_pages()
+    }
+
+    fn has(&self, repair: &Repair) -> bool {
+        self.repairs.iter().any(|code| **code == *repair.code())
     }
 }

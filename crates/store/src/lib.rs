@@ -55,7 +55,7 @@ pub use offset::Offset;
 pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
-pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
+pub use published::{Hourly, InertReason, PLACE_DAYS, PublishedCounts, PublishedRecord};
 pub use record::{Body, Record, SourcePosition};
 pub use reformulations::{ChosenItem, QueryOutcome, Reformulations, SearchTotals, Searcher, Then};
 pub use satisfaction::{STAYS_S, Satisfaction, SatisfactionCounts};

@@ -167,6 +167,11 @@ impl Body {
         }
     }
 
+    /// The bytes of its content in the log.
+    pub fn n_bytes(&self) -> u64 {
+        postcard::to_stdvec(self).map_or(0, |bytes| bytes.len() as u64)
+    }
+
     /// Whether a published key sent what the record holds, so that the user whom it names is a claim.
     pub fn is_of_published_key(&self) -> bool {
         match self {

@@ -134,6 +134,11 @@ impl Served {
         }
     }
 
+    /// Its bytes in the log.
+    pub fn n_bytes(&self) -> u64 {
+        postcard::to_stdvec(self).map_or(0, |bytes| bytes.len() as u64)
+    }
+
     /// The probability with which the item at this place was shown there.
     pub fn propensity(&self, place: usize) -> f32 {
         self.propensities.get(place).copied().unwrap_or(1.0)

@@ -4,7 +4,8 @@
 //! of campaigns.
 //!
 //! In: an address, an item and a shopper of an event of a published key, and its time of arrival. Out: whether the
-//! event counts. Within an hour the first sessions of an address about an item do, and go on to; later ones do not.
+//! event counts. Within an hour the first sessions of an address about an item do, and go on to; later ones do not. What a
+//! session says again does not count for others. Impressions, clicks, guests and pages of an address are counted likewise.
 //! Addresses are not written down: the record says that the event has no effect, so a replay needs none.
 
 use std::collections::HashMap;
@@ -27,9 +28,9 @@ const MAX_PAIRS: usize = 200_000;
 pub(crate) struct AddressCounts {
     hour: i64,
     /// The sessions of each address and item, by hashes.
-    sessions: HashMap<u64, Vec<u64>>,
-    /// How many items each address has there.
-    items: HashMap<IpAddr, u32>,
+    sessions: HashMap<u64, Vec<Session>>,
+    /// How many items each address and each site has there.
+    items: HashMap<(Scope, IpAddr), u32>,
     /// How often what is only counted came from each address and from each site, by hashes.
     times: HashMap<u64, u32>,
     /// The counts of what came when there were [`MAX_PAIRS`] of them already.
@@ -38,9 +39,31 @@ pub(crate) struct AddressCounts {
     hasher: RandomState,
 }
 
+/// A session of an address that counts for an item.
+struct Session {
+    shopper: u64,
+    /// The kinds of events that it sent about the item, as bits.
+    said: u64,
+}
+
+/// Whether an event of a session about a subject counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It does: it is the first of its kind of the session within the hour.
+    First,
+    /// The session said the same within the hour.
+    Again,
+    /// It does not: too many other sessions of the address came before.
+    TooManySessions,
+}
+
 /// What is counted of an address without regard to sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Counted<'a> {
+    /// Guests that became known.
+    Guests,
+    /// Events by which campaigns are paced.
+    Paced,
     /// Impressions.
     Impressions,
     /// Charged clicks on items of a campaign.
@@ -69,10 +92,21 @@ enum Scope {
 const SITE: usize = 4;
 
 impl AddressCounts {
-    /// [`AddressCounts::admit_one`] for an address, and of IPv6 also for the network (/48) that it is in.
+    /// Whether a session of this address counts for the subject, an item or an item after a search, because it is among
+    /// the first `most` of its address within the hour, and of IPv6 among those of the network (/48); 0 is no bound.
     pub fn admit(&mut self, address: IpAddr, subject: &str, shopper: u64, at: Timestamp, most: usize) -> bool {
-        let by_site = site(address).is_none_or(|site| self.admit_one(site, subject, shopper, at, SITE * most));
-        by_site && self.admit_one(address, subject, shopper, at, most)
+        self.say(address, subject, shopper, 0, at, most) != Said::TooManySessions
+    }
+
+    /// The same for an event of one of 64 kinds, with whether the session has said that before.
+    pub fn say(&mut self, address: IpAddr, subject: &str, shopper: u64, kind: u32, at: Timestamp, most: usize) -> Said {
+        let said = self.say_one((Scope::Address, address), subject, (shopper, kind), at, most);
+        // What the address may not say takes no place from its neighbours.
+        let Some(site) = site(address).filter(|_| said != Said::TooManySessions) else { return said };
+        match self.say_one((Scope::Site, site), subject, (shopper, 0), at, SITE * most) {
+            Said::TooManySessions => Said::TooManySessions,
+            Said::First | Said::Again => said,
+        }
     }
 
     /// Whether this counts one more time for the address; `most` times within an hour it does, and for a network of IPv6
@@ -118,47 +152,61 @@ impl AddressCounts {
         }
     }
 
-    /// Whether an event of this shopper counts. `subject`: an item, or an item after a search; `most`: sessions of an
-    /// address about it; 0 is no bound.
-    fn admit_one(&mut self, address: IpAddr, subject: &str, shopper: u64, at: Timestamp, most: usize) -> bool {
+    fn say_one(
+        &mut self,
+        of: (Scope, IpAddr),
+        subject: &str,
+        (shopper, kind): (u64, u32),
+        at: Timestamp,
+        most: usize,
+    ) -> Said {
         if most == 0 {
-            return true;
+            return Said::First;
         }
         self.begin_hour(at);
-        let pair = self.hasher.hash_one((address, subject));
+        let bit = 1 << (kind % u64::BITS);
+        let pair = self.hasher.hash_one((of, subject));
         if let Some(sessions) = self.sessions.get_mut(&pair) {
-            let is_known = sessions.contains(&shopper);
-            let has_room = sessions.len() < most;
-            if !is_known && has_room {
-                sessions.push(shopper);
+            if let Some(session) = sessions.iter_mut().find(|session| session.shopper == shopper) {
+                let is_again = session.said & bit != 0;
+                session.said |= bit;
+                return if is_again { Said::Again } else { Said::First };
             }
-            return is_known || has_room;
+            if sessions.len() >= most {
+                return Said::TooManySessions;
+            }
+            sessions.push(Session { shopper, said: bit });
+            return Said::First;
         }
         if self.sessions.len() >= MAX_PAIRS {
-            return self.admit_beyond(pair, shopper, most);
+            return self.say_beyond(pair, (shopper, kind), most);
         }
-        let n_items = self.items.entry(address).or_default();
+        let n_items = self.items.entry(of).or_default();
         if *n_items >= MAX_ITEMS {
-            return false;
+            return Said::TooManySessions;
         }
         *n_items += 1;
-        self.sessions.insert(pair, vec![shopper]);
-        true
+        self.sessions.insert(pair, vec![Session { shopper, said: bit }]);
+        Said::First
     }
 
     /// The same where there are too many pairs to count each by itself.
-    fn admit_beyond(&mut self, pair: u64, shopper: u64, most: usize) -> bool {
+    fn say_beyond(&mut self, pair: u64, (shopper, kind): (u64, u32), most: usize) -> Said {
         let member = self.hasher.hash_one((pair, shopper));
+        let said = self.hasher.hash_one((pair, shopper, kind));
         let sketch = self.beyond.get_or_insert_default();
-        if sketch.has(member) {
-            return true;
-        }
-        let has_room = (sketch.get(pair) as usize) < most;
-        if has_room {
+        if !sketch.has(member) {
+            if (sketch.get(pair) as usize) >= most {
+                return Said::TooManySessions;
+            }
             sketch.count(pair);
             sketch.add(member);
         }
-        has_room
+        if sketch.has(said) {
+            return Said::Again;
+        }
+        sketch.add(said);
+        Said::First
     }
 }
 
@@ -193,8 +241,43 @@ mod tests {
         let network = |n: u16| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 0]);
         let counted = (0..100).filter(|&n| counts.admit(network(n), "mug", u64::from(n), Timestamp(0), 3)).count();
         assert_eq!(counted, 12);
+        // The first network of the site is written as the site is, and has the bound of an address all the same.
+        let mut first = AddressCounts::default();
+        let of_first = (0..100).filter(|&n| first.admit(network(0), "mug", n, Timestamp(0), 3)).count();
+        assert_eq!(of_first, 3);
         let elsewhere = IpAddr::from([0x2001, 0xdb8, 8, 0, 0, 0, 0, 0]);
         assert!(counts.admit(elsewhere, "mug", 1_000, Timestamp(0), 3));
+    }
+
+    #[test]
+    fn an_address_that_has_used_up_its_bound_takes_nothing_from_its_neighbours() {
+        let mut counts = AddressCounts::default();
+        let network = |n: u16| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 0]);
+        for n in 0..1_000 {
+            counts.admit(network(1), "mug", n, Timestamp(0), 3);
+            counts.admit_times(Counted::Impressions, network(1), Timestamp(0), 3);
+        }
+        for n in 2..5 {
+            let admitted = (0..3).filter(|of| counts.admit(network(n), "mug", u64::from(n) * 9 + of, Timestamp(0), 3));
+            assert_eq!(admitted.count(), 3, "{n}");
+            assert!(counts.admit_times(Counted::Impressions, network(n), Timestamp(0), 3), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_session_says_each_kind_of_thing_about_an_item_once() {
+        let mut counts = AddressCounts::default();
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let mut say = |shopper, kind| counts.say(address, "mug", shopper, kind, Timestamp(0), 2);
+        assert_eq!([say(1, 2), say(1, 2), say(1, 4)], [Said::First, Said::Again, Said::First]);
+        assert_eq!([say(2, 2), say(3, 2), say(1, 4)], [Said::First, Said::TooManySessions, Said::Again]);
+        assert_eq!(counts.say(address, "mug", 1, 2, Timestamp(HOUR_MS), 2), Said::First, "another hour");
+        for n in 0..=MAX_PAIRS as u32 {
+            counts.say(IpAddr::from(n.to_be_bytes()), "cup", 1, 2, Timestamp(HOUR_MS), 2);
+        }
+        let late = IpAddr::from([9, 9, 9, 9]);
+        let mut say = |kind| counts.say(late, "tea", 1, kind, Timestamp(HOUR_MS), 2);
+        assert_eq!([say(2), say(2), say(4)], [Said::First, Said::Again, Said::First], "also beyond the pairs");
     }
 
     #[test]

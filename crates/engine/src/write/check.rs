@@ -15,7 +15,7 @@ use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 use super::batch::{Incoming, Ingested, Refused, Sender, TimeLeap};
 use super::group::NewInGroup;
 use super::overlay::Overlay;
-use super::published::inert_body;
+use super::published::{Reach, inert_body};
 use super::writer::Writer;
 use crate::clock::{Arrival, ahead_of, hours};
 use crate::error::EngineError;
@@ -91,6 +91,7 @@ impl Writer {
                     let mut body = self.admit(checked, sender, arrival, &facts, group);
                     if let Body::Event(event) = &mut body {
                         self.mark_repeated(event, sender, arrival.stamp);
+                        self.mark_traffic(event, sender, &facts, arrival.stamp);
                         outcome.leap = outcome.leap.or(TimeLeap::between(newest, event));
                         newest = newest.max(event.event.at);
                     }
@@ -136,9 +137,11 @@ impl Writer {
         group: &mut NewInGroup,
     ) -> [Option<Body>; 2] {
         // Nothing is learned from an event without effect, and nothing about searches from one without its search text.
-        let Body::Event(CheckedEvent { event, .. }) = body else { return [None, None] };
+        let Body::Event(checked) = body else { return [None, None] };
+        let event = &checked.event;
         let charge = self.charge(event, sender, facts, stamp, &mut group.charged);
-        let choice = event.query.as_ref().and_then(|_| self.shared.recent_searches.choice(event, facts));
+        let query = event.query.as_ref().filter(|_| !checked.is_for_own_pages());
+        let choice = query.and_then(|_| self.shared.recent_searches.choice(event, facts));
         [choice.map(|choice| Body::SearchChoice(Box::new(choice))), charge]
     }
 
@@ -165,6 +168,8 @@ impl Writer {
                     continue;
                 }
             };
+            let is_published = sender.is_published();
+            let was_cut = is_published && self.bound_names(&mut raw);
             let lacks_id = lacks_id(&raw);
             if *sender == Sender::Shop && self.check.event_id(&raw).is_some_and(|id| id.is_published()) {
                 // Its id is not looked up: the event of a published key that has it is another one.
@@ -173,10 +178,15 @@ impl Writer {
             }
             ids.assign(&mut raw);
             sender.claim(&mut raw);
-            misspelt.look_at_event(&raw);
+            // Nobody reads what a page is told, and anyone can send names.
+            if !is_published {
+                misspelt.look_at_event(&raw);
+            }
             let outcome = self.check.judge(&raw, arrival.clock, |item| facts.known_item(item));
-            let outcome = if sender.is_published() { self.bounded(outcome) } else { unknown.admit(outcome) };
-            let outcome = if sender.is_published() { only_published(outcome) } else { outcome };
+            let outcome = match is_published {
+                true => only_published(self.bounded(outcome, was_cut)),
+                false => unknown.admit(outcome),
+            };
             match outcome {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
@@ -243,16 +253,19 @@ impl Writer {
     ) -> Body {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
-        let inert = if sender.is_published() {
+        let reach = if sender.is_published() {
             self.limit_query(&mut checked.event, sender, arrival.stamp);
-            self.admit_published(&checked.event, sender, facts, arrival.stamp, group).err()
+            self.admit_published(&checked.event, sender, facts, arrival.stamp, group)
         } else {
             group.items.extend(named.filter(|_| item.is_none()).cloned());
-            None
+            Ok(Reach::All)
         };
-        match inert {
-            Some(why) => inert_body(checked, why),
-            None => {
+        match reach {
+            Err(why) => inert_body(checked, why),
+            Ok(reach) => {
+                if reach == Reach::OwnPages {
+                    checked.repairs.push(Repair::OwnPages.code().into());
+                }
                 self.check.observe(&checked.event, item);
                 Body::Event(checked)
             }

@@ -13,6 +13,7 @@
 //! | `patch` | changes of some fields of items |
 //! | `published` | which effects events of a published key may have |
 //! | `addresses` | how many sessions of one address count for one item |
+//! | `kept` | how many bytes published keys leave in the log on a day |
 //! | `sketch` | counts of very many keys in bounded memory |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
@@ -27,6 +28,7 @@ pub(crate) mod check;
 pub(crate) mod group;
 pub(crate) mod index_change;
 pub(crate) mod job;
+pub(crate) mod kept;
 mod overlay;
 pub(crate) mod patch;
 mod published;

@@ -3,19 +3,38 @@
 //! In: its events that passed the check, and those that did not. Out: whether an event has an effect, and which refused
 //! records are kept. An event about an item that neither the catalogue nor an event of the shop's own names has none,
 //! so that no name of an attacker's reaches a page, the models or the memory; nor has an event of a guest beyond the
-//! limits of `check.published`, one of a session or of an impression too many of an address ([`super::addresses`]), or a purchase or a
-//! return, which the shop's own backend reports. The decisions are written into the log, so a replay decides nothing.
+//! limits of `check.published`, one of a guest, a session or an impression too many of an address ([`super::addresses`]), or a
+//! purchase or a return, which the shop's own backend reports. What a session says again within an hour, and what
+//! happened long before it arrives, has an effect on the pages of its own visitor alone. The decisions are written into
+//! the log, so a replay decides nothing.
 
 use std::collections::BTreeMap;
 
 use accrue_event::{Attribute, Event, EventType, Outcome, RawEvent, Refusal, Repair, Timestamp, normalised};
 use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_hash, shopper_name};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::addresses::Counted;
+use super::addresses::{Counted, Said};
 use super::batch::{Ingested, Refused, Sender};
 use super::group::NewInGroup;
 use super::writer::Writer;
 use crate::error::EngineError;
+
+/// One address may bring one in so many of the guests that can still become known, so that however long it goes on, there
+/// is room for those of others.
+const SHARE_OF_GUESTS: u64 = 256;
+/// Properties of an event that are looked at, at most, unless more are kept: a field may be among them under another name.
+const LOOKED_AT: usize = 256;
+const HOUR_MS: i64 = 3_600_000;
+
+/// On whose pages an event that has an effect has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// On everybody's.
+    All,
+    /// On those of its own visitor.
+    OwnPages,
+}
 
 /// While the quarantine holds this many times the refused records of an hour, none of a published key is added.
 const HOURS_IN_QUARANTINE: u64 = 20;
@@ -27,8 +46,19 @@ impl Writer {
         (!sender.is_published()).then(|| raw.to_json().into())
     }
 
-    /// An event of a published key with as many of its properties as fit into `check.published.max_kept_bytes`.
-    pub(super) fn bounded(&self, outcome: Outcome) -> Outcome {
+    /// Leaves out the properties of a published event that are beyond a bounded number or have a long name, before
+    /// anything looks at them: each of them is compared with many names. Returns whether there were any.
+    pub(super) fn bound_names(&self, raw: &mut RawEvent) -> bool {
+        let settings = self.check.settings();
+        let n_properties = raw.properties.len();
+        raw.properties.truncate(settings.max_properties.max(LOOKED_AT));
+        raw.properties.retain(|(name, _)| name.len() <= settings.max_id_bytes);
+        raw.properties.len() < n_properties
+    }
+
+    /// An event of a published key with as many of its properties as fit into `check.published.max_kept_bytes`. `was_cut`:
+    /// some were left out already.
+    pub(super) fn bounded(&self, outcome: Outcome, was_cut: bool) -> Outcome {
         let (mut event, mut repairs) = match outcome {
             Outcome::Accepted(event) => (event, Vec::new()),
             Outcome::Repaired(event, repairs) => (event, repairs),
@@ -42,13 +72,13 @@ impl Writer {
             room -= if fits { n_bytes } else { 0 };
             fits
         });
-        if event.properties.len() < n_properties && !repairs.contains(&Repair::PropertyDropped) {
+        if (was_cut || event.properties.len() < n_properties) && !repairs.contains(&Repair::PropertyDropped) {
             repairs.push(Repair::PropertyDropped);
         }
         if repairs.is_empty() { Outcome::Accepted(event) } else { Outcome::Repaired(event, repairs) }
     }
 
-    /// Whether an event of a published key has an effect; makes its shopper known to the group.
+    /// Whether an event of a published key has an effect, and on whose pages; makes its shopper known to the group.
     pub(super) fn admit_published(
         &mut self,
         event: &Event,
@@ -56,7 +86,7 @@ impl Writer {
         facts: &Facts,
         received_at: Timestamp,
         group: &mut NewInGroup,
-    ) -> Result<(), InertReason> {
+    ) -> Result<Reach, InertReason> {
         if let Some(item) = &event.item
             && facts.items.get(item.as_str()).is_none()
             && !group.items.contains(item)
@@ -67,40 +97,88 @@ impl Writer {
         if is_order(event) && !settings.purchases {
             return Err(InertReason::Order);
         }
+        let late_ms = i64::from(settings.max_late_h) * HOUR_MS;
+        let is_late = late_ms > 0 && received_at.0.saturating_sub(event.at.0) > late_ms;
+        let reach = self.admit_of_address(event, sender, received_at)?;
+        self.admit_guest(event, sender, facts, received_at, group)?;
+        Ok(if is_late { Reach::OwnPages } else { reach })
+    }
+
+    /// What an address may say about an item.
+    fn admit_of_address(
+        &mut self,
+        event: &Event,
+        sender: &Sender,
+        received_at: Timestamp,
+    ) -> Result<Reach, InertReason> {
+        let settings = &self.check.settings().published;
+        let (Sender::Published { address: Some(address), .. }, Some(item)) = (sender, &event.item) else {
+            return Ok(Reach::All);
+        };
+        if event.event_type == EventType::Impression {
+            let most = settings.impressions_per_address;
+            let admitted = self.addresses.admit_times(Counted::Impressions, *address, received_at, most);
+            return if admitted { Ok(Reach::All) } else { Err(InertReason::TooManyImpressions) };
+        }
+        let (most, shopper) = (settings.sessions_per_item as usize, shopper_hash(&event.shopper()));
+        match self.addresses.say(*address, item.as_str(), shopper, kind_of(&event.event_type), received_at, most) {
+            Said::First => Ok(Reach::All),
+            Said::Again => Ok(Reach::OwnPages),
+            Said::TooManySessions => Err(InertReason::TooManySessions),
+        }
+    }
+
+    /// Makes the shopper of an event known to the group, if there is a place for one more guest.
+    fn admit_guest(
+        &mut self,
+        event: &Event,
+        sender: &Sender,
+        facts: &Facts,
+        received_at: Timestamp,
+        group: &mut NewInGroup,
+    ) -> Result<(), InertReason> {
         let shopper = event.shopper();
-        if let (Sender::Published { address: Some(address), .. }, Some(item)) = (sender, &event.item) {
-            if event.event_type == EventType::Impression {
-                if !self.addresses.admit_times(
-                    Counted::Impressions,
-                    *address,
-                    received_at,
-                    settings.impressions_per_address,
-                ) {
-                    return Err(InertReason::TooManyImpressions);
-                }
-            } else {
-                let most = settings.sessions_per_item as usize;
-                if !self.addresses.admit(*address, item.as_str(), shopper_hash(&shopper), received_at, most) {
-                    return Err(InertReason::TooManySessions);
-                }
-            }
-        }
-        if facts.shopper(&shopper).is_some() {
-            return Ok(());
-        }
         let name = shopper_name(&shopper);
-        if group.published.shoppers.contains(&name) {
+        if facts.shopper(&shopper).is_some() || group.published.shoppers.contains(&name) {
             return Ok(());
         }
+        let settings = &self.check.settings().published;
         let counts = group.published.counts(facts);
-        if counts.n_shoppers >= settings.max_shoppers
-            || counts.shoppers.at(received_at) >= settings.new_shoppers_per_hour
-        {
+        let room = settings.max_shoppers.saturating_sub(counts.n_places(received_at));
+        if room == 0 || counts.shoppers.at(received_at) >= settings.new_shoppers_per_hour {
             return Err(InertReason::TooManyShoppers);
+        }
+        if let (Sender::Published { address: Some(address), .. }, most @ 1..) =
+            (sender, settings.new_shoppers_per_address)
+        {
+            let share = u32::try_from((room / SHARE_OF_GUESTS).max(1)).unwrap_or(u32::MAX);
+            if !self.addresses.admit_times(Counted::Guests, *address, received_at, most.min(share)) {
+                return Err(InertReason::TooManyGuestsOfAddress);
+            }
         }
         counts.add_shopper(received_at);
         group.published.shoppers.insert(name);
         Ok(())
+    }
+
+    /// Notes of an event of a published key beyond those of its address by which campaigns are paced that it tells
+    /// nothing about the time of day at which shoppers come.
+    pub(super) fn mark_traffic(
+        &mut self,
+        checked: &mut CheckedEvent,
+        sender: &Sender,
+        facts: &Facts,
+        received_at: Timestamp,
+    ) {
+        let Sender::Published { address: Some(address), .. } = sender else { return };
+        // Without campaigns nothing is paced.
+        if facts.ledger.is_untouched() || !checked.is_traffic() {
+            return;
+        }
+        let most = self.check.settings().published.paced_events_per_address;
+        if !self.addresses.admit_times(Counted::Paced, *address, received_at, most) {
+            checked.repairs.push(Repair::NoTraffic.code().into());
+        }
     }
 
     /// Notes of a click or an impression of a published key that it is no evidence of how often what is shown is clicked,
@@ -189,6 +267,15 @@ fn bytes_of(value: &Attribute) -> usize {
         Attribute::List(texts) => texts.iter().map(|text| text.len() + 1).sum(),
         Attribute::Number(_) | Attribute::Bool(_) => 8,
     }
+}
+
+/// The kind of an event among those that a session can say of an item once. Types of the shop's own share the kinds that
+/// built-in types leave.
+fn kind_of(event_type: &EventType) -> u32 {
+    let n_built_in = EventType::BUILT_IN.len() as u64;
+    let built_in = EventType::BUILT_IN.iter().position(|known| known == event_type);
+    let of_own = || n_built_in + xxh3_64(event_type.name().as_bytes()) % (u64::from(u64::BITS) - n_built_in);
+    built_in.map_or_else(of_own, |code| code as u64) as u32
 }
 
 /// Whether an event says that something was bought or sent back.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accrue_event::{Check, Event, EventId, Timestamp};
+use accrue_event::{Check, Event, EventId, Namespace, Timestamp};
 use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
 use accrue_train::find_look_back;
 
 use super::addresses::AddressCounts;
 use super::job::Edit;
+use super::kept::KeptBytes;
 use crate::backoff::Backoff;
 use crate::clock::ArrivalClock;
 use crate::error::EngineError;
@@ -27,6 +28,8 @@ pub(crate) struct Writer {
     pub clock: ArrivalClock,
     /// What events of published keys have counted for, by address.
     pub(super) addresses: AddressCounts,
+    /// Bytes that each published key left in the log on this day.
+    pub(super) kept: KeptBytes<Namespace>,
     /// By which clicks are charged.
     pub(super) campaigns: ReadCampaigns,
     /// When it was last told that the newest event is ahead of the clock.
@@ -45,6 +48,7 @@ impl Writer {
             check,
             shared,
             addresses: AddressCounts::default(),
+            kept: KeptBytes::default(),
             campaigns: ReadCampaigns::default(),
             told_ahead: None,
             retry: RETRY,
@@ -119,6 +123,11 @@ impl Writer {
         if !found.is_empty() {
             self.shared.apply(found.into_iter());
         }
+        self.renew_check()
+    }
+
+    /// Lets the check go on from what is in the facts: what it saw of records that were not written is forgotten.
+    pub(super) fn renew_check(&mut self) -> Result<(), EngineError> {
         let statistics = self.shared.facts.read().statistics.clone();
         self.check = Check::new(self.check.settings().clone(), statistics)?;
         Ok(())

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use accrue_engine::{Config, Engine, Incoming, Ingested, Sender, digest, replay};
+use accrue_engine::{Asker, CampaignChange, Config, Engine, Incoming, Ingested, Sender, digest, replay};
 use accrue_event::{Namespace, RawEvent};
-use accrue_serve::SearchRequest;
+use accrue_serve::{SearchRequest, Visitor};
+use accrue_store::{Body, LogReader, Offset};
 
 fn batch(lines: impl IntoIterator<Item = String>) -> Vec<Incoming<RawEvent>> {
     lines.into_iter().map(|line| Incoming::Record(serde_json::from_str(&line).unwrap())).collect()
@@ -193,7 +194,9 @@ fn invented_impressions_of_one_address_are_bounded() {
 #[test]
 fn an_address_and_a_session_teach_the_click_heads_one_impression_of_an_item() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    let mut config = Config::default();
+    config.check.published.max_late_h = 0;
+    let engine = Engine::open(dir.path(), &config).unwrap();
     engine.ingest(batch(["mug", "cup"].map(|item| event(&format!("own-{item}"), "view", "g", item)))).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let send = |from: Sender, lines: Vec<String>| runtime.block_on(engine.ingest_from(from, batch(lines))).unwrap();
@@ -219,18 +222,42 @@ fn an_address_and_a_session_teach_the_click_heads_one_impression_of_an_item() {
     assert_eq!(n_learned(1_760_000_000_000 + 3_600_002), 21, "none was taken in anew");
 }
 
+/// The events of a batch from an address, without their ids.
+fn from_address(engine: &Engine, address: IpAddr, lines: impl IntoIterator<Item = String>) -> Ingested {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(engine.ingest_from(web(Some(address)), batch(lines))).unwrap()
+}
+
+fn now_ms() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
 #[test]
 fn invented_sessions_of_one_address_do_not_make_an_item_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(dir.path(), &Config::default()).unwrap();
-    let own =
-        (0..60).map(|n| event(&format!("own{n}"), "view", &format!("g{n}"), if n < 50 { "best" } else { "slow" }));
+    let at = now_ms();
+    let view = |id: &str, session: &str, item: &str| {
+        format!(r#"{{"id":"{id}","type":"view","session":"{session}","item":"{item}","at":{at}}}"#)
+    };
+    let own = (0..410).map(|n| view(&format!("own{n}"), &format!("g{n}"), if n < 400 { "best" } else { "slow" }));
     engine.ingest(batch(own)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let flood = (0..500).map(|n| event(&format!("f{n}"), "view", &format!("invented{n}"), "slow"));
-    let from = web(Some(IpAddr::from([203, 0, 113, 9])));
-    assert_eq!(runtime.block_on(engine.ingest_from(from, batch(flood))).unwrap().accepted, 500);
+    let address = IpAddr::from([203, 0, 113, 9]);
+    let flood = (0..500).map(|n| view(&format!("f{n}"), &format!("invented{n}"), "slow"));
+    assert_eq!(from_address(&engine, address, flood).accepted, 500);
     assert_eq!(engine.status().published.inert["too_many_sessions"], 470);
+    // Those sessions say all that they can, again and again, of this moment and of each of the days before.
+    for type_name in ["view", "click", "favorite", "cart", "rating"] {
+        let said = (0..30).flat_map(|session| (0..20).map(move |n| (session, n)));
+        let lines = said.map(|(session, n)| {
+            let at = at - if n % 2 == 0 { 0 } else { n * 86_400_000 } - n;
+            format!(
+                r#"{{"id":"{type_name}{session}-{n}","type":"{type_name}","session":"invented{session}","item":"slow","at":{at},"value":5}}"#
+            )
+        });
+        let taken = from_address(&engine, address, lines);
+        assert_eq!(taken.accepted + taken.repaired + taken.quarantined.len() as u64, 600, "{taken:?}");
+    }
     // Nor does a dislike of a visitor take anything from what others see.
     let dislikes = (0..200).map(|n| event(&format!("d{n}"), "dislike", &format!("cross{n}"), "best"));
     assert_eq!(publish(&engine, dislikes).accepted, 200);
@@ -242,9 +269,195 @@ fn invented_sessions_of_one_address_do_not_make_an_item_the_first() {
 }
 
 #[test]
-fn sessions_beyond_those_of_a_query_do_not_teach_the_order_of_searches() {
+fn what_a_session_says_again_and_what_comes_late_changes_its_own_pages_alone() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config::default();
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "mug"), event("own2", "view", "g", "cup")])).unwrap();
+    let at = now_ms();
+    let view = |id: &str, session: &str, item: &str, at: i64| {
+        format!(r#"{{"id":"{id}","type":"view","session":"{session}","item":"{item}","at":{at}}}"#)
+    };
+    let address = IpAddr::from([203, 0, 113, 9]);
+    let lines = [
+        view("a", "s1", "mug", at),
+        view("b", "s1", "mug", at - 1),
+        view("c", "s2", "mug", at - 23 * 3_600_000),
+        view("d", "s3", "mug", at - 25 * 3_600_000),
+        view("e", "s3", "cup", at),
+    ];
+    assert_eq!(from_address(&engine, address, lines).accepted, 5, "nothing is told to who sends");
+    engine.wait_until_learned();
+    let known = |session: &str| {
+        engine.with_shop(|shop| {
+            let guest = shop.facts.shopper(&accrue_event::Shopper::PublishedGuest(session.into())).unwrap();
+            shop.facts.histories.get(guest).past().len()
+        })
+    };
+    assert_eq!(["s1", "s2", "s3"].map(known), [2, 1, 2], "their own pages know all of it");
+    engine.close().unwrap();
+    let mut log = LogReader::open(dir.path()).unwrap();
+    let mut own_pages = Vec::new();
+    log.read(Offset(0), usize::MAX, |record| {
+        own_pages
+            .extend(record.body.event().filter(|checked| checked.is_for_own_pages()).map(|of| of.event.id.clone()));
+    })
+    .unwrap();
+    assert_eq!(own_pages, ["@publish:web:b", "@publish:web:d"].map(accrue_event::EventId::from));
+    // Settings of another day replay it as it was.
+    let mut other = config.clone();
+    (other.check.published.max_late_h, other.check.published.sessions_per_item) = (0, 0);
+    assert_eq!(replay(dir.path(), &other, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn guests_of_one_address_leave_room_for_those_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.published.max_shoppers = 2_600;
+    config.check.published.new_shoppers_per_address = 50;
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "mug")])).unwrap();
+    let searches = (0..60_000)
+        .map(|n| format!(r#"{{"id":"q{n}","type":"search","session":"invented{n}","query":"x","at":1760000000000}}"#));
+    let searches: Vec<String> = searches.collect();
+    for lines in searches.chunks(10_000) {
+        from_address(&engine, IpAddr::from([203, 0, 113, 9]), lines.to_vec());
+    }
+    let status = engine.status().published;
+    // A 256th of the places that are free, which is less than 50.
+    assert_eq!((status.shoppers, status.places, status.inert["too_many_guests_of_address"]), (10, 10, 59_990));
+    let view = from_address(&engine, IpAddr::from([198, 51, 100, 7]), [event("v", "view", "v1", "mug")]);
+    assert_eq!((view.accepted, engine.status().published.shoppers), (1, 11), "one of another address counts");
+    // The /48 of an IPv6 line has the share of four addresses.
+    for network in 0..20_u16 {
+        let lines = (0..20).map(|n| event(&format!("w{network}-{n}"), "view", &format!("w{network}-{n}"), "mug"));
+        from_address(&engine, IpAddr::from([0x2001, 0xdb8, 7, network, 0, 0, 0, 1]), lines);
+    }
+    assert!((30..=40).contains(&(engine.status().published.shoppers - 11)), "{:?}", engine.status().published);
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn events_of_a_published_key_beyond_its_bytes_of_a_day_are_counted_and_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.published.kept_bytes_per_day = 1 << 20;
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "mug")])).unwrap();
+    let text = "x".repeat(1_000);
+    let long = |n: usize| {
+        format!(
+            r#"{{"id":"e{n}","type":"view","session":"s{}","item":"mug","at":1760000000000,"note":"{text}"}}"#,
+            n % 7
+        )
+    };
+    let mut refused = 0;
+    for first in (0..3_000).step_by(100) {
+        let taken = publish(&engine, (first..first + 100).map(long));
+        refused += taken.quarantined.len();
+        assert!(taken.quarantined.iter().all(|refused| refused.reason == "too_many_bytes"), "{taken:?}");
+    }
+    assert!((1_700..=2_100).contains(&refused), "{refused} of 3,000 that take 3 MB");
+    assert_eq!(engine.status().published.refusals_counted, refused as u64);
+    assert_eq!(engine.status().n_quarantined, 0);
+    let own = engine.ingest(batch([event("own2", "view", "g", "mug")])).unwrap();
+    assert_eq!(own.accepted, 1, "the shop's own events go on");
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn many_names_of_a_published_event_are_left_out_before_they_are_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "mug")])).unwrap();
+    let names = |n: usize| (0..n).map(|n| format!(r#","quantitt{n}":1"#)).collect::<String>();
+    let line = |id: &str, n: usize| {
+        format!(r#"{{"id":"{id}","type":"view","session":"s","item":"mug","at":1760000000000{}}}"#, names(n))
+    };
+    let taken = publish(&engine, [line("a", 60_000), line("b", 3)]);
+    assert_eq!((taken.accepted, taken.repaired, taken.repairs["property_dropped"]), (1, 1, 1), "{taken:?}");
+    assert_eq!(taken.misspelt, [], "no page reads what is told of names");
+    let own = engine.ingest(batch([r#"{"type":"view","user":"u","item":"mug","quantitty":1}"#.to_owned()])).unwrap();
+    assert_eq!(own.misspelt.len(), 1, "the shop is told");
+    assert_eq!(publish(&engine, [line("a", 60_000)]).duplicates, 1, "sent again, it is known");
+    engine.close().unwrap();
+}
+
+#[test]
+fn an_address_paces_campaigns_by_a_bounded_number_of_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::default();
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    let item = |n: usize| serde_json::from_str(&format!(r#"{{"id":"i{n}","title":"Mug"}}"#)).unwrap();
+    engine.put_items_blocking((0..200).map(item).collect(), false).unwrap();
+    let at = now_ms();
+    let views = |of: &str| -> Vec<String> {
+        let said = (0..20).flat_map(|session| (0..200).map(move |n| (session, n)));
+        let view = |(session, n): (usize, usize)| {
+            format!(r#"{{"id":"{of}{session}-{n}","type":"view","session":"{of}{session}","item":"i{n}","at":{at}}}"#)
+        };
+        said.map(view).collect()
+    };
+    let address = IpAddr::from([203, 0, 113, 9]);
+    from_address(&engine, IpAddr::from([203, 0, 113, 8]), views("before"));
+    let campaigns = r#"{"campaigns":[{"id":"spring","items":["i1"],"bid":50,"daily_budget":2400000}]}"#;
+    let change = CampaignChange::Replace(serde_json::from_str(campaigns).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(engine.change_campaigns(change)).unwrap();
+    engine.ingest(batch(views("own"))).unwrap();
+    assert_eq!(from_address(&engine, address, views("flood")).accepted, 4_000);
+    engine.wait_until_learned();
+    engine.close().unwrap();
+    let mut log = LogReader::open(dir.path()).unwrap();
+    let mut n_traffic = [0; 3];
+    log.read(Offset(0), usize::MAX, |record| {
+        let Some(checked) = record.body.event().filter(|checked| checked.is_traffic()) else { return };
+        let of = ["before", "own", "flood"].iter().position(|of| checked.event.id.as_str().contains(of)).unwrap();
+        n_traffic[of] += 1;
+    })
+    .unwrap();
+    // Without campaigns nothing is paced, so nothing is noted.
+    assert_eq!(n_traffic, [4_000, 4_000, 300]);
+    assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn pages_of_published_keys_take_a_bounded_part_of_the_log_and_no_name_that_no_record_can_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.published.kept_bytes_per_day = 1 << 20;
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "mug")])).unwrap();
+    let search = |asker: Asker, id: &str, session: &str| {
+        let visitor = Visitor { user: None, session: Some(session.into()) };
+        let request = SearchRequest { query: "q".repeat(1_000), visitor, ..SearchRequest::default() };
+        let search = engine.start_search_of(asker, request).unwrap();
+        engine.finish_search(id, search).unwrap();
+    };
+    search(Asker::Page(None), "long", &"x".repeat(4_000));
+    (0..1_500).for_each(|n| search(Asker::Page(None), &format!("page{n}"), "s1"));
+    (0..5).for_each(|n| search(Asker::Shop, &format!("own{n}"), "s1"));
+    engine.close().unwrap();
+    let mut log = LogReader::open(dir.path()).unwrap();
+    let (mut n_pages, mut n_own, mut longest) = (0, 0, 0);
+    log.read(Offset(0), usize::MAX, |record| {
+        let Body::Served(served) = record.body else { return };
+        *(if served.published { &mut n_pages } else { &mut n_own }) += 1;
+        longest = longest.max(served.session.map_or(0, |session| session.as_str().len()));
+    })
+    .unwrap();
+    assert_eq!((n_own, longest), (5, 2));
+    assert!((900..1_100).contains(&n_pages), "{n_pages} of 1,501 that take 1.5 MB");
+}
+
+#[test]
+fn sessions_beyond_those_of_a_query_do_not_teach_the_order_of_searches() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.published.max_late_h = 0;
     let engine = Engine::open_to_serve(dir.path(), &config).unwrap();
     let item = |n: usize| serde_json::from_str(&format!(r#"{{"id":"i{n}","title":"Mug {n}"}}"#)).unwrap();
     engine.put_items_blocking((0..5).map(item).collect(), false).unwrap();
@@ -285,9 +498,9 @@ fn an_event_of_a_published_key_takes_a_bounded_place_in_the_log() {
     // Without a time it is repaired, and not kept a second time as it was sent.
     publish(&engine, [r#"{"id":"b","type":"view","session":"s","item":"i1"}"#.to_owned()]);
     engine.close().unwrap();
-    let mut log = accrue_store::LogReader::open(dir.path()).unwrap();
+    let mut log = LogReader::open(dir.path()).unwrap();
     let mut published = Vec::new();
-    log.read(accrue_store::Offset(0), 10, |record| {
+    log.read(Offset(0), 10, |record| {
         if let accrue_store::Body::Event(checked) = record.body
             && checked.event.id.is_published()
         {

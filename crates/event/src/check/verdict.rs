@@ -173,6 +173,12 @@ codes! {
         PriceDropped => "price_dropped",
         /// The stock is the sum of the stocks of places, which were sent one by one.
         StockAdded => "stock_added",
+        /// An event with a published key whose session said the same within the hour, or that happened long before it
+        /// arrived: it has its effect on the pages of its own visitor, and none on what others see.
+        OwnPages => "own_pages",
+        /// An event with a published key beyond those of its address by which campaigns are paced: it has its other
+        /// effects.
+        NoTraffic => "no_traffic",
     }
 }
 
@@ -237,6 +243,8 @@ codes! {
         ReservedId => "reserved_id",
         /// The catalogue does not have the item, and events name as many such items as the settings permit.
         TooManyUnknownItems => "too_many_unknown_items",
+        /// The published key has left as many bytes in the log within the day as it may.
+        TooManyBytes => "too_many_bytes",
     }
     named {
         /// A reason that a rule of a mapping defines.

@@ -96,6 +96,8 @@ fn render_counts(page: &mut Page, status: &Status) {
     let published = &status.published;
     let help = "Guests known from events of published keys alone.";
     page.one("accrue_published_shoppers", "gauge", help, published.shoppers);
+    let help = "Places for such guests that are taken: those who became known within 30 days.";
+    page.one("accrue_published_places", "gauge", help, published.places);
     page.head(
         "accrue_published_inert_total",
         "counter",

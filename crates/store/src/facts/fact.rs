@@ -21,6 +21,8 @@ pub struct Names<'a> {
     pub is_published: bool,
     /// Whether it is no evidence of how often what is shown is clicked ([`CheckedEvent::is_evidence`]).
     pub no_evidence: bool,
+    /// Whether it takes no part in what others see ([`CheckedEvent::is_for_own_pages`]).
+    pub own_pages: bool,
     /// Where and how the shopper looked.
     pub circumstances: Circumstances<'a>,
 }
@@ -142,7 +144,9 @@ impl Facts {
         let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
         let (shopper_hash, is_published) = (shopper_hash(&event.visitor()), event.id.is_published());
         let no_evidence = is_published && !checked.is_evidence();
-        let names = Names { own_type, source, shopper: shopper_hash, is_published, no_evidence, circumstances };
+        let own_pages = is_published && checked.is_for_own_pages();
+        let names =
+            Names { own_type, source, shopper: shopper_hash, is_published, no_evidence, own_pages, circumstances };
         match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),

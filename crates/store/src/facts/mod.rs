@@ -367,7 +367,7 @@ impl Facts {
             self.counters.count_repaired(repairs.iter().map(|code| &**code));
         }
         self.stream_time = self.stream_time.max(event.at);
-        self.ledger.pass(event, record.received_at);
+        self.ledger.pass(event, record.received_at, checked.is_traffic());
         let is_evidence = checked.is_evidence();
         if is_evidence {
             self.draws.observe(event, record.received_at);
@@ -386,7 +386,9 @@ impl Facts {
         self.satisfaction.observe(event, shopper, before_ms);
         if let Some(item) = &event.item {
             let item = self.intern_item(offset, item);
-            self.searches.observe(event, item);
+            if !checked.is_for_own_pages() {
+                self.searches.observe(event, item);
+            }
             self.shown.observe(&event.event_type, shopper, item, event.at.0);
             if let Some(entry) = self.catalogue.get(item as usize).filter(|_| is_evidence) {
                 self.new_products.observe(event, item, &entry.item, record.received_at);

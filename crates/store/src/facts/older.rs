@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use accrue_event::{Item, ItemId, Shopper, Timestamp};
 
-use super::Facts;
+use super::{Facts, guest_name, shopper_name, user_name};
 use crate::new_products::{Earlier, Now};
 use crate::{
-    Body, CatalogueEntry, CheckedEvent, DrawAccount, ItemIdx, NewProducts, Record, SearchRanking, Searches,
-    shopper_hash,
+    Body, CatalogueEntry, CheckedEvent, DrawAccount, ItemIdx, NewProducts, PublishedCounts, Record, SearchRanking,
+    Searches, shopper_hash,
 };
 
 /// The parts of the facts that are folded again. What is learned from choices about the order of hits depends on how likely a position is
@@ -23,6 +23,9 @@ pub struct OlderParts {
     search_ranking: SearchRanking,
     draws: DrawAccount,
     new_products: NewProducts,
+    published: PublishedCounts,
+    /// Shoppers that records have named so far: those with smaller indices.
+    n_shoppers: u32,
     /// What the library of new products depends on, as it was at each record.
     catalogue: BTreeMap<ItemIdx, CatalogueEntry>,
     stream_time: Timestamp,
@@ -38,10 +41,20 @@ impl OlderParts {
                 if checked.is_evidence() {
                     self.draws.observe(&checked.event, record.received_at);
                 }
+                if self.meet(facts, &shopper_name(&checked.event.shopper())) && checked.event.id.is_published() {
+                    self.published.add_shopper(record.received_at);
+                }
                 if let Some(item) = checked.event.item.as_ref().and_then(item_of) {
-                    self.searches.observe(&checked.event, item);
+                    if !checked.is_for_own_pages() {
+                        self.searches.observe(&checked.event, item);
+                    }
                     self.observe(checked, item, record.received_at);
                 }
+            }
+            Body::User(user) => drop(self.meet(facts, &user_name(&user.id))),
+            Body::Merged { session, user } => {
+                self.meet(facts, &guest_name(session.as_str()));
+                self.meet(facts, &user_name(user));
             }
             Body::Item(item) => {
                 if let Some(index) = item_of(&item.id) {
@@ -76,6 +89,13 @@ impl OlderParts {
         }
     }
 
+    /// Whether no record has named this shopper before. Indices are given in the order of the records.
+    fn meet(&mut self, facts: &Facts, name: &str) -> bool {
+        let is_new = facts.shoppers.get(name).is_some_and(|index| index >= self.n_shoppers);
+        self.n_shoppers += u32::from(is_new);
+        is_new
+    }
+
     /// What is known of an item; nothing but its id at first.
     fn entry(&mut self, index: ItemIdx, id: &ItemId) -> &mut CatalogueEntry {
         let bare = || CatalogueEntry { item: Item::bare(id.clone()), described: false, retired: false };
@@ -108,5 +128,7 @@ impl OlderParts {
     pub fn replace_in(self, facts: &mut Facts) {
         (facts.searches, facts.search_ranking) = (self.searches, self.search_ranking);
         (facts.new_products, facts.draws) = (self.new_products, self.draws);
+        // The older build counted the rest of it as this one does.
+        facts.published.places = self.published.places;
     }
 }

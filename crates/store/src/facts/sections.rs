@@ -10,6 +10,7 @@ use super::{CatalogueEntry, ENCODED, ENTRIES, Facts, RuleTexts, USERS};
 use crate::columns::Columns;
 use crate::ledger::FirstLedger;
 use crate::new_products::FirstNewProducts;
+use crate::published::FirstPublishedCounts;
 use crate::search_ranking::FirstSearchRanking;
 use crate::searches::FirstSearches;
 use crate::{
@@ -62,7 +63,7 @@ impl Facts {
         writer.value("facts/quarantine", 1, &self.quarantine)?;
         writer.value("facts/rules", 2, &(&self.statistics, &self.counters, self.duplicates))?;
         if let Some(published) = self.published() {
-            writer.value(PUBLISHED, 1, &published)?;
+            writer.value(PUBLISHED, 2, &published)?;
         }
         if let Some(encoded) = self.encoded_items() {
             writer.value(ENCODED_TEXTS, 1, encoded)?;
@@ -115,7 +116,7 @@ impl Facts {
         let (users, histories) = (source.value("facts/users", 1)?, source.value("facts/histories", 1)?);
         let (quarantine, rules) = (source.value("facts/quarantine", 1)?, source.value_since("facts/rules", 1..=2)?);
         let (settings, position) = (source.value("facts/settings", 1)?, source.value("facts/position", 1)?);
-        let published: Option<(PublishedCounts, PublishedStatistics)> = optional(source, PUBLISHED, 1)?;
+        let published = published(source)?;
         let shop_rules: Option<RuleTexts> = optional(source, SHOP_RULES, 1)?;
         let scenes: Option<RuleTexts> = optional(source, SCENES, 1)?;
         let synonyms: Option<Box<str>> = optional(source, SYNONYMS, 1)?;
@@ -213,6 +214,23 @@ fn new_products(source: &mut SectionSource<'_>) -> Result<Option<NewProducts>, S
         None | Some(..2) => Ok(Some(source.not_counted(NEW_PRODUCTS, 3))),
         Some(2) => source.converted::<FirstNewProducts, _>(NEW_PRODUCTS, 2, 3),
         Some(_) => source.value(NEW_PRODUCTS, 3),
+    }
+}
+
+fn published(source: &mut SectionSource<'_>) -> Result<Option<(PublishedCounts, PublishedStatistics)>, StoreError> {
+    if source.checkpoint().section_version(PUBLISHED) != Some(1) {
+        return optional(source, PUBLISHED, 2);
+    }
+    let first = source.converted::<(FirstPublishedCounts, PublishedStatistics), PublishedParts>(PUBLISHED, 1, 2)?;
+    Ok(first.map(|PublishedParts(counts, statistics)| (counts, statistics)))
+}
+
+/// What published keys caused, of the first version of its section.
+struct PublishedParts(PublishedCounts, PublishedStatistics);
+
+impl From<(FirstPublishedCounts, PublishedStatistics)> for PublishedParts {
+    fn from((counts, statistics): (FirstPublishedCounts, PublishedStatistics)) -> Self {
+        Self(counts.into(), statistics)
     }
 }
 

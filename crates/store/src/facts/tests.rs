@@ -99,3 +99,53 @@ fn what_an_address_says_again_is_no_evidence() {
     assert_eq!(clicks("at_filled"), [1, 1, 1]);
     assert_eq!(clicks("no_evidence"), [0, 0, 0]);
 }
+
+#[test]
+fn places_of_guests_are_counted_again_from_the_log_as_they_were_counted() {
+    let day = |day: i64| Timestamp(day * accrue_event::DAY_MS);
+    let published = |id: &str, session: &str| {
+        let Body::Event(mut checked) = event(&format!("@publish:web:{id}"), "-", "mug", 2) else { unreachable!() };
+        (checked.event.user, checked.event.session) = (None, Some(session.into()));
+        Body::Event(checked)
+    };
+    let bodies = [
+        (1, event("1", "ann", "mug", 1)),
+        (1, published("a", "s1")),
+        (1, Body::User(User { id: "bob".into(), attributes: Default::default() })),
+        (2, published("b", "s1")),
+        (2, published("c", "s2")),
+        (3, Body::Merged { session: "s3".into(), user: "bob".into() }),
+        (3, Body::Merged { session: "s1".into(), user: "cid".into() }),
+        (3, published("d", "s3")),
+        (31, published("e", "s4")),
+    ];
+    let records = bodies.into_iter().enumerate();
+    let records: Vec<Record> = records
+        .map(|(place, (of, body))| Record { offset: Offset(place as u64), received_at: day(of), body })
+        .collect();
+    let mut facts = Facts::new(10);
+    records.iter().for_each(|record| facts.apply(record));
+    assert_eq!([1, 2, 3, 31, 60, 61].map(|of| facts.published.n_places(day(of))), [3, 3, 3, 3, 1, 0]);
+    let mut again = OlderParts::default();
+    records.iter().for_each(|record| again.apply(&facts, record));
+    let mut other = facts.clone();
+    other.published.places.clear();
+    again.replace_in(&mut other);
+    assert!(other == facts);
+}
+
+#[test]
+fn what_is_for_own_pages_teaches_no_search_and_paces_nothing() {
+    let choice = |repair: &str| {
+        let Body::Event(mut checked) = event("@publish:web:c", "-", "mug", 2) else { unreachable!() };
+        (checked.event.user, checked.event.session) = (None, Some("s1".into()));
+        checked.event.query = Some("red mug".into());
+        checked.repairs = vec![repair.into()];
+        let is = (checked.is_evidence(), checked.is_traffic());
+        let facts = fold(vec![event("1", "ann", "mug", 1), Body::Event(checked)]);
+        (is, facts.searches != fold(vec![event("1", "ann", "mug", 1)]).searches, facts.histories.get(1).past().len())
+    };
+    assert_eq!(choice("at_filled"), ((true, true), true, 1));
+    assert_eq!(choice("own_pages"), ((false, false), false, 1));
+    assert_eq!(choice("no_traffic"), ((true, false), true, 1));
+}

@@ -339,14 +339,16 @@ impl Ledger {
         account.on(click.day).invalid += 1;
     }
 
-    /// Takes in that an event happened, which counts towards the usual traffic of its hour.
-    pub(crate) fn pass(&mut self, event: &Event, received_at: Timestamp) {
+    /// Takes in that an event happened, which counts towards the usual traffic of its hour if it `is_traffic`.
+    pub(crate) fn pass(&mut self, event: &Event, received_at: Timestamp, is_traffic: bool) {
         if self.is_untouched() {
             return;
         }
         let at = Self::moment(event, received_at);
         self.roll(at);
-        self.traffic.count(at, self.time);
+        if is_traffic {
+            self.traffic.count(at, self.time);
+        }
     }
 
     /// Begins a new day of the stream when it has come.

@@ -62,7 +62,7 @@ fn serve(ledger: &mut Ledger, served: &Served, shopper: Option<u64>, received_at
 
 fn happened(ledger: &mut Ledger, at_ms: i64, received_at_ms: i64, id: &str) {
     let event = Event { id: id.into(), at: Timestamp(at_ms), ..click("r0", "mug") };
-    ledger.pass(&event, Timestamp(received_at_ms));
+    ledger.pass(&event, Timestamp(received_at_ms), true);
 }
 
 fn click(answer: &str, item: &str) -> Event {
@@ -377,4 +377,22 @@ fn answers_before_the_first_event_count_on_the_day_of_their_arrival() {
     ledger.serve(&served("r3", 10), Some(1), Timestamp(tuesday * DAY_MS + 10));
     let account = ledger.account("spring").unwrap();
     assert_eq!((account.of_day(tuesday).impressions, ledger.today(account).impressions), (2, 2));
+}
+
+#[test]
+fn an_event_that_is_no_traffic_moves_the_time_and_no_hour() {
+    let mut ledgers = [true, false].map(|is_traffic| {
+        let mut ledger = ledger();
+        for n in 0..900 {
+            let at = Timestamp(20 * HOUR_MS + n);
+            let event = Event { id: format!("@publish:web:{n}").as_str().into(), at, ..click("r0", "mug") };
+            ledger.pass(&event, at, is_traffic);
+        }
+        pass(&mut ledger, DAY_MS + 1);
+        (ledger.allowance(2_400, DAY_MS + 12 * HOUR_MS), ledger.time())
+    });
+    ledgers.reverse();
+    let [(even, time), (late, other_time)] = ledgers;
+    assert_eq!((even, time), (1_200, other_time));
+    assert!(late < 600, "{late}");
 }

@@ -24,7 +24,7 @@ impl Learner {
         }
         let weight = self.weights.get(event.type_code);
         self.label(event, weight, names.no_evidence);
-        if takes_from_others(names, weight) {
+        if is_for_own_pages(names, weight) {
             return self.pass_over(event);
         }
         let Unsaved { prepared, descriptors, shadow, .. } = &mut self.unsaved;
@@ -122,10 +122,10 @@ fn one_predicted_in(settings: &LearnSettings, offset: Offset, weight: f32) -> Op
     is_predicted.then_some(one_in)
 }
 
-/// Whether an event of a published key speaks against an item. Anyone can send it, any number of times, so it is
-/// remembered for its own visitor and takes nothing from what others see.
-pub(super) fn takes_from_others(names: &Names<'_>, weight: f32) -> bool {
-    names.is_published && weight < 0.0
+/// Whether an event of a published key is remembered for its own visitor and changes nothing of what others see: it
+/// speaks against an item, which anyone can send, any number of times, or its record says so.
+pub(super) fn is_for_own_pages(names: &Names<'_>, weight: f32) -> bool {
+    names.own_pages || (names.is_published && weight < 0.0)
 }
 
 /// Whether the shopper has made the same choice so often on that day that one more is not learned.

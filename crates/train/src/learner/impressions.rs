@@ -31,6 +31,9 @@ impl Learner {
 
     /// Lets an impression wait for its label, unless its shopper or its item has not occurred in a learned event.
     pub(super) fn show(&mut self, offset: Offset, impression: &Interaction, names: &Names<'_>) {
+        if names.own_pages {
+            return;
+        }
         let Interaction { shopper, item, .. } = *impression;
         if !self.histories.get(shopper).past().is_empty() && self.current.shared.first_seen_ms(item).is_some() {
             self.impressions.observe(impression.at_ms);

@@ -9,7 +9,7 @@ use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
 
 use super::challenger::Challenger;
-use super::choice::{exceeds_daily_limit, takes_from_others};
+use super::choice::{exceeds_daily_limit, is_for_own_pages};
 use super::shadow::Shadow;
 use super::{Learner, Unsaved};
 use crate::gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, ShadowTest};
@@ -182,7 +182,7 @@ impl Learner {
             .described(descriptors)
             .in_circumstances(names.circumstances);
         let weight = self.weights.get(event.type_code);
-        if takes_from_others(names, weight) || exceeds_daily_limit(&self.settings, &context, event, weight) {
+        if is_for_own_pages(names, weight) || exceeds_daily_limit(&self.settings, &context, event, weight) {
             return;
         }
         let (seed, n_items) = (self.settings.seed, self.current.shared.n_items());
