@@ -145,7 +145,7 @@ impl Filter {
             match node {
                 Node::All(parts) | Node::Any(parts) => parts.iter().for_each(|part| collect(part, found)),
                 Node::Not(part) => collect(part, found),
-                Node::Test(Test::Attribute(name, choices)) => found.push((name, choices)),
+                Node::Test(Test::Attribute(name, choices)) => found.push((name, &choices.given)),
                 Node::Test(_) => {}
             }
         }
