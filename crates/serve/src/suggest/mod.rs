@@ -10,7 +10,8 @@
 //! memory; one writer sets items, any number of readers ask. Each word of a request must be in a text, the last one as
 //! the beginning of a word. Where fewer texts than wanted have the words as they are written, texts follow whose words
 //! differ by typing errors (`words`): never above exact ones, and never in the first letter or in numbers. Two words also stand for
-//! one, and one for two side by side (`spellings`). Of the variants of a product the best one is suggested.
+//! one, and one for two side by side (`spellings`). Of the variants of a product the best one is suggested. What one request
+//! may compare is bounded, however many words begin like the last one (`matching`).
 //!
 //! ```text
 //! score = begins · (FLOOR + popularity) · (1 + OWN · own)
@@ -20,6 +21,7 @@
 //! sells compared with the leader of the shop; `own` is the part of the shopper's latest choices that are of the same
 //! category or brand. Equal scores are ordered by text.
 
+mod matching;
 mod spellings;
 mod words;
 
@@ -29,8 +31,9 @@ use accrue_event::{Item, normalised};
 use accrue_store::ItemIdx;
 use serde::Serialize;
 
+use self::matching::Left;
+use self::words::errors_allowed;
 pub(crate) use self::words::words;
-use self::words::{errors, errors_allowed};
 use crate::shop::Product;
 use crate::{Shop, Visitor};
 
@@ -40,10 +43,6 @@ pub const MAX_SUGGESTIONS: usize = 50;
 const MAX_COMPARED: usize = 2_000;
 /// Best sellers that are compared if the texts are too many.
 const MAX_LEADERS: usize = 256;
-/// Words that may stand for one word of a request with typing errors.
-const MAX_CORRECTIONS: usize = 32;
-/// Words that are compared with one word of a request.
-const MAX_WORDS_COMPARED: usize = 20_000;
 /// Choices of a shopper that say what they like.
 const CHOICES: usize = 50;
 
@@ -208,51 +207,6 @@ impl Suggestions {
         self.free.push(entry);
     }
 
-    /// The entries that have a word for each of `typed`, the last one as a beginning; at most [`MAX_COMPARED`] are
-    /// looked at. With `errors` the words may have typing errors.
-    fn matching(&self, typed: &[String], with_errors: bool) -> Vec<u32> {
-        let Some((last, whole)) = typed.split_last() else { return Vec::new() };
-        let mut lists: Vec<Vec<&[u32]>> = Vec::with_capacity(typed.len());
-        for word in whole {
-            lists.push(self.lists(word, true, with_errors));
-        }
-        lists.push(self.lists(last, false, with_errors));
-        if lists.iter().any(Vec::is_empty) {
-            return Vec::new();
-        }
-        let n_entries = |lists: &Vec<&[u32]>| lists.iter().map(|list| list.len()).sum::<usize>();
-        let rarest = (0..lists.len()).min_by_key(|&nth| n_entries(&lists[nth])).unwrap_or(0);
-        let mut found = BTreeSet::new();
-        for &entry in lists[rarest].iter().copied().flatten().take(MAX_COMPARED) {
-            let has = |lists: &Vec<&[u32]>| lists.iter().any(|list| list.binary_search(&entry).is_ok());
-            if (0..lists.len()).all(|nth| nth == rarest || has(&lists[nth])) {
-                found.insert(entry);
-            }
-        }
-        found.into_iter().collect()
-    }
-
-    /// The entries of each word that `typed` may be: the word itself or, unless it is a `whole` word, one that begins
-    /// like it.
-    fn lists(&self, typed: &str, whole: bool, with_errors: bool) -> Vec<&[u32]> {
-        let from =
-            |start: &str| self.words.range::<str, _>((std::ops::Bound::Included(start), std::ops::Bound::Unbounded));
-        if !with_errors {
-            let begins = from(typed).take_while(|(word, _)| word.starts_with(typed));
-            return begins.filter(|(word, _)| !whole || &***word == typed).map(|(_, list)| &**list).collect();
-        }
-        let most = errors_allowed(typed);
-        let Some(first) = typed.chars().next() else { return Vec::new() };
-        let mut buffer = [0; 4];
-        let first: &str = first.encode_utf8(&mut buffer);
-        let alike = from(first).take_while(|(word, _)| word.starts_with(first)).take(MAX_WORDS_COMPARED);
-        let mut near: Vec<(usize, &str, &[u32])> =
-            alike.filter_map(|(word, list)| Some((errors(typed, word, whole, most)?, &**word, &**list))).collect();
-        near.sort_unstable();
-        near.truncate(MAX_CORRECTIONS.max(near.iter().filter(|(errors, ..)| *errors == 0).count()));
-        near.into_iter().map(|(_, _, list)| list).collect()
-    }
-
     /// The entry of an item's title.
     fn title_of(&self, item: ItemIdx) -> Option<u32> {
         let entries = &self.slots.get(item as usize)?.entries;
@@ -303,8 +257,10 @@ impl Shop<'_> {
             return Vec::new();
         }
         let liked = self.liked(&request.visitor);
-        let mut chosen = self.best(suggestions, suggestions.matching(&typed, false), &typed, &liked);
-        chosen.extend(self.otherwise_spelled(suggestions, &typed, &liked));
+        let mut left = Left::default();
+        let exact = suggestions.matching(&typed, false, &mut left);
+        let mut chosen = self.best(suggestions, exact, &typed, &liked);
+        chosen.extend(self.otherwise_spelled(suggestions, &typed, &liked, &mut left));
         sort(suggestions, &mut chosen);
         let mut products = HashSet::new();
         self.keep_one_of_each_product(suggestions, &mut chosen, &mut products);
@@ -312,7 +268,8 @@ impl Shop<'_> {
         let mut n_near = 0;
         if chosen.len() < n && typed.iter().any(|word| errors_allowed(word) > 0) {
             let known: HashSet<u32> = chosen.iter().map(|scored| scored.entry).collect();
-            let near = suggestions.matching(&typed, true).into_iter().filter(|entry| !known.contains(entry)).collect();
+            let near = suggestions.matching(&typed, true, &mut Left::default());
+            let near = near.into_iter().filter(|entry| !known.contains(entry)).collect();
             let mut near = self.best(suggestions, near, &typed, &liked);
             self.keep_one_of_each_product(suggestions, &mut near, &mut products);
             n_near = near.len().min(n - chosen.len());
@@ -339,10 +296,11 @@ impl Shop<'_> {
         suggestions: &Suggestions,
         typed: &[String],
         liked: &HashMap<Box<str>, f32>,
+        left: &mut Left,
     ) -> Vec<Scored> {
         let mut all: Vec<Scored> = Vec::new();
         for spelling in suggestions.spellings(typed) {
-            let mut matching = suggestions.matching(&spelling.words, false);
+            let mut matching = suggestions.matching(&spelling.words, false, left);
             matching.retain(|&entry| spelling.fits(&suggestions.entries[entry as usize].text));
             let scored =
                 matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, &spelling.words, liked));
