@@ -2,7 +2,7 @@
 //!
 //! What an operator decides about versions and challengers is in `operator.rs`, forgetting in `forget/`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::challenger::status::{ChallengerState, ChallengerStatus};
-use crate::clock::{ahead_s, now};
+use crate::clock::now;
 use crate::config::Config;
 use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
@@ -26,7 +26,7 @@ use crate::forget::status::Erasure;
 use crate::page_work::PageCounters;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
-use crate::status::{ClickStatus, DrawStatus, GuardStatus, PublishedStatus, Status};
+use crate::status::{ClickStatus, GuardStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::transfer::take_up_parts;
@@ -459,54 +459,40 @@ impl Engine {
         Ok((records, None))
     }
 
-    /// The state of the engine.
+    /// The state of the engine. Probes ask for it, so it does not wait for a page: where the facts are not free within
+    /// 20 ms, what it says of them is what it said last.
     pub fn status(&self) -> Status {
         let running = self.running();
         let shared = &running.shared;
         let learner = shared.learner.load();
         let version = shared.version.load();
         let checkpoint = shared.checkpoint.lock().clone();
-        let facts = shared.facts.read();
+        let of_facts = shared.status_of_facts(&self.inner.config.serve);
         let (pages, stages) = self.inner.pages.status();
-        let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
+        let Progress { learned, applied, .. } = *shared.progress.lock();
         Status {
-            log_end: facts.end.0,
-            learned: shared.progress.lock().learned.0,
+            log_end: of_facts.log_end.max(applied.0),
+            learned: learned.0,
             version: version.number,
             poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
-            ahead_s: ahead_s(facts.stream_time),
             learner_failed: learner.failed.clone(),
             checkpoint_age_s: checkpoint.written_at.map(|at| now().0.saturating_sub(at.0).max(0) as f64 / 1e3),
             checkpoint,
             search: shared.search.lock().clone(),
             content: shared.content.lock().clone(),
-            search_ranking: facts.search_ranking.report(),
             erasure_failed: self.inner.erasure.slot().status.failed.clone(),
-            n_items: facts.items.len() as u64,
-            n_described: facts.overview().n_described(),
-            n_unknown: facts.overview().n_unknown(),
-            n_shoppers: facts.shoppers.len() as u64,
-            n_quarantined: facts.quarantine.len() as u64,
-            accepted: facts.counters.accepted,
-            repairs: counts(&facts.counters.repairs),
-            reasons: counts(&facts.counters.quarantined),
-            duplicates: facts.duplicates[0] + facts.duplicates[1],
-            published: PublishedStatus::of(&facts.published),
-            campaigns_dropped: facts.ledger.dropped(),
             pages,
             stages,
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),
             clicks: ClickStatus::of(&version, learner.impressions),
-            satisfaction: [*facts.satisfaction.total(), facts.satisfaction.latest(7)],
-            draws: DrawStatus::of(&self.inner.config.serve.explore, &facts.draws),
-            new_products: DrawStatus::of_new(&self.inner.config.serve.new_products, &facts.new_products.trial),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),
             guard: GuardStatus::of(&shared.versions.load(), learner.tallies),
             challenger: self.challenger_status(shared.versions.load().challenger.clone()),
+            ..of_facts
         }
     }
 

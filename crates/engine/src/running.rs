@@ -34,7 +34,7 @@ use crate::learn::thread::{Intervals, LearnerThread};
 use crate::retention::while_serving::Retention;
 use crate::search_outcomes::SearchOutcomes;
 use crate::shared::Shared;
-use crate::status::CheckpointStatus;
+use crate::status::{CheckpointStatus, Status};
 use crate::threads::thread;
 use crate::traffic::Treatment;
 use crate::write::job::{Job, Reply};
@@ -162,6 +162,7 @@ impl Running {
         let (changes, changed) = std::sync::mpsc::channel();
         let shared = Arc::new(Shared {
             index: Mutex::new(Some(changes)),
+            last_status: Mutex::new(Status::of_facts(&recovered.facts, &config.serve)),
             search: Mutex::new(index.status.clone()),
             checkpoint: Mutex::new(checkpoint.unwrap_or_default()),
             queries: QueryVectors::new(resets.is_some() && config.content.has_texts(), &config.search.similar),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use accrue_event::ItemPatch;
 use accrue_model::Version;
@@ -19,11 +19,16 @@ use crate::challenger::mailbox::Mailbox;
 use crate::content::ContentStatus;
 use crate::content::queries::QueryVectors;
 use crate::recent_searches::RecentSearches;
-use crate::status::{CheckpointStatus, IndexStatus};
+use crate::status::{CheckpointStatus, IndexStatus, Status};
 use crate::threads;
+use crate::traffic::ServeConfig;
 use crate::versions::Versions;
 use crate::write::index_change::IndexChange;
 use crate::write::served::ServedQueue;
+
+/// How long the status waits for the facts. A page may hold them for longer, and while a writer waits for that page
+/// nobody else can read them; probes are to be answered all the same.
+pub(crate) const WAIT_FOR_FACTS: Duration = Duration::from_millis(20);
 
 /// How far the threads are, and whether they are to stop.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +79,8 @@ impl LearnerStatus {
 
 pub(crate) struct Shared {
     pub facts: RwLock<Facts>,
+    /// What the status said of the facts last.
+    pub last_status: Mutex<Status>,
     pub version: ArcSwap<Version>,
     /// The good version, for the share of shoppers that it always answers.
     pub good: ArcSwapOption<Version>,
@@ -111,6 +118,7 @@ impl Shared {
             versions: ArcSwap::from_pointee(Versions::of(learner)),
             learner: ArcSwap::from_pointee(LearnerStatus::of(learner)),
             facts: RwLock::new(facts),
+            last_status: Mutex::default(),
             poisoned: Default::default(),
             progressed: Condvar::new(),
             index: Mutex::default(),
@@ -160,6 +168,15 @@ impl Shared {
         progress.applied = end;
         drop(progress);
         self.progressed.notify_all();
+    }
+
+    /// What the status says of the facts: of now, or what it said last if they are not free soon.
+    pub fn status_of_facts(&self, serve: &ServeConfig) -> Status {
+        let Some(facts) = self.facts.try_read_for(WAIT_FOR_FACTS) else { return self.last_status.lock().clone() };
+        let status = Status::of_facts(&facts, serve);
+        drop(facts);
+        *self.last_status.lock() = status.clone();
+        status
     }
 
     /// Whether the engine closes and no time is left for work that the next start can do as well.

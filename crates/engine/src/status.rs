@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use accrue_event::Timestamp;
 use accrue_model::ranker::{HEADS, HeadFigures};
 use accrue_model::{DrawCost, MemberReport, Version};
-use accrue_store::{Clicked, DrawAccount, DrawDay, DroppedOfLedger, InertReason, PublishedCounts, SatisfactionCounts};
+use accrue_store::{
+    Clicked, DrawAccount, DrawDay, DroppedOfLedger, Facts, InertReason, PublishedCounts, SatisfactionCounts,
+};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
 use crate::challenger::status::ChallengerStatus;
 use accrue_store::RankingReport;
 
-use crate::clock::now;
+use crate::clock::{ahead_s, now};
 use crate::content::ContentStatus;
 use crate::page_work::StageStatus;
-use crate::traffic::{ExploreSettings, NewProductsSettings};
+use crate::traffic::{ExploreSettings, NewProductsSettings, ServeConfig};
 use crate::versions::Versions;
 
 /// The state of an engine.
@@ -96,6 +98,33 @@ pub struct Status {
     pub guard: GuardStatus,
     /// The challenger, and the verdicts on those before it.
     pub challenger: ChallengerStatus,
+}
+
+impl Status {
+    /// What the status says of the facts; the rest is empty.
+    pub(crate) fn of_facts(facts: &Facts, serve: &ServeConfig) -> Self {
+        let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
+        Self {
+            log_end: facts.end.0,
+            ahead_s: ahead_s(facts.stream_time),
+            search_ranking: facts.search_ranking.report(),
+            n_items: facts.items.len() as u64,
+            n_described: facts.overview().n_described(),
+            n_unknown: facts.overview().n_unknown(),
+            n_shoppers: facts.shoppers.len() as u64,
+            n_quarantined: facts.quarantine.len() as u64,
+            accepted: facts.counters.accepted,
+            repairs: counts(&facts.counters.repairs),
+            reasons: counts(&facts.counters.quarantined),
+            duplicates: facts.duplicates[0] + facts.duplicates[1],
+            published: PublishedStatus::of(&facts.published),
+            campaigns_dropped: facts.ledger.dropped(),
+            satisfaction: [*facts.satisfaction.total(), facts.satisfaction.latest(7)],
+            draws: DrawStatus::of(&serve.explore, &facts.draws),
+            new_products: DrawStatus::of_new(&serve.new_products, &facts.new_products.trial),
+            ..Self::default()
+        }
+    }
 }
 
 /// The click heads: how many impressions they learned from, and how well each predicts.

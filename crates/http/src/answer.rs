@@ -68,7 +68,7 @@ pub(super) struct RecommendationBody {
     /// Version of the models that answered.
     #[schema(example = 412)]
     version: u64,
-    /// Records of the log that the models have learned from.
+    /// Records of the log that the models have learned from. It has nothing to do with the `offset` of the request.
     #[schema(example = 48213)]
     offset: u64,
     /// Time inside the server, in milliseconds.
@@ -80,7 +80,8 @@ pub(super) struct RecommendationBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1250)]
     total: Option<usize>,
-    /// The `offset` of the next page, where sponsored items moved others off this one; absent where it is `offset` + `n`.
+    /// The `offset` to ask for the next page with, where sponsored items moved others off this one; absent where it is the
+    /// `offset` + `n` of the request (the `offset` of this answer is something else).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 8)]
     next_offset: Option<usize>,

@@ -134,9 +134,9 @@ impl Caller {
         }
     }
 
-    /// Pays for a page.
-    pub(super) fn charge_page(&self, n_items: usize) -> Result<(), Problem> {
-        self.charge(n_items.saturating_sub(1) / ITEMS_PER_TOKEN)
+    /// Pays for a page that reaches to this place of its list: what lies before the page is ranked too.
+    pub(super) fn charge_page(&self, n_places: usize) -> Result<(), Problem> {
+        self.charge(n_places.saturating_sub(1) / ITEMS_PER_TOKEN)
     }
 
     fn charge(&self, tokens: usize) -> Result<(), Problem> {

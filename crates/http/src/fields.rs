@@ -349,6 +349,14 @@ mod tests {
     }
 
     #[test]
+    fn every_field_is_documented() {
+        let document = include_str!("../../../docs/pages.md").split("## What answers carry").nth(1).unwrap();
+        for (name, _) in Field::NAMES {
+            assert!(document.contains(&format!("`{name}`")), "{name} is missing in docs/pages.md");
+        }
+    }
+
+    #[test]
     fn a_price_is_written_as_it_was_sent_and_what_is_lacking_is_absent() {
         let mut item = Item::bare("mug".into());
         (item.title, item.price) = (Some("Red mug".into()), Price::new(8.9));

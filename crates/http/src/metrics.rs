@@ -158,15 +158,48 @@ fn method_name(method: &Method) -> &'static str {
 mod tests {
     use std::collections::BTreeMap;
 
+    use accrue_engine::{ClickStatus, PublishedStatus, StageStatus};
+    use accrue_event::Timestamp;
+    use accrue_store::Clicked;
+    use accrue_train::{ShadowResult, Verdict};
+
     use super::*;
+
+    /// A status in which nothing is absent, so that every metric is rendered.
+    fn full_status() -> Status {
+        let draws = DrawStatus {
+            drawn: Clicked { answers: 3, clicks: 2, squares: 2 },
+            others: Clicked::default(),
+            cost: Default::default(),
+            budget: Some(5.0),
+            is_spent: false,
+        };
+        let standing = ShadowResult { n: 4, challenger: 0.5, current: 0.25, verdict: Verdict::Open };
+        let stage = StageStatus { stage: "rank", n_in: 4, n_out: 2, took_ns: 7, fallbacks: 1 };
+        Status {
+            log_end: 9,
+            learned: 7,
+            ahead_s: Some(7_200),
+            checkpoint_age_s: Some(1.5),
+            search: IndexStatus { committed_at: Some(Timestamp(1_500)), ..IndexStatus::default() },
+            repairs: BTreeMap::from([("time_shifted".into(), 2)]),
+            reasons: BTreeMap::from([("a \"quoted\"\nreason".into(), 3)]),
+            published: PublishedStatus { inert: BTreeMap::from([("order".into(), 1)]), ..PublishedStatus::default() },
+            stages: vec![stage],
+            clicks: Some(ClickStatus { n_learned: 3, ..ClickStatus::default() }),
+            draws: Some(draws),
+            new_products: Some(draws),
+            challenger: ChallengerStatus { due_in: Some(8), standing: Some(standing), ..ChallengerStatus::default() },
+            ..Status::default()
+        }
+    }
 
     fn page() -> String {
         let metrics = Metrics::default();
         metrics.observe(&Method::GET, "/v1/recommend/{user}", 200, Duration::from_micros(700));
         metrics.observe(&Method::GET, "/v1/recommend/{user}", 200, Duration::from_secs(11));
         metrics.observe(&Method::POST, "/v1/events", 503, Duration::from_millis(1));
-        let mut status = Status { log_end: 9, learned: 7, ..Default::default() };
-        status.reasons.insert("a \"quoted\"\nreason".into(), 3);
+        let status = full_status();
         metrics.render(&status, Load { in_flight: 2, connections: 3, evicted: 1 })
     }
 
@@ -189,6 +222,8 @@ mod tests {
             "accrue_http_connections 3".into(),
             "accrue_http_connections_evicted_total 1".into(),
             "accrue_searches_without_result_total 0".into(),
+            r#"accrue_part_failed{part="clock"} 1"#.into(),
+            r#"accrue_part_failed{part="content"} 0"#.into(),
             r#"accrue_refusals_total{reason="a \"quoted\"\nreason"} 3"#.into(),
         ] {
             assert!(page.lines().any(|other| other == line), "{line}\nis missing in\n{page}");
@@ -237,6 +272,16 @@ mod tests {
                 assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
             }
         }
-        assert!(kinds.len() > 10);
+        // The test sees every metric that these files name, also those that are rendered only at times.
+        let own = [include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap(), include_str!("metrics/engine.rs"), include_str!("metrics/process.rs")].concat();
+        let quoted = own.split("\"accrue_").skip(1).filter_map(|rest| rest.split('"').next());
+        let named: Vec<String> =
+            quoted.filter(|text| !text.contains('{')).map(|text| format!("accrue_{text}")).collect();
+        assert!(named.len() > 50, "{named:?}");
+        for name in named {
+            let is_of = |line: &str| line.strip_prefix(&*name).is_some_and(|rest| rest.starts_with(['{', ' ', '_']));
+            let is_rendered = page.lines().any(is_of);
+            assert!(is_rendered, "{name} is on no page of a test");
+        }
     }
 }

@@ -164,7 +164,7 @@ impl At<'_> {
     pub(super) fn filter(self, text: Option<&str>, engine: &Engine) -> Result<Option<Filter>, Problem> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
         let problem = |fault: String| Problem::new(Code::InvalidFilter, fault).field(format!("{}filter", self.0));
-        let filter = Filter::parse(text).map_err(|error| problem(error.to_string()))?;
+        let filter = Filter::of_request(text).map_err(|error| problem(error.to_string()))?;
         engine.with_shop(|shop| shop.check_filter(&filter)).map_err(|unknown| {
             problem(unknown.to_string()).member("name", &*unknown.name).member("near", &unknown.near[..])
         })?;

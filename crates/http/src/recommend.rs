@@ -26,6 +26,8 @@ use super::server::Server;
 const MAX_ITEMS: usize = 1000;
 /// Events that a request may carry.
 const MAX_EVENTS: usize = 1000;
+/// Types of events that `seen` may name, as many as in the settings of a scene.
+const MAX_SEEN_TYPES: usize = 64;
 /// Requests of a batch.
 const MAX_REQUESTS: usize = 100;
 
@@ -39,6 +41,7 @@ pub(super) fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Se
             at.fault("seen", &format!("must be keep, drop, or drop: with types such as drop:purchase, not {text:?}"))
         })?,
     };
+    at.list("seen", types.split(',').take(MAX_SEEN_TYPES + 1).count(), MAX_SEEN_TYPES)?;
     let read = |name: &str| {
         let event_type = EventType::from_name(name.trim());
         if matches!(event_type, EventType::Impression | EventType::Search) {
@@ -272,7 +275,7 @@ pub(super) async fn recommend(
     let mut asked = body.into_request(At(""), &server.engine)?;
     asked.fields = asked.fields.for_caller(&caller);
     asked.request.filter = refuse_private(asked.request.filter, &caller)?;
-    caller.charge_page(asked.request.n)?;
+    caller.charge_page(asked.request.offset.saturating_add(asked.request.n))?;
     let mut answer = server.recommend(caller.asker(), asked, started)?;
     answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
     Ok(Json(answer))

@@ -210,7 +210,7 @@ fn registry() -> Registry {
         .page(Search, routes!(lists::new_items))
         .page(Read, routes!(new_products::library))
         .page(Search, routes!(search::post_search, search::get_search))
-        .needs(Search, routes!(suggest::suggest))
+        .page(Search, routes!(suggest::suggest))
         .needs(Read, routes!(searches::searches))
         .needs(Read, routes!(synonyms::list))
         .needs(Write, routes!(synonyms::replace))
@@ -297,6 +297,9 @@ mod tests {
                 let decides = ["/v1/quarantine", "/v1/forget", "/v1/what-if"].contains(&&**path)
                     || path.starts_with("/v1/versions/");
                 assert_eq!(needs_admin, decides, "{method} {path}");
+                // Whatever visitors may ask for computes an answer, so it waits for its turn, by address.
+                let is_for_visitors = route.access == Access::Needs(Scope::Search);
+                assert!(route.is_page || !is_for_visitors, "{method} {path} is not registered with .page");
                 let is_unknown = route.check_query(&"/?no_such_parameter=1".parse().unwrap()).is_err();
                 assert_eq!(is_unknown, route.access != Access::Open, "{method} {path} takes any parameter");
                 let summary = operation.summary.as_deref();

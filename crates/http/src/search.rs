@@ -20,6 +20,7 @@ use super::fields::{FieldNames, Fields, refuse_private};
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Code, Problem, ProblemDocument, overloaded};
 use super::recommend::{ArmBody, PERSONS_LEFT_OUT, RecommendedBody, VariantsBody, took_ms};
+use super::search_counts::AnsweredSearch;
 use super::server::Server;
 use super::turns::HeldTurn;
 
@@ -293,7 +294,7 @@ impl Server {
             return Err(Problem::new(no_query, missing).field("query"));
         };
         let request = self.search_request(body, query, filter)?;
-        caller.charge_page(request.n)?;
+        caller.charge_page(request.offset.saturating_add(request.n))?;
         let search_id = self.ids.next();
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
@@ -306,7 +307,8 @@ impl Server {
         let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if let Some(query) = counted {
-            self.searches.add(&query, visitor, total == 0, self.engine.n_erasures());
+            let answered = AnsweredSearch { asker: caller.asker(), query: &query, visitor, found_nothing: total == 0 };
+            self.searches.add(&answered, self.engine.n_erasures(), started);
             self.metrics.searches_without_result.fetch_add(u64::from(total == 0), Ordering::Relaxed);
         }
         let experiment = arm.as_ref().map(ArmBody::from);

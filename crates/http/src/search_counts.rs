@@ -6,10 +6,15 @@
 //! when they were first seen.
 //!
 //! What one person typed is theirs: a text is told from [`VISITORS`] different visitors on. A search without a user and a
-//! session counts as one of a visitor of its own.
+//! session counts as one of a visitor of its own. Whoever reads a published key off a page can invent visitors, so with
+//! such a key an address is one visitor, brings at most [`TEXTS_OF_ADDRESS`] texts a day, and counts at most
+//! [`SEARCHES_OF_ADDRESS`] times a day for each.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
 
+use accrue_engine::Asker;
 use accrue_event::normalised;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -20,14 +25,35 @@ const MAX_QUERIES: usize = 4_096;
 const MAX_BYTES: usize = 100;
 /// Visitors without whom a text is not told.
 pub(super) const VISITORS: usize = 3;
+/// Texts that the searches of one address with a published key bring within [`PERIOD`].
+const TEXTS_OF_ADDRESS: usize = 128;
+/// Searches for one text of one address with a published key that count within [`PERIOD`].
+const SEARCHES_OF_ADDRESS: u32 = 20;
+/// After this time every address counts anew.
+const PERIOD: Duration = Duration::from_secs(24 * 3600);
+/// Texts of addresses that are remembered; beyond that every address counts anew.
+const MAX_PAIRS: usize = 65_536;
 
 /// The searches of a server since its start.
 #[derive(Default)]
 pub(super) struct SearchCounts(Mutex<Counts>);
 
+/// A search that was answered.
+pub(super) struct AnsweredSearch<'q> {
+    /// The caller.
+    pub(super) asker: Asker,
+    /// What was searched for.
+    pub(super) query: &'q str,
+    /// A hash of the shopper, if the request names one.
+    pub(super) visitor: Option<u64>,
+    /// Whether there was no hit.
+    pub(super) found_nothing: bool,
+}
+
 #[derive(Default)]
 struct Counts {
     by_words: HashMap<Box<str>, Count>,
+    of_pages: OfPages,
     n: u64,
     n_without: u64,
     /// How often people were being forgotten when the counts began.
@@ -55,9 +81,44 @@ impl Count {
     }
 }
 
+/// What each address searched for with published keys, as far as it counted.
+#[derive(Default)]
+struct OfPages {
+    /// Keyed, so that nobody chooses texts that are taken for others.
+    hasher: RandomState,
+    /// By address: how often each text was searched for, by its hash.
+    by_address: HashMap<u64, HashMap<u64, u32>>,
+    n_pairs: usize,
+    since: Option<Instant>,
+}
+
+impl OfPages {
+    /// The visitor that an address counts as, if its search for these words counts.
+    fn admit(&mut self, address: Asker, words: &str, now: Instant) -> Option<u64> {
+        let is_over = self.since.is_none_or(|since| now.saturating_duration_since(since) >= PERIOD);
+        if is_over || self.n_pairs >= MAX_PAIRS {
+            (self.by_address, self.n_pairs, self.since) = (HashMap::new(), 0, Some(now));
+        }
+        let visitor = self.hasher.hash_one(address);
+        let texts = self.by_address.entry(visitor).or_default();
+        let (text, n_texts) = (self.hasher.hash_one(words), texts.len());
+        match texts.get_mut(&text) {
+            Some(n) if *n >= SEARCHES_OF_ADDRESS => return None,
+            Some(n) => *n += 1,
+            None if n_texts >= TEXTS_OF_ADDRESS => return None,
+            None => {
+                texts.insert(text, 1);
+                self.n_pairs += 1;
+            }
+        }
+        Some(visitor)
+    }
+}
+
 impl SearchCounts {
     /// Counts a search that was answered. `n_erasures` is how often people were forgotten so far.
-    pub(super) fn add(&self, query: &str, visitor: Option<u64>, found_nothing: bool, n_erasures: u64) {
+    pub(super) fn add(&self, answered: &AnsweredSearch<'_>, n_erasures: u64, now: Instant) {
+        let &AnsweredSearch { asker, query, mut visitor, found_nothing } = answered;
         if query.trim().is_empty() || query.len() > MAX_BYTES {
             return;
         }
@@ -66,6 +127,12 @@ impl SearchCounts {
         let mut counts = self.since(n_erasures);
         counts.n += 1;
         counts.n_without += u64::from(found_nothing);
+        if asker != Asker::Shop {
+            visitor = counts.of_pages.admit(asker, &words, now);
+            if visitor.is_none() {
+                return;
+            }
+        }
         if counts.by_words.len() >= MAX_QUERIES && !counts.by_words.contains_key(&*words) {
             counts.forget_rare();
         }
@@ -77,6 +144,7 @@ impl SearchCounts {
         let mut counts = self.0.lock();
         if counts.n_erasures != n_erasures {
             counts.by_words.clear();
+            counts.of_pages = OfPages::default();
             counts.n_erasures = n_erasures;
         }
         counts
@@ -109,19 +177,25 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+
+    fn search(query: &str, visitor: Option<u64>, found_nothing: bool) -> AnsweredSearch<'_> {
+        AnsweredSearch { asker: Asker::Shop, query, visitor, found_nothing }
+    }
 
     #[test]
     fn frequent_searches_stay_counted_among_many_rare_ones() {
         let counts = SearchCounts::default();
         for n in 0..20_000 {
-            counts.add(&format!("rare {n}"), None, n % 2 == 0, 0);
+            counts.add(&search(&format!("rare {n}"), None, n % 2 == 0), 0, Instant::now());
             if n % 10 == 0 {
-                counts.add("  Red  MUG ", Some(n), false, 0);
+                counts.add(&search("  Red  MUG ", Some(n), false), 0, Instant::now());
             }
         }
-        counts.add(" ", None, true, 0);
-        counts.add(&"x".repeat(MAX_BYTES + 1), None, true, 0);
+        counts.add(&search(" ", None, true), 0, Instant::now());
+        counts.add(&search(&"x".repeat(MAX_BYTES + 1), None, true), 0, Instant::now());
         {
             let counted = counts.0.lock();
             assert!(counted.by_words.len() <= MAX_QUERIES);
@@ -135,18 +209,61 @@ mod tests {
     #[test]
     fn what_one_person_typed_is_not_listed_and_everything_goes_when_a_person_is_forgotten() {
         let counts = SearchCounts::default();
-        (0..50).for_each(|_| counts.add("my own name", Some(1), true, 0));
-        counts.add("my own name", Some(2), true, 0);
+        (0..50).for_each(|_| counts.add(&search("my own name", Some(1), true), 0, Instant::now()));
+        counts.add(&search("my own name", Some(2), true), 0, Instant::now());
         assert!(counts.most(9, 0, |count| count.n).is_empty());
-        (3..5).for_each(|visitor| counts.add("red mug", Some(visitor), true, 0));
-        counts.add("red mug", None, false, 0);
+        (3..5).for_each(|visitor| counts.add(&search("red mug", Some(visitor), true), 0, Instant::now()));
+        counts.add(&search("red mug", None, false), 0, Instant::now());
         let told = |n_erasures| counts.most(9, n_erasures, |count| count.n_without);
         assert_eq!(
             told(0).iter().map(|(words, count)| (&**words, count.n_without)).collect::<Vec<_>>(),
             [("red mug", 2)]
         );
         assert!(told(1).is_empty(), "an erasure began");
-        (3..6).for_each(|visitor| counts.add("red mug", Some(visitor), true, 1));
+        (3..6).for_each(|visitor| counts.add(&search("red mug", Some(visitor), true), 1, Instant::now()));
         assert_eq!(told(1).len(), 1);
+    }
+
+    #[test]
+    fn one_address_with_a_published_key_neither_fills_nor_leads_the_list() {
+        let counts = SearchCounts::default();
+        let begun = Instant::now();
+        let ask = |address: u8, query: &str, visitor: u64, now: Instant| {
+            let asker = Asker::Page(Some(IpAddr::from([10, 0, 0, address])));
+            counts.add(&AnsweredSearch { asker, query, visitor: Some(visitor), found_nothing: false }, 0, now);
+        };
+        for visitor in 0..3 {
+            (0..30).for_each(|_| counts.add(&search("red mug", Some(visitor), false), 0, begun));
+        }
+        // One address, with as many sessions as it likes.
+        for n in 0..10_000 {
+            ask(1, "buy at other.example", n, begun);
+            ask(1, &format!("invented {n}"), n, begun);
+        }
+        let most =
+            |n| counts.most(n, 0, |count| count.n).into_iter().map(|(words, count)| (words.to_string(), count.n));
+        assert_eq!(most(9).collect::<Vec<_>>(), [("red mug".to_owned(), 90)]);
+        assert!(counts.0.lock().by_words.len() <= TEXTS_OF_ADDRESS + 1);
+        // Nor does it raise what others search for.
+        (0..1_000).for_each(|n| ask(1, "red mug", n, begun));
+        assert_eq!(most(1).next(), Some(("red mug".to_owned(), 90)), "it has its texts of the day");
+        (0..1_000).for_each(|n| ask(2, "red mug", n, begun));
+        assert_eq!(most(1).next(), Some(("red mug".to_owned(), 90 + u64::from(SEARCHES_OF_ADDRESS))));
+        ask(2, "red mug", 1, begun + PERIOD);
+        assert_eq!(most(1).next(), Some(("red mug".to_owned(), 91 + u64::from(SEARCHES_OF_ADDRESS))));
+        // What visitors of several addresses search for is told.
+        (3..6).for_each(|address| ask(address, "blue mug", 1, begun));
+        assert_eq!(most(9).map(|(words, _)| words).collect::<Vec<_>>(), ["red mug", "blue mug"]);
+    }
+
+    #[test]
+    fn what_is_remembered_of_addresses_is_bounded() {
+        let counts = SearchCounts::default();
+        for n in 0..2 * MAX_PAIRS as u32 {
+            let asker = Asker::Page(Some(IpAddr::from(n.to_be_bytes())));
+            counts.add(&AnsweredSearch { asker, query: "mug", visitor: None, found_nothing: false }, 0, Instant::now());
+        }
+        let counts = counts.0.lock();
+        assert!(counts.of_pages.n_pairs <= MAX_PAIRS && counts.of_pages.by_address.len() <= MAX_PAIRS);
     }
 }

@@ -9,7 +9,7 @@ use accrue_store::{CatalogueEntry, ItemIdx};
 use serde::{Deserialize, Serialize};
 
 use crate::Shop;
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterPass};
 
 /// `[catalogue]`: which items are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,17 +64,23 @@ impl<'a> Shop<'a> {
         Self { catalogue: CatalogueSettings { incomplete, ..self.catalogue }, ..self }
     }
 
+    /// A filter over the catalogue, for one page.
+    pub(crate) fn pass<'f>(&self, filter: Option<&'f Filter>) -> Option<FilterPass<'f>>
+    where
+        'a: 'f,
+    {
+        filter.map(|filter| filter.over(self.facts))
+    }
+
     /// An item as the catalogue has it, if a page may show it and the filter accepts it.
-    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&'a CatalogueEntry> {
-        let facts = self.facts;
-        let entry: &'a CatalogueEntry = facts.entry(item)?;
-        let matches = |filter: &Filter| facts.described(item).is_some_and(|item| filter.matches_described(item));
-        let passes = self.is_on_sale(item, entry) && filter.is_none_or(matches);
+    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&FilterPass<'_>>) -> Option<&'a CatalogueEntry> {
+        let entry: &'a CatalogueEntry = self.facts.entry(item)?;
+        let passes = self.is_on_sale(item, entry) && filter.is_none_or(|filter| filter.accepts(item));
         passes.then_some(entry)
     }
 
     /// Whether a page that the shopper did not ask for by words may show the item: not if it is incomplete.
-    pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&Filter>) -> bool {
+    pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&FilterPass<'_>>) -> bool {
         let is_plain = filter.is_none() && self.facts.overview().is_plain(item);
         is_plain || self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
     }

@@ -107,6 +107,8 @@ codes! {
         SourceUnavailable => "source_unavailable",
         /// The sources found more than the scene takes.
         CandidatesCut => "candidates_cut",
+        /// The conditions of the filter read more texts than one page may.
+        FilterCut => "filter_cut",
         /// The page reaches beyond the places that the scene diversifies.
         DiversityCut => "diversity_cut",
         /// No candidate has the price, or the attribute, by which the scene weighs purchases.

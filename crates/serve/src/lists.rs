@@ -3,7 +3,8 @@
 //! In: the facts and the version. Out: up to `n` items, one of each variant group, each with the one reason for it.
 //!
 //! A list holds under any filter. The models keep their leaders in order, and a filter may leave too few of them. Then
-//! one pass over the catalogue orders all items that pass; its cost is bounded by the size of the catalogue.
+//! one pass over the catalogue orders all items that pass; its cost is bounded by the size of the catalogue, and by what the
+//! conditions of the filter may read (`filter/pass.rs`).
 
 use std::collections::{BinaryHeap, HashSet};
 
@@ -11,6 +12,7 @@ use accrue_event::{DAY_MS, Timestamp};
 use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
+use crate::filter::FilterPass;
 use crate::page::Variants;
 use crate::rules::ActiveRules;
 use crate::{Degraded, Grouping, ListRequest, Reason, ReasonCode, Recommendation, Recommended, Shop};
@@ -27,7 +29,8 @@ impl Shop<'_> {
         let own = self.counted(item, grouping);
         let is_other = |other: ItemIdx| self.counted(other, grouping) != own;
         let rules = ActiveRules::of(self, None, list.filter.as_ref());
-        let may = |other: ItemIdx| shop.may_recommend(other, list.filter.as_ref()) && !rules.hides(self, other);
+        let filter = self.pass(list.filter.as_ref());
+        let may = |other: ItemIdx| shop.may_recommend(other, filter.as_ref()) && !rules.hides(self, other);
         let acceptable = |other: ItemIdx| is_other(other) && may(other);
         let mut variants = Variants::new(self, grouping);
         let neighbours = self.version.ensemble.neighbours();
@@ -51,7 +54,7 @@ impl Shop<'_> {
         let text = format!("chosen together with {}", self.title(item));
         let mut items = self.list(chosen, ReasonCode::ChosenTogether, &text);
         items.extend(self.list(described, ReasonCode::DescribedAlike, &format!("described like {}", self.title(item))));
-        self.full_list(items, n, degraded)
+        self.full_list(items, n, filter.as_ref(), degraded)
     }
 
     /// The acceptable items whose descriptions are like that of `item`, most alike first; scores are cosines times
@@ -75,7 +78,8 @@ impl Shop<'_> {
         let popularity = self.version.ensemble.popularity();
         let now_ms = self.facts.stream_time.0;
         let rules = ActiveRules::of(self, None, list.filter.as_ref());
-        let may = |item: ItemIdx| shop.may_recommend(item, list.filter.as_ref()) && !rules.hides(self, item);
+        let filter = self.pass(list.filter.as_ref());
+        let may = |item: ItemIdx| shop.may_recommend(item, filter.as_ref()) && !rules.hides(self, item);
         // By level and not by the count at this moment, which is rounded to 0 when the latest choice is years old.
         let level = |item| popularity.weekly_level(item);
         let shown = |item: ItemIdx| -> Option<ItemIdx> {
@@ -100,7 +104,8 @@ impl Shop<'_> {
             let mut all = (0..self.facts.items.len() as u32).filter(is_chosen).map(of_level);
             listed = first(&mut best_first(&mut all).map(|scored| scored.item));
         }
-        self.full_list(self.list(listed, ReasonCode::Popular, "popular now"), n, Vec::new())
+        let items = self.list(listed, ReasonCode::Popular, "popular now");
+        self.full_list(items, n, filter.as_ref(), Vec::new())
     }
 
     /// The newest items, newest first, by the date of publication, or by the first sight of an item that has none; the
@@ -109,13 +114,14 @@ impl Shop<'_> {
         let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
         let mut variants = Variants::new(self, list.grouping);
         let rules = ActiveRules::of(self, None, list.filter.as_ref());
-        let may = |item: ItemIdx| shop.may_recommend(item, list.filter.as_ref()) && !rules.hides(self, item);
+        let filter = self.pass(list.filter.as_ref());
+        let may = |item: ItemIdx| shop.may_recommend(item, filter.as_ref()) && !rules.hides(self, item);
         let newest = self.newest().filter(|&(_, item)| may(item));
         let first = newest.filter(|&(_, item)| variants.is_first(item)).take(n);
         let age_days = |at_ms: i64| (self.now_ms - at_ms) as f32 / DAY_MS as f32;
         let scored = first.map(|(at_ms, item)| Scored { item, score: -age_days(at_ms) });
         let items = self.list(scored, ReasonCode::NewItem, "new in the shop");
-        self.full_list(items, n, Vec::new())
+        self.full_list(items, n, filter.as_ref(), Vec::new())
     }
 
     /// Items from the newest on, each with the time from which it counts as new. Looks as far as the result is read.
@@ -155,7 +161,14 @@ impl Shop<'_> {
         picked.into_iter().map(recommended).collect()
     }
 
-    fn full_list(&self, items: Vec<Recommended>, n: usize, mut degraded: Vec<&'static str>) -> Recommendation {
+    fn full_list(
+        &self,
+        items: Vec<Recommended>,
+        n: usize,
+        filter: Option<&FilterPass<'_>>,
+        mut degraded: Vec<&'static str>,
+    ) -> Recommendation {
+        degraded.extend(filter.filter(|filter| filter.is_cut()).map(|_| Degraded::FilterCut.name()));
         if items.len() < n {
             degraded.push(Degraded::FewCandidates.name());
         }
@@ -215,7 +228,8 @@ mod tests {
         stand_in: StandIn<'_>,
     ) -> Vec<String> {
         let mut variants = Variants::new(&shop.shop(), Grouping::Product);
-        let may = |item: &ItemIdx| shop.shop().may_recommend(*item, filter);
+        let filter = shop.shop().pass(filter);
+        let may = |item: &ItemIdx| shop.shop().may_recommend(*item, filter.as_ref());
         let shown = ordered.iter().filter_map(|&item| if may(&item) { Some(item) } else { stand_in(item, &may) });
         let name = |item| shop.facts.items.name(item).unwrap().to_owned();
         shown.filter(|&item| variants.is_first(item)).take(n).map(name).collect()

@@ -7,7 +7,7 @@ use accrue_event::{Event, EventType, Shopper, UserId};
 use accrue_model::{Context, Prepared, Version};
 use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, Trial, session_hash};
 
-use crate::filter::Filter;
+use crate::filter::FilterPass;
 use crate::rules::ActiveRules;
 use crate::{Campaigns, CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Scenes, Visitor};
 
@@ -215,7 +215,8 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// How many products a list of everything may have; items, if each variant counts. Looks at the whole catalogue.
+    /// How many products a list of everything may have; items, if each variant counts. Looks at the whole catalogue, or as
+    /// far as the filter may read.
     pub fn n_on_sale(&self, list: &ListRequest) -> usize {
         self.n_counted(list, |_| true)
     }
@@ -235,10 +236,11 @@ impl<'a> Shop<'a> {
     fn n_counted(&self, list: &ListRequest, is_listed: impl Fn(ItemIdx) -> bool) -> usize {
         let shop = self.with_incomplete(list.incomplete);
         let rules = ActiveRules::of(self, None, list.filter.as_ref());
+        let filter = self.pass(list.filter.as_ref());
         let mut products = HashSet::new();
         let counts = |&item: &ItemIdx| {
             is_listed(item)
-                && shop.may_recommend(item, list.filter.as_ref())
+                && shop.may_recommend(item, filter.as_ref())
                 && !rules.hides(self, item)
                 && match shop.counted(item, list.grouping) {
                     Product::OfVariants(product) => products.insert(product),
@@ -249,7 +251,7 @@ impl<'a> Shop<'a> {
     }
 
     /// Whether a product is among [`Shop::n_on_sale`].
-    pub(crate) fn may_recommend_product(&self, product: Product, filter: Option<&Filter>) -> bool {
+    pub(crate) fn may_recommend_product(&self, product: Product, filter: Option<&FilterPass<'_>>) -> bool {
         let products = &self.facts.products;
         match product {
             Product::Alone(item) => self.may_recommend(item, filter),

@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 
 use crate::{CatalogueEntry, ItemIdx};
 
-/// Columns that are kept. The next one takes the place of all of them.
+/// Columns that are kept. The next one takes the place of those of attributes; the other fields are few, and filters read
+/// them all the time.
 pub const MAX_COLUMNS: usize = 64;
 /// Values and lists beyond twice the number of items, from which on a column is made again.
 const SPARE: usize = 4_096;
@@ -91,6 +92,11 @@ impl Column {
     /// group.
     pub fn group(&self, code: u32) -> u32 {
         self.spellings[code as usize].group
+    }
+
+    /// The group of a value, which is given in the form that filters compare; `None` if no item has had it.
+    pub fn group_of(&self, normalised: &str) -> Option<u32> {
+        self.groups.get(normalised).copied()
     }
 
     /// The value of a code, as the shop writes it.
@@ -200,7 +206,7 @@ impl Columns {
             return Arc::clone(column);
         }
         if columns.len() >= MAX_COLUMNS {
-            columns.clear();
+            columns.retain(|field, _| !matches!(field, ColumnField::Attribute(_)));
         }
         let column = Arc::new(Column::of(field, entries));
         columns.insert(field.clone(), Arc::clone(&column));
@@ -246,6 +252,7 @@ mod tests {
         assert_eq!((column.values(2), column.values(9)), (None, None));
         let group = |item, place: usize| column.group(column.values(item).unwrap()[place]);
         assert!(group(1, 0) == group(3, 0) && group(1, 1) != group(3, 0), "a filter on L finds l");
+        assert_eq!((column.group_of("l"), column.group_of("xxl")), (Some(group(1, 0)), None));
         drop(column);
 
         entries[0] = entry("a", size(Attribute::Bool(true)));
@@ -271,11 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_ever_new_names_are_bounded() {
+    fn columns_of_ever_new_names_are_bounded_and_leave_those_that_filters_read() {
         let columns = Columns::default();
+        let category = columns.get(&ColumnField::Category, &[]);
         for n in 0..3 * MAX_COLUMNS {
             columns.get(&ColumnField::Attribute(n.to_string().into()), &[]);
             assert!(columns.0.lock().len() <= MAX_COLUMNS);
         }
+        assert!(Arc::ptr_eq(&category, &columns.get(&ColumnField::Category, &[])));
     }
 }

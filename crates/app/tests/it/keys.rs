@@ -247,6 +247,31 @@ fn a_body_that_is_refused_is_paid_for() {
 }
 
 #[test]
+fn a_page_pays_for_the_places_before_it_too() {
+    let search = || {
+        let key = Key {
+            name: "web".into(),
+            key: WEB_KEY.into(),
+            scopes: [Scope::Search].into(),
+            origins: Vec::new(),
+            rate_limit_per_s: Some(10.0),
+            rate_limit_per_address_per_s: None,
+            weight: None,
+        };
+        Shop::open(HttpSettings { keys: vec![key], ..Default::default() })
+    };
+    let deep = json!({"n": 1, "offset": 9_999});
+    for (method, path, body) in
+        [("POST", "/v1/recommend", &deep), ("GET", "/v1/search?q=mug&n=1&offset=9999", &Value::Null)]
+    {
+        let shop = search();
+        (0..20).for_each(|_| assert_eq!(ask(&shop, WEB_KEY, "GET", "/v1/search?q=mug&n=1", &Value::Null).status, 200));
+        assert_eq!(ask(&shop, WEB_KEY, method, path, body).status, 200, "{path}");
+        ask(&shop, WEB_KEY, method, path, body).problem(429, "rate_limited");
+    }
+}
+
+#[test]
 fn what_the_shop_pays_is_told_to_administrators_alone() {
     let shop = shop();
     let attributes = json!({"cost": 3.5, "EK": "2,95", "colour": "red", "note": "ada@example.com"});
@@ -265,6 +290,13 @@ fn what_the_shop_pays_is_told_to_administrators_alone() {
     }
     for path in ["/v1/search?q=bucket&filter=cost%3E3", "/v1/trending?filter=attributes.cost%3E3"] {
         ask(&shop, WEB_KEY, "GET", path, &Value::Null).problem(400, "invalid_filter");
+    }
+    // Nor are their names told as what may have been meant.
+    for path in ["/v1/trending?filter=costs%3E3", "/v1/search?q=bucket&facets=costs", "/v1/search?q=bucket&sort=ek"] {
+        let refused = ask(&shop, WEB_KEY, "GET", path, &Value::Null);
+        assert_eq!(refused.status, 400, "{path}");
+        let near = refused.json()["near"].to_string();
+        assert!(!near.contains("\"cost\"") && !near.contains("EK"), "{path}: {near}");
     }
     let by_name = get(&shop, WEB_KEY, "/v1/search?q=bucket&fields=title,attributes.cost,attributes.colour");
     assert_eq!(by_name["hits"][0]["attributes"], json!({"colour": "red"}));

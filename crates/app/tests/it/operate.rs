@@ -48,6 +48,7 @@ fn probes_quality_and_metrics_have_current_figures() {
         "# TYPE accrue_http_request_duration_seconds histogram",
         "accrue_items 3",
         "accrue_writer_poisoned 0",
+        r#"accrue_part_failed{part="writer"} 0"#,
     ] {
         assert!(page.lines().any(|other| other == line), "{line}\nis missing in\n{page}");
     }

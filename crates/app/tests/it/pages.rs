@@ -188,6 +188,9 @@ fn requests_out_of_bounds_name_their_field() {
     check(recommend(json!({"diversity": 1.5})), "invalid_value", "diversity");
     check(recommend(json!({"seen": "hide"})), "invalid_value", "seen");
     check(recommend(json!({"seen": "drop:impression"})), "invalid_value", "seen");
+    check(recommend(json!({"seen": format!("drop:{}", "view,".repeat(65))})), "invalid_value", "seen");
+    let values = (0..513).map(|n| n.to_string()).collect::<Vec<_>>().join(" OR ");
+    check(recommend(json!({"filter": format!("stock:({values})")})), "invalid_filter", "filter");
     check(recommend(json!({"filter": "price:((1"})), "invalid_filter", "filter");
     check(recommend(json!({"user": "\n"})), "invalid_value", "user");
     check(recommend(json!({"exclude": ["a", ""]})), "invalid_value", "exclude[1]");

@@ -5,6 +5,7 @@
 mod challengers;
 mod content;
 mod forgetting;
+mod probes;
 mod published;
 mod reopening;
 mod retention;

@@ -4,6 +4,7 @@ use accrue_engine::{ChallengerState, ChallengerStatus, DrawStatus, GuardStatus, 
 use accrue_store::{STAYS_S, SatisfactionCounts};
 use accrue_train::Quality;
 
+use super::super::status::PARTS;
 use super::page::{Page, escape};
 
 /// The engine's figures.
@@ -32,8 +33,18 @@ fn render_state(page: &mut Page, status: &Status) {
         lag,
     );
     page.one("accrue_published_version", "gauge", "Number of the published version.", status.version);
+    let name = "accrue_part_failed";
+    page.head(name, "gauge", "1 for each part of the server that failed and is tried again, 0 for the others.");
+    for (part, has_failed) in PARTS {
+        page.sample(name, &format!("part=\"{part}\""), u8::from(has_failed(status)));
+    }
     let poisoned = u8::from(status.poisoned.is_some());
-    page.one("accrue_writer_poisoned", "gauge", "1 if a write failed and the server no longer writes.", poisoned);
+    page.one(
+        "accrue_writer_poisoned",
+        "gauge",
+        "1 if a write failed; writes are refused until the files can be written again.",
+        poisoned,
+    );
     let failed = u8::from(status.learner_failed.is_some());
     page.one(
         "accrue_learner_failed",

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use accrue_event::{RecordKind, SettingFault, fields_named, misspelling};
+use accrue_event::{RecordKind, SettingFault, fields_named, is_private, misspelling};
 
 use super::parse::own_names;
 use super::{Choice, Filter, Node, Test};
@@ -92,7 +92,7 @@ impl Shop<'_> {
             }
             let mut expected =
                 String::from("true for the price, or the name of an attribute that items have as a number");
-            let near = self.near(attribute, &[]);
+            let near = self.near_among(attribute, &[], overview.attributes());
             if !near.is_empty() && !overview.has_attribute(attribute) {
                 expected.push_str(&format!("; did you mean {}?", near.join(" or ")));
             }
@@ -102,9 +102,13 @@ impl Shop<'_> {
     }
 
     /// The fields whose names are nearest to `name`, best first: attributes, and those of `own`, the fields of the
-    /// vocabulary that may be named in its place.
+    /// vocabulary that may be named in its place. Whoever asks may be a visitor, so attributes that are told to
+    /// administrators alone are not among them: their names tell that they are there.
     pub(crate) fn near(&self, name: &str, own: &[&str]) -> Vec<String> {
-        let attributes = self.facts.overview().attributes();
+        self.near_among(name, own, self.facts.overview().attributes().filter(|known| is_private(known).is_none()))
+    }
+
+    fn near_among<'n>(&self, name: &str, own: &[&'n str], attributes: impl Iterator<Item = &'n str>) -> Vec<String> {
         let meant = MEANT.iter().filter(|(word, _)| misspelling(name, word) == Some(0)).map(|(_, field)| *field);
         // Filters name the fields in the singular: `category`, `tag`.
         let as_own = |field: &str| own.iter().copied().find(|own| misspelling(field, own) == Some(0));
@@ -145,7 +149,7 @@ impl Filter {
             match node {
                 Node::All(parts) | Node::Any(parts) => parts.iter().for_each(|part| collect(part, found)),
                 Node::Not(part) => collect(part, found),
-                Node::Test(Test::Attribute(name, choices)) => found.push((name, choices)),
+                Node::Test(Test::Attribute(name, choices)) => found.push((name, &choices.given)),
                 Node::Test(_) => {}
             }
         }
@@ -227,6 +231,23 @@ mod tests {
         let none = fault("xyzzy:1").unwrap();
         assert!(none.near.is_empty() && none.to_string().contains("category"), "{none}");
         assert!(fault("categories:mugs").unwrap().to_string().ends_with("did you mean category?"));
+    }
+
+    #[test]
+    fn attributes_that_visitors_may_not_read_are_no_hint() {
+        let fixture = Fixture::new(Size { n_items: 10, n_unmet: 0, n_events: 10, ..Size::default() });
+        let mut item = Item::bare("mug".into());
+        item.attributes.insert("purchase_price".into(), Attribute::Number(3.0));
+        item.attributes.insert("purpose".into(), Attribute::Text("tea".into()));
+        let mut facts = Facts::new(1);
+        facts.apply(&Record { offset: Offset(0), received_at: Timestamp(0), body: Body::Item(Box::new(item)) });
+        let shop = Shop { facts: &facts, ..fixture.shop() };
+        for name in ["purchase_prise", "purchase", "purchse_price", "purpos"] {
+            let told = shop.check_filter(&Filter::parse(&format!("{name}:1")).unwrap()).unwrap_err().to_string();
+            assert!(!told.contains("purchase_price"), "{name}: {told}");
+            assert_eq!(told.contains("purpose"), name == "purpos", "{name}: {told}");
+            assert!(!shop.facet(name).unwrap_err().to_string().contains("purchase_price"), "{name}");
+        }
     }
 
     #[test]

@@ -34,19 +34,26 @@
 mod fields;
 mod narrowed;
 mod parse;
+mod pass;
 #[cfg(test)]
 mod tests;
+mod texts;
 
-use std::fmt;
-
+use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt;
 
 use accrue_event::{Attribute, DAY_MS, Item, Timestamp, normalised};
 use accrue_store::Described;
 
 pub use fields::UnknownField;
 pub(crate) use narrowed::{FacetField, Narrowed, Passes};
-pub use parse::{FilterError, MAX_DEPTH, MAX_LEN, MAX_TEXTS};
+pub use parse::{FilterError, MAX_CONDITIONS, MAX_DEPTH, MAX_LEN, MAX_TEXTS, MAX_VALUES};
+pub(crate) use pass::FilterPass;
+pub use pass::MAX_WORK;
+
+use pass::{Meter, OF_ATTRIBUTE, cost_of};
+use texts::Texts;
 
 /// A condition on items, parsed once and evaluated often.
 ///
@@ -80,8 +87,8 @@ enum Test {
     Number(NumberField, Vec<Span<Number>>),
     PublishedAt(Vec<Span<Moment>>),
     Available(bool),
-    Text(TextField, Vec<Box<str>>),
-    Attribute(Box<str>, Vec<Choice>),
+    Text(TextField, Texts),
+    Attribute(Box<str>, Choices),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +108,14 @@ enum TextField {
     Locale,
     Title,
     Description,
+}
+
+/// What an attribute is compared with.
+#[derive(Clone, Debug, PartialEq)]
+struct Choices {
+    given: Box<[Choice]>,
+    /// The texts of those that are values.
+    texts: Texts,
 }
 
 /// The value that an attribute is compared with. The text is normalised; `number` is its reading as a number.
@@ -147,6 +162,17 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Reads a filter that came with a request, which may be anyone's: its conditions and values are bounded too. Filters
+    /// that are stored were written by the shop, and are read whatever their number is.
+    ///
+    /// # Errors
+    /// Those of [`Filter::parse`], and more than [`MAX_CONDITIONS`] conditions or [`MAX_VALUES`] values.
+    pub fn of_request(text: &str) -> Result<Self, FilterError> {
+        let filter = Self::parse(text)?;
+        parse::check_bounds(&filter.root)?;
+        Ok(filter)
+    }
+
     /// Whether the item passes the filter.
     pub fn matches(&self, item: &Item) -> bool {
         self.root.matches(&Subject::new(item.into()))
@@ -166,22 +192,45 @@ impl std::str::FromStr for Filter {
     }
 }
 
-/// An item that conditions are compared with. Its long texts are normalised once, however many conditions read them.
+/// An item that conditions are compared with. Its texts are normalised once, however many conditions read them.
 struct Subject<'a> {
     described: Described<'a>,
     title: OnceCell<String>,
     description: OnceCell<String>,
+    categories: OnceCell<Vec<Cow<'a, str>>>,
+    tags: OnceCell<Vec<Cow<'a, str>>>,
+    /// Counts what is read, in a pass over a catalogue.
+    meter: Option<&'a Meter>,
 }
 
 impl<'a> Subject<'a> {
     fn new(described: Described<'a>) -> Self {
-        Self { described, title: OnceCell::new(), description: OnceCell::new() }
+        let (title, description) = (OnceCell::new(), OnceCell::new());
+        let (categories, tags) = (OnceCell::new(), OnceCell::new());
+        Self { described, title, description, categories, tags, meter: None }
     }
-}
 
-/// Whether a text that may be absent contains `wanted`. `cell` keeps the normalised text.
-fn holds(cell: &OnceCell<String>, text: Option<&str>, wanted: &str) -> bool {
-    text.is_some_and(|text| cell.get_or_init(|| normalised(text).into_owned()).contains(wanted))
+    /// The same in a pass over a catalogue.
+    fn metered(described: Described<'a>, meter: &'a Meter) -> Self {
+        Self { meter: Some(meter), ..Self::new(described) }
+    }
+
+    /// Whether this much may be read.
+    fn pay(&self, units: usize) -> bool {
+        self.meter.is_none_or(|meter| meter.pay(units))
+    }
+
+    /// Whether a text that may be absent holds one of `wanted`. `cell` keeps the normalised text.
+    fn holds(&self, cell: &OnceCell<String>, text: Option<&str>, wanted: &Texts) -> bool {
+        let Some(text) = text else { return false };
+        self.pay(cost_of(text)) && wanted.occur_in(cell.get_or_init(|| normalised(text).into_owned()))
+    }
+
+    /// Whether one of several texts is one of `wanted`. `cell` keeps the normalised texts.
+    fn has(&self, cell: &OnceCell<Vec<Cow<'a, str>>>, texts: &'a [Box<str>], wanted: &Texts) -> bool {
+        let texts = cell.get_or_init(|| texts.iter().map(|text| normalised(text)).collect());
+        self.pay(texts.len()) && texts.iter().any(|text| wanted.contain(text))
+    }
 }
 
 impl Node {
@@ -199,6 +248,9 @@ impl Test {
     fn matches(&self, subject: &Subject<'_>) -> bool {
         let described = subject.described;
         let item = described.own();
+        if !subject.pay(1) {
+            return false;
+        }
         match self {
             Test::Number(NumberField::Price, spans) => {
                 described.price().is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0).holds(price.to_f64())))
@@ -208,9 +260,10 @@ impl Test {
             }
             Test::PublishedAt(spans) => item.published_at.is_some_and(|at| spans.iter().any(|span| span.holds_at(at))),
             Test::Available(wanted) => item.available == *wanted,
-            Test::Text(field, texts) => texts.iter().any(|wanted| field.matches(subject, wanted)),
+            Test::Text(field, wanted) => field.matches(subject, wanted),
             Test::Attribute(name, choices) => {
-                described.attribute(name).is_some_and(|value| choices.iter().any(|choice| choice.matches(value)))
+                subject.pay(OF_ATTRIBUTE)
+                    && described.attribute(name).is_some_and(|value| choices.accept(subject, value))
             }
         }
     }
@@ -233,32 +286,57 @@ impl TextField {
         Self::ALL.iter().find(|(field, _)| *field == self).map_or("", |(_, name)| name)
     }
 
-    fn matches(self, subject: &Subject<'_>, wanted: &str) -> bool {
-        let item = subject.described;
-        let is = |text: Option<&str>| text.is_some_and(|text| equals(text, wanted));
+    /// The texts of a condition on this field.
+    fn texts(self, given: Vec<Box<str>>) -> Texts {
         match self {
-            TextField::Id => equals(item.own().id.as_str(), wanted),
+            TextField::Title | TextField::Description => Texts::sought(given),
+            _ => Texts::whole(given),
+        }
+    }
+
+    fn matches(self, subject: &Subject<'_>, wanted: &Texts) -> bool {
+        let item = subject.described;
+        let is = |text: Option<&str>| text.is_some_and(|text| wanted.have(text));
+        match self {
+            TextField::Id => wanted.have(item.own().id.as_str()),
             TextField::Parent => is(item.own().parent.as_deref()),
             TextField::Brand => is(item.brand()),
-            TextField::Category => item.categories().iter().any(|text| equals(text, wanted)),
-            TextField::Tag => item.tags().iter().any(|text| equals(text, wanted)),
+            TextField::Category => subject.has(&subject.categories, item.categories(), wanted),
+            TextField::Tag => subject.has(&subject.tags, item.tags(), wanted),
             TextField::Currency => is(item.currency()),
             TextField::Locale => is(item.locale()),
-            TextField::Title => holds(&subject.title, item.title(), wanted),
-            TextField::Description => holds(&subject.description, item.description(), wanted),
+            TextField::Title => subject.holds(&subject.title, item.title(), wanted),
+            TextField::Description => subject.holds(&subject.description, item.description(), wanted),
+        }
+    }
+}
+
+impl Choices {
+    fn new(given: Vec<Choice>) -> Self {
+        let text = |choice: &Choice| match choice {
+            Choice::Value { text, .. } => Some(text.clone()),
+            Choice::Range(_) => None,
+        };
+        let texts = Texts::whole(given.iter().filter_map(text).collect());
+        Self { given: given.into(), texts }
+    }
+
+    fn accept(&self, subject: &Subject<'_>, value: &Attribute) -> bool {
+        let is_chosen = |text: &str| subject.pay(cost_of(text)) && self.texts.have(text);
+        match value {
+            Attribute::Bool(value) => self.texts.contain(if *value { "true" } else { "false" }),
+            Attribute::Number(value) => self.given.iter().any(|choice| choice.is_number(*value)),
+            Attribute::Text(value) => is_chosen(value),
+            Attribute::List(values) => values.iter().any(|value| is_chosen(value)),
         }
     }
 }
 
 impl Choice {
-    fn matches(&self, value: &Attribute) -> bool {
-        match (self, value) {
-            (Choice::Value { text, .. }, Attribute::Bool(value)) => &**text == if *value { "true" } else { "false" },
-            (Choice::Value { number, .. }, Attribute::Number(value)) => *number == Some(*value),
-            (Choice::Value { text, .. }, Attribute::Text(value)) => equals(value, text),
-            (Choice::Value { text, .. }, Attribute::List(values)) => values.iter().any(|value| equals(value, text)),
-            (Choice::Range(span), Attribute::Number(value)) => span.map(|n| n.0).holds(*value),
-            (Choice::Range(_), Attribute::Bool(_) | Attribute::Text(_) | Attribute::List(_)) => false,
+    fn is_number(&self, value: f64) -> bool {
+        match self {
+            Choice::Value { number, .. } => *number == Some(value),
+            Choice::Range(span) => span.map(|n| n.0).holds(value),
         }
     }
 }
@@ -318,11 +396,6 @@ impl Moment {
     }
 }
 
-/// `wanted` is normalised already; most texts of a shop are compared without an allocation.
-fn equals(text: &str, wanted: &str) -> bool {
-    if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { normalised(text) == wanted }
-}
-
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.root.fmt(f)
@@ -361,9 +434,9 @@ impl fmt::Display for Test {
             Test::PublishedAt(spans) => write_test(f, "published_at", spans),
             Test::Available(wanted) => write!(f, "available:{wanted}"),
             Test::Text(field, texts) => {
-                write_test(f, field.name(), &texts.iter().map(|text| Quoted(text)).collect::<Vec<_>>())
+                write_test(f, field.name(), &texts.given().iter().map(|text| Quoted(text)).collect::<Vec<_>>())
             }
-            Test::Attribute(name, choices) => write_test(f, &attribute_name(name), choices),
+            Test::Attribute(name, choices) => write_test(f, &attribute_name(name), &choices.given),
         }
     }
 }

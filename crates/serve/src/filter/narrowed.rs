@@ -7,8 +7,9 @@
 //! A selection is a condition that `AND` joins at the top of the filter, that names only the facet's field, and that
 //! has no `NOT` in it. What `NOT` excludes stays out of all counts.
 
-use accrue_store::{ColumnField, Described};
+use accrue_store::{ColumnField, Facts, ItemIdx};
 
+use super::pass::{Check, MAX_WORK, Meter};
 use super::{Filter, Node, NumberField, Subject, Test, TextField};
 
 /// A field whose values a facet counts.
@@ -19,12 +20,14 @@ pub(crate) enum FacetField {
     Stock,
 }
 
-/// A filter, divided among facets.
+/// A filter over one catalogue, divided among facets.
 pub(crate) struct Narrowed<'f> {
+    facts: &'f Facts,
     /// What restricts the hits and every facet.
-    rest: Vec<&'f Node>,
+    rest: Vec<Check<'f>>,
     /// The selections, each with the place of its facet.
-    own: Vec<(usize, &'f Node)>,
+    own: Vec<(usize, Check<'f>)>,
+    meter: Meter,
 }
 
 /// How an item passes a filter beside facets.
@@ -39,19 +42,20 @@ pub(crate) enum Passes {
 }
 
 impl Filter {
-    /// The filter beside facets of these fields.
-    pub(crate) fn narrowed<'f>(&'f self, facets: &[&FacetField]) -> Narrowed<'f> {
-        let mut narrowed = Narrowed { rest: Vec::new(), own: Vec::new() };
+    /// The filter beside facets of these fields, over the catalogue of these facts.
+    pub(crate) fn narrowed<'f>(&'f self, facets: &[&FacetField], facts: &'f Facts) -> Narrowed<'f> {
+        let mut narrowed = Narrowed { facts, rest: Vec::new(), own: Vec::new(), meter: Meter::new(MAX_WORK) };
         let parts = match &self.root {
             Node::All(parts) => parts.as_slice(),
             one => std::slice::from_ref(one),
         };
         for part in parts {
             match facets.iter().position(|facet| selects(part, facet)) {
-                Some(place) => narrowed.own.push((place, part)),
-                None => narrowed.rest.push(part),
+                Some(place) => narrowed.own.push((place, Check::of(part, facts))),
+                None => narrowed.rest.push(Check::of(part, facts)),
             }
         }
+        narrowed.rest.sort_by_key(Check::expense);
         narrowed
     }
 }
@@ -64,7 +68,9 @@ impl Filter {
             one => std::slice::from_ref(one),
         };
         let category = |part| match part {
-            &Node::Test(Test::Text(TextField::Category, ref texts)) => texts.first().filter(|_| texts.len() == 1),
+            &Node::Test(Test::Text(TextField::Category, ref texts)) => {
+                texts.given().first().filter(|_| texts.given().len() == 1)
+            }
             _ => None,
         };
         parts.iter().filter_map(category).map(|text| &**text).collect()
@@ -73,17 +79,25 @@ impl Filter {
 
 impl Narrowed<'_> {
     /// How an item passes.
-    pub fn passes(&self, item: Described<'_>) -> Passes {
-        let item = &Subject::new(item);
-        if !self.rest.iter().all(|part| part.matches(item)) {
+    pub fn passes(&self, item: ItemIdx) -> Passes {
+        let Some(described) = self.facts.described(item) else { return Passes::No };
+        let subject = Subject::metered(described, &self.meter);
+        let matches = |part: &Check<'_>| part.matches(self.facts, item, &subject);
+        if !self.rest.iter().all(matches) {
             return Passes::No;
         }
-        let mut failed = self.own.iter().filter(|(_, part)| !part.matches(item)).map(|(place, _)| *place);
-        match failed.next() {
+        let mut failed = self.own.iter().filter(|(_, part)| !matches(part)).map(|(place, _)| *place);
+        let passes = match failed.next() {
             None => Passes::All,
             Some(first) if failed.all(|other| other == first) => Passes::AllBut(first),
             Some(_) => Passes::No,
-        }
+        };
+        if self.is_cut() { Passes::No } else { passes }
+    }
+
+    /// Whether no further item passes because the conditions have read too much.
+    pub fn is_cut(&self) -> bool {
+        self.meter.is_cut()
     }
 }
 
@@ -110,15 +124,17 @@ fn selects(part: &Node, facet: &FacetField) -> bool {
 mod tests {
     use accrue_event::{Item, Price};
 
+    use super::super::pass::tests::facts;
     use super::*;
 
     #[test]
     fn an_item_that_only_the_selection_of_one_facet_leaves_out_counts_there() {
         let mut item = Item::bare("mug".into());
         (item.brand, item.price, item.categories) = (Some("Acme".into()), Price::new(9.0), vec!["mugs".into()]);
+        let facts = facts([item]);
         let passes = |filter: &str| {
             let facets = [&FacetField::Column(ColumnField::Brand), &FacetField::Price];
-            Filter::parse(filter).unwrap().narrowed(&facets).passes((&item).into())
+            Filter::parse(filter).unwrap().narrowed(&facets, &facts).passes(0)
         };
         assert_eq!(passes("brand:acme AND price:5..10 AND category:mugs"), Passes::All);
         assert_eq!(passes("brand:bolt"), Passes::AllBut(0));

@@ -3,7 +3,7 @@
 use accrue_event::{Timestamp, normalised};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Choice, Moment, Node, Number, NumberField, Span, Test, TextField};
+use super::{Choice, Choices, Moment, Node, Number, NumberField, Span, Test, TextField};
 
 /// A filter text has at most this many bytes.
 pub const MAX_LEN: usize = 4096;
@@ -11,6 +11,12 @@ pub const MAX_LEN: usize = 4096;
 pub const MAX_DEPTH: usize = 32;
 /// At most this many texts are sought in titles and descriptions: each is sought in the whole text of every item.
 pub const MAX_TEXTS: usize = 32;
+
+/// The filter of a request has at most this many conditions, each of which is compared with every item. Conditions on one
+/// field that `OR` joins are one.
+pub const MAX_CONDITIONS: usize = 64;
+/// The conditions of a request's filter have at most this many values and ranges in all.
+pub const MAX_VALUES: usize = 512;
 
 /// Why a text is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +33,16 @@ pub enum FilterError {
     /// More than [`MAX_TEXTS`] texts to seek.
     #[error("the filter seeks more than {MAX_TEXTS} texts in titles and descriptions; search for words with q instead")]
     TooManyTexts,
+    /// More than [`MAX_CONDITIONS`] conditions.
+    #[error(
+        "the filter has more than {MAX_CONDITIONS} conditions; write those on one field as a list such as brand:(a OR b)"
+    )]
+    TooManyConditions,
+    /// More than [`MAX_VALUES`] values.
+    #[error(
+        "the conditions of the filter have more than {MAX_VALUES} values; split the request, or give the items a tag of their own"
+    )]
+    TooManyValues,
     /// Something else was expected.
     #[error("expected {expected} at character {position} of the filter, found {found}")]
     Unexpected {
@@ -85,8 +101,85 @@ fn n_sought(node: &Node) -> usize {
     match node {
         Node::All(parts) | Node::Any(parts) => parts.iter().map(n_sought).sum(),
         Node::Not(part) => n_sought(part),
-        Node::Test(Test::Text(TextField::Title | TextField::Description, texts)) => texts.len(),
+        Node::Test(Test::Text(TextField::Title | TextField::Description, texts)) => texts.given().len(),
         Node::Test(_) => 0,
+    }
+}
+
+/// Refuses more conditions or values than a request may have.
+pub(super) fn check_bounds(node: &Node) -> Result<(), FilterError> {
+    let (n_conditions, n_values) = n_compared(node);
+    if n_conditions > MAX_CONDITIONS {
+        return Err(FilterError::TooManyConditions);
+    }
+    if n_values > MAX_VALUES { Err(FilterError::TooManyValues) } else { Ok(()) }
+}
+
+/// Conditions, and what they compare with in all.
+fn n_compared(node: &Node) -> (usize, usize) {
+    match node {
+        Node::All(parts) | Node::Any(parts) => {
+            parts.iter().map(n_compared).fold((0, 0), |(a, b), (more, values)| (a + more, b + values))
+        }
+        Node::Not(part) => n_compared(part),
+        Node::Test(test) => {
+            let n_values = match test {
+                Test::Number(_, spans) => spans.len(),
+                Test::PublishedAt(spans) => spans.len(),
+                Test::Available(_) => 1,
+                Test::Text(_, texts) => texts.given().len(),
+                Test::Attribute(_, choices) => choices.given.len(),
+            };
+            (1, n_values)
+        }
+    }
+}
+
+/// Joins the conditions on one field, any of which is enough, into one with all of their texts.
+fn joined_by_field(parts: Vec<Node>) -> Vec<Node> {
+    enum Joined {
+        Texts(TextField, Vec<Box<str>>),
+        Values(Box<str>, Vec<Choice>),
+        Other(Node),
+    }
+    let mut joined: Vec<Joined> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Node::Test(Test::Text(field, texts)) => {
+                let known = joined.iter_mut().find_map(|known| match known {
+                    Joined::Texts(of, texts) if *of == field => Some(texts),
+                    _ => None,
+                });
+                match known {
+                    Some(known) => known.extend(texts.into_given()),
+                    None => joined.push(Joined::Texts(field, texts.into_given())),
+                }
+            }
+            Node::Test(Test::Attribute(name, choices)) if choices.are_values() => {
+                let known = joined.iter_mut().find_map(|known| match known {
+                    Joined::Values(of, values) if *of == name => Some(values),
+                    _ => None,
+                });
+                match known {
+                    Some(known) => known.extend(choices.given.into_vec()),
+                    None => joined.push(Joined::Values(name, choices.given.into_vec())),
+                }
+            }
+            other => joined.push(Joined::Other(other)),
+        }
+    }
+    let node = |part| match part {
+        Joined::Texts(field, texts) => Node::Test(Test::Text(field, field.texts(texts))),
+        Joined::Values(name, values) => Node::Test(Test::Attribute(name, Choices::new(values))),
+        Joined::Other(node) => node,
+    };
+    joined.into_iter().map(node).collect()
+}
+
+impl Choices {
+    /// Whether there is no range among them. Some ranges can be printed by themselves only.
+    fn are_values(&self) -> bool {
+        self.given.iter().all(|choice| matches!(choice, Choice::Value { .. }))
     }
 }
 
@@ -110,10 +203,14 @@ impl<'t> Parser<'t> {
         while self.take_operator("OR") {
             parts.push(self.all()?);
         }
-        Ok(flatten(parts, Node::Any, |node| match node {
+        let any = flatten(parts, Node::Any, |node| match node {
             Node::Any(parts) => Ok(parts),
             other => Err(other),
-        }))
+        });
+        Ok(match any {
+            Node::Any(parts) => flatten(joined_by_field(parts), Node::Any, Err),
+            other => other,
+        })
     }
 
     fn all(&mut self) -> Result<Node, FilterError> {
@@ -185,7 +282,7 @@ impl<'t> Parser<'t> {
         }
         let name = own_name(name).unwrap_or(name);
         if let Some((field, _)) = TextField::ALL.iter().find(|(_, own)| *own == name) {
-            return Ok(Test::Text(*field, each(&choices, |choice| self.text_of(choice))?));
+            return Ok(Test::Text(*field, field.texts(each(&choices, |choice| self.text_of(choice))?)));
         }
         let number = |choice: &Choosing| self.span(choice, "a number", number);
         match name {
@@ -203,7 +300,7 @@ impl<'t> Parser<'t> {
             _ => {
                 let name = name.strip_prefix(ATTRIBUTES).unwrap_or(name);
                 let choices = each(&choices, |choice| self.attribute_choice(choice))?;
-                Ok(Test::Attribute(name.into(), choices))
+                Ok(Test::Attribute(name.into(), Choices::new(choices)))
             }
         }
     }

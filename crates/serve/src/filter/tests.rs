@@ -1,7 +1,7 @@
 use accrue_event::{Attribute, Item, Price, Timestamp};
 use proptest::prelude::*;
 
-use super::{Filter, FilterError, MAX_DEPTH, MAX_LEN, MAX_TEXTS};
+use super::{Filter, FilterError, MAX_CONDITIONS, MAX_DEPTH, MAX_LEN, MAX_TEXTS, MAX_VALUES};
 
 fn mug() -> Item {
     let mut item = Item::bare("SKU-7".into());
@@ -177,6 +177,42 @@ fn length_and_depth_are_bounded() {
     assert_eq!(Filter::parse(&sought(MAX_TEXTS + 1)), Err(FilterError::TooManyTexts));
     let long = vec!["a:1"; MAX_LEN / 8].join(" AND ");
     assert!(Filter::parse(&long).is_ok());
+}
+
+#[test]
+fn conditions_and_values_of_a_request_are_bounded_and_those_of_stored_filters_are_read() {
+    let conditions = |n: usize| (0..n).map(|n| format!("a{n}:1")).collect::<Vec<_>>().join(" AND ");
+    assert!(Filter::of_request(&conditions(MAX_CONDITIONS)).is_ok());
+    assert_eq!(Filter::of_request(&conditions(MAX_CONDITIONS + 1)), Err(FilterError::TooManyConditions));
+    let told = FilterError::TooManyConditions.to_string();
+    assert!(told.contains(&MAX_CONDITIONS.to_string()), "{told}");
+    assert!(Filter::parse(&conditions(MAX_CONDITIONS + 1)).is_ok());
+    for field in ["id", "brand", "size", "stock"] {
+        let values = |n: usize| format!("{field}:({})", (0..n).map(|n| n.to_string()).collect::<Vec<_>>().join(" OR "));
+        assert!(Filter::of_request(&values(MAX_VALUES)).is_ok(), "{field}");
+        assert_eq!(Filter::of_request(&values(MAX_VALUES + 1)), Err(FilterError::TooManyValues), "{field}");
+        assert!(Filter::parse(&values(MAX_VALUES + 1)).is_ok(), "{field}");
+    }
+    assert!(FilterError::TooManyValues.to_string().contains(&MAX_VALUES.to_string()));
+}
+
+#[test]
+fn conditions_on_one_field_that_or_joins_are_one() {
+    for (text, canonical) in [
+        ("brand:a OR brand:B OR brand:c", "brand:(a OR b OR c)"),
+        ("brand:a OR price:1..2 OR brand:b", "brand:(a OR b) OR price:1..2"),
+        ("size:s OR (size:m OR size:l)", "size:(s OR m OR l)"),
+        ("size:s OR size>3", "size:s OR size>3"),
+        ("description:a OR description:b OR title:a", "description:(a OR b) OR title:a"),
+        ("brand:a AND brand:b", "brand:a AND brand:b"),
+        ("NOT brand:a OR brand:b", "NOT brand:a OR brand:b"),
+    ] {
+        let filter = Filter::parse(text).unwrap();
+        assert_eq!(filter.to_string(), canonical, "{text}");
+        assert_eq!(Filter::parse(canonical).as_ref(), Ok(&filter), "{text}");
+    }
+    let ids = (0..MAX_CONDITIONS + 1).map(|n| format!("id:{n}")).collect::<Vec<_>>().join(" OR ");
+    assert!(Filter::of_request(&ids).is_ok());
 }
 
 /// Texts made of the tokens that the parser knows, so that random ones are parsed deeply.

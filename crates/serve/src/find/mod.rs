@@ -71,7 +71,7 @@ impl Shop<'_> {
         let known = Known::of(self, request, &query);
         let vectors = self.version.ensemble.catalogue.vectors();
         let is_compared = request.meaning.as_ref().is_none_or(|meaning| query.compare(vectors, meaning));
-        let Matches { retrieved, all: matched, pinned } = self.matches(&mut query, request, &known)?;
+        let Matches { retrieved, all: matched, pinned, is_cut } = self.matches(&mut query, request, &known)?;
         let facets = self.count(&matched, request);
         let mut answer =
             Answer { total: retrieved.total, degraded: Vec::new(), page: Vec::new(), is_own: true, ranked: Vec::new() };
@@ -81,6 +81,7 @@ impl Shop<'_> {
         }
         let Answer { total, mut degraded, page, is_own, ranked } = answer;
         degraded.extend((!is_compared).then_some(Degraded::NoVectors.name()));
+        degraded.extend(is_cut.then_some(Degraded::FilterCut.name()));
         let reasons = if request.explain {
             query.explain(&page.iter().map(|found| found.item).collect::<Vec<_>>())?
         } else {
@@ -105,7 +106,7 @@ impl Shop<'_> {
     ) -> Result<Matches<'r>, SearchError> {
         let rules = &known.rules;
         let fields: Vec<&FacetField> = request.facets.iter().map(|facet| &facet.field).collect();
-        let narrowed = request.filter.as_ref().map(|filter| filter.narrowed(&fields));
+        let narrowed = request.filter.as_ref().map(|filter| filter.narrowed(&fields, self.facts));
         let keeps_all = request.sort.is_some() || !request.facets.is_empty();
         let all = RefCell::new(Vec::new());
         let is_open = request.query.trim().is_empty();
@@ -161,7 +162,8 @@ impl Shop<'_> {
         if request.sort.is_some() && all.iter().any(|matched| matched.passes == Passes::All && is_whole(matched)) {
             all.retain(is_whole);
         }
-        Ok(Matches { retrieved, all, pinned })
+        let is_cut = narrowed.as_ref().is_some_and(Narrowed::is_cut);
+        Ok(Matches { retrieved, all, pinned, is_cut })
     }
 
     /// The pinned items that may be shown, one of each product, as matches, and whether each is one hit more: an item
@@ -193,7 +195,7 @@ impl Shop<'_> {
         match narrowed {
             _ if !may => Passes::No,
             None => Passes::All,
-            Some(narrowed) => self.facts.described(item).map_or(Passes::No, |item| narrowed.passes(item)),
+            Some(narrowed) => narrowed.passes(item),
         }
     }
 
@@ -257,6 +259,8 @@ struct Matches<'r> {
     all: Vec<Matched>,
     /// The items with places of their own that may be shown, in the order of their places.
     pinned: Vec<(Pin<'r>, Match)>,
+    /// Whether the conditions of the filter had read too much before the last match.
+    is_cut: bool,
 }
 
 /// An answer in the making.

@@ -248,6 +248,7 @@ const FACETS: [&str; 5] = ["brand", "category", "colour", "price", "size"];
 /// The products with each value, by looking at every item.
 fn enumerated(shop: &Shop<'_>, filter: &str, grouping: Grouping, facet: &str) -> BTreeMap<String, usize> {
     let filter = (!filter.is_empty()).then(|| Filter::parse(filter).unwrap());
+    let filter = shop.pass(filter.as_ref());
     let mut products: BTreeMap<String, BTreeSet<Product>> = BTreeMap::new();
     for item in (0..shop.facts.items.len() as ItemIdx).filter(|&item| shop.shown(item, filter.as_ref()).is_some()) {
         let described = shop.facts.described(item).unwrap();
@@ -287,7 +288,7 @@ fn check_facet(shop: &Shop<'_>, counts: &FacetCounts, filter: &str, grouping: Gr
             let filter = format!("{and}{name}>={} AND {name}<{}", range.from, range.to);
             let filter = Filter::parse(&filter).unwrap();
             let products: BTreeSet<Product> = (0..shop.facts.items.len() as ItemIdx)
-                .filter(|&item| shop.shown(item, Some(&filter)).is_some())
+                .filter(|&item| shop.shown(item, shop.pass(Some(&filter)).as_ref()).is_some())
                 .map(|item| shop.counted(item, grouping))
                 .collect();
             assert_eq!(products.len(), range.count, "{range:?} of {name} under {filter}");

@@ -152,6 +152,7 @@ fn make_after(
             true => work.time(Stage::Rerank, || sponsor(&situation, &retrieval, &best, page)),
             false => (page, Vec::new()),
         };
+        retrieval.tell_if_cut();
         let degraded = slots::degraded(&situation, &page);
         let (page, drawn) = if sponsored.is_empty() { explore(&situation, page) } else { (page, None) };
         let Tried { page, trial, next_offset } = match sponsored.is_empty() && drawn.is_none() {

@@ -20,7 +20,7 @@ use super::work::Stage;
 use super::{Share, Situation};
 use crate::rules::ActiveRules;
 use crate::scene::Rest;
-use crate::{Degraded, ReasonCode, Shop, filter::Filter};
+use crate::{Degraded, ReasonCode, Shop, filter::FilterPass};
 
 /// With fewer acceptable candidates than this, the whole catalogue is scored.
 const ENOUGH: usize = 100;
@@ -114,6 +114,13 @@ impl<'a> Retrieval<'a> {
         self.accept.item(item)
     }
 
+    /// Tells if the filter ended because its conditions had read too much.
+    pub fn tell_if_cut(&self) {
+        if self.accept.filter.as_ref().is_some_and(FilterPass::is_cut) {
+            self.situation.work.fall_back(Stage::Filter, Degraded::FilterCut);
+        }
+    }
+
     /// How many products (or items) the page may show in all, where `n_on_sale` are on sale and pass the filter.
     pub fn total(&self, n_on_sale: usize) -> usize {
         let Situation { shop, request, .. } = self.situation;
@@ -121,7 +128,7 @@ impl<'a> Retrieval<'a> {
             let found = self.found().all.iter();
             return found.map(|&item| shop.counted(item, request.grouping)).collect::<BTreeSet<_>>().len();
         }
-        n_on_sale.saturating_sub(self.accept.kept_off.n_left_out(shop, self.accept.filter))
+        n_on_sale.saturating_sub(self.accept.kept_off.n_left_out(shop, self.accept.filter.as_ref()))
     }
 
     /// What the scene's sources find and the request accepts.
@@ -182,7 +189,7 @@ impl<'a> Retrieval<'a> {
 /// Which items the request accepts.
 struct Accept<'a> {
     shop: Shop<'a>,
-    filter: Option<&'a Filter>,
+    filter: Option<FilterPass<'a>>,
     kept_off: KeptOff,
     rules: &'a ActiveRules<'a>,
 }
@@ -190,7 +197,7 @@ struct Accept<'a> {
 impl<'a> Accept<'a> {
     fn new(situation: &Situation<'a>) -> Self {
         let Situation { shop, request, rules, .. } = situation;
-        Self { shop: *shop, filter: request.filter.as_ref(), kept_off: KeptOff::new(situation), rules }
+        Self { shop: *shop, filter: shop.pass(request.filter.as_ref()), kept_off: KeptOff::new(situation), rules }
     }
 
     /// Whether the item may stand among the first.
@@ -201,7 +208,7 @@ impl<'a> Accept<'a> {
     /// Whether the page may show the item.
     fn at_all(&self, item: ItemIdx) -> bool {
         !self.kept_off.leaves_out(&self.shop, item)
-            && self.shop.may_recommend(item, self.filter)
+            && self.shop.may_recommend(item, self.filter.as_ref())
             && !self.rules.hides(&self.shop, item)
     }
 

@@ -11,7 +11,7 @@ use accrue_event::EventType;
 use accrue_store::{ItemIdx, PastEvent};
 
 use super::Situation;
-use crate::filter::Filter;
+use crate::filter::FilterPass;
 use crate::shop::Product;
 use crate::{Grouping, Seen, Shop};
 
@@ -90,7 +90,7 @@ impl KeptOff {
     }
 
     /// How many of the products (or items) that stay off the page are on sale and pass the filter.
-    pub fn n_left_out(&self, shop: &Shop<'_>, filter: Option<&Filter>) -> usize {
+    pub fn n_left_out(&self, shop: &Shop<'_>, filter: Option<&FilterPass<'_>>) -> usize {
         let Group { items, products } = &self.left_out;
         if products.is_empty() {
             return items.iter().filter(|&&item| shop.may_recommend(item, filter)).count();

@@ -1,19 +1,15 @@
 //! The texts that can be suggested, found by their words: titles, brands and categories of items that are sold.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use accrue_event::{Item, normalised};
 use accrue_store::ItemIdx;
 use serde::Serialize;
 
-use super::words::{errors, errors_allowed, words};
+use super::words::words;
 
 /// Texts that are compared for one answer, in the order of the words; the best sellers are always among them.
 pub(super) const MAX_COMPARED: usize = 2_000;
-/// Words that may stand for one word of a request with typing errors.
-const MAX_CORRECTIONS: usize = 32;
-/// Words that are compared with one word of a request.
-const MAX_WORDS_COMPARED: usize = 20_000;
 
 /// What a suggestion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -137,51 +133,6 @@ impl Suggestions {
         }
         self.places.remove(&(*kind, Box::from(&*normalised(text))));
         self.free.push(entry);
-    }
-
-    /// The entries that have a word for each of `typed`, the last one as a beginning; at most [`MAX_COMPARED`] are
-    /// looked at. With `errors` the words may have typing errors.
-    pub(super) fn matching(&self, typed: &[String], with_errors: bool) -> Vec<u32> {
-        let Some((last, whole)) = typed.split_last() else { return Vec::new() };
-        let mut lists: Vec<Vec<&[u32]>> = Vec::with_capacity(typed.len());
-        for word in whole {
-            lists.push(self.lists(word, true, with_errors));
-        }
-        lists.push(self.lists(last, false, with_errors));
-        if lists.iter().any(Vec::is_empty) {
-            return Vec::new();
-        }
-        let n_entries = |lists: &Vec<&[u32]>| lists.iter().map(|list| list.len()).sum::<usize>();
-        let rarest = (0..lists.len()).min_by_key(|&nth| n_entries(&lists[nth])).unwrap_or(0);
-        let mut found = BTreeSet::new();
-        for &entry in lists[rarest].iter().copied().flatten().take(MAX_COMPARED) {
-            let has = |lists: &Vec<&[u32]>| lists.iter().any(|list| list.binary_search(&entry).is_ok());
-            if (0..lists.len()).all(|nth| nth == rarest || has(&lists[nth])) {
-                found.insert(entry);
-            }
-        }
-        found.into_iter().collect()
-    }
-
-    /// The entries of each word that `typed` may be: the word itself or, unless it is a `whole` word, one that begins
-    /// like it.
-    fn lists(&self, typed: &str, whole: bool, with_errors: bool) -> Vec<&[u32]> {
-        let from =
-            |start: &str| self.words.range::<str, _>((std::ops::Bound::Included(start), std::ops::Bound::Unbounded));
-        if !with_errors {
-            let begins = from(typed).take_while(|(word, _)| word.starts_with(typed));
-            return begins.filter(|(word, _)| !whole || &***word == typed).map(|(_, list)| &**list).collect();
-        }
-        let most = errors_allowed(typed);
-        let Some(first) = typed.chars().next() else { return Vec::new() };
-        let mut buffer = [0; 4];
-        let first: &str = first.encode_utf8(&mut buffer);
-        let alike = from(first).take_while(|(word, _)| word.starts_with(first)).take(MAX_WORDS_COMPARED);
-        let mut near: Vec<(usize, &str, &[u32])> =
-            alike.filter_map(|(word, list)| Some((errors(typed, word, whole, most)?, &**word, &**list))).collect();
-        near.sort_unstable();
-        near.truncate(MAX_CORRECTIONS.max(near.iter().filter(|(errors, ..)| *errors == 0).count()));
-        near.into_iter().map(|(_, _, list)| list).collect()
     }
 
     /// The entry of an item's title.

@@ -10,7 +10,8 @@
 //! memory; one writer sets items, any number of readers ask. Each word of a request must be in a text, the last one as
 //! the beginning of a word. Where fewer texts than wanted have the words as they are written, texts follow whose words
 //! differ by typing errors (`words`): never above exact ones, and never in the first letter or in numbers. Two words also stand for
-//! one, and one for two side by side (`spellings`). Of the variants of a product the best one is suggested.
+//! one, and one for two side by side (`spellings`). Of the variants of a product the best one is suggested. What one request
+//! may compare is bounded, however many words begin like the last one (`matching`).
 //!
 //! ```text
 //! score = begins · (FLOOR + popularity) · (1 + OWN · own)
@@ -21,6 +22,7 @@
 //! category or brand. Equal scores are ordered by text.
 
 mod index;
+mod matching;
 mod spellings;
 mod words;
 
@@ -32,6 +34,7 @@ use serde::Serialize;
 
 use self::index::{MAX_COMPARED, SuggestedText};
 pub use self::index::{SuggestionKind, Suggestions};
+use self::matching::Left;
 use self::words::errors_allowed;
 pub(crate) use self::words::words;
 use crate::shop::Product;
@@ -97,8 +100,10 @@ impl Shop<'_> {
             return Vec::new();
         }
         let liked = self.liked(&request.visitor);
-        let mut chosen = self.best(suggestions, suggestions.matching(&typed, false), &typed, &liked);
-        chosen.extend(self.otherwise_spelled(suggestions, &typed, &liked));
+        let mut left = Left::default();
+        let exact = suggestions.matching(&typed, false, &mut left);
+        let mut chosen = self.best(suggestions, exact, &typed, &liked);
+        chosen.extend(self.otherwise_spelled(suggestions, &typed, &liked, &mut left));
         sort(suggestions, &mut chosen);
         let mut products = HashSet::new();
         self.keep_one_of_each_product(suggestions, &mut chosen, &mut products);
@@ -106,7 +111,8 @@ impl Shop<'_> {
         let mut n_near = 0;
         if chosen.len() < n && typed.iter().any(|word| errors_allowed(word) > 0) {
             let known: HashSet<u32> = chosen.iter().map(|scored| scored.entry).collect();
-            let near = suggestions.matching(&typed, true).into_iter().filter(|entry| !known.contains(entry)).collect();
+            let near = suggestions.matching(&typed, true, &mut Left::default());
+            let near = near.into_iter().filter(|entry| !known.contains(entry)).collect();
             let mut near = self.best(suggestions, near, &typed, &liked);
             self.keep_one_of_each_product(suggestions, &mut near, &mut products);
             n_near = near.len().min(n - chosen.len());
@@ -133,10 +139,11 @@ impl Shop<'_> {
         suggestions: &Suggestions,
         typed: &[String],
         liked: &HashMap<Box<str>, f32>,
+        left: &mut Left,
     ) -> Vec<Scored> {
         let mut all: Vec<Scored> = Vec::new();
         for spelling in suggestions.spellings(typed) {
-            let mut matching = suggestions.matching(&spelling.words, false);
+            let mut matching = suggestions.matching(&spelling.words, false, left);
             matching.retain(|&entry| spelling.fits(&suggestions.entries[entry as usize].text));
             let scored =
                 matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, &spelling.words, liked));

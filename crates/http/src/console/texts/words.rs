@@ -33,6 +33,9 @@ fn degraded_in_both(word: Degraded) -> [&'static str; 2] {
         Degraded::CandidatesCut => {
             ["the sources found more candidates than the scene takes", "来源找到的候选商品多于场景允许的数量"]
         }
+        Degraded::FilterCut => {
+            ["the filter would read more texts than one page may", "过滤条件需要读取的文本超出了一个页面的上限"]
+        }
         Degraded::DiversityCut => ["the page reaches beyond the places that are diversified", "页面超出了多样化的位置"],
         Degraded::NoPrices => ["no candidate has the price that the scene weighs by", "没有候选商品具有场景所用的价格"],
         Degraded::SponsoredWithheld => [
