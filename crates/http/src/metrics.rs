@@ -158,7 +158,7 @@ fn method_name(method: &Method) -> &'static str {
 mod tests {
     use std::collections::BTreeMap;
 
-    use accrue_engine::{ClickStatus, PublishedStatus, StageStatus};
+    use accrue_engine::{ChallengerStatus, ClickStatus, DrawStatus, IndexStatus, PublishedStatus, StageStatus};
     use accrue_event::Timestamp;
     use accrue_store::Clicked;
     use accrue_train::{ShadowResult, Verdict};
@@ -273,7 +273,12 @@ mod tests {
             }
         }
         // The test sees every metric that these files name, also those that are rendered only at times.
-        let own = [include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap(), include_str!("metrics/engine.rs"), include_str!("metrics/process.rs")].concat();
+        let own = [
+            include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap(),
+            include_str!("metrics/engine.rs"),
+            include_str!("metrics/process.rs"),
+        ]
+        .concat();
         let quoted = own.split("\"accrue_").skip(1).filter_map(|rest| rest.split('"').next());
         let named: Vec<String> =
             quoted.filter(|text| !text.contains('{')).map(|text| format!("accrue_{text}")).collect();

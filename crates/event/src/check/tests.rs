@@ -211,9 +211,12 @@ fn a_time_under_another_name_is_the_events_time() {
         assert_eq!(event.at, at, "{fields}");
         assert!(!event.properties.keys().any(|name| name.contains("time")), "{fields}");
     }
-    for fields in
-        [r#""timestamp":"soon""#, r#""when_seen_time":"2019-03-01T10:00:00Z""#, r#""zeitstempel_time":1551434400"#, r#""moment":1551434400"#]
-    {
+    for fields in [
+        r#""timestamp":"soon""#,
+        r#""when_seen_time":"2019-03-01T10:00:00Z""#,
+        r#""zeitstempel_time":1551434400"#,
+        r#""moment":1551434400"#,
+    ] {
         assert_eq!(codes(&judge(fields)), "! bad_time", "{fields}");
     }
     // Other times of an event's item or shopper do not say when the event happened.

@@ -9,8 +9,8 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::words::{errors, errors_allowed, words};
 use super::index::{MAX_COMPARED, Suggestions};
+use super::words::{errors, errors_allowed, words};
 
 /// Words that may stand for one word of a request with typing errors.
 const MAX_CORRECTIONS: usize = 32;
