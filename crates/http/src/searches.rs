@@ -5,7 +5,6 @@
 //! What one person typed is theirs: a text is told from [`VISITORS`] different visitors on.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use accrue_store::{QueryOutcome, Reformulations};
 use axum::Json;

@@ -7,8 +7,8 @@ use accrue_event::{RawUser, UserId};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use super::http::Shop;
-use super::mappings::{example, find, ingested, run, text};
+use super::shop::Shop;
+use super::program::{example, find, ingested, run, text};
 
 fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
