@@ -19,6 +19,7 @@ mod nested;
 mod number;
 mod persons;
 mod rate;
+mod removed;
 mod repairs;
 mod rules;
 mod statistics;
