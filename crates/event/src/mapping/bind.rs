@@ -5,7 +5,7 @@ use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
 use super::object::Path;
-use super::orders::BoundOrders;
+use super::orders::{BoundOrders, BoundState};
 use super::pairs::BoundPairs;
 use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
 use super::rule::MappingRule;
@@ -350,13 +350,13 @@ impl<'m> Binding<'m> {
         for column in orders.charges.iter() {
             charges.push(self.place("orders", column)?);
         }
-        let mut state = Vec::new();
+        let mut states = Vec::new();
         for column in orders.state.iter() {
-            state.push(self.place("orders", column)?);
+            states.push(BoundState::new(self.place("orders", column)?, column));
         }
         let line_total = orders.line_total.as_deref().map(|column| self.source("orders", column)).transpose()?;
         let reading = Reading::Price(mapping.decimal);
-        Ok(Some(BoundOrders { state, charges, line_total, reading, told: Vec::new() }))
+        Ok(Some(BoundOrders { states, charges, line_total, reading, told: Vec::new() }))
     }
 
     /// The place of a column in a row.

@@ -161,6 +161,7 @@ impl BoundMapping {
         if self.kind == RecordKind::Events && self.is_charge(row) {
             return Mapped::Skipped;
         }
+        self.note_states(row);
         let sale = self.sale_price(row);
         let this = &*self;
         rest.reserve_exact(this.rest.len());
@@ -173,6 +174,10 @@ impl BoundMapping {
                 // An order that is taken back has the id that it had as a purchase.
                 let before = event.event_type.clone();
                 this.price_of_line(row, &mut event);
+                if self.is_of_deleted_product(&event) {
+                    return Mapped::Skipped;
+                }
+                let this = &*self;
                 let fate = match fate {
                     // What is left of a line that was given back whole, as exports with the refunds taken off have it. It does not
                     // say how many pieces came back.
