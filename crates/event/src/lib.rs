@@ -49,9 +49,9 @@ pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id, pl
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
-    Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, Undo, Variants, fields_named, is_answer,
-    is_charge, is_time_of_order, is_total_of_order, is_unclear_number, listed, number_beside_name, order_column,
-    order_state, unclear_sale, usual_column, usual_sale,
+    Object, OrderPart, OrderState, Orders, Pairs, Reading, Sale, Sales, StateCell, StateColumn, Undo, UnknownStates,
+    Variants, fields_named, is_answer, is_charge, is_time_of_order, is_total_of_order, is_unclear_number, listed,
+    number_beside_name, order_column, order_state, unclear_sale, usual_column, usual_sale,
 };
 pub use near::{folded, misspelling, nearest};
 pub use price::Price;

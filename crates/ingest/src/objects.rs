@@ -3,7 +3,9 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use accrue_event::{BoundMapping, Family, Mismatch, Object, RawEvent, RawPatch, RawValue, RecordKind, Sales, Tree};
+use accrue_event::{
+    BoundMapping, Family, Mismatch, Object, RawEvent, RawPatch, RawValue, RecordKind, Sales, Tree, UnknownStates,
+};
 use serde::de::DeserializeOwned;
 
 use super::entry::{Batch, Entry, unreadable};
@@ -75,6 +77,11 @@ impl Parser {
         self.mapping.sales()
     }
 
+    /// The states of orders that are not known.
+    pub fn unknown_states(&self) -> Vec<UnknownStates> {
+        self.mapping.unknown_states()
+    }
+
     /// Has records completed by what others of the file say of them.
     pub fn set_family(&mut self, family: Arc<Family>) {
         self.mapping.set_family(family);
@@ -119,6 +126,10 @@ impl<R: Read + Send> Source for Objects<R> {
 
     fn sales(&self) -> Sales {
         self.parser.sales()
+    }
+
+    fn unknown_states(&self) -> Vec<UnknownStates> {
+        self.parser.unknown_states()
     }
 
     fn set_family(&mut self, family: Arc<Family>) {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use accrue_event::{BoundMapping, DAY_MS, Family, Object, RawValue, Sales};
+use accrue_event::{BoundMapping, DAY_MS, Family, Object, RawValue, Sales, UnknownStates};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -70,6 +70,10 @@ impl Source for ParquetRows {
 
     fn sales(&self) -> Sales {
         self.mapping.sales()
+    }
+
+    fn unknown_states(&self) -> Vec<UnknownStates> {
+        self.mapping.unknown_states()
     }
 
     fn set_family(&mut self, family: Arc<Family>) {

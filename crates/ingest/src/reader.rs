@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use accrue_event::{
     BoundMapping, ContentIds, Decimal, Family, FamilyFinder, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection,
-    Sales, listed,
+    Sales, UnknownStates, listed,
 };
 
 use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
@@ -189,6 +189,11 @@ impl Reader {
     /// What became of the prices of sales so far.
     pub fn sales(&self) -> Sales {
         self.source.sales()
+    }
+
+    /// The states of orders so far that are not known, so that their lines are purchases.
+    pub fn unknown_states(&self) -> Vec<UnknownStates> {
+        self.source.unknown_states()
     }
 
     fn of_input(input: Input, path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use accrue_event::{BoundMapping, Family, Sales};
+use accrue_event::{BoundMapping, Family, Sales, UnknownStates};
 
 use super::dialect::{Dialect, named_delimiter};
 use super::encoding::{Guess, NO_KNOWN_ENCODING};
@@ -150,6 +150,10 @@ impl<R: Read + Send> Source for Rows<R> {
 
     fn sales(&self) -> Sales {
         self.mapping.as_ref().map(BoundMapping::sales).unwrap_or_default()
+    }
+
+    fn unknown_states(&self) -> Vec<UnknownStates> {
+        self.mapping.as_ref().map(BoundMapping::unknown_states).unwrap_or_default()
     }
 
     fn set_family(&mut self, family: Arc<Family>) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use accrue_event::{Family, Sales};
+use accrue_event::{Family, Sales, UnknownStates};
 
 use super::entry::Batch;
 
@@ -29,6 +29,11 @@ pub trait Source: Send {
     /// What became of the prices of sales so far.
     fn sales(&self) -> Sales {
         Sales::default()
+    }
+
+    /// The states of orders so far that are not known.
+    fn unknown_states(&self) -> Vec<UnknownStates> {
+        Vec::new()
     }
 
     /// Has the following records completed by what others of the file say of them.

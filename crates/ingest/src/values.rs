@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use accrue_event::{Family, Sales, is_answer};
+use accrue_event::{Family, Sales, UnknownStates, is_answer};
 
 use super::entry::{Batch, MAX_LINE_BYTES};
 use super::lines::{LOOK_AHEAD_BYTES, Lines};
@@ -274,6 +274,10 @@ impl<R: Read + Send> Source for Values<R> {
 
     fn sales(&self) -> Sales {
         self.parser.sales()
+    }
+
+    fn unknown_states(&self) -> Vec<UnknownStates> {
+        self.parser.unknown_states()
     }
 
     fn set_family(&mut self, family: Arc<Family>) {

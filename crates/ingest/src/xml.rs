@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
-use accrue_event::{Family, Sales};
+use accrue_event::{Family, Sales, UnknownStates};
 use quick_xml::Reader as Events;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -419,6 +419,10 @@ impl Source for Xml {
 
     fn sales(&self) -> Sales {
         self.parser.sales()
+    }
+
+    fn unknown_states(&self) -> Vec<UnknownStates> {
+        self.parser.unknown_states()
     }
 
     fn set_family(&mut self, family: Arc<Family>) {

@@ -19,6 +19,7 @@ mod item_columns;
 mod learn;
 mod money;
 mod order_tables;
+mod order_states;
 mod orders;
 mod part;
 mod progress;
@@ -456,6 +457,9 @@ fn read(
                 tell(&format!("{}: has no records", reader.name()));
             }
             if let Some(note) = complete::note_on_sales(reader.name(), reader.sales()) {
+                tell(&note);
+            }
+            if let Some(note) = order_states::note_on_states(reader.name(), &reader.unknown_states()) {
                 tell(&note);
             }
             return Ok(Read::Whole);

@@ -6,10 +6,12 @@
 
 use super::availability_words::{NEGATIONS, NOT_SOLD, SOLD, WITHDRAWN};
 use super::number::excerpt;
+use super::removed;
 use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::{Reason, Rejection, Repair};
 use super::words_of_exports::{is_active, truth, without_subject};
+use crate::Cell as _;
 use crate::near::folded;
 use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes};
@@ -246,6 +248,15 @@ pub fn truth_value(text: &str) -> Option<bool> {
 pub fn is_withdrawn(attributes: &Attributes) -> bool {
     attributes.iter().any(|(name, value)| {
         let Some(name) = compact(name) else { return false };
+        let text = || match value {
+            Attribute::Bool(is_true) => is_true.to_string(),
+            Attribute::Number(number) => number.to_string(),
+            Attribute::Text(text) => text.to_string(),
+            Attribute::List(_) => String::new(),
+        };
+        if removed::may_say_so(&name) && removed::is_removed(&name, &text()) {
+            return true;
+        }
         let truth = || match value {
             Attribute::Bool(is_true) => Some(*is_true),
             Attribute::Number(number) => Some(*number > 0.0),
@@ -284,6 +295,9 @@ fn bare(name: &str) -> &str {
 /// Whether an attribute of this name can say that a product is not to be shown.
 pub(super) fn may_hide(name: &str) -> bool {
     let Some(name) = compact(name) else { return false };
+    if removed::may_say_so(&name) {
+        return true;
+    }
     let lists = [WITHDRAWN_IF_TRUE, NOT_SOLD_IF_TRUE, WITHDRAWN_IF_FALSE, NOT_SOLD_IF_FALSE, STATES];
     lists.iter().any(|names| is_named(names, &name)) || is_active(bare(&name)) || is_active(&name)
 }
@@ -291,6 +305,9 @@ pub(super) fn may_hide(name: &str) -> bool {
 /// Whether an attribute says that the product is not to be shown.
 pub(super) fn is_hidden_by(name: &str, value: &RawValue) -> bool {
     let Some(name) = compact(name) else { return false };
+    if removed::may_say_so(&name) && removed::is_removed(&name, &value.text()) {
+        return true;
+    }
     let state = || match value {
         RawValue::Text(text) => compact(text),
         _ => None,

@@ -21,6 +21,7 @@ mod nested;
 mod number;
 mod persons;
 mod rate;
+mod removed;
 mod repairs;
 mod rules;
 mod stated_stock;

@@ -412,19 +412,16 @@ pub(super) fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
 /// An item whose attributes stand in a list with their names (`[{"name": "Colour", "value": "red"}]`), as WooCommerce,
 /// Shopify and others have them, with a pair for each; another one as it is.
 pub(super) fn with_pairs(item: Cow<'_, RawItem>) -> Cow<'_, RawItem> {
-    let is_listed = |(name, value): &(Box<str>, RawValue)| {
-        is_list_of_attributes(name) && matches!(value, RawValue::List(values) if each_pair(values).is_some())
+    let pairs_of = |(name, value): &(Box<str>, RawValue)| match value {
+        RawValue::List(values) if is_list_of_attributes(name) => each_pair(values),
+        // An element of XML that does not repeat: `<param name="Size">42</param>`.
+        RawValue::Other(_) if is_one_attribute(name) => each_pair(std::slice::from_ref(value)),
+        _ => None,
     };
-    if !item.attributes.iter().any(is_listed) {
+    if !item.attributes.iter().any(|attribute| pairs_of(attribute).is_some()) {
         return item;
     }
-    let opened = |(name, value): (Box<str>, RawValue)| {
-        let pairs = match &value {
-            RawValue::List(values) if is_list_of_attributes(&name) => each_pair(values),
-            _ => None,
-        };
-        pairs.unwrap_or_else(|| vec![(name, value)])
-    };
+    let opened = |attribute: (Box<str>, RawValue)| pairs_of(&attribute).unwrap_or_else(|| vec![attribute]);
     let mut item = item.into_owned();
     item.attributes = std::mem::take(&mut item.attributes).into_iter().flat_map(opened).collect();
     Cow::Owned(item)
@@ -433,7 +430,9 @@ pub(super) fn with_pairs(item: Cow<'_, RawItem>) -> Cow<'_, RawItem> {
 /// Whether a field of this name lists attributes. Other lists of objects (related items, reviews, channels) have names that are
 /// none of attributes.
 fn is_list_of_attributes(name: &str) -> bool {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 14] = [
+        "params",
+        "parameters",
         "attributes",
         "customattributes",
         "extensionattributes",
@@ -448,7 +447,12 @@ fn is_list_of_attributes(name: &str) -> bool {
         "characteristics",
     ];
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    NAMES.contains(&&*name)
+    NAMES.contains(&&*name) || is_one_attribute(&name)
+}
+
+/// Whether a field of this name is one attribute, or several where it repeats.
+fn is_one_attribute(name: &str) -> bool {
+    ["param", "PARAM", "Param", "parameter"].contains(&name)
 }
 
 /// The names and values of a list of objects that all have both; `None` of any other list.
@@ -549,6 +553,20 @@ mod tests {
         assert_eq!(text_of(&nested(MAX_DEPTH, "a } [ { b"), None).unwrap(), "a } [ { b");
         assert_eq!(text_of(&nested(MAX_DEPTH + 1, "a"), None), None);
         assert_eq!(text_of(&nested(1, &"a".repeat(MAX_BYTES)), None), None);
+    }
+
+    #[test]
+    fn a_param_of_a_feed_is_an_attribute_whether_it_repeats_or_not() {
+        let attribute = |name: &str, json: &str| {
+            let value: RawValue = serde_json::from_str(json).unwrap();
+            let item = RawItem { attributes: vec![(name.into(), value)], ..RawItem::default() };
+            with_pairs(Cow::Owned(item)).to_json()
+        };
+        let size = r#"{"attributes":{"Size":"42"}}"#;
+        assert_eq!(attribute("param", r#"{"name":"Size","value":"42"}"#), size);
+        assert_eq!(attribute("param", r#"[{"name":"Size","value":"42"}]"#), size);
+        assert_eq!(attribute("params", r#"[{"name":"Size","value":"42"}]"#), size);
+        assert_ne!(attribute("maker", r#"{"name":"Size","value":"42"}"#), size);
     }
 
     #[test]

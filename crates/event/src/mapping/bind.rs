@@ -6,6 +6,7 @@ use super::error::MappingError;
 use super::fill::{FillDown, Filling};
 use super::left_out::is_dropped;
 use super::object::Path;
+use super::orders::BoundState;
 use super::parts::{
     BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales,
     Source,
@@ -352,13 +353,13 @@ impl<'m> Binding<'m> {
         for column in orders.charges.iter() {
             charges.push(self.place("orders", column)?);
         }
-        let mut state = Vec::new();
+        let mut states = Vec::new();
         for column in orders.state.iter() {
-            state.push(self.place("orders", column)?);
+            states.push(BoundState::new(self.place("orders", column)?, column));
         }
         let line_total = orders.line_total.as_deref().map(|column| self.source("orders", column)).transpose()?;
         let reading = Reading::Price(mapping.decimal);
-        Ok(Some(BoundOrders { state, charges, line_total, reading, told: Vec::new() }))
+        Ok(Some(BoundOrders { states, charges, line_total, reading, told: Vec::new() }))
     }
 
     /// The place of a column in a row.

@@ -162,13 +162,17 @@ impl BoundMapping {
         if self.kind == RecordKind::Events && self.is_charge(row) {
             return Mapped::Skipped;
         }
+        self.note_states(row);
         let sale = self.sale_price(row);
         let this = &*self;
         rest.reserve_exact(this.rest.len());
         rest.extend(this.pairs_of_cells(row));
         rest.extend(this.rest.iter().filter_map(|property| this.property(row, property)));
         match this.kind {
-            RecordKind::Events => this.event_record(row, rest),
+            RecordKind::Events => match this.event_record(row, rest) {
+                Mapped::Event { event, .. } if self.is_of_deleted_product(&event) => Mapped::Skipped,
+                mapped => mapped,
+            },
             RecordKind::Items => this.item_record(row, rest, sale),
             RecordKind::Users => this.user_record(row, rest),
         }

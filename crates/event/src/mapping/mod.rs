@@ -16,6 +16,8 @@ mod names;
 mod notation;
 mod object;
 mod object_json;
+#[cfg(test)]
+mod order_tests;
 mod orders;
 mod pairs;
 mod parts;
@@ -44,15 +46,15 @@ pub use error::{MappingError, listed};
 pub use family::{Family, FamilyFinder, Variants};
 pub use names::Names;
 pub use object::{Join, Object};
-pub use orders::Orders;
+pub use orders::{Orders, UnknownStates};
 pub use pairs::Pairs;
 pub use parts::Sales;
 pub use response::is_answer;
 pub use rule::{Condition, MappingRule, Undo};
 pub use sale::Sale;
 pub use vocabulary::{
-    OrderPart, OrderState, fields_named, is_charge, is_time_of_order, is_total_of_order, is_unclear_number,
-    number_beside_name, order_column, order_state, unclear_sale, usual_column, usual_sale,
+    OrderPart, OrderState, StateCell, StateColumn, fields_named, is_charge, is_time_of_order, is_total_of_order,
+    is_unclear_number, number_beside_name, order_column, order_state, unclear_sale, usual_column, usual_sale,
 };
 
 use error::known_fields;

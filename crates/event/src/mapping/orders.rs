@@ -3,13 +3,15 @@
 //! In: the columns of an order's state, of what names a line, and of its amount. Out: lines that are no products are left
 //! out, orders that were cancelled or given back are taken back, and the amount of a line becomes the price of a piece.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde::{Deserialize, Serialize};
 
 use super::Names;
 use super::bound::BoundMapping;
 use super::cell::Cell;
 use super::rule::Undo;
-use super::vocabulary::{OrderState, is_charge, order_state};
+use super::vocabulary::{OrderState, StateCell, StateColumn, is_charge};
 use crate::check::prefix;
 use crate::raw::RawEvent;
 use crate::{EventType, RawValue};
@@ -19,7 +21,8 @@ use crate::{EventType, RawValue};
 #[serde(default, deny_unknown_fields)]
 pub struct Orders {
     /// The columns of what became of the order, such as those of its handling and of its payment. A line was never bought if
-    /// one of them says so, and otherwise given back if one does.
+    /// one of them says so, and otherwise given back if one does. Of a flag, a time or a number of pieces the name of the column
+    /// says what it means: `Storniert`, `cancelled_at`, `returned_qty`.
     #[serde(skip_serializing_if = "Names::is_empty")]
     pub state: Names,
     /// The columns that name a line. One that names postage, a discount, a voucher or the like in one of them is skipped.
@@ -36,10 +39,70 @@ impl Orders {
     }
 }
 
+/// A column of states.
+#[derive(Clone, Debug)]
+pub(super) struct BoundState {
+    place: usize,
+    column: StateColumn,
+    /// What the texts of the column say. Looked up only.
+    read: HashMap<Box<str>, StateCell>,
+    /// Texts that are not known: how many lines have them. Those lines are purchases.
+    unknown: BTreeMap<Box<str>, u64>,
+}
+
+impl BoundState {
+    pub fn new(place: usize, column: &str) -> Self {
+        Self { place, column: StateColumn::named(column), read: HashMap::new(), unknown: BTreeMap::new() }
+    }
+
+    fn says(&self, text: &str) -> StateCell {
+        self.read.get(text).copied().unwrap_or_else(|| self.column.read(text))
+    }
+
+    /// Keeps what a text says, so that the next rows that have it need not read it, and counts those that are not known.
+    fn note(&mut self, text: &str) {
+        let says = self.says(text);
+        if self.read.len() < MAX_STATES && !self.read.contains_key(text) {
+            self.read.insert(text.into(), says);
+        }
+        if says == StateCell::Unknown {
+            let text = prefix(text.trim(), MAX_STATE_BYTES);
+            if self.unknown.len() < MAX_STATES || self.unknown.contains_key(text) {
+                *self.unknown.entry(text.into()).or_default() += 1;
+            }
+        }
+    }
+}
+
 /// Texts of lines that are no products which are told.
 const MAX_TOLD: usize = 5;
+/// Different texts of a column of states that are kept.
+const MAX_STATES: usize = 1_000;
+/// Bytes of a text that is not known.
+const MAX_STATE_BYTES: usize = 60;
+
+/// The texts of a column of states that are not known, so that the lines which have them are purchases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownStates {
+    /// The name of the column.
+    pub column: Box<str>,
+    /// Each text and how many lines have it, the most frequent first.
+    pub texts: Vec<(Box<str>, u64)>,
+}
 
 impl BoundMapping {
+    /// Whether the item of a purchase is the number that shop systems write for a product that was deleted. Ids of products begin
+    /// at 1 there, and all deleted products would be one.
+    pub(super) fn is_of_deleted_product(&mut self, event: &RawEvent) -> bool {
+        let item = event.item.text();
+        if self.orders.is_none() || !matches!(item.trim(), "0" | "-1" | "0.0") {
+            return false;
+        }
+        let item = item.trim().to_owned();
+        self.tell_skipped(&item, "as the number of products that were deleted, whose lines are skipped");
+        true
+    }
+
     /// Whether a row is a line of an order that is no product. The first texts that say so are told.
     pub(super) fn is_charge<C: Cell>(&mut self, row: &[C]) -> bool {
         let Some(orders) = &self.orders else { return false };
@@ -47,25 +110,63 @@ impl BoundMapping {
         let Some(text) = texts.find(|text| is_charge(text)) else { return false };
         let text: Box<str> = prefix(text.trim(), 60).into();
         drop(texts);
+        self.tell_skipped(&text, "as no product, which is skipped");
+        true
+    }
+
+    /// Tells why a line is skipped, if it was not told before.
+    fn tell_skipped(&mut self, text: &str, why: &str) {
         if let Some(orders) = &mut self.orders
             && orders.told.len() < MAX_TOLD
-            && !orders.told.contains(&text)
+            && !orders.told.iter().any(|told| **told == *text)
         {
-            self.notes.push(format!("`{text}` as no product, which is skipped"));
-            orders.told.push(text);
+            self.notes.push(format!("`{text}` {why}"));
+            orders.told.push(text.into());
         }
-        true
     }
 
     /// What becomes of the events of an order in the states of this row.
     pub(super) fn undo_of_order<C: Cell>(&self, row: &[C]) -> Option<Undo> {
-        let states = || self.orders.iter().flat_map(|orders| &orders.state);
-        let is = |wanted: OrderState| states().any(|place| order_state(&self.text(row, *place)) == Some(wanted));
+        let orders = self.orders.as_ref()?;
+        let became = |state: &BoundState| match state.says(&self.text(row, state.place)) {
+            StateCell::Undone(state) => Some(state),
+            StateCell::Pieces(n, state) => (n >= self.n_pieces(row)).then_some(state),
+            StateCell::Purchase | StateCell::Unknown => None,
+        };
+        let states: Vec<OrderState> = orders.states.iter().filter_map(became).collect();
         match () {
-            () if is(OrderState::NeverBought) => Some(Undo::IfKnown),
-            () if is(OrderState::GivenBack) => Some(Undo::Always),
+            () if states.contains(&OrderState::NeverBought) => Some(Undo::IfKnown),
+            () if states.contains(&OrderState::GivenBack) => Some(Undo::Always),
             () => None,
         }
+    }
+
+    /// The number of pieces of a line.
+    fn n_pieces<C: Cell>(&self, row: &[C]) -> f64 {
+        let field = self.fields.iter().find(|field| field.field == "quantity");
+        let value = field.map(|field| self.value(row, field)).and_then(|value| number(&value));
+        value.filter(|n| *n != 0.0).map_or(1.0, f64::abs)
+    }
+
+    /// Notes what the states of a row say. Those that are not known are told at the end, because the line counts as a purchase.
+    pub(super) fn note_states<C: Cell>(&mut self, row: &[C]) {
+        let Some(mut orders) = self.orders.take() else { return };
+        for state in &mut orders.states {
+            let text = self.text(row, state.place);
+            state.note(&text);
+        }
+        self.orders = Some(orders);
+    }
+
+    /// The states so far that are not known.
+    pub fn unknown_states(&self) -> Vec<UnknownStates> {
+        let states = self.orders.iter().flat_map(|orders| &orders.states).filter(|state| !state.unknown.is_empty());
+        let of_column = |state: &BoundState| {
+            let mut texts: Vec<(Box<str>, u64)> = state.unknown.iter().map(|(text, n)| (text.clone(), *n)).collect();
+            texts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+            UnknownStates { column: self.columns[state.place].name.clone(), texts }
+        };
+        states.map(of_column).collect()
     }
 
     /// Whether an event is a line of an order of which no piece is left.
@@ -80,11 +181,6 @@ impl BoundMapping {
     pub(super) fn price_of_line<C: Cell>(&self, row: &[C], event: &mut RawEvent) {
         let Some(orders) = self.orders.as_ref().filter(|_| event.price.is_missing()) else { return };
         let Some(source) = &orders.line_total else { return };
-        let number = |value: &RawValue| match value {
-            RawValue::Int(number) => Some(*number as f64),
-            RawValue::Float(number) => Some(*number),
-            _ => None,
-        };
         let total = self.source(row, source, orders.reading);
         let Some(amount) = number(&total) else {
             // What is no number is told by the check.
@@ -97,5 +193,13 @@ impl BoundMapping {
         }
         let n_pieces = number(&event.quantity).filter(|n| *n != 0.0).unwrap_or(1.0).abs();
         event.price = RawValue::Float((amount.abs() / n_pieces * 1e4).round() / 1e4);
+    }
+}
+
+fn number(value: &RawValue) -> Option<f64> {
+    match value {
+        RawValue::Int(number) => Some(*number as f64),
+        RawValue::Float(number) => Some(*number),
+        _ => None,
     }
 }

@@ -6,6 +6,7 @@ use regex_lite::Regex;
 use super::Names;
 use super::cell::Reading;
 use super::object::Path;
+use super::orders::BoundState;
 use super::rule::{Test, Undo};
 use super::shape::Shape;
 use crate::{RawValue, Timestamp};
@@ -126,7 +127,7 @@ pub(super) struct BoundRule {
 /// [`Orders`](super::Orders) with the places of the columns.
 #[derive(Clone, Debug)]
 pub(super) struct BoundOrders {
-    pub state: Vec<usize>,
+    pub states: Vec<BoundState>,
     pub charges: Vec<usize>,
     pub line_total: Option<Source>,
     pub reading: Reading,

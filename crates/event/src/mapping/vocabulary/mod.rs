@@ -9,8 +9,10 @@
 mod charges;
 mod events;
 mod items;
+mod marks;
 mod orders;
 mod sales;
+mod state_words;
 mod states;
 
 use super::Sale;
@@ -18,6 +20,7 @@ use crate::RecordKind;
 use crate::near::{folded, singular};
 
 pub use charges::is_charge;
+pub use marks::{StateCell, StateColumn};
 pub use orders::{OrderPart, is_time_of_order, is_total_of_order, is_unclear_number, number_beside_name, order_column};
 pub use states::{OrderState, order_state};
 

@@ -122,7 +122,8 @@ fn without_unit(name: &str) -> &str {
 #[rustfmt::skip]
 const BUYERS: &[&str] = &[
     "customer number", "customer no", "cust no", "customer code", "buyer id", "purchaser id", "client number", "client no",
-    "customer", "buyer", "buyer user id", "purchaser", "client", "buyer email", "email", "e-mail", "email address", "mail",
+    "customer", "buyer", "buyer user id", "purchaser", "client", "buyer email", "buyer username", "username buyer", "order customer customer number",
+    "order customer email", "email", "e-mail", "email address", "mail",
     "Kundennummer", "Kunden-Nr", "Kd-Nr", "Kundencode", "Debitorennummer", "Debitornummer", "Debitoren-Nr", "Debitor",
     "Kunde", "Käufer", "Besteller", "Auftraggeber", "Kunden-E-Mail", "E-Mail des Kunden",
     "numéro de client", "n° client", "no client", "num client", "réf client", "référence client", "id client", "code client",
@@ -185,7 +186,7 @@ const BESIDE_NAMES: &[&str] = &[
 
 #[rustfmt::skip]
 const ORDER_TIMES: &[&str] = &[
-    "order date", "order time", "ordered at", "sale date", "sold at", "date of sale", "order created at", "purchase date", "date of order", "date of purchase",
+    "order date", "order time", "order date time", "order creation date", "order creation time", "order created time", "ordered at", "sale date", "sold at", "date of sale", "order created at", "purchase date", "date of order", "date of purchase",
     "Bestelldatum", "Bestellzeitpunkt", "bestellt am", "Auftragsdatum", "Belegdatum", "Rechnungsdatum", "Kaufdatum",
     "date de commande", "date commande", "date de la commande", "date d'achat", "date de facture", "date facture",
     "fecha de pedido", "fecha del pedido", "fecha pedido", "fecha de compra", "fecha compra", "fecha factura",
@@ -204,7 +205,7 @@ const ORDER_TIMES: &[&str] = &[
 
 #[rustfmt::skip]
 const TIMES: &[&str] = &[
-    "date", "date time", "date created", "date add", "created date", "creation date", "Datum", "erstellt am", "Erstelldatum",
+    "date", "date time", "created time", "date created", "date add", "created date", "creation date", "Datum", "erstellt am", "Erstelldatum",
     "date de création", "créé le", "fecha", "fecha de creación", "fecha y hora", "data", "data creazione", "data e ora",
     "aangemaakt op", "data i godzina", "data utworzenia", "datum a čas", "vytvořeno", "data e hora", "data de criação",
     "дата", "дата и время", "дата создания", "创建时间", "时间", "日期", "建立時間", "時間", "日時", "日付", "일시", "날짜", "등록일", "생성일",
@@ -213,7 +214,7 @@ const TIMES: &[&str] = &[
 
 #[rustfmt::skip]
 const ITEMS: &[&str] = &[
-    "product reference", "item no", "item number", "item code", "product code", "product number", "product no", "part number", "article no",
+    "seller sku", "sku reference no", "internal reference", "product reference", "item no", "item number", "item code", "product code", "product number", "product no", "part number", "article no",
     "Artikel-Nr", "Art-Nr", "Artikelcode", "Produktnummer", "Materialnummer", "Sachnummer",
     "référence article", "réf article", "réf produit", "code produit", "référence", "réf",
     "código de producto", "código producto", "código de artículo", "código", "referencia", "ref",
@@ -226,7 +227,7 @@ const ITEMS: &[&str] = &[
     "商家编码", "规格编码", "SKU编码", "宝贝ID", "产品编号", "产品编码", "物料编码", "商品代码", "商品代碼", "商品貨號", "貨號", "料號", "商品ID",
     "品號", "商品管理番号", "商品ID", "システム連携用SKU番号", "型番", "品目コード",
     "상품ID", "판매자상품코드", "자체상품코드", "품번", "품목코드", "옵션코드",
-    "ürün kodu", "ürün ID", "ürün no", "stok kodu", "malzeme kodu",
+    "ürün kodu", "ürün ID", "ürün no", "stok kodu", "malzeme kodu", "referentie", "ean",
 ];
 
 #[rustfmt::skip]
@@ -272,7 +273,14 @@ const TOTALS_OF_ORDERS: &[&str] = &[
 
 #[rustfmt::skip]
 const STATES: &[&str] = &[
-    "order status", "order state", "financial status", "payment status", "status",
+    "order status", "order state", "financial status", "payment status", "line status", "line state", "order line status",
+    "order item status", "item status", "line item status", "refund status", "refund state", "return status", "return state",
+    "cancellation status", "cancel status", "claim status", "status",
+    "Positionsstatus", "Zahlungsstatus", "Zahlstatus", "Retourenstatus", "Erstattungsstatus", "Stornostatus",
+    "statut de paiement", "statut du paiement", "statut du remboursement", "estado de pago", "estado del pago", "stato pagamento",
+    "stato del pagamento", "betaalstatus", "status płatności", "stav platby", "status do pagamento", "статус оплаты",
+    "退款状态", "商品退款状态", "售后状态", "支付状态", "付款状态", "退款狀態", "付款狀態", "対応状況", "処理状況", "入金状況", "支払状況", "受注状態", "클레임상태", "결제상태",
+    "처리상태", "주문처리상태", "ödeme durumu", "iade durumu",
     "Bestellstatus", "Auftragsstatus", "Belegstatus", "statut de la commande", "statut commande", "état de la commande",
     "statut", "estado del pedido", "estado pedido", "estado", "stato ordine", "stato dell'ordine", "stato",
     "bestelstatus", "status zamówienia", "stav objednávky", "stav", "status do pedido", "situação do pedido", "situação",

@@ -6,6 +6,8 @@ use crate::near::folded;
 /// Names of the price of a sale, beside which a product has its usual price. `salesprice` and the like are usual prices.
 const SALE_PRICES: &[&str] = &[
     "saleprice",
+    "onlinesaleprice",
+    "sonderangebotspreis",
     "onsaleprice",
     "specialprice",
     "promoprice",

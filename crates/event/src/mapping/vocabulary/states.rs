@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::super::words::plain;
+use super::state_words::contained;
 
 /// What the state of an order says of its lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ const NEVER: &[&str] = &[
     "已取消", "取消", "交易取消", "交易关闭", "已关闭", "关闭", "订单关闭", "待付款", "等待买家付款", "未付款", "未支付", "付款失败", "支付失败", "已作废", "作废",
     "交易關閉", "已關閉", "訂單取消", "付款失敗", "已作廢", "不成立", "キャンセル", "キャンセル済み", "取消済み", "未入金", "入金待ち", "支払い待ち", "決済エラー",
     "취소", "취소완료", "주문취소", "결제대기", "입금대기", "미결제", "결제실패", "취소됨", "미입금",
+    "購入処理中", "決済処理中", "待支付", "quotation", "abandonné", "échec", "error", "test",
     "iptal", "iptal edildi", "iptal edilen", "ödeme bekleniyor", "ödenmedi", "başarısız", "ödeme başarısız", "reddedildi", "taslak",
 ];
 
@@ -50,7 +52,7 @@ const GIVEN_BACK: &[&str] = &[
     "환불", "환불완료", "반품", "반품완료", "iade", "iade edildi", "iade edilen", "geri ödendi",
 ];
 
-/// What the state of an order says; `None` for a purchase, and for words that are not known.
+/// What the state of an order says: the whole text, or a word in it. `None` for a purchase, and for words that are not known.
 ///
 /// ```
 /// use accrue_event::{OrderState, order_state};
@@ -60,7 +62,7 @@ const GIVEN_BACK: &[&str] = &[
 /// assert_eq!(order_state("交易成功"), None);
 /// ```
 pub fn order_state(text: &str) -> Option<OrderState> {
-    KNOWN.get(&plain(text)).copied()
+    KNOWN.get(&plain(text)).copied().or_else(|| contained(text))
 }
 
 /// The words in plain letters. Looked up only.

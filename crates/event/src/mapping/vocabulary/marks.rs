@@ -1,0 +1,217 @@
+//! What a column of an order's state says by its name: that of a flag or a time (`Storniert`, `is_cancelled`, `cancelled_at`,
+//! `is_test`) says what its cells mean where they are `J`, `1` or a time; that of a number of pieces (`returned_qty`) counts
+//! them; all others are read by their words.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::super::words::plain;
+use super::state_words::is_bought;
+use super::states::{OrderState, order_state};
+use crate::Timestamp;
+
+/// How the cells of a column of states are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateColumn {
+    /// By the words that they have.
+    Words,
+    /// A cell that says yes, or has a time, means this.
+    Flag(OrderState),
+    /// A number of pieces: all of the line have become this if there are as many.
+    Pieces(OrderState),
+}
+
+/// What a cell of a column of states says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StateCell {
+    /// Nothing that undoes a purchase.
+    Purchase,
+    /// The whole line became this.
+    Undone(OrderState),
+    /// So many pieces became this.
+    Pieces(f64, OrderState),
+    /// It is not known what the text means, so the line counts as a purchase.
+    Unknown,
+}
+
+impl StateColumn {
+    /// How the cells of a column of this name are read.
+    pub fn named(column: &str) -> Self {
+        Self::marked(column).unwrap_or(Self::Words)
+    }
+
+    /// As [`StateColumn::named`], for columns whose names alone say what their cells mean.
+    ///
+    /// ```
+    /// use accrue_event::{OrderState, StateColumn};
+    ///
+    /// assert_eq!(StateColumn::marked("cancelled_at"), Some(StateColumn::Flag(OrderState::NeverBought)));
+    /// assert_eq!(StateColumn::marked("Order Status"), None);
+    /// ```
+    pub fn marked(column: &str) -> Option<Self> {
+        let name = plain(column.rsplit(['/', '.']).next().filter(|part| part.len() > 3).unwrap_or(column));
+        KNOWN.columns.get(&name).copied()
+    }
+
+    /// What a cell of the column says.
+    pub fn read(self, text: &str) -> StateCell {
+        let text = text.trim();
+        let word = plain(text);
+        let number = text.replace(',', ".").parse::<f64>().ok();
+        let is_no = word.is_empty() || number == Some(0.0) || KNOWN.no.contains(&word) || is_no_time(text);
+        let by_word = || match order_state(text) {
+            Some(state) => StateCell::Undone(state),
+            None if is_bought(text) => StateCell::Purchase,
+            None => StateCell::Unknown,
+        };
+        match self {
+            Self::Words if word.is_empty() || KNOWN.none.contains(&word) => StateCell::Purchase,
+            Self::Words => by_word(),
+            Self::Flag(_) | Self::Pieces(_) if is_no => StateCell::Purchase,
+            Self::Flag(state) if KNOWN.yes.contains(&word) || is_time(text) => StateCell::Undone(state),
+            Self::Flag(_) => by_word(),
+            Self::Pieces(state) => number.map_or(StateCell::Unknown, |n| StateCell::Pieces(n.abs(), state)),
+        }
+    }
+}
+
+/// The names and words in plain letters. Looked up only.
+struct Known {
+    columns: HashMap<String, StateColumn>,
+    yes: HashSet<String>,
+    no: HashSet<String>,
+    none: HashSet<String>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    use OrderState::{GivenBack, NeverBought};
+    use StateColumn::{Flag, Pieces};
+    let named = |(names, column): (&[&str], StateColumn)| -> Vec<(String, StateColumn)> {
+        names.iter().map(|name| (plain(name), column)).collect()
+    };
+    let columns = [
+        (NEVER_FLAGS, Flag(NeverBought)),
+        (BACK_FLAGS, Flag(GivenBack)),
+        (NEVER_PIECES, Pieces(NeverBought)),
+        (BACK_PIECES, Pieces(GivenBack)),
+    ];
+    let set = |words: &[&str]| words.iter().map(|word| plain(word)).collect();
+    Known { columns: columns.into_iter().flat_map(named).collect(), yes: set(YES), no: set(NO), none: set(NONE) }
+});
+
+/// Whether a text is a time, in any usual notation.
+fn is_time(text: &str) -> bool {
+    let n_digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let has_sign = text.contains(['-', '.', '/', ':', ',', '年']);
+    let lower = text.to_lowercase();
+    let has_month =
+        || MONTHS.iter().any(|month| lower.split(|c: char| !c.is_alphabetic()).any(|it| it.starts_with(month)));
+    let starts = text.starts_with(|c: char| c.is_ascii_digit()) || has_month();
+    // A price has fewer digits in a row, and no second sign.
+    let is_amount = text.replace(',', ".").parse::<f64>().is_ok() && n_digits < 8;
+    Timestamp::parse(text).is_some_and(|_| !is_amount) || (starts && n_digits >= 5 && has_sign && !is_amount)
+}
+
+/// Whether a text is what databases write in place of a time that is not there.
+fn is_no_time(text: &str) -> bool {
+    let starts = [
+        "0000-00-00",
+        "0001-01-01",
+        "1900-01-01",
+        "1970-01-01",
+        "01.01.0001",
+        "00.00.0000",
+        "01.01.1900",
+        "1/1/1900",
+        "1/1/0001",
+    ];
+    starts.iter().any(|start| text.starts_with(start))
+}
+
+const MONTHS: &[&str] =
+    &["jan", "feb", "mar", "mär", "apr", "may", "mai", "jun", "jul", "aug", "sep", "oct", "okt", "nov", "dec", "dez"];
+
+#[rustfmt::skip]
+const YES: &[&str] = &[
+    "yes", "y", "true", "t", "1", "x", "on", "ja", "j", "wahr", "oui", "vrai", "o", "sí", "s", "verdadero", "vero", "waar", "tak", "prawda",
+    "ano", "sim", "verdadeiro", "да", "истина", "是", "有", "真", "はい", "有り", "あり", "예", "네", "evet", "doğru", "test", "checked",
+];
+#[rustfmt::skip]
+const NO: &[&str] = &[
+    "no", "n", "false", "f", "off", "none", "null", "nil", "nan", "nat", "nein", "falsch", "non", "faux", "falso", "nee", "onwaar", "nie",
+    "fałsz", "ne", "não", "нет", "ложь", "否", "无", "無", "假", "いいえ", "なし", "아니오", "아니요", "없음", "hayır", "yanlış", "unchecked", "live",
+];
+/// Words of no state.
+const NONE: &[&str] = &["none", "null", "nan", "n/a", "keine", "keiner", "无", "無", "なし", "없음"];
+
+#[rustfmt::skip]
+const NEVER_FLAGS: &[&str] = &[
+    "cancelled", "canceled", "is cancelled", "is canceled", "cancelled at", "canceled at", "cancelled on", "canceled on", "cancelled date",
+    "canceled date", "cancelled time", "canceled time", "date cancelled", "date canceled", "cancellation date", "cancel date", "cancel time",
+    "cancel flag", "cancelled flag", "order cancelled", "order canceled", "voided", "is voided", "voided at", "is void", "deleted",
+    "is deleted", "deleted at", "test", "is test", "test order", "is test order", "test mode",
+    "storniert", "ist storniert", "storniert am", "storniert um", "storno", "ist storno", "Stornodatum", "Storno am", "Stornokennzeichen",
+    "Storno-Kz", "Testbestellung", "gelöscht", "gelöscht am",
+    "annulé", "annulée", "est annulée", "annulé le", "annulée le", "date d'annulation", "date annulation", "commande test",
+    "cancelado", "cancelada", "anulado", "anulada", "fecha de cancelación", "fecha cancelación", "fecha de anulación", "cancelado em",
+    "data de cancelamento", "annullato", "annullata", "data annullamento", "geannuleerd", "geannuleerd op", "annuleringsdatum",
+    "anulowane", "anulowano", "data anulowania", "zrušeno", "stornováno", "datum storna", "отменен", "отменён", "отменено", "дата отмены",
+    "已取消", "是否取消", "取消时间", "取消時間", "取消日期", "测试订单", "測試訂單", "キャンセルフラグ", "キャンセル日", "キャンセル日時", "キャンセル区分", "取消フラグ", "取消日", "取消日時",
+    "テスト注文", "취소여부", "취소일", "취소일시", "iptal", "iptal edildi", "iptal tarihi",
+];
+#[rustfmt::skip]
+const BACK_FLAGS: &[&str] = &[
+    "refunded", "is refunded", "fully refunded", "refunded at", "refunded on", "refund date", "date refunded", "returned", "is returned",
+    "returned at", "returned on", "date returned", "chargeback", "erstattet", "erstattet am", "Erstattungsdatum", "zurückgegeben",
+    "retourniert", "retourniert am", "remboursé", "remboursé le", "date de remboursement", "reembolsado", "devuelto", "fecha de devolución",
+    "rimborsato", "data rimborso", "terugbetaald", "zwrócono", "data zwrotu", "возвращено", "дата возврата", "退款时间", "退款時間", "是否退款", "是否退货",
+    "返金日", "返金フラグ", "返品日", "返品フラグ", "환불여부", "환불일", "반품여부", "iade edildi", "iade tarihi",
+];
+#[rustfmt::skip]
+const BACK_PIECES: &[&str] = &[
+    "returned qty", "returned quantity", "qty returned", "quantity returned", "return quantity", "return qty", "refunded qty",
+    "refunded quantity", "qty refunded", "quantity refunded", "quantity of return", "sku quantity of return", "retournierte Menge", "Retourenmenge", "Rückgabemenge", "erstattete Menge",
+    "quantité retournée", "quantité remboursée", "cantidad devuelta", "quantità resa", "aantal geretourneerd", "退货数量", "退貨數量", "返品数", "返品数量",
+    "반품수량", "iade adedi",
+];
+#[rustfmt::skip]
+const NEVER_PIECES: &[&str] = &[
+    "cancelled qty", "canceled qty", "cancelled quantity", "canceled quantity", "qty cancelled", "qty canceled", "quantity cancelled",
+    "quantity canceled", "stornierte Menge", "Stornomenge", "quantité annulée", "取消数量", "キャンセル数", "취소수량",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_times_of_cancelled_and_test_orders_are_read_by_the_names_of_their_columns() {
+        for (column, yes, no) in [
+            ("Storniert", "J", "N"),
+            ("Storno", "ja", "nein"),
+            ("Cancelled", "Yes", "No"),
+            ("is_cancelled", "1", "0"),
+            ("cancelled_at", "2026-11-02 10:00:00", "0000-00-00 00:00:00"),
+            ("canceled_at", "Nov 2, 2026", ""),
+            ("Storniert am", "02.11.2026 10:00", ""),
+            ("is_test", "true", "false"),
+            ("Order/Cancelled", "x", "NULL"),
+            ("キャンセル日", "2026年11月2日", ""),
+        ] {
+            let read = |text| StateColumn::named(column).read(text);
+            assert_eq!(read(yes), StateCell::Undone(OrderState::NeverBought), "{column} {yes}");
+            assert_eq!(read(no), StateCell::Purchase, "{column} {no}");
+        }
+        let back = StateColumn::named("refunded");
+        assert_eq!(back.read("true"), StateCell::Undone(OrderState::GivenBack));
+        assert_eq!(back.read("0.00"), StateCell::Purchase);
+        assert_eq!(back.read("9.90"), StateCell::Unknown, "an amount may be a part");
+        assert_eq!(back.read("1009,90"), StateCell::Unknown, "an amount may be a part");
+        assert_eq!(StateColumn::named("returned_qty").read("2"), StateCell::Pieces(2.0, OrderState::GivenBack));
+        assert_eq!(StateColumn::named("Cancelled").read("B-7"), StateCell::Unknown);
+        for words in ["Order Status", "Test group", "Returns", "refund_status", "Refund"] {
+            assert_eq!(StateColumn::marked(words), None, "{words}");
+        }
+        assert_eq!(StateColumn::named("refund_status").read("none"), StateCell::Purchase);
+    }
+}

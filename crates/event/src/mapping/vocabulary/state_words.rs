@@ -1,0 +1,273 @@
+//! States of orders of several words: `Shipped - Returned to Seller`, `キャンセル確定`, `Refund Completed`.
+//!
+//! A text that contains a word of cancelling or giving back says that, unless another word takes it back or says that it is only
+//! asked for: `partially refunded`, `not cancelled`, `Return rejected`.
+
+use std::sync::LazyLock;
+
+use super::super::words::{plain, words};
+use super::states::OrderState;
+
+/// Beginnings of words of orders that were never bought.
+#[rustfmt::skip]
+const NEVER: &[&str] = &[
+    "cancel", "storn", "annul", "anul", "geannul", "zrusen", "abandon", "declin", "fraud", "reject", "refus", "rechaz", "abgelehnt",
+    "abgebrochen", "fehlgeschlagen", "voided", "отмен", "аннулир", "iptal", "batal", "dibatalkan", "huy",
+];
+/// Beginnings of words of what was given back.
+#[rustfmt::skip]
+const BACK: &[&str] = &[
+    "refund", "return", "retour", "erstatt", "ruckerstatt", "zuruckerstatt", "zuruckges", "gutgeschrieben", "gutschrift", "rembours",
+    "reembols", "devuel", "devol", "rimbors", "restitui", "terugbet", "geretour", "zwroc", "zwrot", "vracen", "vraten", "возвра", "iade",
+    "chargeback",
+];
+/// Words that take it back: not, in part, only asked for, refused, closed without it.
+#[rustfmt::skip]
+const SOFT: &[&str] = &[
+    "not", "no", "non", "never", "without", "un", "nicht", "kein", "keine", "ohne", "sans", "pas", "aucun", "sin", "senza", "zonder",
+    "geen", "niet", "bez", "без", "не", "nie", "ne", "nao", "sem", "edilmedi", "partial", "partially", "partly", "part", "request", "requested", "pending",
+    "denied", "label", "window", "period", "policy", "eligible", "possible", "awaiting", "open", "closed", "withdrawn", "revoked",
+    "beantragt", "angefragt", "angefordert", "demande", "demandee", "solicitado", "solicitada", "richiesto", "aangevraagd",
+];
+/// Beginnings of those that say that it is a part.
+const IN_PART: &[&str] = &[
+    "partial",
+    "partly",
+    "teil",
+    "partiel",
+    "parcial",
+    "parzial",
+    "gedeelte",
+    "deels",
+    "czesc",
+    "castec",
+    "частич",
+    "kism",
+];
+
+/// First words of what was not cancelled or not given back: `not cancelled`, `No refund`.
+const NONE: &[&str] =
+    &["no", "not", "non", "nicht", "kein", "keine", "sans", "sin", "senza", "geen", "niet", "bez", "без", "не", "sem"];
+
+const WIDE_NEVER: &[&str] = &["取消", "キャンセル", "취소", "作废", "作廢"];
+const WIDE_BACK: &[&str] = &["退款", "退货", "退貨", "返金", "返品", "환불", "반품"];
+#[rustfmt::skip]
+const WIDE_SOFT: &[&str] = &[
+    "未", "没有", "沒有", "无", "無", "なし", "없음", "不", "关闭", "關閉", "拒绝", "拒絕", "申请", "申請", "依頼", "却下", "待", "中", "可", "철회", "거부", "요청",
+    "신청", "불가",
+];
+const WIDE_NONE: &[&str] = &["没有", "沒有", "未", "无", "無", "なし", "없음"];
+const WIDE_IN_PART: &[&str] = &["部分", "一部", "부분"];
+
+/// What a text of several words says by one of them.
+pub(super) fn contained(text: &str) -> Option<OrderState> {
+    let (never, back) = match is_wide(text) {
+        true => {
+            let (text, known) = (plain(text), &*WIDE);
+            if has(&text, &known.soft) || has(&text, &known.in_part) {
+                return None;
+            }
+            let place = |of: &[String]| of.iter().filter_map(|part| text.find(&**part)).min();
+            (place(&known.never), place(&known.back))
+        }
+        false => {
+            let words = words(text);
+            let place = |of: &[&str]| words.iter().position(|word| begins(word, of) && !word.contains("able"));
+            if words.iter().any(|word| SOFT.contains(&&**word) || begins(word, IN_PART)) {
+                return None;
+            }
+            (place(NEVER), place(BACK))
+        }
+    };
+    match (never, back) {
+        // A refund that is refused or cancelled leaves the purchase.
+        (Some(never), Some(back)) => (never < back).then_some(OrderState::NeverBought),
+        (Some(_), None) => Some(OrderState::NeverBought),
+        (None, Some(_)) => Some(OrderState::GivenBack),
+        (None, None) => None,
+    }
+}
+
+/// Whether a text is of a script without blanks.
+fn is_wide(text: &str) -> bool {
+    text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'))
+}
+
+fn begins(word: &str, with: &[&str]) -> bool {
+    with.iter().any(|start| word.starts_with(start))
+}
+
+fn has(text: &str, parts: &[String]) -> bool {
+    parts.iter().any(|part| text.contains(&**part))
+}
+
+/// The words of scripts without blanks, in plain letters.
+struct Wide {
+    never: Vec<String>,
+    back: Vec<String>,
+    soft: Vec<String>,
+    none: Vec<String>,
+    in_part: Vec<String>,
+    bought: Vec<String>,
+}
+
+static WIDE: LazyLock<Wide> = LazyLock::new(|| {
+    let plain = |words: &[&str]| words.iter().map(|word| plain(word)).collect();
+    Wide {
+        never: plain(WIDE_NEVER),
+        back: plain(WIDE_BACK),
+        soft: plain(WIDE_SOFT),
+        none: plain(WIDE_NONE),
+        in_part: plain(WIDE_IN_PART),
+        bought: plain(WIDE_BOUGHT),
+    }
+});
+
+/// Whether a text that undoes no purchase is known to be a state of one. Others are told, because they may mean anything.
+pub(super) fn is_bought(text: &str) -> bool {
+    if is_wide(text) {
+        let (text, known) = (plain(text), &*WIDE);
+        let undoes = has(&text, &known.never) || has(&text, &known.back);
+        let is_none = undoes && has(&text, &known.none);
+        return is_none || has(&text, &known.in_part) || (!undoes && has(&text, &known.bought));
+    }
+    let words = words(text);
+    let undoes = |word: &String| begins(word, NEVER) || begins(word, BACK);
+    let is_none = words.first().is_some_and(|first| NONE.contains(&&**first)) && words[1..].iter().any(undoes);
+    if is_none || words.iter().any(|word| begins(word, IN_PART)) {
+        return true;
+    }
+    !words.is_empty() && words.iter().all(|word| begins(word, BOUGHT) || BETWEEN.contains(&&**word))
+}
+
+/// Words between those that say something.
+#[rustfmt::skip]
+const BETWEEN: &[&str] = &[
+    "in", "on", "for", "to", "the", "by", "and", "fully", "und", "wird", "im", "zur", "et", "en", "cours", "de", "a", "w", "do", "k", "v", "is", "order",
+    "buyer", "customer", "store", "progress", "of", "at", "waiting",
+];
+
+/// Beginnings of words of purchases.
+#[rustfmt::skip]
+const BOUGHT: &[&str] = &[
+    "paid", "payment", "complet", "ship", "deliver", "process", "fulfil", "unfulfil", "unshipped", "confirm", "approv", "accept", "author",
+    "captur", "new", "open", "pending", "hold", "ready", "pick", "pack", "dispatch", "sent", "transit", "receiv", "invoic", "clos", "succe",
+    "active", "normal", "ok", "done", "finish", "settled", "placed", "created", "await", "backorder", "sold", "sale", "prepar", "collect",
+    "handed", "arriv", "out", "checked", "verified", "archived", "released", "scheduled", "printed", "allocated",
+    "bezahl", "versand", "versend", "verschick", "liefer", "geliefert", "ausgelief", "abgeschl", "bearbeit", "offen", "neu", "bestatig",
+    "angenommen", "vollstand", "erledigt", "fertig", "kommission", "verpackt", "abhol", "abgeholt", "faktur", "berechn", "rechnung",
+    "gestellt", "zugestellt", "unterwegs", "eingegang", "erhalten", "freigegeb", "bestellt", "nein",
+    "paye", "expedi", "livr", "termine", "traite", "valide", "nouvel", "nouveau", "paiement", "pagad", "enviad", "entreg", "complet",
+    "proces", "aceptad", "nuev", "pagat", "spedi", "consegn", "elabora", "evas", "conferm", "nuov", "lavoraz", "betaald", "verzond",
+    "geleverd", "afgerond", "behandeling", "verwerk", "bevestig", "nieuw", "voltooid", "oplacon", "zaplac", "wyslan", "dostarcz",
+    "zrealiz", "realiz", "nowe", "potwierdz", "zakoncz", "przyjet", "odeslan", "doruc", "vyriz", "nova", "potvrz", "dokonc", "expedov",
+    "uhrazen", "pago", "conclu", "aprovad", "confirmad", "novo", "оплач", "отправ", "достав", "выполн", "нов", "обраб", "подтверж", "заверш",
+    "принят", "готов", "odendi", "kargo", "teslim", "tamamlan", "hazir", "onaylan", "yeni", "gonderil",
+];
+#[rustfmt::skip]
+const WIDE_BOUGHT: &[&str] = &[
+    "成功", "付款", "支付", "发货", "發貨", "出貨", "完成", "签收", "簽收", "收货", "收貨", "评价", "确认", "確認", "処理", "発送", "入金済", "完了", "出荷", "新規", "対応中",
+    "受付", "配送", "注文", "결제완료", "완료", "확정", "준비", "발송", "접수", "확인", "배송", "신규",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::states::order_state;
+    use super::*;
+
+    #[test]
+    fn states_of_several_words_are_known_by_one_of_them() {
+        for never in [
+            "Cancelled-Seller",
+            "キャンセル確定",
+            "注文取消し",
+            "Paiement refusé",
+            "Payment declined",
+            "Đã hủy",
+            "Dibatalkan",
+            "Fraud",
+            "Cancelled, refunded",
+            "Order cancelled by customer",
+            "購入処理中",
+            "決済処理中",
+            "Quotation",
+            "Abandonné",
+            "Échec",
+            "Error",
+            "Test",
+        ] {
+            assert_eq!(order_state(never), Some(OrderState::NeverBought), "{never}");
+        }
+        for back in [
+            "Shipped - Returned to Seller",
+            "Refund Completed",
+            "Return received",
+            "Return/Refund",
+            "returned to sender",
+            "Gutgeschrieben",
+            "返品確定",
+            "退款已完成",
+        ] {
+            assert_eq!(order_state(back), Some(OrderState::GivenBack), "{back}");
+        }
+        assert!(order_state("Shipped - Rejected by Buyer").is_some());
+    }
+
+    #[test]
+    fn what_is_refused_asked_for_or_of_a_part_leaves_the_purchase() {
+        for bought in [
+            "Partially refunded",
+            "teilweise erstattet",
+            "not cancelled",
+            "Return rejected",
+            "Refund cancelled",
+            "Return requested",
+            "No refund",
+            "部分退款",
+            "未取消",
+            "退款关闭",
+            "没有申请退款",
+            "Non-returnable",
+            "Pas de retour",
+            "部分取消",
+        ] {
+            assert_eq!(order_state(bought), None, "{bought}");
+        }
+    }
+
+    #[test]
+    fn words_are_listed_in_plain_letters() {
+        for word in [NEVER, BACK, SOFT, IN_PART, BOUGHT, BETWEEN].concat() {
+            assert_eq!(plain(word), word);
+        }
+    }
+
+    #[test]
+    fn usual_states_of_purchases_are_known_and_others_are_not() {
+        for bought in [
+            "Shipped",
+            "Shipped - Delivered to Buyer",
+            "In Bearbeitung",
+            "Pending",
+            "on-hold",
+            "Versandbereit",
+            "Bezahlt",
+            "Expédiée",
+            "En cours de livraison",
+            "交易成功",
+            "発送済み",
+            "배송완료",
+            "partially refunded",
+            "оплачен",
+            "没有申请退款",
+            "未取消",
+            "No refund",
+            "Zrealizowane",
+        ] {
+            assert!(is_bought(bought), "{bought}");
+        }
+        for unknown in ["Lost", "3", "Return requested", "退款关闭", "x17", "Shipped - Lost in Transit"] {
+            assert!(!is_bought(unknown), "{unknown}");
+        }
+    }
+}
