@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::shop;
 
 /// The newest folder. A change that adds a kind of record or a section names the next one here and writes it.
-const PRESENT: &str = "9";
+const PRESENT: &str = "10";
 /// Records before which the first and the second checkpoint of it stand.
 const CHECKPOINTS: [usize; 2] = [700, 740];
 
@@ -198,12 +198,20 @@ fn every_kind() -> Vec<Body> {
     ];
     let mut inert = checked(event("@publish:web:e-inert", EventType::View, None, Some("s1")));
     (inert.event.query, inert.event.properties) = (None, BTreeMap::new());
+    let mut of_full_address = inert.clone();
+    of_full_address.event.id = accrue_event::EventId("@publish:web:e-guest".into());
     let published = [
         PublishedRecord::Inert { event: inert, why: InertReason::UnknownItem },
+        PublishedRecord::Inert { event: of_full_address, why: InertReason::TooManyGuestsOfAddress },
         PublishedRecord::Refusals { kept: 1, counted: vec![("no_item".into(), 2)] },
     ];
     bodies.extend(published.map(|record| Body::Published(Box::new(record))));
     bodies.push(Body::Event(checked(event("@publish:web:e1", EventType::View, Some("ann"), Some("s1")))));
+    bodies.push(Body::Event(CheckedEvent {
+        event: event("@publish:web:e2", EventType::View, None, Some("s1")),
+        repairs: vec!["own_pages".into(), "no_traffic".into()],
+        raw: None,
+    }));
     bodies.extend(of_types);
     bodies.push(Body::Merged { session: "guest-1".into(), user: "ann".into() });
     // A price that single precision cannot hold.
