@@ -199,7 +199,7 @@ fn every_kind() -> Vec<Body> {
     let mut inert = checked(event("@publish:web:e-inert", EventType::View, None, Some("s1")));
     (inert.event.query, inert.event.properties) = (None, BTreeMap::new());
     let mut of_full_address = inert.clone();
-    of_full_address.event.id = accrue_event::EventId("@publish:web:e-guest".into());
+    of_full_address.event.id = "@publish:web:e-guest".into();
     let published = [
         PublishedRecord::Inert { event: inert, why: InertReason::UnknownItem },
         PublishedRecord::Inert { event: of_full_address, why: InertReason::TooManyGuestsOfAddress },
