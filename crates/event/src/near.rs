@@ -136,11 +136,7 @@ mod tests {
     #[test]
     fn a_long_name_is_not_copied_to_be_compared() {
         let long = "a".repeat(1 << 20);
-        let begun = std::time::Instant::now();
-        for _ in 0..10_000 {
-            assert_eq!(misspelling(&long, "title"), None);
-        }
-        // To fold a megabyte takes milliseconds, so that a copy for each comparison would take a minute.
-        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(!may_be_near(&long, "title") && !may_be_near("title", &long));
+        assert_eq!(misspelling(&long, "title"), None);
     }
 }

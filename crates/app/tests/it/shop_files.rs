@@ -7,8 +7,8 @@ use accrue_event::{RawUser, UserId};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use super::shop::Shop;
 use super::program::{example, find, ingested, run, text};
+use super::shop::Shop;
 
 fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

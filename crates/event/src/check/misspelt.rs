@@ -138,7 +138,9 @@ fn near_field(kind: RecordKind, name: &str) -> Option<&'static str> {
             if others.clone().any(|(_, other)| misspelling(name, other) == Some(0)) {
                 return None;
             }
-            let others = others.filter(|(_, other)| is_long(other) && !is_longer(other));
+            // What says more than a field is no slip of another one either.
+            let says_more = kind.fields().iter().any(|field| is_longer(field));
+            let others = others.filter(|(_, other)| !says_more && is_long(other) && !is_longer(other));
             nearest(name, fields()).or_else(|| {
                 let near = others.filter_map(|(field, other)| Some((misspelling(name, other)?, field)));
                 near.min().map(|(_, field)| field)

@@ -140,26 +140,22 @@ fn is_day(text: &str) -> bool {
     matches!(numbers.len(), 2 | 3) && numbers.iter().all(|digits| digits.len() <= 4) && !is_half_of_day
 }
 
-/// The number that a value is, or the amount of a price that is an object.
+/// The number that a value is, beside a currency or not, or the amount of a price that is an object.
 fn number(value: &RawValue) -> Option<f64> {
     match value {
         RawValue::Int(number) => Some(*number as f64),
         RawValue::Float(number) => Some(*number),
-        RawValue::Other(_) | RawValue::List(_) => match nested_price(value)?.0 {
-            RawValue::Text(amount) => amount.trim().parse().ok(),
-            amount => number(&amount),
-        },
-        RawValue::Text(_) | RawValue::Null | RawValue::Bool(_) => None,
+        RawValue::Other(_) | RawValue::List(_) => number(&nested_price(value)?.0),
+        RawValue::Text(text) => amount::read_price(text, amount::Decimal::Any).map(|amount| amount.number),
+        RawValue::Null | RawValue::Bool(_) => None,
     }
 }
 
 /// Whether a value in the column of a sale's price says that there is no sale: 0, a dash, `none`, `false`. A price that may be
 /// two numbers says that there is one; the check refuses it.
 fn is_no_sale(price: &RawValue) -> bool {
-    match price {
-        RawValue::Text(text) => !(amount::is_open(text, '.') || amount::is_open(text, ',')),
-        price => number(price).is_none_or(|price| price <= 0.0),
-    }
+    let is_open = |text: &str| amount::is_open(text, '.') || amount::is_open(text, ',');
+    !matches!(price, RawValue::Text(text) if is_open(text)) && number(price).is_none_or(|price| price <= 0.0)
 }
 
 /// A time whose offset is written as `-0800`, with the colon that RFC 3339 has there.

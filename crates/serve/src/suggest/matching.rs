@@ -148,7 +148,7 @@ mod tests {
                 .filter(|&entry| super::super::has_all(&suggestions.entries[entry as usize].text, &typed));
             assert_eq!(found, entries.collect::<Vec<_>>(), "{text}");
         }
-        let near = suggestions.matching(&typed("set kinfd s"), true, &mut Left::default());
+        let near = suggestions.matching(&typed("set kimdd s"), true, &mut Left::default());
         assert!(
             near.len() == 1_500 / 7
                 && near.iter().all(|&entry| suggestions.entries[entry as usize].text.ends_with("Kindd"))
