@@ -76,10 +76,9 @@ impl Server {
                 Err(Problem::new(Code::BodyTimeout, detail))
             }
         };
-        let sent = sent.map_err(|problem| {
+        let sent = sent.inspect_err(|_| {
             // What arrived of a body that ends early has cost as much as a whole one; the client is told of the first fault.
             let _ = caller.charge_body(n_arrived);
-            problem
         })?;
         permit.iter().for_each(Place::is_whole);
         // The decompressed size is not known yet, so it counts as large. Nothing decompresses what needs no key.

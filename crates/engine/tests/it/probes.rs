@@ -28,7 +28,7 @@ fn the_status_waits_for_no_page_and_no_writer_that_waits_for_one() {
             }
         }
         let (prober, (done, is_done)) = (engine.clone(), channel());
-        std::thread::spawn(move || done.send(prober.status()));
+        std::thread::spawn(move || done.send(prober.status()).is_ok());
         let status = is_done.recv_timeout(Duration::from_secs(20)).expect("the status is told");
         assert_eq!((status.n_items, status.n_described), (1, 1), "what was said last");
         writing

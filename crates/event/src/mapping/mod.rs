@@ -275,7 +275,7 @@ impl Mapping {
             time_format: _, time_zone: _, as_of: _, empty: _, optional: _, collect: _, numbers: _, constants: _, lowercase: _, prefix: _,
             strip: _, extract: _, scale: _, shift: _, unescape: _, image_base: _, uppercase: _, separators: _,
         } = self;
-        let is_column = move |name: &&Box<str>| !name.contains('*') && !self.kind.fields().contains(&&***name);
+        let is_column = move |name: &str| !name.contains('*') && !self.kind.fields().contains(&name);
         let join = join.iter().flat_map(|join| [&*join.object, &*join.to]);
         named("fields", fields.values().flat_map(Names::iter))
             .chain(named("properties", properties.values().flat_map(Names::iter)))
@@ -287,8 +287,8 @@ impl Mapping {
             .chain(named("variants", variants.iter().flat_map(Variants::columns)))
             .chain(named("begins", begins.iter().map(|begins| &*begins.column)))
             .chain(named("join", join))
-            .chain(named(FILL_DOWN, fill_down.iter().filter(is_column).map(|name| &**name)))
-            .chain(named("drop_columns", drop_columns.iter().filter(is_column).map(|name| &**name)))
+            .chain(named(FILL_DOWN, fill_down.iter().map(|name| &**name).filter(move |name| is_column(name))))
+            .chain(named("drop_columns", drop_columns.iter().map(|name| &**name).filter(move |name| is_column(name))))
     }
 }
 

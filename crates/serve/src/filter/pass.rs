@@ -180,12 +180,12 @@ pub(super) mod tests {
 
     fn item(n: usize) -> Item {
         let mut item = Item::bare(format!("i{n}").as_str().into());
-        item.brand = (n % 3 > 0).then(|| format!("Brand {}", n % 5).into());
+        item.brand = (!n.is_multiple_of(3)).then(|| format!("Brand {}", n % 5).into());
         item.categories = (0..n % 4).map(|c| format!("Küche {c}").into()).collect();
         item.tags = (0..n % 3).map(|t| format!("TAG{}", (n + t) % 7).into()).collect();
         item.description = Some(format!("Ein schöner Becher, Nummer {n}.").into());
         item.attributes.insert("size".into(), Attribute::List(vec![format!("S{}", n % 6).into(), "XL".into()]));
-        if n % 6 == 0 {
+        if n.is_multiple_of(6) {
             item.parent = Some(format!("i{}", n + 1).as_str().into());
         }
         item
