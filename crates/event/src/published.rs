@@ -16,7 +16,7 @@ pub const PUBLISHED_PREFIX: &str = "@publish:";
 const MAX_KEY_BYTES: usize = 64;
 
 /// The namespace of the ids of one key's events.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace(Box<str>);
 
 impl Namespace {

@@ -216,7 +216,7 @@ impl Default for PublishedSettings {
             evidence_clicks_per_address: 100,
             charged_clicks_per_address: 20,
             paced_events_per_address: 300,
-            kept_bytes_per_day: 500_000_000,
+            kept_bytes_per_day: 2_000_000_000,
             sponsored_pages_per_address: 1_000,
             new_product_pages_per_address: 100,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accrue_engine::{Incoming, Ingested, Sender};
-use accrue_event::RawEvent;
+use accrue_event::{RawEvent, Reason};
 use axum::Extension;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -61,7 +61,10 @@ impl Server {
             return Err(Problem::new(Code::Overloaded, detail).retry_after(1));
         };
         let ingested = self.engine.ingest_from(caller.sender(), records).await?;
-        caller.charge_refused(ingested.quarantined.len() + ingested.refused_again.len());
+        // What is beyond the bytes of the day is no fault of whoever sends it.
+        let is_fault = |reason: &str| reason != Reason::TooManyBytes.code();
+        let n_refused = ingested.quarantined.iter().filter(|refused| is_fault(&refused.reason)).count();
+        caller.charge_refused(n_refused + ingested.refused_again.len());
         Ok(ingested)
     }
 }

@@ -127,7 +127,7 @@ impl SearchCounts {
         let mut counts = self.since(n_erasures);
         counts.n += 1;
         counts.n_without += u64::from(found_nothing);
-        if asker != Asker::Shop {
+        if matches!(asker, Asker::Page(Some(_))) {
             visitor = counts.of_pages.admit(asker, &words, now);
             if visitor.is_none() {
                 return;

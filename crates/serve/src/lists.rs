@@ -82,16 +82,21 @@ impl Shop<'_> {
         let may = |item: ItemIdx| shop.may_recommend(item, filter.as_ref()) && !rules.hides(self, item);
         // By level and not by the count at this moment, which is rounded to 0 when the latest choice is years old.
         let level = |item| popularity.weekly_level(item);
-        let shown = |item: ItemIdx| -> Option<ItemIdx> {
-            if may(item) {
-                return Some(item);
-            }
-            let product = self.facts.products.of(item).filter(|_| list.grouping == Grouping::Product)?;
-            let others = self.facts.products.variants(product).iter().copied().filter(|&other| may(other));
-            others.max_by(|&a, &b| level(a).total_cmp(&level(b)).then(b.cmp(&a)))
-        };
         let first = |popular: &mut dyn Iterator<Item = ItemIdx>| -> Vec<Scored> {
             let mut variants = Variants::new(self, list.grouping);
+            // Products of which one variant was looked for in the place of another: each is looked through once.
+            let mut looked_through = HashSet::new();
+            let mut shown = |item: ItemIdx| -> Option<ItemIdx> {
+                if may(item) {
+                    return Some(item);
+                }
+                let product = self.facts.products.of(item).filter(|_| list.grouping == Grouping::Product)?;
+                if !looked_through.insert(product) {
+                    return None;
+                }
+                let others = self.facts.products.variants(product).iter().copied().filter(|&other| may(other));
+                others.max_by(|&a, &b| level(a).total_cmp(&level(b)).then(b.cmp(&a)))
+            };
             let shown = popular.filter_map(|item| Some((shown(item)?, item)));
             let first = shown.filter(|&(item, _)| variants.is_first(item)).take(n);
             first.map(|(item, sold)| Scored { item, score: popularity.weekly(sold, now_ms) }).collect()

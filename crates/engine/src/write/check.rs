@@ -255,7 +255,7 @@ impl Writer {
         let item = named.and_then(|item| facts.known_item(item));
         let reach = if sender.is_published() {
             self.limit_query(&mut checked.event, sender, arrival.stamp);
-            self.admit_published(&checked.event, sender, facts, arrival.stamp, group)
+            self.admit_published(&checked.event, sender, facts, arrival, group)
         } else {
             group.items.extend(named.filter(|_| item.is_none()).cloned());
             Ok(Reach::All)

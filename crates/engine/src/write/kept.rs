@@ -4,6 +4,9 @@
 //! memory of the process: the log has what was kept and how many records were only counted, so a replay needs none, and a
 //! restart begins a new count.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use accrue_event::{DAY_MS, RawEvent, Reason, Timestamp};
 use accrue_store::{Body, PublishedRecord};
 
@@ -13,47 +16,51 @@ use super::writer::Writer;
 use crate::clock::Arrival;
 use crate::error::EngineError;
 
-/// Bytes of the current day, by key. There are as many keys as the settings name.
+/// Those of a key that one address may take: a part of this many.
+const PARTS_OF_ADDRESSES: u64 = 16;
+/// Keys or addresses that are counted; those that come later are counted with the key alone.
+const MAX_COUNTED: usize = 10_000;
+
+/// Bytes of the current day, by key, or by key and address.
 #[derive(Debug)]
 pub(crate) struct KeptBytes<K> {
     day: i64,
-    of_keys: Vec<(K, u64)>,
+    /// Only looked up.
+    of_keys: HashMap<K, u64>,
 }
 
 impl<K> Default for KeptBytes<K> {
     fn default() -> Self {
-        Self { day: 0, of_keys: Vec::new() }
+        Self { day: 0, of_keys: HashMap::new() }
     }
 }
 
-impl<K: PartialEq> KeptBytes<K> {
+impl<K: Eq + Hash> KeptBytes<K> {
     /// Whether the key has taken `most` bytes on the day of this time; 0 is no bound.
     pub fn is_full(&mut self, key: &K, at: Timestamp, most: u64) -> bool {
         self.begin_day(at);
-        let n_bytes = self.of_keys.iter().find(|(known, _)| known == key).map_or(0, |(_, n)| *n);
-        most > 0 && n_bytes >= most
+        most > 0 && self.of_keys.get(key).is_some_and(|n_bytes| *n_bytes >= most)
     }
 
     /// Counts bytes of a key.
     pub fn add(&mut self, key: K, at: Timestamp, n_bytes: u64) {
         self.begin_day(at);
-        match self.of_keys.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, n)) => *n += n_bytes,
-            None => self.of_keys.push((key, n_bytes)),
+        if self.of_keys.len() < MAX_COUNTED || self.of_keys.contains_key(&key) {
+            *self.of_keys.entry(key).or_default() += n_bytes;
         }
     }
 
     fn begin_day(&mut self, at: Timestamp) {
         let day = at.0.div_euclid(DAY_MS);
         if day != self.day {
-            *self = Self { day, of_keys: Vec::new() };
+            *self = Self { day, of_keys: HashMap::new() };
         }
     }
 }
 
 impl Writer {
     /// [`Writer::judge`] for a batch whose key may have left as many bytes in the log on this day as
-    /// `check.published.kept_bytes_per_day` says: then its records are counted and not kept.
+    /// `check.published.kept_bytes_per_day` says, or whose address its part of them: then its records are counted and not kept.
     pub fn judge_if_room(
         &mut self,
         batch: Vec<Incoming<RawEvent>>,
@@ -62,17 +69,21 @@ impl Writer {
         group: &mut NewInGroup,
         bodies: &mut Vec<Body>,
     ) -> Result<(Ingested, usize), EngineError> {
-        let Sender::Published { namespace, .. } = sender else {
+        let Sender::Published { namespace, address } = sender else {
             return self.judge(batch, sender, arrival, group, bodies);
         };
         let most = self.check.settings().published.kept_bytes_per_day;
-        if self.kept.is_full(namespace, arrival.stamp, most) {
+        let of_address = address.map(|address| (namespace.clone(), address));
+        let part = most / PARTS_OF_ADDRESSES;
+        let is_full = |of_address| self.kept_of_addresses.is_full(of_address, arrival.stamp, part);
+        if of_address.as_ref().is_some_and(is_full) || self.kept.is_full(namespace, arrival.stamp, most) {
             return Ok(count_only(batch.len(), most, bodies));
         }
         let before = bodies.len();
         let judged = self.judge(batch, sender, arrival, group, bodies)?;
         let n_bytes = bodies[before..].iter().map(Body::n_bytes).sum();
         self.kept.add(namespace.clone(), arrival.stamp, n_bytes);
+        of_address.into_iter().for_each(|of_address| self.kept_of_addresses.add(of_address, arrival.stamp, n_bytes));
         Ok(judged)
     }
 }
@@ -81,8 +92,8 @@ impl Writer {
 fn count_only(n_events: usize, most: u64, bodies: &mut Vec<Body>) -> (Ingested, usize) {
     let reason = Reason::TooManyBytes.code();
     let detail = format!(
-        "the events of this key took {most} bytes of the log today (check.published.kept_bytes_per_day); further ones are \
-         counted and not kept until the next day of UTC"
+        "the events of this key took {most} bytes of the log today (check.published.kept_bytes_per_day), or those of its address a \
+         part of them; further ones are counted and not kept until the next day of UTC"
     );
     let refused = |index| Refused { index, reason: reason.into(), detail: detail.clone() };
     let outcome = Ingested { quarantined: (0..n_events).map(refused).collect(), ..Ingested::default() };

@@ -18,6 +18,7 @@ use super::addresses::{Counted, Said};
 use super::batch::{Ingested, Refused, Sender};
 use super::group::NewInGroup;
 use super::writer::Writer;
+use crate::clock::Arrival;
 use crate::error::EngineError;
 
 /// One address may bring one in so many of the guests that can still become known, so that however long it goes on, there
@@ -84,9 +85,10 @@ impl Writer {
         event: &Event,
         sender: &Sender,
         facts: &Facts,
-        received_at: Timestamp,
+        arrival: Arrival,
         group: &mut NewInGroup,
     ) -> Result<Reach, InertReason> {
+        let received_at = arrival.stamp;
         if let Some(item) = &event.item
             && facts.items.get(item.as_str()).is_none()
             && !group.items.contains(item)
@@ -98,7 +100,9 @@ impl Writer {
             return Err(InertReason::Order);
         }
         let late_ms = i64::from(settings.max_late_h) * HOUR_MS;
-        let is_late = late_ms > 0 && received_at.0.saturating_sub(event.at.0) > late_ms;
+        // Stamps may be ahead of the clock for days after it was wrong.
+        let now = arrival.clock.min(arrival.stamp);
+        let is_late = late_ms > 0 && now.0.saturating_sub(event.at.0) > late_ms;
         let reach = self.admit_of_address(event, sender, received_at)?;
         self.admit_guest(event, sender, facts, received_at, group)?;
         Ok(if is_late { Reach::OwnPages } else { reach })

@@ -1,5 +1,6 @@
 //! One commit: records are appended, made durable, and applied to the facts before anything is answered.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ pub(crate) struct Writer {
     pub(super) addresses: AddressCounts,
     /// Bytes that each published key left in the log on this day.
     pub(super) kept: KeptBytes<Namespace>,
+    pub(super) kept_of_addresses: KeptBytes<(Namespace, IpAddr)>,
     /// By which clicks are charged.
     pub(super) campaigns: ReadCampaigns,
     /// When it was last told that the newest event is ahead of the clock.
@@ -49,6 +51,7 @@ impl Writer {
             shared,
             addresses: AddressCounts::default(),
             kept: KeptBytes::default(),
+            kept_of_addresses: KeptBytes::default(),
             campaigns: ReadCampaigns::default(),
             told_ahead: None,
             retry: RETRY,

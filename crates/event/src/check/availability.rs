@@ -30,13 +30,8 @@ const OTHER_NAMES: &[&str] = &[
     "inventorystatus",
     "availabilitystatus",
     "stockavailability",
-    "lagerstatus",
-    "tillgänglighet",
-    "tilgængelighed",
-    "tilgjengelighet",
     "pålager",
     "ilager",
-    "saatavuus",
 ];
 
 /// Names of attributes that say that a product was taken out of the shop where they are true, as [`bare`] has them.

@@ -411,16 +411,29 @@ fn time(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Timestamp>, Re
     };
     let number = match value {
         RawValue::Int(number) => Some(*number),
-        RawValue::Text(text) => text.trim().parse().ok(),
+        // Programs that have years or days in a column with gaps write `2024.0`.
+        RawValue::Float(number) => whole(*number),
+        RawValue::Text(text) => {
+            text.trim().parse().ok().or_else(|| text.trim().strip_suffix(".0").and_then(|text| text.parse().ok()))
+        }
         _ => None,
     };
+    let value = &*number.map_or(Cow::Borrowed(value), |number| Cow::Owned(RawValue::Int(number)));
     match (number, read_time(value)) {
         // The year of a book or a film.
         (Some(year @ 1_000..=2_999), _) => Timestamp::parse(&format!("{year}-01-01")).map(Some).ok_or_else(bad),
         // The days of a spreadsheet would be hours of the year 1970.
         (Some(days), Some(at)) if (1..LEAST_SECONDS).contains(&days) && at.0 == 1_000 * days => Err(bad()),
+        // A day with its time, as spreadsheets have it.
+        (None, Some(at)) if matches!(value, RawValue::Float(_)) && (1..1_000 * LEAST_SECONDS).contains(&at.0) => {
+            Err(bad())
+        }
         (_, at) => at.map(Some).ok_or_else(bad),
     }
+}
+
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < 1e18).then_some(number as i64)
 }
 
 impl Check {

@@ -97,7 +97,11 @@ fn what_decides_what_is_shown_is_read_or_refused_in_descriptions_and_in_changes(
         ("stock", &[r#""1,000""#, r#""1.234""#, r#""1,234 pcs""#], Reason::BadStock),
         ("available", &[r#""perhaps""#, r#""ask us""#, "[]", r#"{"a":1}"#], Reason::BadAvailability),
         ("availability", &[r#""in two weeks""#, "[1]"], Reason::BadAvailability),
-        ("published_at", &[r#""soon""#, r#""31/12/2026""#, "true", "[1]", "45992", r#""45992""#], Reason::BadTime),
+        (
+            "published_at",
+            &[r#""soon""#, r#""31/12/2026""#, "true", "[1]", "45992", r#""45992""#, "45321.5"],
+            Reason::BadTime,
+        ),
     ];
     for (field, values, reason) in cases {
         for value in *values {
@@ -121,6 +125,9 @@ fn a_date_of_publication_may_be_a_year_a_day_or_a_number_of_seconds() {
         ("1767225600", "2026-01-01"),
         ("1767225600000", "2026-01-01"),
         ("-315619200", "1960-01-01"),
+        ("2024.0", "2024-01-01"),
+        (r#""2024.0""#, "2024-01-01"),
+        ("20250131.0", "2025-01-31"),
     ] {
         let json = format!(r#"{{"id":"mug","title":"Mug","published_at":{value}}}"#);
         let (item, _) = check.judge_item(&serde_json::from_str(&json).unwrap()).unwrap();

@@ -1,6 +1,9 @@
 //! Attributes under which some shop systems say that a product is not in the online shop: the time at which it was deleted, flags
 //! and states of their own.
 
+use super::time::read_time;
+use crate::{DAY_MS, RawValue};
+
 /// Names of the time at which a product was taken out of the shop, in lower case and without separators.
 const TIMES: &[&str] = &[
     "deletedat",
@@ -30,13 +33,22 @@ const FLAGS_OF_SHOWN: &[&str] = &["onlineflag", "公開フラグ"];
 const STATE: &str = "公開ステータス";
 const STATES_OF_REMOVED: &[&str] = &["非公開", "廃止", "非表示"];
 
+/// The first moment that is a time of something, and not a placeholder for none: the second day of 1970.
+const FIRST_MS: i64 = DAY_MS;
+
+/// Whether a text is a time at which something happened. Programs write many things for none: `-`, `NaT`, `1900-01-01`.
+fn is_time(text: &str) -> bool {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    (!is_number || matches!(text.len(), 8 | 10 | 13))
+        && read_time(&RawValue::text(text)).is_some_and(|at| at.0 >= FIRST_MS)
+}
+
 /// Whether an attribute says that a product was taken out of the shop. The name is in lower case and without separators.
 pub(super) fn is_removed(name: &str, text: &str) -> bool {
     let text = text.trim();
     let is_false = || matches!(&*text.to_lowercase(), "" | "0" | "false" | "no" | "n" | "null" | "none" | "f");
     let is_true = || matches!(&*text.to_lowercase(), "1" | "true" | "yes" | "y" | "t");
-    let is_no_time = || text.starts_with("0000") || text.starts_with("0001-01-01");
-    (TIMES.contains(&name) && !is_false() && !is_no_time())
+    (TIMES.contains(&name) && (is_true() || is_time(text)))
         || (FLAGS.contains(&name) && is_true())
         || (FLAGS_OF_SHOWN.contains(&name) && !text.is_empty() && is_false())
         || (name.starts_with(STATE) && STATES_OF_REMOVED.contains(&text))
@@ -49,9 +61,8 @@ pub(super) fn may_say_so(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::RawValue;
-
     use super::super::availability::{is_hidden_by, may_hide};
+    use crate::RawValue;
 
     #[test]
     fn a_product_that_was_deleted_or_taken_offline_is_not_shown() {
@@ -70,7 +81,22 @@ mod tests {
             assert!(is_hidden_by(name, &RawValue::text(hidden)), "{name} {hidden}");
             assert!(!is_hidden_by(name, &RawValue::text(shown)), "{name} {shown}");
         }
-        assert!(!is_hidden_by("deleted_at", &RawValue::Null));
+        for none in [
+            "-",
+            "N/A",
+            "NaN",
+            "NaT",
+            "[NULL]",
+            "never",
+            "0",
+            "0.0",
+            "1970-01-01 00:00:00",
+            "1900-01-01",
+            "-0001-11-30 00:00:00",
+        ] {
+            assert!(!is_hidden_by("deleted_at", &RawValue::text(none)), "{none}");
+        }
+        assert!(!is_hidden_by("deleted_at", &RawValue::Null) && is_hidden_by("deleted_at", &RawValue::text("true")));
         assert!(is_hidden_by("onlineFlag", &RawValue::Bool(false)));
     }
 }

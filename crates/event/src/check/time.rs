@@ -22,9 +22,7 @@ pub(crate) const OTHER_NAMES: &[&str] = &[
     "collectortstamp",
     "ts",
     "eventts",
-    "serverts",
     "clientts",
-    "tsms",
     "tstamp",
     "time",
     "datetime",
@@ -108,6 +106,9 @@ pub(crate) const OTHER_NAMES: &[&str] = &[
     "when",
     "datecreated",
     "datecreatedgmt",
+    // When a server or a connector had it, which may be long after.
+    "serverts",
+    "tsms",
 ];
 
 /// The field in which an event without `at` has its time: its place among the properties.

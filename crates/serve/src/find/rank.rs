@@ -41,7 +41,7 @@ const TASTE: f32 = 0.5;
 /// How much what is sold of one variant counts for the others of its product.
 const OF_OTHERS: f32 = 0.99;
 /// Variants of a product whose sales are read for each match of a search.
-const MAX_VARIANTS_READ: usize = 64;
+const MAX_VARIANTS_READ: usize = 16;
 /// The part of both for an item that lacks a word of the query.
 const LACKING: f32 = 0.1;
 /// What a boost multiplies at least, in the same units.
@@ -185,12 +185,18 @@ impl Shop<'_> {
     /// and come after it while it is not.
     pub(crate) fn standing(&self, item: ItemIdx) -> f32 {
         let popularity = self.version.ensemble.popularity();
-        let own = popularity.standing(item);
+        let own = self.own_standing(item);
         let Some(product) = self.facts.products.of(item) else { return own };
-        let parent = self.facts.products.parent(product).map_or(0.0, |parent| popularity.standing(parent));
         let variants = self.facts.products.variants(product).iter().take(MAX_VARIANTS_READ);
         let of_others = variants.map(|&other| popularity.standing(other)).fold(0.0, f32::max);
-        own.max(parent).max(OF_OTHERS * of_others)
+        own.max(OF_OTHERS * of_others)
+    }
+
+    /// [`Shop::standing`] without what is sold of other variants.
+    pub(crate) fn own_standing(&self, item: ItemIdx) -> f32 {
+        let popularity = self.version.ensemble.popularity();
+        let parent = self.facts.products.of(item).and_then(|product| self.facts.products.parent(product));
+        popularity.standing(item).max(parent.map_or(0.0, |parent| popularity.standing(parent)))
     }
 
     /// The candidates of the [`BREADTH`] best products, and those of the others.

@@ -196,8 +196,11 @@ impl ReadQuery {
         let (mut best, n_met) = self.collect(kept, admit, limit, &mut met)?;
         if best.is_empty() && kept != 0 && (self.similar.is_none() || n_met == 0) {
             let hidden = self.hidden(shows)?;
-            let plan = self.snapshot.plan(&self.query, &self.settings, self.typos, hidden)?;
-            if hidden != 0 && plan.needed != 0 {
+            let plan = match hidden {
+                0 => None,
+                _ => Some(self.snapshot.plan(&self.query, &self.settings, self.typos, hidden)?),
+            };
+            if let Some(plan) = plan.filter(|plan| plan.needed != 0) {
                 let whole = std::mem::replace(&mut self.plan, plan);
                 (best, _) = self.collect(self.plan.needed, admit, limit, &mut met)?;
                 n_rounds += 1;
@@ -365,21 +368,21 @@ impl ReadQuery {
     /// they say.
     fn hidden(&self, shows: &dyn Fn(u32) -> bool) -> Result<u32, SearchError> {
         let coded = self.plan.codes.iter().fold(0, |all, code| all | code.covers);
-        let mut hidden = 0;
-        for (i, concept) in self.query.concepts.iter().enumerate() {
-            let bit = 1_u32 << i;
-            if concept.is_code || (self.plan.needed & !coded) & bit == 0 {
-                continue;
-            }
-            let mut is_shown = false;
-            for segment in &self.snapshot.segments {
-                self.snapshot.walk(segment, &self.plan, false)?.run(bit, |FoundDoc { doc, .. }| {
-                    is_shown = is_shown || (!segment.reader.is_deleted(doc) && shows(segment.items[doc as usize]));
-                });
-            }
-            hidden |= if is_shown { 0 } else { bit };
+        let concepts = self.query.concepts.iter().enumerate();
+        let words = concepts.filter(|(_, concept)| !concept.is_code).fold(0_u32, |all, (i, _)| all | 1 << i);
+        let wanted = words & self.plan.needed & !coded;
+        let (mut met, mut shown) = (0_u32, 0_u32);
+        for segment in &self.snapshot.segments {
+            // One walk for all words; an item is asked about only if it has one of which none is known to be shown.
+            self.snapshot.walk(segment, &self.plan, false)?.run(0, |FoundDoc { doc, has, .. }| {
+                let has = has & wanted;
+                if has & !shown != 0 && !segment.reader.is_deleted(doc) {
+                    met |= has;
+                    shown |= if shows(segment.items[doc as usize]) { has } else { 0 };
+                }
+            });
         }
-        Ok(hidden)
+        Ok(met & !shown)
     }
 
     /// What words are worth beside meaning. Where no item has all of them, some count in proportion to how much of the query

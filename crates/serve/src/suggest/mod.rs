@@ -218,7 +218,7 @@ impl Shop<'_> {
         let entry = suggestions.entries.get(entry as usize)?;
         let mut best: Option<(f32, ItemIdx)> = None;
         for &item in entry.items.iter().filter(|&&item| self.may_recommend(item, None)) {
-            let standing = self.standing(item);
+            let standing = self.own_standing(item);
             if best.is_none_or(|(known, _)| standing > known) {
                 best = Some((standing, item));
             }

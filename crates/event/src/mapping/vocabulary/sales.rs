@@ -161,7 +161,12 @@ const UNTIL: &[&str] = &[
 const HARMLESS: &[&str] = &[
     "currency", "percent", "percentage", "rate", "rabatt", "label", "text", "badge", "name", "title", "description", "message", "note",
     "id", "url", "link", "image", "tax", "net", "gross", "incl", "excl", "vat", "brutto", "netto", "rounded", "formatted",
+    "type", "group", "category", "qty", "quantity", "min", "max", "unit", "uom", "pct", "count", "features", "notes", "order", "priority",
+    "banner", "gmt", "utc", "usd", "eur", "gbp", "bulk", "use", "config", "allow", "able", "is", "radius",
 ];
+
+/// Ends of words that say whether a sale is on.
+const SWITCHES: &[&str] = &["active", "aktiv", "enabled", "status", "state", "on", "live", "running"];
 
 /// What is found of a sale among the columns of a list.
 pub(super) enum Found<'c> {
@@ -189,7 +194,13 @@ pub(super) fn sale<'c>(columns: &[&'c str]) -> Found<'c> {
     let (listed_from, listed_until, period) = (find(SALE_STARTS), find(SALE_ENDS), find(SALE_PERIODS));
     let others = || columns.iter().copied().filter(|column| *column != price && Some(*column) != period);
     let said = |wanted: Beside| others().find(|column| beside(column) == wanted);
-    if let Some(unknown) = said(Beside::Unknown) {
+    // Where the end is known, nothing else says that the sale is over but a column that switches it off.
+    let is_dated = period.is_some() || listed_until.is_some() || said(Beside::Until).is_some();
+    let decides = |column: &&str| {
+        let words = words_of(column);
+        !is_dated || words.iter().any(|word| SWITCHES.iter().any(|switch| word.ends_with(switch)))
+    };
+    if let Some(unknown) = others().filter(|column| beside(column) == Beside::Unknown).find(decides) {
         return Found::Unclear(price, unknown);
     }
     let names = |found: Option<&str>| -> Names { found.into_iter().collect() };

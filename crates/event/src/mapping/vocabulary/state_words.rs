@@ -11,8 +11,15 @@ use super::states::OrderState;
 /// Beginnings of words of orders that were never bought.
 #[rustfmt::skip]
 const NEVER: &[&str] = &[
-    "cancel", "storn", "annul", "anul", "geannul", "zrusen", "abandon", "declin", "fraud", "reject", "refus", "rechaz", "abgelehnt",
-    "abgebrochen", "fehlgeschlagen", "voided", "отмен", "аннулир", "iptal", "batal", "dibatalkan", "huy",
+    "cancel", "storn", "annul", "anul", "geannul", "zrusen", "abandon", "fraud", "abgebrochen", "voided", "отмен", "аннулир", "iptal", "batal",
+    "dibatalkan", "huy",
+];
+/// Beginnings of words of what was refused or failed: a payment, so that nothing was bought, or what would undo the purchase, which
+/// stands then.
+#[rustfmt::skip]
+const REFUSED: &[&str] = &[
+    "declin", "reject", "refus", "rechaz", "abgelehnt", "abgewiesen", "verweig", "fail", "fehlgeschl", "echou", "deneg", "negad", "recus",
+    "rifiut", "geweig", "afgewez", "odrzuc", "odmitn", "zamitn", "отклон", "отказ", "redded", "denied", "ditolak",
 ];
 /// Beginnings of words of what was given back.
 #[rustfmt::skip]
@@ -27,7 +34,13 @@ const SOFT: &[&str] = &[
     "not", "no", "non", "never", "without", "un", "nicht", "kein", "keine", "ohne", "sans", "pas", "aucun", "sin", "senza", "zonder",
     "geen", "niet", "bez", "без", "не", "nie", "ne", "nao", "sem", "edilmedi", "partial", "partially", "partly", "part", "request", "requested", "pending",
     "denied", "label", "window", "period", "policy", "eligible", "possible", "awaiting", "open", "closed", "withdrawn", "revoked",
-    "beantragt", "angefragt", "angefordert", "demande", "demandee", "solicitado", "solicitada", "richiesto", "aangevraagd",
+    "beantragt", "angefragt", "angefordert", "demande", "demandee", "solicitado", "solicitada", "richiesto", "aangevraagd", "progress",
+];
+/// Beginnings of words of what is only asked for.
+#[rustfmt::skip]
+const ASKED: &[&str] = &[
+    "request", "anfrag", "stornoanfrag", "antrag", "angemeld", "anmeld", "label", "retourlabel", "retourenlabel", "retourenschein", "talep", "talebi",
+    "заявк", "запрос", "zglosz", "richiest", "solicit", "aanvra", "pedido",
 ];
 /// Beginnings of those that say that it is a part.
 const IN_PART: &[&str] = &[
@@ -73,19 +86,31 @@ pub(super) fn contained(text: &str) -> Option<OrderState> {
         false => {
             let words = words(text);
             let place = |of: &[&str]| words.iter().position(|word| begins(word, of) && !word.contains("able"));
-            if words.iter().any(|word| SOFT.contains(&&**word) || begins(word, IN_PART)) {
+            if words.iter().any(|word| SOFT.contains(&&**word) || begins(word, IN_PART) || begins(word, ASKED)) {
                 return None;
             }
-            (place(NEVER), place(BACK))
+            let (never, back, refused) = (place(NEVER), place(BACK), place(REFUSED));
+            match refused {
+                // A refund or a cancellation that was refused leaves the purchase.
+                Some(_) if never.is_some() || back.is_some() => return None,
+                Some(_) => return Some(OrderState::NeverBought),
+                None => (never, back),
+            }
         }
     };
     match (never, back) {
-        // A refund that is refused or cancelled leaves the purchase.
-        (Some(never), Some(back)) => (never < back).then_some(OrderState::NeverBought),
+        // Two states, as in `Cancelled, refunded`; a refund that was cancelled, or a cancelled return, leaves the purchase.
+        (Some(never), Some(back)) => (never < back && is_list(text)).then_some(OrderState::NeverBought),
         (Some(_), None) => Some(OrderState::NeverBought),
         (None, Some(_)) => Some(OrderState::GivenBack),
         (None, None) => None,
     }
+}
+
+/// Whether a text names several things, and not one thing in several words.
+fn is_list(text: &str) -> bool {
+    text.contains([',', ';', '/', '-', '–', '(', '&', '+', '，', '、', '（', '・'])
+        || words(text).iter().any(|word| ["and", "und", "et", "y", "e", "en", "i"].contains(&&**word))
 }
 
 /// Whether a text is of a script without blanks.
@@ -128,12 +153,20 @@ pub(super) fn is_bought(text: &str) -> bool {
     if is_wide(text) {
         let (text, known) = (plain(text), &*WIDE);
         let undoes = has(&text, &known.never) || has(&text, &known.back);
-        let is_none = undoes && has(&text, &known.none);
-        return is_none || has(&text, &known.in_part) || (!undoes && has(&text, &known.bought));
+        // `没有退款`, `返品なし`: the negation is of the word beside it. Of another one (`未发货，退款成功`) it leaves the state open.
+        let undoing = || known.never.iter().chain(&known.back);
+        let is_none = known.none.iter().any(|none| {
+            undoing().any(|word| {
+                let asked = ["", "申请", "申請"].map(|asked| plain(&format!("{none}{asked}{word}")));
+                asked.iter().any(|before| text.contains(&**before)) || text.contains(&plain(&format!("{word}{none}")))
+            })
+        });
+        let is_open = has(&text, &known.none) || text.contains('待');
+        return is_none || (has(&text, &known.in_part) && undoes) || (!undoes && !is_open && has(&text, &known.bought));
     }
     let words = words(text);
     let undoes = |word: &String| begins(word, NEVER) || begins(word, BACK);
-    let is_none = words.first().is_some_and(|first| NONE.contains(&&**first)) && words[1..].iter().any(undoes);
+    let is_none = words.first().is_some_and(|first| NONE.contains(&&**first)) && words.get(1).is_some_and(undoes);
     if is_none || words.iter().any(|word| begins(word, IN_PART)) {
         return true;
     }
@@ -230,6 +263,22 @@ mod tests {
             "Non-returnable",
             "Pas de retour",
             "部分取消",
+            "Cancellation rejected",
+            "Stornierung abgelehnt",
+            "Anulación rechazada",
+            "Declined refund",
+            "Cancelled return",
+            "Refund failed",
+            "RETURN_FAILED",
+            "Rückerstattung verweigert",
+            "Zwrot odrzucony",
+            "Возврат отклонён",
+            "İade talebi",
+            "Заявка на возврат",
+            "Retourenlabel erstellt",
+            "Refund in progress",
+            "Not shipped - refunded",
+            "未发货，退款成功",
         ] {
             assert_eq!(order_state(bought), None, "{bought}");
         }
@@ -237,7 +286,7 @@ mod tests {
 
     #[test]
     fn words_are_listed_in_plain_letters() {
-        for word in [NEVER, BACK, SOFT, IN_PART, BOUGHT, BETWEEN].concat() {
+        for word in [NEVER, REFUSED, BACK, SOFT, ASKED, IN_PART, BOUGHT, BETWEEN].concat() {
             assert_eq!(plain(word), word);
         }
     }
@@ -266,7 +315,21 @@ mod tests {
         ] {
             assert!(is_bought(bought), "{bought}");
         }
-        for unknown in ["Lost", "3", "Return requested", "退款关闭", "x17", "Shipped - Lost in Transit"] {
+        for unknown in [
+            "Lost",
+            "3",
+            "Return requested",
+            "退款关闭",
+            "x17",
+            "Shipped - Lost in Transit",
+            "Not shipped - refunded",
+            "Nicht bezahlt - storniert",
+            "未发货，退款成功",
+            "未付款，已取消",
+            "キャンセル（未入金）",
+            "等待付款",
+            "Cancellation rejected",
+        ] {
             assert!(!is_bought(unknown), "{unknown}");
         }
     }
