@@ -227,7 +227,10 @@ impl<'a> Shop<'a> {
         let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
         let products = &self.facts.products;
         let of_product = |item| match products.of(item).filter(|_| list.grouping == Grouping::Product) {
-            Some(product) => products.variants(product).iter().any(|&other| is_chosen(other)),
+            Some(product) => {
+                products.parent(product).is_some_and(is_chosen)
+                    || products.variants(product).iter().any(|&other| is_chosen(other))
+            }
             None => false,
         };
         self.n_counted(list, |item| is_chosen(item) || of_product(item))

@@ -153,12 +153,14 @@ impl Clicks {
         waiting.followed = waiting.followed.max(followed);
     }
 
-    /// Drops the impression of a pair that waits: what followed it is no evidence, and that nothing followed would be wrong.
+    /// Drops the impression of a pair that waits: what followed it is no evidence, and that nothing followed would be wrong. Where
+    /// evidence has followed before, it stays.
     pub(crate) fn drop_pair(&mut self, shopper: ShopperIdx, item: ItemIdx) {
-        if let Some(number) = self.waiting.remove(&(shopper, item))
-            && let Some(waiting) = self.windows.get_mut((number - self.first) as usize)
-        {
-            *waiting = None;
+        let Some(&number) = self.waiting.get(&(shopper, item)) else { return };
+        let Some(window) = self.windows.get_mut((number - self.first) as usize) else { return };
+        if window.as_ref().is_none_or(|waiting| waiting.followed == Followed::NOTHING) {
+            *window = None;
+            self.waiting.remove(&(shopper, item));
         }
     }
 

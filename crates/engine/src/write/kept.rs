@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 
 use accrue_event::{DAY_MS, RawEvent, Reason, Timestamp};
 use accrue_store::{Body, PublishedRecord};
@@ -19,7 +20,7 @@ use crate::error::EngineError;
 /// Those of a key that one address may take: a part of this many.
 const PARTS_OF_ADDRESSES: u64 = 16;
 /// Keys or addresses that are counted; those that come later are counted with the key alone.
-const MAX_COUNTED: usize = 10_000;
+const MAX_COUNTED: usize = 100_000;
 
 /// Bytes of the current day, by key, or by key and address.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Writer {
             return self.judge(batch, sender, arrival, group, bodies);
         };
         let most = self.check.settings().published.kept_bytes_per_day;
-        let of_address = address.map(|address| (namespace.clone(), address));
+        let of_address = address.map(|address| (namespace.clone(), network(address)));
         let part = most / PARTS_OF_ADDRESSES;
         let is_full = |of_address| self.kept_of_addresses.is_full(of_address, arrival.stamp, part);
         if of_address.as_ref().is_some_and(is_full) || self.kept.is_full(namespace, arrival.stamp, most) {
@@ -85,6 +86,14 @@ impl Writer {
         self.kept.add(namespace.clone(), arrival.stamp, n_bytes);
         of_address.into_iter().for_each(|of_address| self.kept_of_addresses.add(of_address, arrival.stamp, n_bytes));
         Ok(judged)
+    }
+}
+
+/// An address, or the /48 network of one of IPv6, all of which one customer may have.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
+        address => address,
     }
 }
 
@@ -105,6 +114,13 @@ fn count_only(n_events: usize, most: u64, bodies: &mut Vec<Body>) -> (Ingested, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_networks_of_one_customer_are_counted_as_one() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8:7:1::1"), of("2001:db8:7:ffff::2"));
+        assert!(of("2001:db8:7::1") != of("2001:db8:8::1") && of("10.0.0.1") != of("10.0.0.2"));
+    }
 
     #[test]
     fn each_key_has_its_bytes_of_a_day() {

@@ -371,18 +371,17 @@ impl ReadQuery {
         let concepts = self.query.concepts.iter().enumerate();
         let words = concepts.filter(|(_, concept)| !concept.is_code).fold(0_u32, |all, (i, _)| all | 1 << i);
         let wanted = words & self.plan.needed & !coded;
-        let (mut met, mut shown) = (0_u32, 0_u32);
+        let mut shown = 0_u32;
         for segment in &self.snapshot.segments {
             // One walk for all words; an item is asked about only if it has one of which none is known to be shown.
             self.snapshot.walk(segment, &self.plan, false)?.run(0, |FoundDoc { doc, has, .. }| {
                 let has = has & wanted;
-                if has & !shown != 0 && !segment.reader.is_deleted(doc) {
-                    met |= has;
-                    shown |= if shows(segment.items[doc as usize]) { has } else { 0 };
+                if has & !shown != 0 && !segment.reader.is_deleted(doc) && shows(segment.items[doc as usize]) {
+                    shown |= has;
                 }
             });
         }
-        Ok(met & !shown)
+        Ok(wanted & !shown)
     }
 
     /// What words are worth beside meaning. Where no item has all of them, some count in proportion to how much of the query

@@ -165,8 +165,22 @@ const HARMLESS: &[&str] = &[
     "banner", "gmt", "utc", "usd", "eur", "gbp", "bulk", "use", "config", "allow", "able", "is", "radius",
 ];
 
-/// Ends of words that say whether a sale is on.
-const SWITCHES: &[&str] = &["active", "aktiv", "enabled", "status", "state", "on", "live", "running"];
+/// Ends of words that say whether a sale is on, or for whom.
+const SWITCHES: &[&str] = &[
+    "active",
+    "aktiv",
+    "enabled",
+    "status",
+    "state",
+    "on",
+    "live",
+    "running",
+    "customer",
+    "customers",
+    "member",
+    "members",
+    "wholesale",
+];
 
 /// What is found of a sale among the columns of a list.
 pub(super) enum Found<'c> {

@@ -158,7 +158,8 @@ pub(super) fn is_bought(text: &str) -> bool {
         let is_none = known.none.iter().any(|none| {
             undoing().any(|word| {
                 let asked = ["", "申请", "申請"].map(|asked| plain(&format!("{none}{asked}{word}")));
-                asked.iter().any(|before| text.contains(&**before)) || text.contains(&plain(&format!("{word}{none}")))
+                let is_behind = matches!(&**none, "なし" | "없음") && text.contains(&format!("{word}{none}"));
+                is_behind || asked.iter().any(|before| text.contains(&**before))
             })
         });
         let is_open = has(&text, &known.none) || text.contains('待');
