@@ -162,7 +162,7 @@ const HARMLESS: &[&str] = &[
     "currency", "percent", "percentage", "rate", "rabatt", "label", "text", "badge", "name", "title", "description", "message", "note",
     "id", "url", "link", "image", "tax", "net", "gross", "incl", "excl", "vat", "brutto", "netto", "rounded", "formatted",
     "type", "group", "category", "qty", "quantity", "min", "max", "unit", "uom", "pct", "count", "features", "notes", "order", "priority",
-    "banner", "gmt", "utc", "usd", "eur", "gbp", "bulk", "use", "config", "allow", "able", "is", "radius",
+    "banner", "gmt", "utc", "usd", "eur", "gbp", "bulk", "use", "config", "allow", "able", "radius",
 ];
 
 /// Ends of words that say whether a sale is on, or for whom.
