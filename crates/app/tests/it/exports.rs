@@ -5,16 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::program::{example, find, ingested, run, text};
-
-/// A folder with these files.
-fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, content) in files {
-        std::fs::write(folder.path().join(name), content).unwrap();
-    }
-    folder
-}
+use crate::program::{example, find, folder_of, ingested, run, text};
 
 /// Runs an ingest into the data folder `d`, and returns what was said.
 fn ingest(folder: &Path, arguments: &[&str]) -> String {

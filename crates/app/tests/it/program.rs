@@ -62,3 +62,12 @@ pub(super) fn text_of_errors(output: &Output) -> String {
 pub(super) fn text_of(output: &Output) -> String {
     text(&output.stdout)
 }
+
+/// A folder with these files.
+pub(super) fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}

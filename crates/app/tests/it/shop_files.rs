@@ -7,16 +7,8 @@ use accrue_event::{RawUser, UserId};
 use accrue_http::HttpSettings;
 use serde_json::{Value, json};
 
-use super::program::{example, find, ingested, run, text};
+use super::program::{example, find, folder_of, ingested, run, text};
 use super::shop::Shop;
-
-fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, content) in files {
-        std::fs::write(folder.path().join(name), content).unwrap();
-    }
-    folder
-}
 
 /// Runs an ingest into the data folder `d`, and returns what was said.
 fn ingest(folder: &Path, arguments: &[&str]) -> String {

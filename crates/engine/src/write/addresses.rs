@@ -211,7 +211,7 @@ impl AddressCounts {
 }
 
 /// Of IPv6 the network (/48) that an address is in.
-fn site(address: IpAddr) -> Option<IpAddr> {
+pub(super) fn site(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() & (!0 << 80)).into()),

@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 
 use accrue_event::{DAY_MS, RawEvent, Reason, Timestamp};
 use accrue_store::{Body, PublishedRecord};
 
+use super::addresses::site;
 use super::batch::{Incoming, Ingested, Refused, Sender};
 use super::group::NewInGroup;
 use super::writer::Writer;
@@ -74,7 +74,8 @@ impl Writer {
             return self.judge(batch, sender, arrival, group, bodies);
         };
         let most = self.check.settings().published.kept_bytes_per_day;
-        let of_address = address.map(|address| (namespace.clone(), network(address)));
+        // All networks of one /48 may be one customer's.
+        let of_address = address.map(|address| (namespace.clone(), site(address).unwrap_or(address)));
         let part = most / PARTS_OF_ADDRESSES;
         let is_full = |of_address| self.kept_of_addresses.is_full(of_address, arrival.stamp, part);
         if of_address.as_ref().is_some_and(is_full) || self.kept.is_full(namespace, arrival.stamp, most) {
@@ -86,14 +87,6 @@ impl Writer {
         self.kept.add(namespace.clone(), arrival.stamp, n_bytes);
         of_address.into_iter().for_each(|of_address| self.kept_of_addresses.add(of_address, arrival.stamp, n_bytes));
         Ok(judged)
-    }
-}
-
-/// An address, or the /48 network of one of IPv6, all of which one customer may have.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
-        address => address,
     }
 }
 
@@ -114,13 +107,6 @@ fn count_only(n_events: usize, most: u64, bodies: &mut Vec<Body>) -> (Ingested, 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_networks_of_one_customer_are_counted_as_one() {
-        let of = |text: &str| network(text.parse().unwrap());
-        assert_eq!(of("2001:db8:7:1::1"), of("2001:db8:7:ffff::2"));
-        assert!(of("2001:db8:7::1") != of("2001:db8:8::1") && of("10.0.0.1") != of("10.0.0.2"));
-    }
 
     #[test]
     fn each_key_has_its_bytes_of_a_day() {
