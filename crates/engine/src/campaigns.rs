@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::in_force::campaigns::{body, written};
+use crate::in_force::campaigns::{body, to_change, written};
 
 /// Campaigns of a shop over all time, at most: each has an account for good.
 const MAX_ACCOUNTS: usize = 10_000;
@@ -129,13 +129,13 @@ impl Engine {
     pub async fn change_campaigns(&self, change: CampaignChange) -> Result<(), EngineError> {
         let asked = change.clone();
         self.with_shop(|shop| {
-            let known = written(shop.facts);
+            let known = to_change(shop.facts)?;
             let document = asked.of(known.clone())?;
             Campaigns::read(&document)?;
             Ok::<_, EngineError>(shop.check_campaigns(&document, &known)?)
         })?;
         self.edit(move |facts, _| {
-            let known = written(facts);
+            let known = to_change(facts)?;
             let document = change.of(known.clone())?;
             Campaigns::read(&document)?;
             check_accounts(facts, &document)?;

@@ -32,6 +32,7 @@ use crate::traffic::Traffic;
 use crate::transfer::take_up_parts;
 use crate::visits::Visits;
 use crate::what_if_status::WhatIfJob;
+use crate::write::absent::{Absent, retirements};
 use crate::write::addresses::AddressCounts;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
@@ -162,34 +163,38 @@ impl Engine {
         self.ask_blocking(|reply| Job::Read(ids, reply))
     }
 
-    /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has
+    /// New or changed items; `absent` says what becomes of items that are not in the list. Items whose description has
     /// not changed count as duplicates; refused ones go into quarantine.
     ///
     /// # Errors
-    /// Those of [`Engine::ingest_from`].
-    pub async fn put_items(&self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
-        self.ask(|reply| Job::Items(items, sync, reply)).await
+    /// [`EngineError::UnsafeSync`], of which nothing was taken, and those of [`Engine::ingest_from`].
+    pub async fn put_items(
+        &self,
+        items: Vec<Incoming<RawItem>>,
+        absent: impl Into<Absent>,
+    ) -> Result<Ingested, EngineError> {
+        let absent = absent.into();
+        self.ask(|reply| Job::Items(items, absent, reply)).await
     }
 
     /// [`Engine::put_items`] for callers without a runtime.
     ///
     /// # Errors
-    /// Those of [`Engine::ingest`].
-    pub fn put_items_blocking(&self, items: Vec<RawItem>, sync: bool) -> Result<Ingested, EngineError> {
-        let items = items.into_iter().map(Incoming::Record).collect();
-        self.ask_blocking(|reply| Job::Items(items, sync, reply))
+    /// Those of [`Engine::put_items`].
+    pub fn put_items_blocking(&self, items: Vec<RawItem>, absent: impl Into<Absent>) -> Result<Ingested, EngineError> {
+        let (items, absent) = (items.into_iter().map(Incoming::Record).collect(), absent.into());
+        self.ask_blocking(|reply| Job::Items(items, absent, reply))
     }
 
     /// Retires every item that is not listed, for a catalogue that came in several batches; returns how many. The list
     /// names also the items whose records were refused, see [`Engine::item_id`].
     ///
     /// # Errors
-    /// Those of [`Engine::ingest`].
-    pub fn retire_absent_blocking(&self, listed: BTreeSet<ItemId>) -> Result<u64, EngineError> {
+    /// [`EngineError::UnsafeSync`], and those of [`Engine::ingest`].
+    pub fn retire_absent_blocking(&self, listed: BTreeSet<ItemId>, absent: Absent) -> Result<u64, EngineError> {
         let (count, counted) = std::sync::mpsc::channel();
         let edit = move |facts: &Facts, _: &Check| {
-            let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
-            let bodies: Vec<Body> = absent.map(|entry| Body::ItemRetired(entry.item.id.clone())).collect();
+            let bodies = retirements(facts, &listed, absent)?;
             // The receiver waits for the answer of this very job.
             let _ = count.send(bodies.len() as u64);
             Ok(bodies)

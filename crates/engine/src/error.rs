@@ -37,6 +37,17 @@ pub enum EngineError {
         /// How.
         message: String,
     },
+    /// A catalogue that is said to be whole does not name most of the items that are sold.
+    #[error(
+        "{n_absent} of the {n_sold} items of the catalogue are not in this one and would be retired: is it a part of the \
+         catalogue, or does it have other ids?"
+    )]
+    UnsafeSync {
+        /// Items of the catalogue that it does not name.
+        n_absent: usize,
+        /// Items of the catalogue.
+        n_sold: usize,
+    },
     /// The check refuses the record.
     #[error("{0}")]
     Refused(Rejection),

@@ -99,5 +99,6 @@ pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, make_again};
 pub use what_if_log::{WhatIfAsked, WhatIfFound, judge_on_log};
 pub use what_if_status::{WhatIfState, WhatIfStatus};
+pub use write::absent::Absent;
 pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender, TimeLeap};
 pub use write::check::with_kind_in_code;

@@ -205,7 +205,7 @@ fn changed_rules(
     is_accepted: bool,
 ) -> Result<Option<Body>, EngineError> {
     let Some(rule) = category_rule(id, kind, from, to) else { return Ok(None) };
-    let before = written(facts);
+    let before = written(facts).to_change()?;
     let mut rules = before.clone();
     rules.retain(|known| known.name != rule.name);
     rules.extend(is_accepted.then_some(rule));

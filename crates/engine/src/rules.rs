@@ -70,17 +70,21 @@ impl RuleChange {
 impl Engine {
     /// The rules of the shop, and the offset after their latest change.
     pub fn rules(&self) -> (Offset, Vec<ShopRule>) {
-        self.with_shop(|shop| (shop.facts.shop_rules.since, written(shop.facts)))
+        self.with_shop(|shop| (shop.facts.shop_rules.since, written(shop.facts).rules))
     }
 
     /// Changes the rules. They hold from the next answer on.
     ///
     /// # Errors
-    /// [`EngineError::Rules`], [`EngineError::NotFound`], and those of [`Engine::ingest_from`].
+    /// [`EngineError::Rules`], [`EngineError::NotFound`], [`EngineError::Conflict`] if one of them was written by another build, and those of [`Engine::ingest_from`].
     pub async fn change_rules(&self, change: RuleChange) -> Result<(), EngineError> {
         self.with_shop(|shop| change.check_fields(&shop))?;
         self.edit(move |facts, _| {
-            let rules = change.of(written(facts))?;
+            let known = written(facts);
+            let rules = match change {
+                RuleChange::Replace(_) => change.of(known.rules)?,
+                RuleChange::Put(_) | RuleChange::Remove(_) => change.of(known.to_change()?)?,
+            };
             let json = serde_json::to_string(&rules)
                 .map_err(|error| EngineError::Invalid { field: "rules", message: error.to_string() })?;
             Ok(if json == *facts.shop_rules.json { Vec::new() } else { vec![Body::Rules(json.into())] })

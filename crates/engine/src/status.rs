@@ -259,7 +259,7 @@ pub enum IndexState {
     /// It follows the catalogue within a second.
     #[default]
     Current,
-    /// It failed and is being filled from the catalogue; searches are answered from its last commit.
+    /// It failed, or was not up to date at the start, and is being filled from the catalogue; searches are answered from its last commit.
     Building,
     /// It failed, and is opened again after a wait; searches are answered from its last commit.
     Failed,

@@ -1,11 +1,11 @@
-//! Names of what the shop pays, what it earns, and from whom it buys.
+//! Names of what the shop pays, what it earns, from whom it buys, and what it notes for itself.
 //!
 //! In: the name of a column or attribute, in any case and width. Out: whether it is such a name: as a whole, by its beginning, or by
 //! a word of it. Visitors are not told what has one.
 
 use crate::near::folded;
 
-/// Whether a name is that of something that the shop pays or earns, or of a supplier.
+/// Whether a name is that of something that the shop pays or earns, of a supplier, or of a note that is not for visitors.
 pub fn is_cost(name: &str) -> bool {
     let name: String = name.chars().map(narrow).collect();
     let whole = folded(&name);
@@ -159,6 +159,32 @@ const STARTS_OF_COSTS: &[&str] = &[
     "inköpspris",
     "indkøbspris",
     "закупочнаяцена",
+    "lastpurchaseprice",
+    "lastpurchasecost",
+    "averagepurchase",
+    "lastcost",
+    "giánhập",
+    "giávốn",
+    "hargamodal",
+    "hargabeli",
+    "hargapokok",
+    "internalnote",
+    "internalcomment",
+    "privatenote",
+    "staffnote",
+    "internernotiz",
+    "internenotiz",
+    "interneanmerkung",
+    "internebemerkung",
+    "noteinterne",
+    "commentaireinterne",
+    "notainterna",
+    "notasinternas",
+    "createdby",
+    "updatedby",
+    "modifiedby",
+    "erstelltvon",
+    "geändertvon",
 ];
 
 /// Words of names that say so wherever they stand: `vendor_cost`, `marginPct`, `Lieferanten-Nr`.
@@ -167,9 +193,15 @@ const WORDS_OF_COSTS: &[&str] = &[
     "cost", "costs", "cogs", "profit", "wholesale", "supplier", "suppliers", "kosten", "selbstkosten",
     "einkauf", "einkaufspreis", "ek", "hek", "marge", "rohertrag", "rohgewinn", "db1", "lieferant", "lieferanten",
     "lieferantenpreis", "beschaffungspreis", "nettoeinkauf", "fournisseur", "proveedor", "fornitore",
+    "einstand", "einstandspreis", "kalkulationspreis", "wareneinsatz", "gld", "ek1", "ek2", "kreditor", "kostpris", "innkjøpspris",
+    "ostohinta", "koszt", "koszty", "kosztu", "acquisto", "beszerzési", "maliyet", "maliyeti", "alış", "commission", "rebate",
 ];
 /// Words beside which these are what a shopper pays: `shipping_cost`.
 const WORDS_OF_SHIPPING: &[&str] = &["shipping", "delivery", "postage", "ship", "versand", "liefer"];
 /// Whole names of the kind that none of these words is in.
-const OTHER_COSTS: &[&str] =
-    &["marginpct", "marginrate", "purchasenet", "acquisitionprice", "invoiceprice", "tradeprice", "stockvalue"];
+#[rustfmt::skip]
+const OTHER_COSTS: &[&str] = &[
+    "marginpct", "marginrate", "purchasenet", "acquisitionprice", "invoiceprice", "tradeprice", "stockvalue", "inventoryvalue",
+    "floorprice", "resellerprice", "b2bprice", "partnerprice", "fob", "fobprice", "cif", "cifprice", "exw", "exwprice", "nnp", "nnek",
+    "ตนทุน", "ราคาทุน", "仕入先", "仕入れ値", "공급업체", "공급사", "공급가", "供货商", "供貨商", "供應商", "采购成本",
+];

@@ -391,6 +391,15 @@ mod tests {
             "supply_price",
             "Prix d'achat",
             "进价",
+            "Einstandspreis",
+            "last_purchase_price",
+            "kostpris",
+            "listino acquisto",
+            "giá nhập",
+            "ต้นทุน",
+            "仕入先",
+            "internal_note",
+            "Created by",
         ] {
             assert_eq!(is_private(name), Some(Private::Cost), "{name}");
         }

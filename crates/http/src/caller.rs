@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use accrue_engine::{Asker, Sender};
 use accrue_event::Namespace;
+use accrue_serve::filter::counting_reads;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::connection::{Connection, peer};
@@ -29,6 +30,8 @@ const COST_OF_REFUSAL: f64 = 9.0;
 const WEIGHT_OF_OWN_KEY: f64 = 100.0;
 /// Items of a page that cost a token.
 const ITEMS_PER_TOKEN: usize = 10;
+/// What filters of a page may read for one token: bytes of texts, values and conditions.
+const READ_PER_TOKEN: usize = 32 << 10;
 
 /// A key with what its use so far has left.
 pub(super) struct KnownKey {
@@ -143,6 +146,16 @@ impl Caller {
         let Some(known) = self.key.as_ref().filter(|known| known.key.is_public()) else { return Ok(()) };
         let charged = known.rates.charge(self.address, tokens as f64, Instant::now());
         charged.map_err(|wait_s| too_fast(&known.key, wait_s))
+    }
+
+    /// Does work with a filter, and pays for what the filter read. What that is, is known only afterwards; the facts are
+    /// locked meanwhile, so that an address that asks for such work again and again has to wait.
+    pub(super) fn filtering<T>(&self, work: impl FnOnce() -> T) -> T {
+        let (done, n_read) = counting_reads(work);
+        if let Some(known) = self.key.as_ref().filter(|known| known.key.is_public()) {
+            known.rates.charge_address(self.address, (n_read / READ_PER_TOKEN) as f64, Instant::now());
+        }
+        done
     }
 
     /// Makes refused events cost their sender more than accepted ones.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accrue_engine::{Incoming, Ingested};
+use accrue_engine::{Absent, Incoming, Ingested};
 use accrue_event::{Item, ItemId, RawItem, RawPatch, RawValue, clean_id};
 use axum::Json;
 use axum::extract::{Request, State};
@@ -26,12 +26,16 @@ pub(super) struct PostItems {
     /// `true`: this is the whole catalogue, and items that are absent are retired.
     #[serde(default)]
     sync: bool,
+    /// `true`: also where more than half of the catalogue is absent, which otherwise is refused.
+    #[serde(default)]
+    retire_most: bool,
 }
 
 /// Send items
 ///
 /// New items, or new descriptions of known ones, which replace the old ones. With `sync=true` the body is the whole
-/// catalogue: items that are absent are retired. Such a body must be readable to its last record and not empty.
+/// catalogue: items that are absent are retired. Such a body must be readable to its last record and not empty. If more
+/// than half of the catalogue is absent (and at least 20 items), nothing is taken, unless `retire_most=true` says that it is meant.
 /// An item whose record is refused is not retired. If no record is taken, the answer is 422 with the reasons.
 #[utoipa::path(
     post,
@@ -49,7 +53,7 @@ pub(super) struct PostItems {
 )]
 pub(super) async fn post_items(
     State(server): State<Arc<Server>>,
-    Params(PostItems { sync }): Params<PostItems>,
+    Params(PostItems { sync, retire_most }): Params<PostItems>,
     request: Request,
 ) -> Result<Json<IngestedBody>, Problem> {
     let batch = server.read_batch::<RawItem>(request, server.settings.max_items).await?;
@@ -64,7 +68,11 @@ pub(super) async fn post_items(
         }
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
-    let ingested = server.engine.put_items(batch.records, sync).await?;
+    let absent = match (sync, retire_most) {
+        (true, true) => Absent::RetireMost,
+        (is_whole, _) => Absent::from(is_whole),
+    };
+    let ingested = server.engine.put_items(batch.records, absent).await?;
     refuse_if_nothing_taken(&ingested)?;
     Ok(Json(ingested.into()))
 }

@@ -29,6 +29,11 @@ impl Network {
         }
     }
 
+    /// Whether every address of its kind is in it.
+    pub(super) fn is_everything(&self) -> bool {
+        self.prefix == 0
+    }
+
     /// Whether the address is in it.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {

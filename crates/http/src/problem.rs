@@ -191,6 +191,10 @@ impl From<EngineError> for Problem {
                 Problem::new(Code::RecordRefused, rejection.detail).member("reason", rejection.reason.code().to_owned())
             }
             EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
+            EngineError::UnsafeSync { n_absent, n_sold } => {
+                let detail = format!("{detail} Nothing was taken; with retire_most=true they are retired");
+                Problem::new(Code::UnsafeSync, detail).member("absent", n_absent).member("catalogue", n_sold)
+            }
             EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
             EngineError::Synonyms(_) => Problem::new(Code::InvalidValue, detail).field("synonyms"),
             EngineError::Campaigns(fault) => Problem::new(Code::InvalidValue, detail).field(fault.field),

@@ -134,9 +134,11 @@ impl Rates {
     /// Takes what a request costs beyond that. It may leave a bucket below zero; while it is, no request is let in.
     pub(super) fn charge(&self, address: Option<IpAddr>, tokens: f64, now: Instant) -> Result<(), u64> {
         // What was read has cost time, so its address pays in any case.
+        let mut had = f64::INFINITY;
         let paid = self.buckets(address).into_iter().flatten().map(|(addresses, address)| {
             addresses.with(address, now, |bucket| {
                 let wait = bucket.wait(0.0, now);
+                had = had.min(bucket.tokens.max(0.0));
                 bucket.spend(tokens);
                 wait
             })
@@ -145,25 +147,32 @@ impl Rates {
         let Some(bucket) = &self.of_key else { return Ok(()) };
         let mut bucket = bucket.lock();
         bucket.wait(0.0, now)?;
-        bucket.spend(tokens);
+        bucket.spend(tokens.min(had));
         Ok(())
     }
 
     /// Takes what a request that goes on costs beyond what it was let in for.
     pub(super) fn spend(&self, address: Option<IpAddr>, tokens: f64, now: Instant) {
-        self.charge_address(address, tokens, now);
+        let had = self.charge_address(address, tokens, now);
         if let Some(bucket) = &self.of_key {
             let mut bucket = bucket.lock();
             bucket.refill(now);
-            bucket.spend(tokens);
+            // An address takes no more from the tokens of all than it has itself.
+            bucket.spend(tokens.min(had));
         }
     }
 
-    /// Takes from the address, and not from the key, what its refused events cost.
-    pub(super) fn charge_address(&self, address: Option<IpAddr>, tokens: f64, now: Instant) {
+    /// Takes from the address, and not from the key, what its refused events cost. Returns the tokens that it had.
+    pub(super) fn charge_address(&self, address: Option<IpAddr>, tokens: f64, now: Instant) -> f64 {
+        let mut had = f64::INFINITY;
         for (addresses, address) in self.buckets(address).into_iter().flatten() {
-            addresses.with(address, now, |bucket| bucket.spend(tokens));
+            addresses.with(address, now, |bucket| {
+                bucket.refill(now);
+                had = had.min(bucket.tokens.max(0.0));
+                bucket.spend(tokens);
+            });
         }
+        had
     }
 }
 
@@ -274,6 +283,16 @@ mod tests {
         rates.charge_address(address(2), 10_000.0, start);
         assert_eq!(rates.enter(address(2), start), Err(61), "the wait has a bound");
         assert_eq!(rates.enter(None, start), Ok(()), "an address that is not known has no limit of its own");
+    }
+
+    #[test]
+    fn bodies_of_one_address_that_arrive_at_once_take_no_more_from_the_key_than_its_share() {
+        let start = Instant::now();
+        let rates = Rates::new(true, Some(100.0), None, start);
+        assert!((0..3).all(|_| rates.enter(address(1), start).is_ok()));
+        (0..3).for_each(|_| rates.spend(address(1), 9_999.0, start));
+        let of_others = (2..6).map(|n| (0..250).filter(|_| rates.enter(address(n), start).is_ok()).count());
+        assert_eq!(of_others.sum::<usize>(), 750, "of the 1,000 tokens of the key");
     }
 
     #[test]

@@ -172,8 +172,9 @@ pub(super) struct SearchAnswerBody {
     /// Time inside the server, in milliseconds.
     #[schema(example = 1.3)]
     took_ms: f64,
-    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and
-    /// until it is built again latest changes of the catalogue are missing. `no_encoder`, `no_vectors`, `late_encoder`,
+    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, or
+    /// the server has just started with a large catalogue that the index lacks, and until it is filled changes of the
+    /// catalogue are missing. `no_encoder`, `no_vectors`, `late_encoder`,
     /// `failed_encoder`, `unknown_language`: meaning could not be compared, so the words alone decide.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
@@ -299,11 +300,11 @@ impl Server {
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
         let visitor = request.visitor.shopper().map(|shopper| shopper_hash(&shopper));
-        let search = self.engine.start_search_of(caller.asker(), request)?;
+        let search = caller.filtering(|| self.engine.start_search_of(caller.asker(), request))?;
         if search.is_waiting() && !turn.wait_without(search.ready()).await {
             return Err(overloaded("too many pages at a time"));
         }
-        let Answered { answer, arm } = self.engine.finish_search(&search_id, search)?;
+        let Answered { answer, arm } = caller.filtering(|| self.engine.finish_search(&search_id, search))?;
         let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if let Some(query) = counted {

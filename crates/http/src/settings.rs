@@ -188,6 +188,15 @@ impl HttpSettings {
         if let Some(wrong) = self.trusted_proxies.iter().find(|text| Network::parse(text).is_none()) {
             return Err(SettingFault::new("trusted_proxies", wrong, "addresses or networks, such as 10.0.0.0/8"));
         }
+        // Whoever is trusted may say that a request came from any address, which ends every limit by address.
+        let is_everything = |text: &&String| Network::parse(text).is_some_and(|network| network.is_everything());
+        if let Some(wrong) = self.trusted_proxies.iter().find(is_everything) {
+            return Err(SettingFault::new(
+                "trusted_proxies",
+                wrong,
+                "the addresses of proxies, and not all that there are",
+            ));
+        }
         SettingFault::check("max_events", self.max_events, 1..)?;
         SettingFault::check("max_items", self.max_items, 1..)?;
         SettingFault::check("max_concurrent_requests", self.max_concurrent_requests, 1..)?;

@@ -5,7 +5,7 @@
 //! there is a catalogue that does not have it.
 
 use accrue_event::{Price, is_withdrawn};
-use accrue_store::{CatalogueEntry, ItemIdx};
+use accrue_store::{CatalogueEntry, ItemIdx, OnSale};
 use serde::{Deserialize, Serialize};
 
 use crate::Shop;
@@ -81,8 +81,14 @@ impl<'a> Shop<'a> {
 
     /// Whether a page that the shopper did not ask for by words may show the item: not if it is incomplete.
     pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&FilterPass<'_>>) -> bool {
-        let is_plain = filter.is_none() && self.facts.overview().is_plain(item);
-        is_plain || self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
+        let is_on_sale = match self.facts.on_sale(item) {
+            OnSale::From(at_ms) => at_ms <= self.now_ms,
+            OnSale::IfUnknownAre => self.shows_unknown(),
+            OnSale::ReadEntry => {
+                return self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry));
+            }
+        };
+        is_on_sale && filter.is_none_or(|filter| filter.accepts(item))
     }
 
     /// A variant is not published before its product, and is withdrawn with it.
@@ -179,6 +185,52 @@ mod tests {
         let mut item = Item::bare(id.into());
         edit(&mut item);
         Body::Item(Box::new(item))
+    }
+
+    #[test]
+    fn what_is_known_without_the_entry_is_what_the_entry_says() {
+        let item = |id: &'static str, parent: Option<&'static str>, edit: fn(&mut Item)| {
+            described(id, |item| {
+                item.parent = parent.map(Into::into);
+                edit(item);
+            })
+        };
+        let draft: fn(&mut Item) = |item| {
+            item.available = false;
+            item.attributes.insert("status".into(), Attribute::Text("draft".into()));
+        };
+        let later: fn(&mut Item) = |item| item.published_at = Some(Timestamp(NOW_MS + 1));
+        let edits: [fn(&mut Item); 6] = [
+            |_| {},
+            titled,
+            draft,
+            later,
+            |item| item.available = false,
+            |item| {
+                item.price = Some(Price::ZERO);
+            },
+        ];
+        let mut bodies = vec![seen("unknown")];
+        for (n, edit) in edits.into_iter().enumerate() {
+            let product: &'static str = ["p0", "p1", "p2", "p3", "p4", "p5"][n];
+            bodies.push(item(product, None, edit));
+            for (variant, edit) in edits.into_iter().enumerate() {
+                let id: &'static str = format!("{product}-{variant}").leak();
+                bodies.push(item(id, Some(product), edit));
+                let alone: &'static str = format!("of-nobody-{n}-{variant}").leak();
+                bodies.push(item(alone, Some("nobody"), edit));
+            }
+        }
+        let retired = [bodies.clone(), vec![Body::ItemRetired("p1".into())]].concat();
+        for case in [Case::new(bodies), Case::new(retired)] {
+            for (now_ms, unknown) in [(NOW_MS, UnknownItems::Auto), (NOW_MS + 1, UnknownItems::Show)] {
+                let shop = case.shop(now_ms, CatalogueSettings { unknown, ..CatalogueSettings::DEFAULT });
+                for item in 0..case.facts.items.len() as ItemIdx {
+                    let by_entry = shop.shown(item, None).is_some_and(|entry| shop.is_complete(item, entry));
+                    assert_eq!(shop.may_recommend(item, None), by_entry, "{:?}", case.facts.items.name(item));
+                }
+            }
+        }
     }
 
     fn titled(item: &mut Item) {

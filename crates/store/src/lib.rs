@@ -24,6 +24,7 @@ mod products;
 mod published;
 mod record;
 mod reformulations;
+mod sale;
 mod satisfaction;
 mod search_proposal;
 mod search_ranking;
@@ -58,6 +59,7 @@ pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PLACE_DAYS, PublishedCounts, PublishedRecord};
 pub use record::{Body, Record, SourcePosition};
 pub use reformulations::{ChosenItem, QueryOutcome, Reformulations, SearchTotals, Searcher, Then};
+pub use sale::OnSale;
 pub use satisfaction::{STAYS_S, Satisfaction, SatisfactionCounts};
 pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};
 pub use search_ranking::{

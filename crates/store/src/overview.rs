@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use accrue_event::{Attribute, Price, Timestamp};
 
+use crate::sale::Sale;
 use crate::{CatalogueEntry, ItemIdx};
 
 /// A view of the whole catalogue.
@@ -24,8 +25,8 @@ pub struct Overview {
     attributes: BTreeMap<Box<str>, (u64, u64)>,
     /// Items with a date of publication that are not retired.
     published: BTreeSet<(Timestamp, ItemIdx)>,
-    /// By item: whether it is sold without conditions; up to the last that is.
-    plain: Vec<bool>,
+    /// By item: when it is shown; up to the last of which something is known.
+    sales: Vec<Sale>,
 }
 
 impl Overview {
@@ -54,7 +55,7 @@ impl Overview {
             *n_numbers += u64::from(matches!(value, Attribute::Number(_)));
         }
         self.published.extend(date(item, entry));
-        self.set_plain(item, is_plain(entry));
+        self.set_sale(item, Sale::of(entry));
     }
 
     /// Takes back what [`Overview::add`] counted.
@@ -76,18 +77,18 @@ impl Overview {
         if let Some(dated) = date(item, entry) {
             self.published.remove(&dated);
         }
-        self.set_plain(item, false);
+        self.set_sale(item, Sale::NONE);
     }
 
-    fn set_plain(&mut self, item: ItemIdx, is_plain: bool) {
+    fn set_sale(&mut self, item: ItemIdx, sale: Sale) {
         let place = item as usize;
-        if place >= self.plain.len() {
-            self.plain.resize(place + 1, false);
+        if place >= self.sales.len() {
+            self.sales.resize(place + 1, Sale::NONE);
         }
-        self.plain[place] = is_plain;
+        self.sales[place] = sale;
         // So that equal catalogues have equal overviews.
-        while self.plain.last() == Some(&false) {
-            self.plain.pop();
+        while self.sales.last() == Some(&Sale::NONE) {
+            self.sales.pop();
         }
     }
 
@@ -138,24 +139,15 @@ impl Overview {
         self.published.range((start, end)).rev().copied()
     }
 
-    /// Whether any page may show the item at any time, whatever the settings are: it is described, available, complete, no
-    /// variant, and has no date of publication. Most items are, and a page asks it of hundreds, so this does not read
-    /// the entry.
-    pub fn is_plain(&self, item: ItemIdx) -> bool {
-        self.plain.get(item as usize).is_some_and(|is_plain| *is_plain)
+    /// When pages may show the item.
+    pub(crate) fn sale(&self, item: ItemIdx) -> Sale {
+        self.sales.get(item as usize).copied().unwrap_or(Sale::NONE)
     }
 
     /// Items that have a date of publication, without retired ones.
     pub fn n_published(&self) -> u64 {
         self.published.len() as u64
     }
-}
-
-fn is_plain(entry: &CatalogueEntry) -> bool {
-    let item = &entry.item;
-    let is_complete = item.title.is_some() && item.price != Some(Price::ZERO);
-    let is_certain = item.parent.is_none() && item.published_at.is_none();
-    entry.is_in_catalogue() && entry.can_be_shown() && is_complete && is_certain
 }
 
 /// What one entry adds to each count.
@@ -192,30 +184,6 @@ mod tests {
         let mut entry = CatalogueEntry { item: Item::bare(id.into()), described: true, retired: false };
         edit(&mut entry);
         Arc::new(entry)
-    }
-
-    #[test]
-    fn an_item_is_plain_if_no_page_could_leave_it_out() {
-        let plain = |edit: fn(&mut CatalogueEntry)| {
-            let entry = entry("mug", |entry| {
-                entry.item.title = Some("Red mug".into());
-                entry.item.price = Price::new(9.5);
-                edit(entry);
-            });
-            Overview::of(&[entry]).is_plain(0)
-        };
-        assert!(plain(|_| {}));
-        assert!(plain(|entry| entry.item.price = None));
-        let conditions: [fn(&mut CatalogueEntry); 7] = [
-            |entry| entry.described = false,
-            |entry| entry.retired = true,
-            |entry| entry.item.available = false,
-            |entry| entry.item.title = None,
-            |entry| entry.item.price = Some(Price::ZERO),
-            |entry| entry.item.parent = Some("mugs".into()),
-            |entry| entry.item.published_at = Some(Timestamp(0)),
-        ];
-        assert!(conditions.into_iter().all(|edit| !plain(edit)));
     }
 
     #[test]

@@ -20,7 +20,8 @@ The server must be stopped; for a running one, use POST /v1/forget. Every record
 that include one are removed, and the models are learned again from the checkpoint before the person's first record. Afterwards
 every byte of the state is as if the person had never visited. If it is interrupted, the next start of the server finishes it.
 If retention removed records of the person, nothing is done, because what was learned from them cannot be learned again.
-Backups and the files that events came from are not changed.";
+Backups and the files that events came from are not changed: if such a file is ingested again, the person is back, so remove the
+person from it too.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]

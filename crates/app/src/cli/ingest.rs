@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
-use accrue_engine::{Engine, EngineError, Ingested, TransferSource, read_text};
+use accrue_engine::{Absent, Engine, EngineError, Ingested, TransferSource, read_text};
 use accrue_event::{Mapping, RecordKind};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::ProgressBar;
@@ -131,6 +131,9 @@ pub(super) struct Arguments {
     /// The files are the whole catalogue: products that they do not name are retired
     #[arg(long, conflicts_with_all = ["users", "patch"])]
     sync: bool,
+    /// With --sync: also where more than half of the catalogue is to be retired, which otherwise is refused
+    #[arg(long, requires = "sync")]
+    retire_most: bool,
     /// The files describe customers
     #[arg(long)]
     users: bool,
@@ -251,7 +254,7 @@ fn write(
     summary.describe(feed.described());
     summary.finish(started.elapsed());
     let retired = match &pumped {
-        Ok(End::Whole) => feed.retire_absent(),
+        Ok(End::Whole) => feed.retire_absent(if arguments.retire_most { Absent::RetireMost } else { Absent::Retire }),
         _ => Ok(Retirement::NotAsked),
     };
     learn(&engine, stop, output);

@@ -82,6 +82,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::NotFound { what: Resource::Version, .. } => "`accrue versions` lists the versions",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
             EngineError::Conflict { .. } => "`accrue versions` lists the versions",
+            EngineError::UnsafeSync { .. } => "ingest the whole catalogue, or say --retire-most",
             EngineError::Synonyms(_) | EngineError::SynonymsFile { .. } => "docs/search.md has the form of the list",
             EngineError::Rules(_) => "docs/search-pages.md has the fields of a rule",
             EngineError::Campaigns(_) => "docs/campaigns.md has the fields of a campaign",

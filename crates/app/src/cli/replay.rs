@@ -30,7 +30,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let verdict = match replay.equal {
             None => String::new(),
             Some(true) => ", equal to the state from the checkpoints".into(),
-            Some(false) => format!(", NOT equal to the state from the checkpoints: {}", replay.differing.join(", ")),
+            Some(false) => format!(", NOT equal to the state from the checkpoints (of an earlier version? docs/operations.md, Upgrade): {}", replay.differing.join(", ")),
         };
         format!("{} records replayed, state {}{verdict}", count(replay.offset), replay.state)
     })?;

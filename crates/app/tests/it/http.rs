@@ -379,6 +379,21 @@ fn a_patch_of_one_item_has_the_outcome_that_it_has_among_many() {
 }
 
 #[test]
+fn a_catalogue_without_most_of_the_shop_is_refused_unless_that_is_meant() {
+    let shop = Shop::furnished();
+    let items = |range: std::ops::Range<u32>| -> Value {
+        range.map(|n| json!({"id": format!("cup-{n}"), "title": "Cup"})).collect()
+    };
+    assert_eq!(shop.post("/v1/items?sync=true", &items(0..50)).json()["accepted"], 50);
+    let refused = shop.post("/v1/items?sync=true", &items(0..24)).problem(400, "unsafe_sync");
+    assert_eq!((&refused["absent"], &refused["catalogue"]), (&json!(26), &json!(50)), "{refused}");
+    assert_eq!(shop.post("/v1/items?sync=true", &items(0..25)).json()["retired"], 25, "a half is no most");
+    shop.post("/v1/items?sync=true", &items(100..101)).problem(400, "unsafe_sync");
+    shop.get("/v1/items/cup-100").problem(404, "item_not_found");
+    assert_eq!(shop.post("/v1/items?sync=true&retire_most=true", &items(100..101)).json()["retired"], 25);
+}
+
+#[test]
 fn a_full_catalogue_retires_absent_items_but_not_after_an_unreadable_one() {
     let shop = Shop::furnished();
     shop.post("/v1/items?sync=true", &json!([])).problem(400, "unsafe_sync");

@@ -11,14 +11,27 @@ use crate::error::EngineError;
 
 /// The campaigns that the facts have. A record that cannot be read, written by another build, counts as none.
 pub(crate) fn written(facts: &Facts) -> CampaignDocument {
-    let json = &facts.ledger.document().json;
-    if json.is_empty() {
-        return CampaignDocument::default();
-    }
-    serde_json::from_str(json).unwrap_or_else(|error| {
+    read(&facts.ledger.document().json).unwrap_or_else(|error| {
         tracing::error!(%error, "the campaigns in the log cannot be read; none runs");
         CampaignDocument::default()
     })
+}
+
+/// The campaigns to change one of. If the record cannot be read there are none: the change would remove all others.
+///
+/// # Errors
+/// [`EngineError::Conflict`]
+pub(crate) fn to_change(facts: &Facts) -> Result<CampaignDocument, EngineError> {
+    read(&facts.ledger.document().json).map_err(|error| EngineError::Conflict {
+        message: format!(
+            "this version of the program cannot read the campaigns ({error}); a change would remove them, so use the version \
+             that wrote them"
+        ),
+    })
+}
+
+fn read(json: &str) -> Result<CampaignDocument, serde_json::Error> {
+    if json.is_empty() { Ok(CampaignDocument::default()) } else { serde_json::from_str(json) }
 }
 
 /// A record about campaigns.

@@ -160,12 +160,13 @@ impl AddressCounts {
         at: Timestamp,
         most: usize,
     ) -> Said {
-        if most == 0 {
-            return Said::First;
-        }
         self.begin_hour(at);
         let bit = 1 << (kind % u64::BITS);
         let pair = self.hasher.hash_one((of, subject));
+        if most == 0 {
+            // Any number of sessions counts, and each says a thing once.
+            return self.say_beyond(pair, (shopper, kind), usize::MAX);
+        }
         if let Some(sessions) = self.sessions.get_mut(&pair) {
             if let Some(session) = sessions.iter_mut().find(|session| session.shopper == shopper) {
                 let is_again = session.said & bit != 0;
@@ -233,6 +234,16 @@ mod tests {
         assert!(!admit(address(1), "mug", 50, 20));
         assert!(admit(address(1), "cup", 50, 20) && admit(address(2), "mug", 50, 20));
         assert!(admit(address(1), "mug", 50, HOUR_MS), "another hour");
+    }
+
+    #[test]
+    fn a_session_says_a_thing_once_where_sessions_have_no_bound() {
+        let mut counts = AddressCounts::default();
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let mut say = |shopper, kind| counts.say(address, "mug", shopper, kind, Timestamp(10), 0);
+        assert!((0..100).all(|shopper| say(shopper, 1) == Said::First));
+        assert!((0..100).all(|shopper| say(shopper, 1) == Said::Again));
+        assert_eq!(say(0, 2), Said::First);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use accrue_event::{
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
+use super::absent::{Absent, retirements};
 use super::batch::{Incoming, Ingested, Refused, Sender, TimeLeap};
 use super::group::NewInGroup;
 use super::overlay::Overlay;
@@ -272,10 +273,10 @@ impl Writer {
         }
     }
 
-    /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the
+    /// Takes descriptions of items in; `absent` says what becomes of the items that the list does not name. A record that the
     /// check refuses still names its item, so that a fault in a feed never takes items out of the shop; if the item of
     /// a refused record cannot be read, any item may be meant, and none is retired.
-    pub fn items(&mut self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
+    pub fn items(&mut self, items: Vec<Incoming<RawItem>>, absent: Absent) -> Result<Ingested, EngineError> {
         let mut bodies = Vec::new();
         let mut refusals = Vec::new();
         let mut outcome = Ingested::default();
@@ -312,13 +313,11 @@ impl Writer {
         outcome.misspelt = misspelt.into_vec();
         // A feed of which nothing can be used is no catalogue.
         let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
-        if sync {
-            let n_described = bodies.len();
-            if names_all && any_taken {
-                let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
-                bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
-            }
-            outcome.retired = Some((bodies.len() - n_described) as u64);
+        if absent != Absent::Stay {
+            let is_safe = names_all && any_taken;
+            let retired = if is_safe { retirements(&facts, &listed, absent)? } else { Vec::new() };
+            outcome.retired = Some(retired.len() as u64);
+            bodies.extend(retired);
         }
         drop(facts);
         self.finish(outcome, refusals, bodies)

@@ -4,6 +4,7 @@ use accrue_event::{Check, Event, EventId, RawEvent, RawItem, RawPatch, RawUser};
 use accrue_store::{Body, Detached, Facts, Offset, SourcePosition};
 use tokio::sync::oneshot;
 
+use super::absent::Absent;
 use super::batch::{Change, Incoming, Ingested, Sender};
 use crate::error::EngineError;
 
@@ -12,7 +13,7 @@ pub(crate) enum Job {
     /// Take events in.
     Events(Vec<Incoming<RawEvent>>, Sender, Reply<Ingested>),
     /// Describe items; with `true`, retire every item that is not listed.
-    Items(Vec<Incoming<RawItem>>, bool, Reply<Ingested>),
+    Items(Vec<Incoming<RawItem>>, Absent, Reply<Ingested>),
     /// Change some fields of items.
     Patches(Vec<Incoming<RawPatch>>, Reply<Ingested>),
     /// Describe users.

@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `absent` | what becomes of items that a whole catalogue does not name |
 //! | `batch` | the input and the outcome of a batch |
 //! | `job` | what the writer can be asked to do |
 //! | `thread` | takes jobs from the queue, and groups batches of events into commits |
@@ -20,6 +21,7 @@
 //! | `index_change` | changes of the catalogue for the search index |
 //! | `search_index` | the search index's thread, which follows the catalogue |
 
+pub(crate) mod absent;
 pub(crate) mod addresses;
 pub(crate) mod batch;
 mod changes;

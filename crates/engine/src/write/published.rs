@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use accrue_event::{Attribute, Event, EventType, Outcome, RawEvent, Refusal, Repair, Timestamp, normalised};
+use accrue_event::{Attribute, Event, EventType, ItemId, Outcome, RawEvent, Refusal, Repair, Timestamp, normalised};
 use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_hash, shopper_name};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -90,7 +90,7 @@ impl Writer {
     ) -> Result<Reach, InertReason> {
         let received_at = arrival.stamp;
         if let Some(item) = &event.item
-            && facts.items.get(item.as_str()).is_none()
+            && !is_known(facts, item)
             && !group.items.contains(item)
         {
             return Err(InertReason::UnknownItem);
@@ -301,4 +301,9 @@ fn cut(text: &mut Box<str>, most: usize) {
         let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         *text = text[..end].into();
     }
+}
+/// Whether an event of a published key may name the item: it is in the catalogue or in events of the shop's own, or variants
+/// name it as their product, whose id is often all that a page knows.
+pub(super) fn is_known(facts: &Facts, item: &ItemId) -> bool {
+    facts.items.get(item.as_str()).is_some() || !facts.products.variants_of(item.as_str()).is_empty()
 }

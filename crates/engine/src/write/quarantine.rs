@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::batch::{Ingested, Refused};
 use super::check::{repair_codes, reserved_id, with_kind_in_code};
-use super::published::is_order;
+use super::published::{is_known, is_order};
 use super::writer::Writer;
 use crate::error::{EngineError, Resource};
 
@@ -136,7 +136,7 @@ impl Writer {
         }
         let facts = self.shared.facts.read();
         let unknown = event.item.as_ref().filter(|item| facts.items.get(item.as_str()).is_none());
-        if let Some(item) = unknown.filter(|_| event.id.is_published()) {
+        if let Some(item) = unknown.filter(|item| event.id.is_published() && !is_known(&facts, item)) {
             let detail = format!("item: {item} is neither in the catalogue nor in an event of the shop's own");
             return Ok(Verdict::Refused(Rejection::new(Reason::Rule("unknown_item".into()), detail)));
         }

@@ -1,6 +1,8 @@
 //! The search index's thread: takes changes of the catalogue and commits them several times a second.
 //!
-//! The index is derived from the catalogue. One that fails (a full disk, too many open files, a folder that was deleted) is opened again
+//! The index is derived from the catalogue. One that lacks something at the start, because the last process was killed or had no time
+//! for it, gets all that the catalogue has: before the engine answers if that is soon done, else beside the answers, which come
+//! from its last commit meanwhile. One that fails (a full disk, too many open files, a folder that was deleted) is opened again
 //! after increasing waits and filled from the catalogue; until that is done, searches are answered from its last commit, and the status
 //! says so. If that fails several times for another reason than a full disk, the files themselves are in the way (a process that was
 //! killed while it committed may leave one), so they are removed and the index is built in an empty folder.
@@ -11,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use accrue_serve::search::{Opened, SearchError, SearchIndex, SearchReader, SearchSettings, has_han};
-use accrue_store::{Facts, ItemIdx};
+use accrue_store::{Facts, ItemIdx, Offset};
 
 use super::index_change::IndexChange;
 use crate::backoff::Backoff;
@@ -28,6 +30,8 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_s
 const ATTEMPTS_WITH_FILES: u32 = 2;
 /// Items copied under one lock of the facts while the index is filled.
 const CHUNK: usize = 256;
+/// Items of a catalogue that an index may get before the engine answers. It takes some seconds.
+const SOON_DONE: usize = 10_000;
 /// Changes taken from the queue between two looks at whether the engine closes.
 const CHANGES: usize = 64;
 
@@ -37,6 +41,8 @@ pub(crate) struct OpenedIndex {
     pub index: Option<SearchIndex>,
     pub reader: SearchReader,
     pub status: IndexStatus,
+    /// Up to which change it holds the catalogue once its thread has filled it; `None` if it holds all.
+    pub behind: Option<Offset>,
 }
 
 /// Opens the search index of a folder and gives it whatever it does not hold. If it cannot be written, its thread tries that again.
@@ -44,10 +50,21 @@ pub(crate) struct OpenedIndex {
 /// # Errors
 /// If another process writes there, or the folder holds something else.
 pub(crate) fn open(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Result<OpenedIndex, SearchError> {
-    match open_filled(dir, settings, facts) {
-        Ok(index) => {
-            let status = IndexStatus { committed_at: Some(now()), ..IndexStatus::default() };
-            Ok(OpenedIndex { reader: index.reader(), index: Some(index), status })
+    open_with(dir, settings, facts, SOON_DONE)
+}
+
+/// [`open`], where so many items are soon done.
+fn open_with(
+    dir: &Path,
+    settings: &SearchSettings,
+    facts: &Facts,
+    soon_done: usize,
+) -> Result<OpenedIndex, SearchError> {
+    match open_filled(dir, settings, facts, soon_done) {
+        Ok((index, behind)) => {
+            let state = if behind.is_some() { IndexState::Building } else { IndexState::Current };
+            let status = IndexStatus { state, committed_at: Some(now()), ..IndexStatus::default() };
+            Ok(OpenedIndex { reader: index.reader(), index: Some(index), status, behind })
         }
         Err(error @ (SearchError::Busy { .. } | SearchError::NotAnIndex { .. })) => Err(error),
         Err(error) => {
@@ -55,22 +72,35 @@ pub(crate) fn open(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Resu
             let reader = SearchIndex::open(None, settings.clone())?.reader();
             let mut status = IndexStatus::default();
             status.fail(error.to_string());
-            Ok(OpenedIndex { index: None, reader, status })
+            Ok(OpenedIndex { index: None, reader, status, behind: None })
         }
     }
 }
 
-fn open_filled(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Result<SearchIndex, SearchError> {
+fn open_filled(
+    dir: &Path,
+    settings: &SearchSettings,
+    facts: &Facts,
+    soon_done: usize,
+) -> Result<(SearchIndex, Option<Offset>), SearchError> {
     let mut index = SearchIndex::open(Some(&search_in(dir)), settings.clone())?;
     warn_if_rebuilt(&index);
     if index.covered() != facts.catalogue_changed.0 {
+        let n_items = facts.entries().len();
+        if n_items > soon_done {
+            tracing::info!(
+                n_items,
+                "the search index is filled beside the answers, which come from its last commit meanwhile"
+            );
+            return Ok((index, Some(facts.catalogue_changed)));
+        }
         for item in 0..facts.entries().len() as ItemIdx {
             apply(&mut index, IndexChange::of_item(facts, item))?;
         }
         apply(&mut index, IndexChange::Covered(facts.catalogue_changed))?;
         index.commit()?;
     }
-    Ok(index)
+    Ok((index, None))
 }
 
 fn warn_if_rebuilt(index: &SearchIndex) {
@@ -89,6 +119,8 @@ pub(crate) struct Indexer {
     retry: Backoff,
     /// The next item whose texts may be suggested; `None` once the catalogue was read to its end.
     unread: Option<ItemIdx>,
+    /// Up to which change the index holds the catalogue once that was read to its end; `None` if it holds all.
+    behind: Option<Offset>,
     /// Whether no text of an item needed the dictionary of Chinese yet.
     is_without_han: bool,
     /// Failures since the index last worked that its files may have caused.
@@ -100,7 +132,7 @@ struct Ended;
 
 impl Indexer {
     pub fn new(dir: &Path, settings: &SearchSettings, opened: OpenedIndex, shared: Arc<Shared>) -> Self {
-        let OpenedIndex { index, reader, .. } = opened;
+        let OpenedIndex { index, reader, behind, .. } = opened;
         let mut retry = RETRY;
         let n_failures = u32::from(index.is_none());
         if index.is_none() {
@@ -114,6 +146,7 @@ impl Indexer {
             index,
             retry,
             unread: Some(0),
+            behind,
             is_without_han: true,
             n_failures,
         }
@@ -140,7 +173,14 @@ impl Indexer {
                 self.is_without_han = false;
                 load_dictionary(&self.reader);
             }
-            let done = changes.into_iter().try_for_each(|change| apply(index, change));
+            let done = changes.into_iter().try_for_each(|change| match (change, &mut self.behind) {
+                // It would say that the index holds the catalogue, and a process that is killed now would believe it.
+                (IndexChange::Covered(offset), Some(behind)) => {
+                    *behind = offset;
+                    Ok(())
+                }
+                (change, _) => apply(index, change),
+            });
             let done = done.and_then(|()| match ended && !must_stop {
                 true => index.commit().map(|()| true),
                 false => index.commit_if_due(started.elapsed().as_millis() as u64),
@@ -173,13 +213,34 @@ impl Indexer {
             load_dictionary(&self.reader);
         }
         self.unread = (!items.is_empty()).then_some(next + items.len() as ItemIdx);
+        if let Err(error) = self.catch_up(items) {
+            self.fail(&error);
+        }
         if self.unread.is_none() {
             tracing::debug!("the suggestions are complete");
         }
     }
 
+    /// Gives an index that is behind these items of the catalogue. Changes of them that wait in the queue are applied again later, in
+    /// their order, so that the last one is what the index holds.
+    fn catch_up(&mut self, items: Vec<IndexChange>) -> Result<(), SearchError> {
+        let (Some(index), Some(offset)) = (&mut self.index, self.behind) else { return Ok(()) };
+        items.into_iter().try_for_each(|item| apply(index, item))?;
+        if self.unread.is_none() {
+            index.set_covered(offset.0);
+            index.commit()?;
+            self.behind = None;
+            let mut status = self.shared.search.lock();
+            (status.state, status.committed_at) = (IndexState::Current, Some(now()));
+            tracing::info!("the search index holds the catalogue");
+        }
+        Ok(())
+    }
+
     fn fail(&mut self, error: &SearchError) {
         self.index = None;
+        // What is opened again gets the whole catalogue.
+        self.behind = None;
         self.n_failures += u32::from(!error.is_lack_of_space());
         let wait_ms = self.retry.fail().as_millis();
         tracing::error!(%error, wait_ms, "the search index failed; searches answer from its last commit until it is built again");

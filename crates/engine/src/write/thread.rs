@@ -39,7 +39,7 @@ impl Writer {
         while let Some(job) = next.take() {
             match job {
                 Job::Events(batch, sender, reply) => next = self.events(batch, sender, reply, jobs),
-                Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
+                Job::Items(items, absent, reply) => drop(reply.send(self.items(items, absent))),
                 Job::Patches(patches, reply) => drop(reply.send(self.patches(patches))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
                 Job::Read(ids, reply) => drop(reply.send(self.read_events(&ids))),

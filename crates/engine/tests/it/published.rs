@@ -168,6 +168,23 @@ fn items_that_only_events_name_are_bounded() {
 }
 
 #[test]
+fn a_page_may_name_a_product_by_the_id_that_its_variants_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    let variant = r#"{"id":"MUG-S","parent":"red-mug","title":"Red mug, small"}"#;
+    engine.put_items_blocking(vec![serde_json::from_str(variant).unwrap()], false).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let from = || web(Some(IpAddr::from([203, 0, 113, 9])));
+    let views = |id: &str, item: &str| batch([event(id, "view", "guest", item)]);
+    let of_product = runtime.block_on(engine.ingest_from(from(), views("a", "red-mug"))).unwrap();
+    let invented = runtime.block_on(engine.ingest_from(from(), views("b", "no-mug"))).unwrap();
+    assert_eq!((of_product.accepted, invented.accepted), (1, 1), "the answer does not tell what has an effect");
+    engine.wait_until_learned();
+    let has = |item: &str| engine.with_shop(|shop| shop.facts.items.get(item).is_some());
+    assert_eq!((has("red-mug"), has("no-mug")), (true, false));
+}
+
+#[test]
 fn invented_impressions_of_one_address_are_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();

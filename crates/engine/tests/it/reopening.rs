@@ -1,7 +1,10 @@
 //! A data folder that is opened with other settings than before.
 
+use std::time::{Duration, Instant};
+
 use accrue_engine::{Config, Engine, Incoming, replay};
 use accrue_event::RawEvent;
+use accrue_serve::SearchRequest;
 
 fn ingest(engine: &Engine, names: std::ops::Range<usize>) {
     let event = |n: usize| {
@@ -15,6 +18,30 @@ fn ingest(engine: &Engine, names: std::ops::Range<usize>) {
     };
     engine.ingest(names.map(event).collect()).unwrap();
     engine.wait_until_learned();
+}
+
+#[test]
+fn a_large_catalogue_that_the_search_index_lacks_is_indexed_beside_the_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let item = |n: usize| serde_json::from_str(&format!(r#"{{"id":"i{n}","title":"mug{}"}}"#, n % 9)).unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    engine.put_items_blocking((0..10_050).map(item).collect(), false).unwrap();
+    engine.close().unwrap();
+    std::fs::remove_dir_all(dir.path().join("search")).unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    let search = |word: &str| {
+        let request = SearchRequest { query: word.into(), n: 5, ..SearchRequest::default() };
+        engine.search("s", request).unwrap().answer
+    };
+    assert!(search("mug3").degraded.contains(&"stale_index"), "the engine answers at once, and says so");
+    engine.put_items_blocking(vec![serde_json::from_str(r#"{"id":"i7","title":"teapot"}"#).unwrap()], false).unwrap();
+    let until = Instant::now() + Duration::from_secs(120);
+    while !search("mug3").degraded.is_empty() || search("teapot").hits.is_empty() {
+        assert!(Instant::now() < until, "{:?}", engine.status().search);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(search("mug8").total, 1_116);
+    assert_eq!(search("teapot").total, 1, "a change meanwhile is what the index holds");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::amount::{self, Decimal};
 const TRUE: &[&str] = &[
     "true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "pravda", "sand", "sant", "tosi", "igaz", "истина",
     "doğru", "真", "yes", "y", "j", "t", "on", "ja", "jo", "oui", "si", "sí", "sì", "tak", "ano", "áno", "sim", "да", "evet", "kyllä",
-    "igen", "نعم", "是", "はい", "예",
+    "igen", "نعم", "是", "はい", "예", "네",
 ];
 
 /// What they write for false. In capitals, the Turkish `I` without a dot becomes an `i`.
@@ -17,7 +17,7 @@ const TRUE: &[&str] = &[
 pub(super) const FALSE: &[&str] = &[
     "false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "usand", "falsk", "falskt", "epätosi", "hamis", "ложь", "yanlış", "yanliş",
     "假", "no", "n", "f", "off", "nein", "non", "nee", "nie", "ne", "não", "нет", "hayır", "hayir", "nej", "nei", "ei", "nem", "لا", "否", "いいえ",
-    "아니오",
+    "아니오", "아니요",
 ];
 
 /// The truth value that a word of letters and digits in lower case stands for.

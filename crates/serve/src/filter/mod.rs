@@ -50,7 +50,7 @@ pub use fields::UnknownField;
 pub(crate) use narrowed::{FacetField, Narrowed, Passes};
 pub use parse::{FilterError, MAX_CONDITIONS, MAX_DEPTH, MAX_LEN, MAX_TEXTS, MAX_VALUES};
 pub(crate) use pass::FilterPass;
-pub use pass::MAX_WORK;
+pub use pass::{MAX_WORK, counting_reads};
 
 use pass::{Meter, OF_ATTRIBUTE, cost_of};
 use texts::Texts;

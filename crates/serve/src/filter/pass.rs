@@ -23,13 +23,14 @@ pub(super) const OF_ATTRIBUTE: usize = 8;
 /// Counts what the conditions of a pass read.
 #[derive(Debug)]
 pub(super) struct Meter {
+    most: usize,
     left: Cell<usize>,
     is_cut: Cell<bool>,
 }
 
 impl Meter {
     pub(super) fn new(most: usize) -> Self {
-        Self { left: Cell::new(most), is_cut: Cell::new(false) }
+        Self { most, left: Cell::new(most), is_cut: Cell::new(false) }
     }
 
     /// Whether this much more may be read.
@@ -46,6 +47,24 @@ impl Meter {
 
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut.get()
+    }
+}
+
+thread_local! {
+    /// What the passes of this thread have read.
+    static READ: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs work of this thread, and counts what its filters read; [`MAX_WORK`] for each pass at most.
+pub fn counting_reads<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = READ.get();
+    let done = work();
+    (done, READ.get().wrapping_sub(before))
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        READ.set(READ.get().wrapping_add(self.most - self.left.get()));
     }
 }
 
@@ -189,6 +208,21 @@ pub(super) mod tests {
             item.parent = Some(format!("i{}", n + 1).as_str().into());
         }
         item
+    }
+
+    #[test]
+    fn what_filters_read_is_counted_for_the_thread() {
+        let facts = facts((0..120).map(item));
+        let read = |text: &str| {
+            let filter = Filter::parse(text).unwrap();
+            let pass = || (0..120).filter(|&item| filter.over(&facts).accepts(item)).count();
+            counting_reads(pass).1
+        };
+        let (brands, descriptions) = (read("brand:\"brand 2\""), read("description:nothing"));
+        assert!(brands > 0 && descriptions > 10 * brands, "{brands} {descriptions}");
+        assert_eq!(counting_reads(|| ()).1, 0);
+        let both = counting_reads(|| (read("description:nothing"), read("description:nothing"))).1;
+        assert_eq!(both, 2 * descriptions, "what is counted within counts outside too");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::columns::Columns;
 use crate::new_products::{Earlier, Now};
 use crate::{
     Body, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories, ItemIdx, Ledger,
-    NewProducts, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
+    NewProducts, Offset, OnSale, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
     Satisfaction, SearchProposal, SearchRanking, Searches, Served, SharedDescriptors, ShopperIdx, Shown, Vocabulary,
     shopper_descriptors, shopper_hash,
 };
@@ -497,6 +497,14 @@ impl Facts {
         let parent = self.products.parent(self.products.of(variant)?)?;
         let entry = self.entry(parent).filter(|entry| parent != variant && entry.described)?;
         Some(entry)
+    }
+
+    /// When pages may show an item, without reading its entry where that is not needed: a page asks it of hundreds.
+    pub fn on_sale(&self, item: ItemIdx) -> OnSale {
+        self.overview.sale(item).on_sale(|| {
+            let parent = self.products.parent(self.products.of(item)?).filter(|&parent| parent != item)?;
+            Some(self.overview.sale(parent))
+        })
     }
 
     /// A field of the whole catalogue. It is made when it is first asked for.

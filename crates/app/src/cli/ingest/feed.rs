@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use accrue_engine::{Change, Engine, EngineError, Incoming, Ingested};
+use accrue_engine::{Absent, Change, Engine, EngineError, Incoming, Ingested};
 use accrue_event::{
     Cell as _, EventId, Item, ItemId, Mapping, RawEvent, RawItem, RawValue, Reason, RecordKind, Undo, clean_id, listed,
 };
@@ -32,6 +32,10 @@ pub(super) enum NoRetirement {
     NothingTaken,
     #[error("{n} records cannot be read, and each may be about any product")]
     Unreadable { n: u64 },
+    #[error(
+        "{n_absent} of the {n_sold} products are not in the files: a part of the catalogue, or other ids? --retire-most retires them"
+    )]
+    Most { n_absent: usize, n_sold: usize },
 }
 
 /// An engine that receives the entries of files.
@@ -105,11 +109,17 @@ impl Feed {
 
     /// Retires the items that the files do not name. A file of which nothing was taken is no catalogue, and a record of
     /// which the item cannot be read may be about any item: then nothing is retired.
-    pub fn retire_absent(&mut self) -> Result<Retirement, EngineError> {
+    pub fn retire_absent(&mut self, absent: Absent) -> Result<Retirement, EngineError> {
         Ok(match self.listed.take() {
             None => Retirement::NotAsked,
             Some(Listed { n_taken: 0, .. }) => Retirement::Refused(NoRetirement::NothingTaken),
-            Some(Listed { n_nameless: 0, ids, .. }) => Retirement::Retired(self.engine.retire_absent_blocking(ids)?),
+            Some(Listed { n_nameless: 0, ids, .. }) => match self.engine.retire_absent_blocking(ids, absent) {
+                Ok(n) => Retirement::Retired(n),
+                Err(EngineError::UnsafeSync { n_absent, n_sold }) => {
+                    Retirement::Refused(NoRetirement::Most { n_absent, n_sold })
+                }
+                Err(error) => return Err(error),
+            },
             Some(Listed { n_nameless, .. }) => Retirement::Refused(NoRetirement::Unreadable { n: n_nameless }),
         })
     }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::super::words::plain;
 use super::state_words::is_bought;
 use super::states::{OrderState, order_state};
-use crate::Timestamp;
+use crate::{Timestamp, truth_value};
 
 /// How the cells of a column of states are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,8 @@ impl StateColumn {
         let text = text.trim();
         let word = plain(text);
         let number = text.replace(',', ".").parse::<f64>().ok();
-        let is_no = word.is_empty() || number == Some(0.0) || KNOWN.no.contains(&word) || is_no_time(text);
+        let says = |truth: bool, others: &HashSet<String>| truth_value(text) == Some(truth) || others.contains(&word);
+        let is_no = word.is_empty() || number == Some(0.0) || says(false, &KNOWN.no) || is_no_time(text);
         let by_word = || match order_state(text) {
             Some(state) => StateCell::Undone(state),
             None if is_bought(text) => StateCell::Purchase,
@@ -68,7 +69,7 @@ impl StateColumn {
             Self::Words if word.is_empty() || KNOWN.none.contains(&word) => StateCell::Purchase,
             Self::Words => by_word(),
             Self::Flag(_) | Self::Pieces(_) if is_no => StateCell::Purchase,
-            Self::Flag(state) if KNOWN.yes.contains(&word) || is_time(text) => StateCell::Undone(state),
+            Self::Flag(state) if says(true, &KNOWN.yes) || is_time(text) => StateCell::Undone(state),
             Self::Flag(_) => by_word(),
             Self::Pieces(state) => number.map_or(StateCell::Unknown, |n| StateCell::Pieces(n.abs(), state)),
         }
@@ -131,16 +132,9 @@ fn is_no_time(text: &str) -> bool {
 const MONTHS: &[&str] =
     &["jan", "feb", "mar", "mär", "apr", "may", "mai", "jun", "jul", "aug", "sep", "oct", "okt", "nov", "dec", "dez"];
 
-#[rustfmt::skip]
-const YES: &[&str] = &[
-    "yes", "y", "true", "t", "1", "x", "on", "ja", "j", "wahr", "oui", "vrai", "o", "sí", "s", "verdadero", "vero", "waar", "tak", "prawda",
-    "ano", "sim", "verdadeiro", "да", "истина", "是", "有", "真", "はい", "有り", "あり", "예", "네", "evet", "doğru", "test", "checked",
-];
-#[rustfmt::skip]
-const NO: &[&str] = &[
-    "no", "n", "false", "f", "off", "none", "null", "nil", "nan", "nat", "nein", "falsch", "non", "faux", "falso", "nee", "onwaar", "nie",
-    "fałsz", "ne", "não", "нет", "ложь", "否", "无", "無", "假", "いいえ", "なし", "아니오", "아니요", "없음", "hayır", "yanlış", "unchecked", "live",
-];
+/// What flags say for yes and for no, beside the truth values of all languages.
+const YES: &[&str] = &["1", "x", "o", "s", "有", "有り", "あり", "test", "checked"];
+const NO: &[&str] = &["none", "null", "nil", "nan", "nat", "无", "無", "なし", "없음", "unchecked", "live"];
 /// Words of no state.
 const NONE: &[&str] = &["none", "null", "nan", "n/a", "keine", "keiner", "无", "無", "なし", "없음"];
 
@@ -209,6 +203,16 @@ mod tests {
         assert_eq!(back.read("1009,90"), StateCell::Unknown, "an amount may be a part");
         assert_eq!(StateColumn::named("returned_qty").read("2"), StateCell::Pieces(2.0, OrderState::GivenBack));
         assert_eq!(StateColumn::named("Cancelled").read("B-7"), StateCell::Unknown);
+        for (column, yes, no) in [
+            ("Cancelled", "kyllä", "ei"),
+            ("Storno", "igen", "nem"),
+            ("Storno", "jo", "nej"),
+            ("취소여부", "네", "아니요"),
+        ] {
+            let read = |text| StateColumn::named(column).read(text);
+            assert_eq!(read(yes), StateCell::Undone(OrderState::NeverBought), "{yes}");
+            assert_eq!(read(no), StateCell::Purchase, "{no}");
+        }
         for words in ["Order Status", "Test group", "Returns", "refund_status", "Refund"] {
             assert_eq!(StateColumn::marked(words), None, "{words}");
         }

@@ -42,6 +42,16 @@ const ASKED: &[&str] = &[
     "request", "anfrag", "stornoanfrag", "antrag", "angemeld", "anmeld", "label", "retourlabel", "retourenlabel", "retourenschein", "talep", "talebi",
     "заявк", "запрос", "zglosz", "richiest", "solicit", "aanvra", "pedido",
 ];
+/// Beginnings of words of what is under way, and so not done.
+#[rustfmt::skip]
+const UNDER_WAY: &[&str] = &[
+    "progress", "processing", "cancelling", "canceling", "returning", "refunding", "expir", "angekund", "unterwegs", "bearbeit", "ausstehend",
+    "erwartet", "cours", "attente", "attendu", "curso", "camino", "pendient", "pendent", "pendin", "espera", "tramite", "corso", "attesa",
+    "lavoraz", "andamento", "aguard", "processo", "aangekond", "onderweg", "behandeling", "afwachting", "trakcie", "oczek", "drodze", "obrab",
+    "обработ", "процесс", "ожида", "пути", "surec", "bekle", "bekli", "yolda", "riesen", "vyrizov", "zpracov", "ceka",
+];
+/// Words before one of cancelling or giving back that make it one of what is under way: `In Stornierung`.
+const AMID: &[&str] = &["in", "im", "en", "em", "w", "v", "во"];
 /// Beginnings of those that say that it is a part.
 const IN_PART: &[&str] = &[
     "partial",
@@ -69,15 +79,25 @@ const WIDE_SOFT: &[&str] = &[
     "未", "没有", "沒有", "无", "無", "なし", "없음", "不", "关闭", "關閉", "拒绝", "拒絕", "申请", "申請", "依頼", "却下", "待", "中", "可", "철회", "거부", "요청",
     "신청", "불가",
 ];
-const WIDE_NONE: &[&str] = &["没有", "沒有", "未", "无", "無", "なし", "없음"];
-const WIDE_IN_PART: &[&str] = &["部分", "一部", "부분"];
+/// Behind a word of cancelling or giving back: taken in, under way, planned, not done.
+#[rustfmt::skip]
+const WIDE_SOFT_BEHIND: &[&str] = &[
+    "접수", "처리중", "처리대기", "중", "대기", "보류", "예정", "진행", "회수", "안함", "안됨", "아님", "受付", "処理前", "前", "予定",
+];
+/// Before such a word: not.
+const WIDE_SOFT_BEFORE: &[&str] = &["미", "안"];
+const WIDE_NONE: &[&str] = &["没有", "沒有", "未", "无", "無", "なし", "없음", "미"];
+/// Those of them that stand behind what is not.
+const WIDE_NONE_BEHIND: &[&str] = &["なし", "없음"];
+const WIDE_ASKED: &[&str] = &["申请", "申請", "신청", "요청"];
+const WIDE_IN_PART: &[&str] = &["部分", "一部", "부분", "일부"];
 
 /// What a text of several words says by one of them.
 pub(super) fn contained(text: &str) -> Option<OrderState> {
     let (never, back) = match is_wide(text) {
         true => {
             let (text, known) = (plain(text), &*WIDE);
-            if has(&text, &known.soft) || has(&text, &known.in_part) {
+            if has(&text, &known.soft) || has(&text, &known.in_part) || known.is_not_done(&text) {
                 return None;
             }
             let place = |of: &[String]| of.iter().filter_map(|part| text.find(&**part)).min();
@@ -86,7 +106,10 @@ pub(super) fn contained(text: &str) -> Option<OrderState> {
         false => {
             let words = words(text);
             let place = |of: &[&str]| words.iter().position(|word| begins(word, of) && !word.contains("able"));
-            if words.iter().any(|word| SOFT.contains(&&**word) || begins(word, IN_PART) || begins(word, ASKED)) {
+            let is_soft = |word: &String| {
+                SOFT.contains(&&**word) || [IN_PART, ASKED, UNDER_WAY].iter().any(|of| begins(word, of))
+            };
+            if words.iter().any(is_soft) || is_amid(&words) {
                 return None;
             }
             let (never, back, refused) = (place(NEVER), place(BACK), place(REFUSED));
@@ -113,9 +136,18 @@ fn is_list(text: &str) -> bool {
         || words(text).iter().any(|word| ["and", "und", "et", "y", "e", "en", "i"].contains(&&**word))
 }
 
-/// Whether a text is of a script without blanks.
+/// Whether a text says only that an order is in what would undo it.
+fn is_amid(words: &[String]) -> bool {
+    match words {
+        [amid, what] => AMID.contains(&&**amid) && (begins(what, NEVER) || begins(what, BACK)),
+        _ => false,
+    }
+}
+
+/// Whether a text is of a script without blanks. Some programs write the syllables of Korean as single letters.
 fn is_wide(text: &str) -> bool {
-    text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'))
+    let is_korean = |c: char| matches!(c, '\u{1100}'..='\u{11ff}' | '\u{ac00}'..='\u{d7a3}');
+    text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}') || is_korean(c))
 }
 
 fn begins(word: &str, with: &[&str]) -> bool {
@@ -131,9 +163,41 @@ struct Wide {
     never: Vec<String>,
     back: Vec<String>,
     soft: Vec<String>,
+    soft_behind: Vec<String>,
+    soft_before: Vec<String>,
     none: Vec<String>,
+    none_behind: Vec<String>,
+    asked: Vec<String>,
     in_part: Vec<String>,
     bought: Vec<String>,
+}
+
+impl Wide {
+    /// The words of cancelling and giving back.
+    fn undoing(&self) -> impl Iterator<Item = &String> {
+        self.never.iter().chain(&self.back)
+    }
+
+    /// Whether a text says, right beside such a word, that it is not done.
+    fn is_not_done(&self, text: &str) -> bool {
+        self.undoing().any(|word| {
+            let behind = self.soft_behind.iter().any(|soft| text.contains(&format!("{word}{soft}")));
+            behind || self.soft_before.iter().any(|soft| text.contains(&format!("{soft}{word}")))
+        })
+    }
+
+    /// Whether a text says of such a word that there is none: `没有退款`, `返品なし`. The negation is of the word beside it; of
+    /// another one (`未发货，退款成功`) it leaves the state open.
+    fn says_none(&self, text: &str) -> bool {
+        let is_before = |none: &String, word: &String| {
+            let is_after = |asked: &str| text.contains(&format!("{none}{asked}{word}"));
+            is_after("") || self.asked.iter().any(|asked| is_after(asked))
+        };
+        self.undoing().any(|word| {
+            let is_behind = self.none_behind.iter().any(|none| text.contains(&format!("{word}{none}")));
+            is_behind || self.none.iter().any(|none| is_before(none, word))
+        })
+    }
 }
 
 static WIDE: LazyLock<Wide> = LazyLock::new(|| {
@@ -142,7 +206,11 @@ static WIDE: LazyLock<Wide> = LazyLock::new(|| {
         never: plain(WIDE_NEVER),
         back: plain(WIDE_BACK),
         soft: plain(WIDE_SOFT),
+        soft_behind: plain(WIDE_SOFT_BEHIND),
+        soft_before: plain(WIDE_SOFT_BEFORE),
         none: plain(WIDE_NONE),
+        none_behind: plain(WIDE_NONE_BEHIND),
+        asked: plain(WIDE_ASKED),
         in_part: plain(WIDE_IN_PART),
         bought: plain(WIDE_BOUGHT),
     }
@@ -153,15 +221,7 @@ pub(super) fn is_bought(text: &str) -> bool {
     if is_wide(text) {
         let (text, known) = (plain(text), &*WIDE);
         let undoes = has(&text, &known.never) || has(&text, &known.back);
-        // `没有退款`, `返品なし`: the negation is of the word beside it. Of another one (`未发货，退款成功`) it leaves the state open.
-        let undoing = || known.never.iter().chain(&known.back);
-        let is_none = known.none.iter().any(|none| {
-            undoing().any(|word| {
-                let asked = ["", "申请", "申請"].map(|asked| plain(&format!("{none}{asked}{word}")));
-                let is_behind = matches!(&**none, "なし" | "없음") && text.contains(&format!("{word}{none}"));
-                is_behind || asked.iter().any(|before| text.contains(&**before))
-            })
-        });
+        let is_none = known.says_none(&text);
         let is_open = has(&text, &known.none) || text.contains('待');
         return is_none || (has(&text, &known.in_part) && undoes) || (!undoes && !is_open && has(&text, &known.bought));
     }
@@ -280,14 +340,67 @@ mod tests {
             "Refund in progress",
             "Not shipped - refunded",
             "未发货，退款成功",
+            "Retour en cours",
+            "Remboursement en attente",
+            "Annulation en cours",
+            "Devolución en curso",
+            "Devolución en camino",
+            "Anulación pendiente",
+            "Zwrot w trakcie",
+            "Возврат в обработке",
+            "İade sürecinde",
+            "Retoure angekündigt",
+            "Retoure unterwegs",
+            "Storno in Bearbeitung",
+            "In Stornierung",
+            "Retour aangekondigd",
+            "Cancelling",
+            "Refund processing",
+            "cancellation expired",
+            "취소접수",
+            "취소 처리중",
+            "취소 안함",
+            "미취소",
+            "일부취소",
+            "취소 아님",
+            "환불중",
+            "반품접수",
+            "반품대기",
+            "환불보류",
+            "반품회수중",
+            "返品受付",
+            "返金処理前",
+            "キャンセル受付",
         ] {
             assert_eq!(order_state(bought), None, "{bought}");
         }
     }
 
     #[test]
+    fn a_word_of_what_is_under_way_beside_another_thing_leaves_the_cancellation() {
+        for never in ["発送前キャンセル", "배송중 취소", "고객 취소", "구매취소", "Storniert vor Versand"]
+        {
+            assert_eq!(order_state(never), Some(OrderState::NeverBought), "{never}");
+        }
+    }
+
+    #[test]
+    fn korean_in_single_letters_is_read_like_korean_in_syllables() {
+        use unicode_normalization::UnicodeNormalization as _;
+        for (text, state) in [
+            ("고객 취소", Some(OrderState::NeverBought)),
+            ("환불 처리 완료", Some(OrderState::GivenBack)),
+            ("배송완료", None),
+        ] {
+            let decomposed: String = text.nfd().collect();
+            assert_eq!(order_state(&decomposed), state, "{text}");
+            assert_eq!(is_bought(&decomposed), is_bought(text), "{text}");
+        }
+    }
+
+    #[test]
     fn words_are_listed_in_plain_letters() {
-        for word in [NEVER, REFUSED, BACK, SOFT, ASKED, IN_PART, BOUGHT, BETWEEN].concat() {
+        for word in [NEVER, REFUSED, BACK, SOFT, ASKED, UNDER_WAY, AMID, IN_PART, BOUGHT, BETWEEN].concat() {
             assert_eq!(plain(word), word);
         }
     }
@@ -312,6 +425,9 @@ mod tests {
             "没有申请退款",
             "未取消",
             "No refund",
+            "취소없음",
+            "返品なし",
+            "미취소",
             "Zrealizowane",
         ] {
             assert!(is_bought(bought), "{bought}");
