@@ -7,6 +7,7 @@ mod bench;
 mod browser;
 mod campaigns;
 mod catalogue;
+mod circles;
 mod circumstances;
 mod cli;
 mod connections;
