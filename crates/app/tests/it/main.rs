@@ -26,6 +26,7 @@ mod exports;
 mod faults;
 mod fitted;
 mod forget;
+mod guides;
 mod hints;
 mod http;
 mod init;
