@@ -141,7 +141,7 @@ struct Outcome {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Counted {
+struct ClicksOfItem {
     impressions: u64,
     clicks: u64,
     /// When it was clicked often enough, and after how many impressions.
@@ -157,7 +157,7 @@ struct Run {
     facts: Facts,
     learner: Learner,
     version: Version,
-    counted: BTreeMap<ItemId, Counted>,
+    counted: BTreeMap<ItemId, ClicksOfItem>,
     /// When each new product was published.
     published: BTreeMap<ItemId, i64>,
     outcome: Outcome,

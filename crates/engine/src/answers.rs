@@ -12,7 +12,7 @@ use accrue_event::PublishedSettings;
 use accrue_serve::search::{QueryVector, ReadQuery};
 use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
-    Shop, SponsoredBy, Visitor,
+    Shop, SponsoredBy, SuggestRequest, Suggestion, Visitor,
 };
 use accrue_store::{Assignment, Facts, Offset, Page, Served, SponsoredSlot, Trial};
 
@@ -274,9 +274,16 @@ impl Engine {
         })
     }
 
+    /// What a shopper who is typing may want. After a start, texts that were not read again yet are missing for a moment.
+    pub fn suggest(&self, request: SuggestRequest) -> Vec<Suggestion> {
+        let request = SuggestRequest { visitor: self.unless_hidden(request.visitor), ..request };
+        let running = self.running();
+        running.with_shop(|shop| shop.suggest(&running.shared.suggestions.read(), &request))
+    }
+
     /// The visitor for the answer: people who are being forgotten are already treated as unknown, and so is a name that is
     /// longer than that of any record. Such a name would otherwise take its place in the log with the answer.
-    pub(crate) fn unless_hidden(&self, visitor: Visitor) -> Visitor {
+    fn unless_hidden(&self, visitor: Visitor) -> Visitor {
         let erasure = &self.inner.erasure;
         let is_hidden = erasure.is_running() && visitor.user.as_ref().is_some_and(|user| erasure.hides(user));
         if is_hidden {

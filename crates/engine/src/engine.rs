@@ -11,7 +11,7 @@ use accrue_event::{
     Check, Event, EventId, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User,
     UserId,
 };
-use accrue_serve::{ListRequest, NewListed, Recommendation, Shop, SuggestRequest, Suggestion};
+use accrue_serve::{ListRequest, NewListed, Recommendation, Shop};
 use accrue_store::{Body, Facts, Offset, PendingErasure, SourcePosition};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
@@ -385,13 +385,6 @@ impl Engine {
     pub fn library(&self, n: usize) -> Vec<NewListed> {
         let settings = &self.inner.config.serve.new_products;
         self.with_shop(|shop| shop.library(n, &settings.trial(true, 0)))
-    }
-
-    /// What a shopper who is typing may want. After a start, texts that were not read again yet are missing for a moment.
-    pub fn suggest(&self, request: SuggestRequest) -> Vec<Suggestion> {
-        let request = SuggestRequest { visitor: self.unless_hidden(request.visitor), ..request };
-        let running = self.running();
-        running.with_shop(|shop| shop.suggest(&running.shared.suggestions.read(), &request))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for

@@ -29,11 +29,11 @@ const MULTIPLE: u32 = 50;
 pub(crate) struct Totals(Mutex<BTreeMap<Key, Count>>);
 
 /// What decides which items a list may have; the offset is that of the rules.
-type Key = (Counted, String, Grouping, Option<IncompleteItems>, Offset);
+type Key = (ListKind, String, Grouping, Option<IncompleteItems>, Offset);
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Counted {
+enum ListKind {
     OnSale,
     Popular,
 }
@@ -63,18 +63,18 @@ impl Count {
 impl Totals {
     /// How many products (or items) of the shop a list of everything may have.
     pub fn n_on_sale(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
-        self.n(Counted::OnSale, list, shop, (shop.facts.catalogue_changed, 0), || shop.n_on_sale(list))
+        self.n(ListKind::OnSale, list, shop, (shop.facts.catalogue_changed, 0), || shop.n_on_sale(list))
     }
 
     /// How many of them a list of what is popular may have.
     pub fn n_popular(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
         let of = (shop.facts.catalogue_changed, shop.version.offset);
-        self.n(Counted::Popular, list, shop, of, || shop.n_popular(list))
+        self.n(ListKind::Popular, list, shop, of, || shop.n_popular(list))
     }
 
     fn n(
         &self,
-        counted: Counted,
+        counted: ListKind,
         list: &ListRequest,
         shop: &Shop<'_>,
         of: State,

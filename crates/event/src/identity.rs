@@ -1,6 +1,5 @@
 //! Ids and hashes derived from the content of records: an id for an event without one, a hash that tells a repeated
-//! event from a different event with the same id, and an id for a refused record, so that it is stored once however
-//! often it is sent.
+//! event from a different event with the same id, and the ids of refused records of one batch (`refusal_id.rs` has the id).
 //!
 //! The content is rendered to bytes in one fixed way and hashed with XXH3 (128 bits), whose result is the same on every
 //! machine. XXH3 is not a cryptographic hash: it does not prevent deliberate collisions. A shop that has to fear them
@@ -9,33 +8,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::check::{clean_id, is_placeholder};
 use crate::raw::RawEvent;
-use crate::{Attribute, Event, EventId, Price, RawValue, RecordKind, Timestamp};
-
-/// Identifies a refused record by its content: the same record sent again has the same id, for whatever reason it was
-/// refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RefusalId(u128);
-
-impl RefusalId {
-    /// The id of the first record with this content, as it was sent.
-    pub fn of(kind: RecordKind, content: &[u8]) -> Self {
-        let mut buffer = Vec::with_capacity(1 + content.len());
-        buffer.push(kind as u8);
-        buffer.extend(content);
-        Self(xxh3_128(&buffer))
-    }
-
-    /// A hash of 64 bits, which is part of the log's format.
-    pub fn hash64(self) -> u64 {
-        self.0 as u64
-    }
-}
+use crate::{Attribute, Event, EventId, Price, RawValue, RefusalId, Timestamp};
 
 /// Assigns ids to the events of one batch or file. Records with equal content are numbered, so that genuine repetitions
 /// get different ids, and the same batch sent again gets the same ids.
@@ -244,6 +221,7 @@ fn encode(hash: u128) -> EventId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RecordKind;
 
     fn raw(json: &str) -> RawEvent {
         serde_json::from_str(json).unwrap()

@@ -25,6 +25,7 @@ mod raw;
 mod raw_patch;
 mod raw_value;
 mod record_kind;
+mod refusal_id;
 mod same_text;
 pub mod sent_id;
 mod setting_fault;
@@ -45,7 +46,7 @@ pub use check::{
 pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
-pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id, placed_id};
+pub use identity::{ContentIds, arrival_id, content_hash, lacks_id, placed_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
     BoundMapping, Cell, Condition, Family, FamilyFinder, Join, Mapped, Mapping, MappingError, MappingRule, Names,
@@ -61,6 +62,7 @@ pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;
 pub use raw_value::RawValue;
 pub use record_kind::RecordKind;
+pub use refusal_id::RefusalId;
 pub use same_text::normalised;
 pub use setting_fault::SettingFault;
 pub use settings::{

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use accrue_serve::{Degraded, ReasonCode};
 
 use super::answer::{EVENTS_IGNORED, PERSONS_LEFT_OUT};
+use super::parts::PARTS;
 use super::problem::Code;
-use super::status::PARTS;
 
 const DOCUMENT: &str = include_str!("../../../docs/requests.md");
 

@@ -32,6 +32,7 @@ mod middleware;
 mod network;
 mod new_products;
 mod params;
+mod parts;
 mod predict;
 mod probes;
 mod problem;

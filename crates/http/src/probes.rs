@@ -11,9 +11,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::metrics::Load;
+use super::parts::degraded;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::server::Server;
-use super::status::{PartBody, degraded};
+use super::status::PartBody;
 
 /// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]

@@ -80,10 +80,10 @@ pub(super) struct Rates {
 /// A bucket for each address, or each network.
 struct Addresses {
     per_s: f64,
-    counted: Mutex<Counted>,
+    counted: Mutex<Buckets>,
 }
 
-struct Counted {
+struct Buckets {
     buckets: HashMap<IpAddr, Bucket>,
     /// When those with full buckets were last removed.
     swept: Instant,
@@ -215,12 +215,12 @@ impl LoginRates {
 
 impl Addresses {
     fn new(per_s: f64, now: Instant) -> Self {
-        Self { per_s, counted: Mutex::new(Counted { buckets: HashMap::new(), swept: now }) }
+        Self { per_s, counted: Mutex::new(Buckets { buckets: HashMap::new(), swept: now }) }
     }
 
     fn with<T>(&self, address: IpAddr, now: Instant, f: impl FnOnce(&mut Bucket) -> T) -> T {
         let mut counted = self.counted.lock();
-        let Counted { buckets, swept } = &mut *counted;
+        let Buckets { buckets, swept } = &mut *counted;
         let is_full = buckets.len() >= MAX_ADDRESSES && !buckets.contains_key(&address);
         if is_full && now.saturating_duration_since(*swept) >= SWEPT_AFTER {
             *swept = now;

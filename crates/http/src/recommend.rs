@@ -26,35 +26,30 @@ use super::server::Server;
 const MAX_ITEMS: usize = 1000;
 /// Events that a request may carry.
 const MAX_EVENTS: usize = 1000;
-/// Types of events that `seen` may name, as many as in the settings of a scene.
-const MAX_SEEN_TYPES: usize = 64;
 /// Requests of a batch.
 const MAX_REQUESTS: usize = 100;
 
-/// Reads `keep`, `drop`, or `drop:` with the types of events whose items are left out.
+/// Reads `keep`, `drop`, or `drop:` with the types of events whose items are left out, which have to exist.
 pub(super) fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem> {
-    let types = match text.map(str::trim) {
-        None | Some("") => return Ok(Seen::AsScene),
-        Some("keep") => return Ok(Seen::Keep),
-        Some("drop") => return Ok(Seen::Drop),
-        Some(text) => text.strip_prefix("drop:").ok_or_else(|| {
-            at.fault("seen", &format!("must be keep, drop, or drop: with types such as drop:purchase, not {text:?}"))
-        })?,
-    };
-    at.list("seen", types.split(',').take(MAX_SEEN_TYPES + 1).count(), MAX_SEEN_TYPES)?;
-    let read = |name: &str| {
-        let event_type = EventType::from_name(name.trim());
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Seen::AsScene) };
+    let types = text.strip_prefix("drop:").into_iter().flat_map(|types| types.split(','));
+    at.list("seen", types.take(Seen::MAX_TYPES + 1).count(), Seen::MAX_TYPES)?;
+    let seen = Seen::read(text).ok_or_else(|| {
+        at.fault("seen", &format!("must be keep, drop, or drop: with types such as drop:purchase, not {text:?}"))
+    })?;
+    let Seen::DropTypes(types) = &seen else { return Ok(seen) };
+    for event_type in types {
+        let name = event_type.to_string();
         if matches!(event_type, EventType::Impression | EventType::Search) {
-            let fault = format!("{} is no choice of an item, and leaves nothing out", event_type.name());
+            return Err(at.fault("seen", &format!("{name} is no choice of an item, and leaves nothing out")));
+        }
+        if engine.with_shop(|shop| shop.facts.type_code(event_type).is_none()) {
+            let built_in = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");
+            let fault = format!("{name:?} is no type of event here; the built-in ones are {built_in}");
             return Err(at.fault("seen", &fault));
         }
-        let is_known = engine.with_shop(|shop| shop.facts.type_code(&event_type).is_some());
-        is_known.then_some(event_type).ok_or_else(|| {
-            let built_in = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");
-            at.fault("seen", &format!("{:?} is no type of event here; the built-in ones are {built_in}", name.trim()))
-        })
-    };
-    Ok(Seen::DropTypes(types.split(',').map(read).collect::<Result<_, _>>()?))
+    }
+    Ok(seen)
 }
 
 /// The kind of page, in lower case; none if it is empty.

@@ -9,6 +9,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::parts::degraded;
 use super::problem::ProblemDocument;
 use super::server::Server;
 
@@ -114,25 +115,6 @@ pub(super) struct CheckpointBody {
     last_success: Option<Timestamp>,
 }
 
-/// A part that may fail: the name that the status and the metrics use, and whether it has failed.
-type Part = (&'static str, fn(&Status) -> bool);
-
-/// The parts that may fail.
-pub(super) const PARTS: [Part; 7] = [
-    ("writer", |status| status.poisoned.is_some()),
-    ("learner", |status| status.learner_failed.is_some()),
-    ("search_index", |status| status.search.state != IndexState::Current),
-    ("checkpoint", |status| status.checkpoint.failed.is_some()),
-    ("forgetting", |status| status.erasure_failed.is_some()),
-    ("content", |status| status.content.state == ContentState::Failed),
-    ("clock", |status| status.ahead_s.is_some()),
-];
-
-/// Those that failed.
-pub(super) fn degraded(status: &Status) -> Vec<&'static str> {
-    PARTS.into_iter().filter(|(_, has_failed)| has_failed(status)).map(|(part, _)| part).collect()
-}
-
 /// The parts of the server, and what failed in them
 ///
 /// A part that failed is tried again after increasing waits, and the others go on.
@@ -175,41 +157,4 @@ pub(super) async fn status(State(server): State<Arc<Server>>) -> Json<StatusBody
         content: PartBody::of_content(&status),
         clock: PartBody::of_clock(&status),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use accrue_engine::{CheckpointStatus, ContentStatus, IndexStatus};
-
-    use super::*;
-
-    #[test]
-    fn each_part_that_failed_is_told_by_its_own_name() {
-        let why = || Some("why".to_owned());
-        let failed: [(&str, Status); PARTS.len()] = [
-            ("writer", Status { poisoned: why(), ..Status::default() }),
-            ("learner", Status { learner_failed: why(), ..Status::default() }),
-            (
-                "search_index",
-                Status { search: IndexStatus { state: IndexState::Failed, ..Default::default() }, ..Status::default() },
-            ),
-            (
-                "checkpoint",
-                Status { checkpoint: CheckpointStatus { failed: why(), ..Default::default() }, ..Status::default() },
-            ),
-            ("forgetting", Status { erasure_failed: why(), ..Status::default() }),
-            (
-                "content",
-                Status {
-                    content: ContentStatus { state: ContentState::Failed, ..Default::default() },
-                    ..Status::default()
-                },
-            ),
-            ("clock", Status { ahead_s: Some(7_200), ..Status::default() }),
-        ];
-        for (name, status) in &failed {
-            assert_eq!(degraded(status), [*name]);
-        }
-        assert!(degraded(&Status::default()).is_empty());
-    }
 }

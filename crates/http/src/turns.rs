@@ -74,10 +74,10 @@ struct Queue {
     next: u64,
     began: Instant,
     /// The pages that wait, by caller.
-    waiting: HashMap<Caller, Waiting>,
+    waiting: HashMap<QueueKey, Waiting>,
     n_waiting: usize,
     /// The callers of pages that wait, the one that has used the least time first.
-    order: BTreeSet<(u64, Caller)>,
+    order: BTreeSet<(u64, QueueKey)>,
     /// Mean seconds of a page, over about the last hundred.
     page_s: f64,
     used: HashMap<Payer, Usage>,
@@ -87,7 +87,7 @@ struct Queue {
 
 /// Key of a queue: its pages wait together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Caller {
+enum QueueKey {
     Payer(Payer),
     /// All that is known is the connection: each page by itself, by the number of the request.
     Unknown(u64),
@@ -103,7 +103,7 @@ struct Waiting {
 }
 
 /// A page in the queue: its caller, what its connection has used, the number of the request.
-type Place = (Caller, (u64, u64));
+type Place = (QueueKey, (u64, u64));
 
 /// What decides about the place of a page in the queue.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +128,7 @@ impl Queue {
     fn enter(&mut self, claim: &Claim, now: Instant, give: oneshot::Sender<Turn>) -> Place {
         self.next += 1;
         let page = (self.amount(claim.of_connection_s, now), self.next);
-        let caller = claim.payer.map_or(Caller::Unknown(self.next), Caller::Payer);
+        let caller = claim.payer.map_or(QueueKey::Unknown(self.next), QueueKey::Payer);
         let used = claim.payer.map_or(page.0, |payer| self.amount_of(payer, claim.weight));
         let waiting = self.waiting.entry(caller).or_insert_with(|| {
             self.order.insert((used, caller));
@@ -179,7 +179,7 @@ impl Queue {
         if self.used.len() < MAX_CALLERS || self.used.contains_key(&payer) {
             self.used.entry(payer).or_insert(Usage::none(now)).add(took, now);
         }
-        let caller = Caller::Payer(payer);
+        let caller = QueueKey::Payer(payer);
         if let Some(weight) = self.waiting.get(&caller).map(|waiting| waiting.weight) {
             let used = self.amount_of(payer, weight);
             if let Some(waiting) = self.waiting.get_mut(&caller) {

@@ -54,7 +54,7 @@ impl Input {
 
     /// Wraps bytes, with decompression where their first ones ask for it.
     pub fn new(name: String, path: &Path, bytes: Box<dyn Read + Send>, progress: &Progress) -> Result<Self, ReadError> {
-        let mut counted = Counted { bytes, progress: progress.clone() };
+        let mut counted = ReportedBytes { bytes, progress: progress.clone() };
         let start = read_start(&mut counted, 4).map_err(|source| ReadError::Open { name: name.clone(), source })?;
         let (is_zstd, is_gzip) = (start.starts_with(ZSTD), start.starts_with(GZIP));
         let promised = [("zst", is_zstd), ("gz", is_gzip)];
@@ -123,12 +123,12 @@ pub(super) fn read_start(bytes: &mut impl Read, n: usize) -> io::Result<Vec<u8>>
     Ok(start)
 }
 
-struct Counted {
+struct ReportedBytes {
     bytes: Box<dyn Read + Send>,
     progress: Progress,
 }
 
-impl Read for Counted {
+impl Read for ReportedBytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.bytes.read(buffer)?;
         self.progress.0.fetch_add(n as u64, Ordering::Relaxed);

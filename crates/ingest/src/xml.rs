@@ -48,7 +48,7 @@ impl Records {
             return Self::Named(name.to_owned());
         }
         let mut seen: Vec<Seen> = Vec::new();
-        let (mut events, mut path, mut buffer) = (events(Counted::new(start.as_bytes())), Vec::new(), Vec::new());
+        let (mut events, mut path, mut buffer) = (events(DocumentBytes::new(start.as_bytes())), Vec::new(), Vec::new());
         while path.len() <= MAX_DEPTH && seen.len() <= MAX_PATHS {
             buffer.clear();
             let Ok(event) = events.read_event_into(&mut buffer) else { break };
@@ -115,19 +115,19 @@ fn local(name: &str) -> &str {
 }
 
 /// Bytes of a document, with their lines, of which a record may take a bounded number.
-pub(super) struct Counted<R> {
+pub(super) struct DocumentBytes<R> {
     bytes: BufReader<R>,
     n_lines: u64,
     n_of_record: usize,
 }
 
-impl<R: Read> Counted<R> {
+impl<R: Read> DocumentBytes<R> {
     pub fn new(bytes: R) -> Self {
         Self { bytes: BufReader::new(bytes), n_lines: 0, n_of_record: 0 }
     }
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for DocumentBytes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.fill_buf()?.read(buffer)?;
         self.consume(n);
@@ -135,7 +135,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-impl<R: Read> BufRead for Counted<R> {
+impl<R: Read> BufRead for DocumentBytes<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.n_of_record > MAX_LINE_BYTES {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "an element that is longer than 16 MiB"));
@@ -151,7 +151,7 @@ impl<R: Read> BufRead for Counted<R> {
     }
 }
 
-fn events<R: Read>(bytes: Counted<R>) -> Events<Counted<R>> {
+fn events<R: Read>(bytes: DocumentBytes<R>) -> Events<DocumentBytes<R>> {
     let mut events = Events::from_reader(bytes);
     // `Salt & pepper`, which many feeds have.
     events.config_mut().allow_dangling_amp = true;
@@ -160,7 +160,7 @@ fn events<R: Read>(bytes: Counted<R>) -> Events<Counted<R>> {
 
 /// The elements of a document that are records.
 pub(super) struct Elements<R> {
-    events: Events<Counted<R>>,
+    events: Events<DocumentBytes<R>>,
     records: Records,
     /// The names of the elements around.
     path: Vec<String>,
@@ -185,7 +185,7 @@ enum Step {
 
 impl<R: Read> Elements<R> {
     pub fn new(bytes: R, records: Records) -> Self {
-        Self { events: events(Counted::new(bytes)), records, path: Vec::new(), buffer: Vec::new() }
+        Self { events: events(DocumentBytes::new(bytes)), records, path: Vec::new(), buffer: Vec::new() }
     }
 
     fn line(&self) -> u64 {
@@ -298,7 +298,7 @@ impl<R: Read> Elements<R> {
     }
 }
 
-fn next_event<'b, R: Read>(events: &mut Events<Counted<R>>, buffer: &'b mut Vec<u8>) -> Result<Event<'b>, Fault> {
+fn next_event<'b, R: Read>(events: &mut Events<DocumentBytes<R>>, buffer: &'b mut Vec<u8>) -> Result<Event<'b>, Fault> {
     buffer.clear();
     let line = events.get_ref().n_lines + 1;
     events.read_event_into(buffer).map_err(|error| match error {

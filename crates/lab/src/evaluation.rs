@@ -11,7 +11,7 @@ use crate::cost::{Cost, Stopwatch};
 use crate::metrics::Interval;
 use crate::protocol::SAMPLED_NEGATIVES;
 use crate::protocol::{Protocol, ProtocolSettings};
-use crate::ranking::{Counted, Group, Known, Measured, Outcome, Query, Summary, Task, evaluate, summarise};
+use crate::ranking::{Group, Known, LeftOut, Measured, Outcome, Query, Summary, Task, evaluate, summarise};
 use crate::read::Data;
 use crate::report::round;
 use crate::settings::{Pairs, described_model, model_kind, model_settings};
@@ -79,7 +79,7 @@ pub struct RankingReport {
     /// Mean loss by epoch, for models that have one.
     pub curve: Vec<f64>,
     /// What was left out of the files, and how often.
-    pub counted: Counted,
+    pub counted: LeftOut,
     /// Time and memory used.
     pub cost: Cost,
     /// The list of each query, if they were asked for; not part of the printed report.

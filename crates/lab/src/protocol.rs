@@ -20,7 +20,7 @@ use accrue_event::SettingFault;
 use accrue_model::collaborative::Interactions;
 
 use crate::LabError;
-use crate::ranking::{Counted, LastItems, Names, Query, Task};
+use crate::ranking::{LastItems, LeftOut, Names, Query, Task};
 use crate::read::{Data, RatingFile, Timed, Vocabulary, split_by_time};
 use crate::settings::Pairs;
 
@@ -285,7 +285,7 @@ fn sessions(train: &Data, test: &Data) -> Result<Task, LabError> {
         let user = queries.last().map_or(0, |last| if is_same { last.user } else { last.user + 1 });
         queries.push(Query { user, history: query.prefix, relevant: vec![query.next], among: None });
     }
-    let counted = Counted::from([("test_items_never_trained_on", n_unknown)]);
+    let counted = LeftOut::from([("test_items_never_trained_on", n_unknown)]);
     Ok(Task { train, queries, drop_seen: false, counted, names: Names::of(None, items) })
 }
 
@@ -312,7 +312,7 @@ fn sampled(train: &Data, test: &Data, settings: &ProtocolSettings, seed: u64) ->
     };
     let queries = asked.into_iter().map(query).collect();
     let counted =
-        Counted::from([("test_pairs_taken_out_of_training", n_held), ("duplicate_lines", read.n_duplicate_lines)]);
+        LeftOut::from([("test_pairs_taken_out_of_training", n_held), ("duplicate_lines", read.n_duplicate_lines)]);
     let train = Interactions::new(items.len(), &histories);
     let mut task = Task { train, queries, drop_seen: false, counted, names: Names::of(Some(users), items) };
     // A table of choices has no column of items that were not chosen.

@@ -1,4 +1,4 @@
-//! Which items of the catalogue are shown: the settings, and the rules that they switch.
+//! Which items of the catalogue are shown, by the rules that the settings switch (`catalogue_settings.rs`).
 //!
 //! In: an entry, the catalogue as a whole, and the time of the request. Out: whether a page may show the item. What is
 //! not certain to be sold is not shown: an item before its date of publication, and an item that only events name where
@@ -6,56 +6,10 @@
 
 use accrue_event::{Price, is_withdrawn};
 use accrue_store::{CatalogueEntry, ItemIdx, OnSale};
-use serde::{Deserialize, Serialize};
 
-use crate::Shop;
 use crate::filter::{Filter, FilterPass};
-
-/// `[catalogue]`: which items are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CatalogueSettings {
-    /// Whether items that only events name, and the catalogue does not describe, are shown.
-    pub unknown: UnknownItems,
-    /// Whether items at price 0 or without a title are recommended.
-    pub incomplete: IncompleteItems,
-}
-
-impl CatalogueSettings {
-    /// The settings where nothing is set.
-    pub const DEFAULT: Self = Self { unknown: UnknownItems::Auto, incomplete: IncompleteItems::Hide };
-}
-
-impl Default for CatalogueSettings {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
-/// Whether unknown items are shown: items that only events name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UnknownItems {
-    /// They are shown as long as the shop has sent no description of any item.
-    #[default]
-    Auto,
-    /// They are always shown.
-    Show,
-    /// They are never shown.
-    Hide,
-}
-
-/// Whether incomplete items are recommended: items at price 0, where others have a price, or without a title, where
-/// others have one. Search finds them in any case, because the shopper asks for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IncompleteItems {
-    /// They are not recommended.
-    #[default]
-    Hide,
-    /// They are recommended like all others.
-    Show,
-}
+use crate::shop::Product;
+use crate::{CatalogueSettings, IncompleteItems, Shop, UnknownItems};
 
 impl<'a> Shop<'a> {
     /// The same shop with another rule for incomplete items, if one is given.
@@ -89,6 +43,18 @@ impl<'a> Shop<'a> {
             }
         };
         is_on_sale && filter.is_none_or(|filter| filter.accepts(item))
+    }
+
+    /// Whether a product is among [`Shop::n_on_sale`].
+    pub(crate) fn may_recommend_product(&self, product: Product, filter: Option<&FilterPass<'_>>) -> bool {
+        let products = &self.facts.products;
+        match product {
+            Product::Alone(item) => self.may_recommend(item, filter),
+            Product::OfVariants(product) => {
+                let mut items = products.parent(product).into_iter().chain(products.variants(product).iter().copied());
+                items.any(|item| self.may_recommend(item, filter))
+            }
+        }
     }
 
     /// A variant is not published before its product, and is withdrawn with it.

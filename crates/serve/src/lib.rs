@@ -5,6 +5,7 @@
 
 mod campaigns;
 mod catalogue;
+mod catalogue_settings;
 mod codes;
 pub mod filter;
 mod find;
@@ -23,13 +24,14 @@ mod shop;
 mod suggest;
 
 pub use campaigns::{CampaignFault, Campaigns, MAX_CAMPAIGN_ITEMS, MAX_CAMPAIGNS};
-pub use catalogue::{CatalogueSettings, IncompleteItems, UnknownItems};
+pub use catalogue_settings::{CatalogueSettings, IncompleteItems, UnknownItems};
 pub use codes::{Degraded, ReasonCode};
 pub use find::{
     Facet, FacetCounts, FacetError, MAX_FACETS, MAX_RANGES, MAX_SORT_FIELDS, MAX_VALUES, NumberCounts, RangeCount,
     Sort, SortError, ValueCount,
 };
 pub use library::NewListed;
+pub use page::sources::sources;
 pub use page::{PageWork, Sibling, Stage, StageWork, Why, WithoutEvent};
 pub use predict::{PredictRequest, Predicted, Prediction};
 pub use request::{
@@ -39,7 +41,7 @@ pub use request::{
 pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
 pub use scene::{
     CapsSettings, DiversityKind, DiversitySettings, FatigueSettings, LikeBy, PriceSetting, Rest, SceneSettings, Scenes,
-    ValueSettings, sources,
+    ValueSettings,
 };
 pub use shop::Shop;
 pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};

@@ -1,6 +1,7 @@
 //! Lists that are the same for every visitor: items like one item, what is in demand, what is new.
 //!
-//! In: the facts and the version. Out: up to `n` items, one of each variant group, each with the one reason for it.
+//! In: the facts and the version. Out: up to `n` items, one of each variant group, each with the one reason for it; and how
+//! many there are in all.
 //!
 //! A list holds under any filter. The models keep their leaders in order, and a filter may leave too few of them. Then
 //! one pass over the catalogue orders all items that pass; its cost is bounded by the size of the catalogue, and by what the
@@ -15,6 +16,7 @@ use accrue_store::ItemIdx;
 use crate::filter::FilterPass;
 use crate::page::Variants;
 use crate::rules::ActiveRules;
+use crate::shop::Product;
 use crate::{Degraded, Grouping, ListRequest, Reason, ReasonCode, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
@@ -23,6 +25,44 @@ const MAX_COMPARED: usize = 100_000;
 const LATELY_MS: i64 = 14 * 24 * 3600 * 1000;
 
 impl Shop<'_> {
+    /// How many products a list of everything may have; items, if each variant counts. Looks at the whole catalogue, or as
+    /// far as the filter may read.
+    pub fn n_on_sale(&self, list: &ListRequest) -> usize {
+        self.n_counted(list, |_| true)
+    }
+
+    /// How many of them were ever chosen, which are those that [`Shop::trending`] lists.
+    pub fn n_popular(&self, list: &ListRequest) -> usize {
+        let popularity = self.version.ensemble.popularity();
+        let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
+        let products = &self.facts.products;
+        let of_product = |item| match products.of(item).filter(|_| list.grouping == Grouping::Product) {
+            Some(product) => {
+                products.parent(product).is_some_and(is_chosen)
+                    || products.variants(product).iter().any(|&other| is_chosen(other))
+            }
+            None => false,
+        };
+        self.n_counted(list, |item| is_chosen(item) || of_product(item))
+    }
+
+    fn n_counted(&self, list: &ListRequest, is_listed: impl Fn(ItemIdx) -> bool) -> usize {
+        let shop = self.with_incomplete(list.incomplete);
+        let rules = ActiveRules::of(self, None, list.filter.as_ref());
+        let filter = self.pass(list.filter.as_ref());
+        let mut products = HashSet::new();
+        let counts = |&item: &ItemIdx| {
+            is_listed(item)
+                && shop.may_recommend(item, filter.as_ref())
+                && !rules.hides(self, item)
+                && match shop.counted(item, list.grouping) {
+                    Product::OfVariants(product) => products.insert(product),
+                    Product::Alone(_) => true,
+                }
+        };
+        (0..self.facts.items.len() as u32).filter(counts).count()
+    }
+
     /// Items like `item`: neighbours by the shoppers' choices, then, where those do not fill the page, by description.
     pub fn similar(&self, item: ItemIdx, list: &ListRequest) -> Recommendation {
         let (shop, n, grouping) = (self.with_incomplete(list.incomplete), list.n, list.grouping);

@@ -55,6 +55,37 @@ pub enum Seen {
     DropTypes(Vec<EventType>),
 }
 
+impl Seen {
+    /// Types of events that it may name.
+    pub const MAX_TYPES: usize = 64;
+
+    /// The text in which requests and records say it; `None` is what the scene says.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::AsScene => None,
+            Self::Keep => Some("keep".to_owned()),
+            Self::Drop => Some("drop".to_owned()),
+            Self::DropTypes(types) => {
+                Some(format!("drop:{}", types.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(",")))
+            }
+        }
+    }
+
+    /// Reads `keep`, `drop`, or `drop:` with types of events, at most [`Seen::MAX_TYPES`]; `None` if it is none of these. Whether
+    /// the types exist is not checked.
+    pub fn read(text: &str) -> Option<Self> {
+        match text.trim() {
+            "" | "keep" => Some(Self::Keep),
+            "drop" => Some(Self::Drop),
+            text => {
+                let names = text.strip_prefix("drop:")?.split(',').map(str::trim);
+                let types: Vec<EventType> = names.take(Self::MAX_TYPES + 1).map(EventType::from_name).collect();
+                (types.len() <= Self::MAX_TYPES).then_some(Self::DropTypes(types))
+            }
+        }
+    }
+}
+
 /// What pages, exclusions and seen items count by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grouping {

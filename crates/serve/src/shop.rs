@@ -1,15 +1,12 @@
 //! What a request is answered from: the facts, current at the last acknowledgement, and the published version.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 
 use accrue_event::{Event, EventType, Shopper, UserId};
 use accrue_model::{Context, Prepared, Version};
 use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, Trial, session_hash};
 
-use crate::filter::FilterPass;
-use crate::rules::ActiveRules;
-use crate::{Campaigns, CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Scenes, Visitor};
+use crate::{Campaigns, CatalogueSettings, Grouping, Recommendation, Recommended, Rules, Scenes, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -212,56 +209,6 @@ impl<'a> Shop<'a> {
             ranks,
             propensities,
             trial: Trial::None,
-        }
-    }
-
-    /// How many products a list of everything may have; items, if each variant counts. Looks at the whole catalogue, or as
-    /// far as the filter may read.
-    pub fn n_on_sale(&self, list: &ListRequest) -> usize {
-        self.n_counted(list, |_| true)
-    }
-
-    /// How many of them were ever chosen, which are those that [`Shop::trending`] lists.
-    pub fn n_popular(&self, list: &ListRequest) -> usize {
-        let popularity = self.version.ensemble.popularity();
-        let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
-        let products = &self.facts.products;
-        let of_product = |item| match products.of(item).filter(|_| list.grouping == Grouping::Product) {
-            Some(product) => {
-                products.parent(product).is_some_and(is_chosen)
-                    || products.variants(product).iter().any(|&other| is_chosen(other))
-            }
-            None => false,
-        };
-        self.n_counted(list, |item| is_chosen(item) || of_product(item))
-    }
-
-    fn n_counted(&self, list: &ListRequest, is_listed: impl Fn(ItemIdx) -> bool) -> usize {
-        let shop = self.with_incomplete(list.incomplete);
-        let rules = ActiveRules::of(self, None, list.filter.as_ref());
-        let filter = self.pass(list.filter.as_ref());
-        let mut products = HashSet::new();
-        let counts = |&item: &ItemIdx| {
-            is_listed(item)
-                && shop.may_recommend(item, filter.as_ref())
-                && !rules.hides(self, item)
-                && match shop.counted(item, list.grouping) {
-                    Product::OfVariants(product) => products.insert(product),
-                    Product::Alone(_) => true,
-                }
-        };
-        (0..self.facts.items.len() as u32).filter(counts).count()
-    }
-
-    /// Whether a product is among [`Shop::n_on_sale`].
-    pub(crate) fn may_recommend_product(&self, product: Product, filter: Option<&FilterPass<'_>>) -> bool {
-        let products = &self.facts.products;
-        match product {
-            Product::Alone(item) => self.may_recommend(item, filter),
-            Product::OfVariants(product) => {
-                let mut items = products.parent(product).into_iter().chain(products.variants(product).iter().copied());
-                items.any(|item| self.may_recommend(item, filter))
-            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! learns no model; what shoppers chose after searches is weighed here, because the next search must know it.
 
 mod backup;
+mod catalogue_entry;
 mod checked_event;
 mod checkpoint;
 mod circumstances;
@@ -24,6 +25,7 @@ mod products;
 mod published;
 mod record;
 mod reformulations;
+mod rule_texts;
 mod sale;
 mod satisfaction;
 mod search_proposal;
@@ -37,6 +39,7 @@ mod vector;
 mod vocabulary;
 
 pub use backup::{Backup, PARTS, backup, is_inside, restore};
+pub use catalogue_entry::CatalogueEntry;
 pub use checked_event::CheckedEvent;
 pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
@@ -47,7 +50,7 @@ pub use columns::{Column, ColumnField, MAX_COLUMNS};
 pub use draw_account::{Clicked, DrawAccount, DrawDay, MAX_CLICKS};
 pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
-pub use facts::{CatalogueEntry, Fact, Facts, Names, OlderParts, RuleTexts, session_hash, shopper_name};
+pub use facts::{Fact, Facts, Names, OlderParts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use ledger::{Account, CLICK_WINDOW_MS, Chargeable, DroppedOfLedger, Ledger, Spend, day_of};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
@@ -59,6 +62,7 @@ pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PLACE_DAYS, PublishedCounts, PublishedRecord};
 pub use record::{Body, Record, SourcePosition};
 pub use reformulations::{ChosenItem, QueryOutcome, Reformulations, SearchTotals, Searcher, Then};
+pub use rule_texts::RuleTexts;
 pub use sale::OnSale;
 pub use satisfaction::{STAYS_S, Satisfaction, SatisfactionCounts};
 pub use search_proposal::{MAX_DECISIONS, ProposalKind, SearchProposal};

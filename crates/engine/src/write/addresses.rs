@@ -30,7 +30,7 @@ pub(crate) struct AddressCounts {
     /// The sessions of each address and item, by hashes.
     sessions: HashMap<u64, Vec<Session>>,
     /// How many items each address and each site has there.
-    items: HashMap<(Scope, IpAddr), u32>,
+    items: HashMap<(AddressOrSite, IpAddr), u32>,
     /// How often what is only counted came from each address and from each site, by hashes.
     times: HashMap<u64, u32>,
     /// The counts of what came when there were [`MAX_PAIRS`] of them already.
@@ -82,7 +82,7 @@ pub(crate) enum Counted<'a> {
 
 /// What a bound is for: the first address of a site is written as the site is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Scope {
+enum AddressOrSite {
     Address,
     Site,
 }
@@ -100,10 +100,10 @@ impl AddressCounts {
 
     /// The same for an event of one of 64 kinds, with whether the session has said that before.
     pub fn say(&mut self, address: IpAddr, subject: &str, shopper: u64, kind: u32, at: Timestamp, most: usize) -> Said {
-        let said = self.say_one((Scope::Address, address), subject, (shopper, kind), at, most);
+        let said = self.say_one((AddressOrSite::Address, address), subject, (shopper, kind), at, most);
         // What the address may not say takes no place from its neighbours.
         let Some(site) = site(address).filter(|_| said != Said::TooManySessions) else { return said };
-        match self.say_one((Scope::Site, site), subject, (shopper, 0), at, SITE * most) {
+        match self.say_one((AddressOrSite::Site, site), subject, (shopper, 0), at, SITE * most) {
             Said::TooManySessions => Said::TooManySessions,
             Said::First | Said::Again => said,
         }
@@ -135,9 +135,9 @@ impl AddressCounts {
 
     /// What counts for an address: the hashes of the address and of its site, each with its bound.
     fn bounds(&self, counted: Counted<'_>, address: IpAddr, most: u32) -> [Option<(u64, u32)>; 2] {
-        let of_address = (self.hasher.hash_one((counted, Scope::Address, address)), most);
+        let of_address = (self.hasher.hash_one((counted, AddressOrSite::Address, address)), most);
         let of_site = site(address)
-            .map(|site| (self.hasher.hash_one((counted, Scope::Site, site)), most.saturating_mul(SITE as u32)));
+            .map(|site| (self.hasher.hash_one((counted, AddressOrSite::Site, site)), most.saturating_mul(SITE as u32)));
         [Some(of_address), of_site]
     }
 
@@ -154,7 +154,7 @@ impl AddressCounts {
 
     fn say_one(
         &mut self,
-        of: (Scope, IpAddr),
+        of: (AddressOrSite, IpAddr),
         subject: &str,
         (shopper, kind): (u64, u32),
         at: Timestamp,

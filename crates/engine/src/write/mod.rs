@@ -15,6 +15,7 @@
 //! | `published` | which effects events of a published key may have |
 //! | `addresses` | how many sessions of one address count for one item |
 //! | `kept` | how many bytes published keys leave in the log on a day |
+//! | `room` | whether a batch of a published key is kept or only counted |
 //! | `sketch` | counts of very many keys in bounded memory |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
@@ -35,6 +36,7 @@ mod overlay;
 pub(crate) mod patch;
 mod published;
 pub(crate) mod quarantine;
+mod room;
 pub(crate) mod search_index;
 pub(crate) mod served;
 mod sketch;

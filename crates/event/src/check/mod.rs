@@ -12,6 +12,7 @@ mod catalogue;
 mod categories;
 mod coordinated;
 mod histogram;
+mod ids;
 mod item_notes;
 #[cfg(test)]
 mod item_tests;
@@ -37,6 +38,7 @@ mod words_of_exports;
 
 pub use availability::{is_withdrawn, says_withdrawn, truth_value};
 pub use histogram::LogHistogram;
+pub use ids::{clean_id, is_placeholder};
 pub use item_notes::ItemNotes;
 pub use misspelt::{MisspeltField, MisspeltFields};
 pub use stated_stock::{StatedStock, stated_stock};
@@ -50,7 +52,6 @@ use crate::{
 };
 pub(crate) use nested::price as nested_price;
 use repairs::Repairs;
-pub use rules::{clean_id, is_placeholder};
 use text::Lines;
 pub(crate) use text::prefix;
 pub(crate) use time::{OTHER_NAMES as OTHER_NAMES_OF_TIME, read_time};

@@ -1,12 +1,12 @@
 //! Finds the columns that a mapping names, and those that it need not name.
 
 use super::bound::BoundMapping;
+use super::bound_state::BoundState;
 use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
-use super::left_out::is_dropped;
+use super::left_out::{is_dropped, note_on_cost};
 use super::object::Path;
-use super::orders::BoundState;
 use super::parts::{
     BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales,
     Source,
@@ -480,11 +480,6 @@ impl<'m> Binding<'m> {
             Reading::Text
         }
     }
-}
-
-/// What is said of a column of costs that the mapping does not name: rules may use costs, and visitors must not read them.
-pub(super) fn note_on_cost(name: &str) -> String {
-    format!("`{name}` as a cost, which is left out")
 }
 
 /// Whether a path leads into the object of this name.

@@ -4,10 +4,9 @@
 //! Each record has a copy of what stands around its array, so an object of which the copies would take too much memory
 //! is refused.
 
-use super::bind::note_on_cost;
 use super::bound::{BoundMapping, Mapped};
-use super::cell::Cell as _;
-use super::left_out::{is_dropped, is_empty};
+use super::cell::{Cell, Reading};
+use super::left_out::{is_dropped, is_empty, note_on_cost};
 use super::object::{Nested, Object, Path};
 use super::parts::{BoundField, Column, Source};
 use super::rule::Undo;
@@ -22,6 +21,13 @@ const MAX_EXPANDED_BYTES: usize = 64 << 20;
 const MAX_NOTES: usize = 64;
 
 impl BoundMapping {
+    /// The records of a row of whose cells some hold JSON.
+    pub fn apply_nested<C: Cell>(&mut self, row: &[C]) -> Vec<Mapped> {
+        let names = self.columns.iter().map(|column| &*column.name);
+        let object = Object::from_cells(names.zip(row).map(|(name, cell)| (name, cell.value(Reading::Text))));
+        self.apply_object(object)
+    }
+
     /// The records of an object with the platform's names (see
     /// [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the array in which the
     /// mapping finds the item.

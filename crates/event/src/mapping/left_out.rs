@@ -13,3 +13,8 @@ pub(super) fn is_dropped(drop_columns: &[Box<str>], name: &str) -> bool {
         None => **dropped == *name,
     })
 }
+
+/// What is said of a column of costs that the mapping does not name: rules may use costs, and visitors must not read them.
+pub(super) fn note_on_cost(name: &str) -> String {
+    format!("`{name}` as a cost, which is left out")
+}

@@ -6,6 +6,7 @@
 
 mod bind;
 mod bound;
+mod bound_state;
 mod cell;
 mod elements;
 mod error;
@@ -21,6 +22,7 @@ mod order_tests;
 mod orders;
 mod pairs;
 mod parts;
+mod records;
 mod response;
 mod rule;
 mod sale;

@@ -3,15 +3,14 @@
 //! In: the columns of an order's state, of what names a line, and of its amount. Out: lines that are no products are left
 //! out, orders that were cancelled or given back are taken back, and the amount of a line becomes the price of a piece.
 
-use std::collections::{BTreeMap, HashMap};
-
 use serde::{Deserialize, Serialize};
 
 use super::Names;
 use super::bound::BoundMapping;
+use super::bound_state::BoundState;
 use super::cell::Cell;
 use super::rule::Undo;
-use super::vocabulary::{OrderState, StateCell, StateColumn, is_charge};
+use super::vocabulary::{OrderState, StateCell, is_charge};
 use crate::check::prefix;
 use crate::raw::RawEvent;
 use crate::{EventType, RawValue};
@@ -39,48 +38,8 @@ impl Orders {
     }
 }
 
-/// A column of states.
-#[derive(Clone, Debug)]
-pub(super) struct BoundState {
-    place: usize,
-    column: StateColumn,
-    /// What the texts of the column say. Looked up only.
-    read: HashMap<Box<str>, StateCell>,
-    /// Texts that are not known: how many lines have them. Those lines are purchases.
-    unknown: BTreeMap<Box<str>, u64>,
-}
-
-impl BoundState {
-    pub fn new(place: usize, column: &str) -> Self {
-        Self { place, column: StateColumn::named(column), read: HashMap::new(), unknown: BTreeMap::new() }
-    }
-
-    fn says(&self, text: &str) -> StateCell {
-        self.read.get(text).copied().unwrap_or_else(|| self.column.read(text))
-    }
-
-    /// Keeps what a text says, so that the next rows that have it need not read it, and counts those that are not known.
-    fn note(&mut self, text: &str) {
-        let says = self.says(text);
-        if self.read.len() < MAX_STATES && !self.read.contains_key(text) {
-            self.read.insert(text.into(), says);
-        }
-        if says == StateCell::Unknown {
-            let text = prefix(text.trim(), MAX_STATE_BYTES);
-            if self.unknown.len() < MAX_STATES || self.unknown.contains_key(text) {
-                *self.unknown.entry(text.into()).or_default() += 1;
-            }
-        }
-    }
-}
-
 /// Texts of lines that are no products which are told.
 const MAX_TOLD: usize = 5;
-/// Different texts of a column of states that are kept.
-const MAX_STATES: usize = 1_000;
-/// Bytes of a text that is not known.
-const MAX_STATE_BYTES: usize = 60;
-
 /// The texts of a column of states that are not known, so that the lines which have them are purchases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownStates {

@@ -4,9 +4,9 @@ use jiff::tz::TimeZone;
 use regex_lite::Regex;
 
 use super::Names;
+use super::bound_state::BoundState;
 use super::cell::Reading;
 use super::object::Path;
-use super::orders::BoundState;
 use super::rule::{Test, Undo};
 use super::shape::Shape;
 use crate::{RawValue, Timestamp};

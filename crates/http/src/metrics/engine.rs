@@ -4,7 +4,7 @@ use accrue_engine::{ChallengerState, ChallengerStatus, DrawStatus, GuardStatus, 
 use accrue_store::{STAYS_S, SatisfactionCounts};
 use accrue_train::Quality;
 
-use super::super::status::PARTS;
+use super::super::parts::PARTS;
 use super::page::{Page, escape};
 
 /// The engine's figures.

@@ -13,4 +13,4 @@ mod task;
 pub use evaluate::{Outcome, evaluate};
 pub use measure::{FIGURES, Figure, Measured};
 pub use summary::{Group, Known, Summary, summarise};
-pub use task::{Counted, LastItems, Names, Query, Task};
+pub use task::{LastItems, LeftOut, Names, Query, Task};

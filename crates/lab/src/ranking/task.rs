@@ -27,7 +27,7 @@ pub struct Query {
 }
 
 /// Numbers of what was left out, by reason, so that nothing is dropped silently.
-pub type Counted = BTreeMap<&'static str, u64>;
+pub type LeftOut = BTreeMap<&'static str, u64>;
 
 /// Data to fit on, and the queries to evaluate.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Task {
     /// Whether items of the history are excluded from the candidates.
     pub drop_seen: bool,
     /// Numbers of what was left out.
-    pub counted: Counted,
+    pub counted: LeftOut,
     /// The names of users and items.
     pub names: Names,
 }
@@ -76,7 +76,7 @@ impl Task {
     /// have no query.
     pub fn last_items(histories: &[Vec<u32>], n_items: usize, on: LastItems, drop_seen: bool) -> Self {
         let mut train = InteractionsBuilder::new(n_items);
-        let (mut queries, mut counted) = (Vec::new(), Counted::new());
+        let (mut queries, mut counted) = (Vec::new(), LeftOut::new());
         for (user, history) in histories.iter().enumerate() {
             if history.len() < 3 {
                 train.push(history);
@@ -94,7 +94,7 @@ impl Task {
 
     /// One query for each user's test items, among all items that are not in the user's history.
     pub fn test_sets(train: &[Vec<u32>], test: &[Vec<u32>], n_items: usize) -> Self {
-        let (mut queries, mut counted) = (Vec::new(), Counted::new());
+        let (mut queries, mut counted) = (Vec::new(), LeftOut::new());
         for (user, relevant) in test.iter().enumerate() {
             let history = train.get(user).cloned().unwrap_or_default();
             let relevant = without(relevant, &history);
@@ -138,7 +138,7 @@ impl Task {
             train: train.build(),
             queries,
             drop_seen: self.drop_seen,
-            counted: Counted::new(),
+            counted: LeftOut::new(),
             names: self.names.clone(),
         }
     }
@@ -159,7 +159,7 @@ impl Task {
                 queries.push(Query { user: user as u32, history, relevant, among: None });
             }
         }
-        Self { train: kept, queries, drop_seen: self.drop_seen, counted: Counted::new(), names: self.names.clone() }
+        Self { train: kept, queries, drop_seen: self.drop_seen, counted: LeftOut::new(), names: self.names.clone() }
     }
 
     /// Turns one random item of each history into a query.
@@ -182,7 +182,7 @@ impl Task {
             train: train.build(),
             queries,
             drop_seen: self.drop_seen,
-            counted: Counted::new(),
+            counted: LeftOut::new(),
             names: self.names.clone(),
         }
     }
@@ -205,7 +205,7 @@ impl Task {
             train: train.build(),
             queries,
             drop_seen: self.drop_seen,
-            counted: Counted::new(),
+            counted: LeftOut::new(),
             names: self.names.clone(),
         }
     }

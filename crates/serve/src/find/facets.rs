@@ -7,54 +7,19 @@
 //! The values of a field are read from a column of the catalogue ([`accrue_store::Column`]), so counting costs a few
 //! nanoseconds for each match and facet.
 
-use std::fmt;
 use std::sync::Arc;
 
 use accrue_store::{Column, ColumnField, Described, ItemIdx, ProductIdx};
-use serde::Serialize;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::ranges::{NumberCounts, ranges};
+use super::facet::{Facet, FacetCounts, MAX_VALUES, ValueCount};
+use super::ranges::ranges;
 use crate::Shop;
 use crate::filter::{FacetField, Passes, UnknownField};
 use crate::shop::Product;
 
-/// Facets in one request, at most.
-pub const MAX_FACETS: usize = 20;
-/// Values of a facet that an answer has, at most.
-pub const MAX_VALUES: usize = 100;
 /// A facet of numbers also has the numbers themselves if they are at most this many different ones.
 const MAX_NUMBERS: usize = 50;
-
-/// A field that a request wants counted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Facet {
-    /// The name as the request has it.
-    pub name: Box<str>,
-    pub(crate) field: FacetField,
-    /// Whether all values in the shop are numbers.
-    is_numeric: bool,
-}
-
-/// The counts of a facet.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FacetCounts {
-    /// The name as the request has it.
-    pub name: Box<str>,
-    /// The values that most products have, at most [`MAX_VALUES`]; equal counts in the order of the texts.
-    pub values: Vec<ValueCount>,
-    /// For a field of numbers: how they are spread.
-    pub numbers: Option<NumberCounts>,
-}
-
-/// How many products have a value.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ValueCount {
-    /// The value, in the spelling that most of the matches have.
-    pub value: Box<str>,
-    /// Products with that value.
-    pub count: usize,
-}
 
 /// A name that is not a field whose values can be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,12 +71,6 @@ impl Shop<'_> {
         }
         let field = FacetField::Column(ColumnField::Attribute(attribute.into()));
         Ok(Facet { name: name.into(), field, is_numeric: overview.has_numbers_only(attribute) })
-    }
-}
-
-impl fmt::Display for Facet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
     }
 }
 

@@ -20,6 +20,7 @@
 //! A query without words lists what passes the filter, a category for instance, by what sells and by taste. As on pages
 //! of recommendations, incomplete items are left out there, because the shopper does not ask for them by words.
 
+mod facet;
 mod facets;
 mod features;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod meaning_tests;
 mod ranges;
 mod rank;
 mod sort;
+mod sort_key;
 #[cfg(test)]
 mod tests;
 
@@ -35,11 +37,13 @@ use std::collections::HashSet;
 
 use accrue_store::{ItemIdx, RankingState};
 
+pub use self::facet::{Facet, FacetCounts, MAX_FACETS, MAX_VALUES, NumberCounts, RangeCount, ValueCount};
 use self::facets::Counting;
-pub use self::facets::{Facet, FacetCounts, FacetError, MAX_FACETS, MAX_VALUES, ValueCount};
-pub use self::ranges::{MAX_RANGES, NumberCounts, RangeCount};
+pub use self::facets::FacetError;
+pub use self::ranges::MAX_RANGES;
 use self::rank::{BREADTH, Found, Known, order};
-pub use self::sort::{MAX_SORT_FIELDS, Sort, SortError};
+pub use self::sort::SortError;
+pub use self::sort_key::{MAX_SORT_FIELDS, Sort};
 use crate::filter::{FacetField, Narrowed, Passes};
 use crate::page::Variants;
 use crate::rules::{Pin, with_pins};

@@ -5,8 +5,7 @@
 //! spread, so the ends are sixths of the sorted numbers (of a sample of [`SAMPLE`]), rounded to one or one and a half
 //! digits.
 
-use serde::Serialize;
-
+use super::facet::{NumberCounts, RangeCount};
 use crate::shop::Product;
 
 /// Ranges, at most.
@@ -15,28 +14,6 @@ pub const MAX_RANGES: usize = 6;
 const SAMPLE: usize = 1_024;
 /// The first digits of round numbers.
 const ROUND: [f64; 9] = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0];
-
-/// How the numbers of matches are spread.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct NumberCounts {
-    /// The least; `None` if no match has a number.
-    pub min: Option<f64>,
-    /// The greatest.
-    pub max: Option<f64>,
-    /// In ascending order, without empty ones.
-    pub ranges: Vec<RangeCount>,
-}
-
-/// How many products have a number in a range.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct RangeCount {
-    /// The least number that is in it.
-    pub from: f64,
-    /// The least number that is beyond it.
-    pub to: f64,
-    /// Products with such a number.
-    pub count: usize,
-}
 
 /// How the numbers are spread.
 pub(super) fn ranges(numbers: &[(f64, Product)]) -> NumberCounts {

@@ -13,36 +13,11 @@ use accrue_store::ItemIdx;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use super::sort_key::{MAX_SORT_FIELDS, Sort, SortField, SortKey};
 use crate::filter::UnknownField;
 use crate::search::Match;
 use crate::shop::Product;
 use crate::{Grouping, Shop};
-
-/// Fields of one order, at most.
-pub const MAX_SORT_FIELDS: usize = 4;
-
-/// An order of hits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sort(Vec<SortKey>);
-
-/// One field of an order.
-#[derive(Clone, Debug, PartialEq)]
-struct SortKey {
-    field: SortField,
-    is_descending: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum SortField {
-    Price,
-    Stock,
-    PublishedAt,
-    Popularity,
-    Title,
-    Brand,
-    Id,
-    Attribute(Box<str>),
-}
 
 /// A text that is not an order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

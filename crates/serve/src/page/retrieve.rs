@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use accrue_store::ItemIdx;
 
 use super::seen::KeptOff;
-use super::sources::Asked;
+use super::sources::{self, Asked};
 use super::work::Stage;
 use super::{Share, Situation};
 use crate::rules::ActiveRules;
@@ -144,6 +144,7 @@ impl<'a> Retrieval<'a> {
             for &(source, limit) in &scene.sources {
                 let asked = Asked { situation: self.situation, limit, accepts: &accepts };
                 let n_before = found.len();
+                let source = sources::named(source).expect("a scene asks sources of the registry");
                 if !source.find(&asked, &mut found) && !scene.has_own_sources {
                     work.fall_back(Stage::Sources, Degraded::SourceUnavailable);
                 }

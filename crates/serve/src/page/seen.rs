@@ -126,7 +126,7 @@ fn with_types(shop: &Shop<'_>, past: &[PastEvent], types: &[EventType]) -> Vec<I
     let code = |event_type: &EventType| shop.facts.type_code(event_type);
     let [purchase, sent_back, cart] = [EventType::Purchase, EventType::Return, EventType::Cart].map(|kind| code(&kind));
     let types: Vec<u8> = types.iter().filter_map(code).collect();
-    let mut counts: BTreeMap<ItemIdx, Counted> = BTreeMap::new();
+    let mut counts: BTreeMap<ItemIdx, PastOfItem> = BTreeMap::new();
     for event in past {
         let counted = counts.entry(event.item).or_default();
         let code = Some(event.type_code);
@@ -144,7 +144,7 @@ fn with_types(shop: &Shop<'_>, past: &[PastEvent], types: &[EventType]) -> Vec<I
     }
     let drops = |code: Option<u8>| code.is_some_and(|code| types.contains(&code));
     let (drops_bought, drops_cart) = (drops(purchase), drops(cart));
-    let is_seen = |counted: Counted| {
+    let is_seen = |counted: PastOfItem| {
         counted.has_other || (drops_bought && counted.n_bought > 0) || (drops_cart && counted.is_in_cart)
     };
     counts.into_iter().filter(|&(_, counted)| is_seen(counted)).map(|(item, _)| item).collect()
@@ -152,7 +152,7 @@ fn with_types(shop: &Shop<'_>, past: &[PastEvent], types: &[EventType]) -> Vec<I
 
 /// What a past has of one item.
 #[derive(Clone, Copy, Default)]
-struct Counted {
+struct PastOfItem {
     n_bought: u32,
     is_in_cart: bool,
     /// An event of another type that is asked about.

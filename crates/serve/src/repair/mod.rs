@@ -23,16 +23,18 @@ mod effect;
 mod evidence;
 mod gate;
 mod phrases;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod ties;
 mod titles;
 
-use accrue_event::{ItemId, SettingFault, ShopRule};
+use accrue_event::{ItemId, ShopRule};
 use accrue_store::{ProposalKind, Reformulations};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::settings::RepairSettings;
 use crate::search::{SearchError, SearchReader};
 
 /// Proposals of one computation, at most.
@@ -46,36 +48,6 @@ pub(crate) const DEPTH: usize = 100;
 const MIN_VISITORS: usize = 3;
 /// Refused pairs of one computation that are listed.
 const MAX_REFUSED: usize = 1_000;
-
-/// How search repairs itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RepairSettings {
-    /// Whether a server accepts what passes the gate by itself.
-    pub automatic: bool,
-    /// Different shoppers without whom nothing is proposed.
-    pub least_shoppers: u32,
-    /// What a shopper counts who is known from events of published keys alone. At 0 they count nothing, so that no
-    /// visitor of a page can make a proposal.
-    pub published: f32,
-}
-
-impl Default for RepairSettings {
-    fn default() -> Self {
-        Self { automatic: false, least_shoppers: 4, published: 0.0 }
-    }
-}
-
-impl RepairSettings {
-    /// Refuses values that cannot work.
-    ///
-    /// # Errors
-    /// The first fault found.
-    pub fn validate(&self) -> Result<(), SettingFault> {
-        SettingFault::check("least_shoppers", self.least_shoppers, 2..=1_000)?;
-        SettingFault::check("published", self.published, 0.0..=1.0)
-    }
-}
 
 /// Answers a search: the first hits with their scores.
 pub type RankFn<'a> = dyn Fn(&SearchReader, &str) -> Result<Vec<(ItemId, f32)>, SearchError> + 'a;

@@ -5,6 +5,7 @@
 //! data: names of the registry and numbers. `docs/pages.md` describes them.
 
 mod settings;
+pub(crate) mod source_names;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,6 @@ pub use self::settings::{
     CapsSettings, DiversitySettings, FatigueSettings, PriceSetting, SceneSettings, ValueSettings,
 };
 use crate::Seen;
-use crate::page::sources::{self, Source};
 
 /// Candidates of all sources of a page, at most.
 pub(crate) const MAX_CANDIDATES: usize = 100_000;
@@ -120,8 +120,9 @@ pub(crate) struct Value {
 /// A scene with defaults for what it does not set.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
-    /// Where candidates come from, each with the most that it may give; `None` is as many as it gives by itself.
-    pub sources: Vec<(&'static Source, Option<usize>)>,
+    /// Where candidates come from: the names of sources, each with the most that it may give; `None` is as many as it gives by
+    /// itself.
+    pub sources: Vec<(&'static str, Option<usize>)>,
     /// The names of the sources whose candidates stand before all others.
     pub first: Vec<&'static str>,
     /// Whether the sources are those of the server, which are passed over where their models do not learn.
@@ -146,7 +147,7 @@ impl Scene {
     /// A page of which nothing is said.
     fn plain() -> Self {
         Self {
-            sources: [sources::MODELS, sources::NEW].map(|name| (sources::built_in(name), None)).to_vec(),
+            sources: vec![(source_names::MODELS, None), (source_names::NEW, None)],
             first: Vec::new(),
             has_own_sources: true,
             max_candidates: MAX_CANDIDATES,
@@ -172,13 +173,13 @@ impl Scene {
     fn with_first<const N: usize>(first: [(&'static str, Option<usize>); N]) -> Self {
         let mut scene = Self::plain();
         scene.first = first.map(|(name, _)| name).to_vec();
-        scene.sources.splice(0..0, first.map(|(name, limit)| (sources::built_in(name), limit)));
+        scene.sources.splice(0..0, first);
         scene
     }
 
     /// Whether the page has nothing but what the shopper bought.
     pub fn has_only_bought(&self) -> bool {
-        self.rest == Rest::Never && matches!(&self.sources[..], [(source, _)] if source.name == sources::BOUGHT)
+        self.rest == Rest::Never && matches!(self.sources[..], [(source_names::BOUGHT, _)])
     }
 
     /// What is done with items chosen before, where the request says `asked`.
@@ -193,11 +194,11 @@ impl Scene {
 
     /// What the scene does, in the form in which it is written.
     fn written(&self) -> SceneSettings {
-        let seen = settings::seen_text(&self.seen).unwrap_or_else(|| "keep".to_owned());
-        let limited = self.sources.iter().filter_map(|(source, limit)| Some((source.name.into(), (*limit)?)));
+        let seen = self.seen.text().unwrap_or_else(|| "keep".to_owned());
+        let limited = self.sources.iter().filter_map(|&(source, limit)| Some((source.into(), limit?)));
         SceneSettings {
             like: None,
-            sources: Some(self.sources.iter().map(|(source, _)| source.name.into()).collect()),
+            sources: Some(self.sources.iter().map(|(source, _)| (*source).into()).collect()),
             limit: Some(limited.collect()),
             first: Some(self.first.iter().map(|name| (*name).into()).collect()),
             max_candidates: Some(self.max_candidates),
@@ -226,19 +227,6 @@ impl Scene {
     }
 }
 
-impl Seen {
-    /// The text in which requests and records say it; `None` is what the scene says.
-    pub fn text(&self) -> Option<String> {
-        settings::seen_text(self)
-    }
-
-    /// Reads `keep`, `drop`, or `drop:` with types of events; `None` if it is none of these. What the types are is not
-    /// checked.
-    pub fn read(text: &str) -> Option<Self> {
-        settings::read_seen(text)
-    }
-}
-
 /// The scenes of a shop, checked and read.
 #[derive(Clone, Debug)]
 pub struct Scenes {
@@ -255,7 +243,7 @@ fn built_in(name: &str) -> Scene {
     match name {
         "home" => Scene { room_for_new: HOME_ROOM, new_products: NEW_PRODUCTS, ..Scene::plain() },
         // What could be taken instead of the item.
-        "product" => Scene::with_first([(sources::SIMILAR, Some(SIMILAR_FIRST))]),
+        "product" => Scene::with_first([(source_names::SIMILAR, Some(SIMILAR_FIRST))]),
         // What goes with what is in the basket.
         "basket" => {
             Scene { seen: drop(EventType::Cart), ..Scene::with_first([(bought_together, None), (neighbours, None)]) }
@@ -264,13 +252,11 @@ fn built_in(name: &str) -> Scene {
         "category" => {
             let mut scene = Scene::plain();
             scene.new_products = NEW_PRODUCTS;
-            scene.sources.push((sources::built_in(sources::TRENDING), None));
+            scene.sources.push((source_names::TRENDING, None));
             scene
         }
-        "search" => Scene::with_first([(sources::AFTER_SEARCH, None)]),
-        "again" => {
-            Scene { sources: vec![(sources::built_in(sources::BOUGHT), None)], rest: Rest::Never, ..Scene::plain() }
-        }
+        "search" => Scene::with_first([(source_names::AFTER_SEARCH, None)]),
+        "again" => Scene { sources: vec![(source_names::BOUGHT, None)], rest: Rest::Never, ..Scene::plain() },
         // A mailing that offers what its reader has is not read.
         "email" => Scene {
             seen: drop(EventType::Purchase),
@@ -292,35 +278,24 @@ impl Scenes {
         &DEFAULT
     }
 
-    /// Checks and reads the scenes that a shop describes; those that every server has stay beside them.
-    ///
-    /// # Errors
-    /// The first fault; its key begins with the name of the scene.
-    pub fn read(written: &BTreeMap<Box<str>, SceneSettings>) -> Result<Self, SettingFault> {
+    /// Checks and reads the scenes that a shop describes, which may ask sources of these names; those that every server has stay
+    /// beside them. [`Scenes::read`] gives it the names of all sources.
+    pub(crate) fn read_with(
+        written: &BTreeMap<Box<str>, SceneSettings>,
+        known_sources: &[&'static str],
+    ) -> Result<Self, SettingFault> {
         settings::check_names(written)?;
         let mut scenes = DEFAULT.clone();
         for name in written.keys() {
-            let scene = read_one(written, name, &mut Vec::new())?;
+            let scene = read_one(written, name, known_sources, &mut Vec::new())?;
             scenes.by_name.insert(name.clone(), scene);
         }
         Ok(scenes)
     }
 
-    /// Refuses scenes with sources whose models do not learn under these settings.
-    ///
-    /// # Errors
-    /// The first fault; its key begins with the name of the scene.
-    pub fn check_models(&self, models: &accrue_model::Settings) -> Result<(), SettingFault> {
-        for (name, scene) in &self.by_name {
-            let sources = scene.sources.iter().enumerate().filter(|_| !scene.has_own_sources);
-            for (place, (source, _)) in sources {
-                if let Some(off) = source.needs().and_then(|part: Part| models.switched_off(part)) {
-                    let expected = format!("a source that is on; this one needs `{}` to be {}", off.key, off.expected);
-                    return Err(SettingFault::new(format!("{name}.sources[{place}]"), source.name, expected));
-                }
-            }
-        }
-        Ok(())
+    /// The scenes with their names.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &Scene)> {
+        self.by_name.iter().map(|(name, scene)| (&**name, scene))
     }
 
     /// Checks the types of events in `seen`; `is_own` tells those that the shop's settings name.
@@ -386,15 +361,11 @@ impl Default for Scenes {
     }
 }
 
-/// The name of every source, and what it finds.
-pub fn sources() -> impl Iterator<Item = (&'static str, &'static str)> {
-    sources::all().iter().map(|source| (source.name, source.what))
-}
-
 /// Reads a scene and those that it is like; `above` are the scenes that are being read.
 fn read_one<'w>(
     written: &'w BTreeMap<Box<str>, SceneSettings>,
     name: &'w str,
+    known_sources: &[&'static str],
     above: &mut Vec<&'w str>,
 ) -> Result<Scene, SettingFault> {
     let Some(own) = written.get(name) else { return Ok(built_in(name)) };
@@ -405,7 +376,9 @@ fn read_one<'w>(
             let expected = format!("a scene that is not like `{name}` itself");
             return Err(SettingFault::new(format!("{name}.like"), like, expected));
         }
-        Some(like) if written.contains_key(like) || BUILT_IN.contains(&like) => read_one(written, like, above)?,
+        Some(like) if written.contains_key(like) || BUILT_IN.contains(&like) => {
+            read_one(written, like, known_sources, above)?
+        }
         Some(like) => {
             let known: Vec<&str> = written.keys().map(|name| &**name).chain(BUILT_IN).collect();
             let expected = match nearest(like, known.iter().copied()) {
@@ -416,6 +389,6 @@ fn read_one<'w>(
         }
     };
     above.pop();
-    own.apply_to(&mut scene).map_err(|fault| fault.within(name))?;
+    own.apply_to(&mut scene, known_sources).map_err(|fault| fault.within(name))?;
     Ok(scene)
 }

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use accrue_event::{EventType, SettingFault, nearest};
 use serde::{Deserialize, Serialize};
 
+use super::source_names::MAX_LIMIT;
 use super::{Caps, DiversityKind, Fatigue, LikeBy, MAX_PLACES, PriceBy, Rest, Scene, Value};
 use crate::Seen;
-use crate::page::sources::{self, MAX_LIMIT};
 
 /// Scenes that a shop may describe.
 const MAX_SCENES: usize = 64;
-/// Types of events that `seen` may name.
-const MAX_TYPES: usize = 64;
 /// Longest name of a scene, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -142,37 +140,11 @@ pub struct FatigueSettings {
     pub strength: Option<f32>,
 }
 
-/// The text of what is done with items chosen before; `None` is what the scene says.
-pub(super) fn seen_text(seen: &Seen) -> Option<String> {
-    match seen {
-        Seen::AsScene => None,
-        Seen::Keep => Some("keep".to_owned()),
-        Seen::Drop => Some("drop".to_owned()),
-        Seen::DropTypes(types) => {
-            Some(format!("drop:{}", types.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(",")))
-        }
-    }
-}
-
-/// Reads `keep`, `drop`, or `drop:` with types of events, at most [`MAX_TYPES`]. `None` if it is none of these; whether
-/// the types exist is not checked.
-pub(super) fn read_seen(text: &str) -> Option<Seen> {
-    match text.trim() {
-        "" | "keep" => Some(Seen::Keep),
-        "drop" => Some(Seen::Drop),
-        text => {
-            let names = text.strip_prefix("drop:")?.split(',').map(str::trim);
-            let types: Vec<EventType> = names.take(MAX_TYPES + 1).map(EventType::from_name).collect();
-            (types.len() <= MAX_TYPES).then_some(Seen::DropTypes(types))
-        }
-    }
-}
-
 impl SceneSettings {
-    /// Changes what the scene says into `scene`, which is what it has without this.
-    pub(super) fn apply_to(&self, scene: &mut Scene) -> Result<(), SettingFault> {
-        self.apply_sources(scene)?;
-        self.apply_limits(scene)?;
+    /// Changes what the scene says into `scene`, which is what it has without this. `known` has the names of all sources.
+    pub(super) fn apply_to(&self, scene: &mut Scene, known: &[&'static str]) -> Result<(), SettingFault> {
+        self.apply_sources(scene, known)?;
+        self.apply_limits(scene, known)?;
         if let Some(most) = self.max_candidates {
             SettingFault::check("max_candidates", most, 1..=super::MAX_CANDIDATES)?;
             scene.max_candidates = most;
@@ -207,15 +179,15 @@ impl SceneSettings {
     }
 
     /// Which sources the scene asks.
-    fn apply_sources(&self, scene: &mut Scene) -> Result<(), SettingFault> {
+    fn apply_sources(&self, scene: &mut Scene, known: &[&'static str]) -> Result<(), SettingFault> {
         if let Some(names) = &self.sources {
             if names.is_empty() {
                 return Err(SettingFault::new("sources", "an empty list", "a list of at least one source"));
             }
             scene.sources.clear();
             for (place, name) in names.iter().enumerate() {
-                let source = sources::named(name).ok_or_else(|| unknown_source(&format!("sources[{place}]"), name))?;
-                if scene.sources.iter().any(|(known, _)| known.name == source.name) {
+                let source = named(name, &format!("sources[{place}]"), known)?;
+                if scene.sources.iter().any(|(asked, _)| *asked == source) {
                     return Err(SettingFault::new(format!("sources[{place}]"), name, "different from all others"));
                 }
                 scene.sources.push((source, None));
@@ -229,14 +201,12 @@ impl SceneSettings {
     }
 
     /// How many candidates the sources give, and whose come first.
-    fn apply_limits(&self, scene: &mut Scene) -> Result<(), SettingFault> {
+    fn apply_limits(&self, scene: &mut Scene, known: &[&'static str]) -> Result<(), SettingFault> {
         for (name, &limit) in self.limit.iter().flatten() {
             let key = format!("limit.{name}");
-            if sources::named(name).is_none() {
-                return Err(unknown_source(&key, name));
-            }
+            let source = named(name, &key, known)?;
             SettingFault::check(&key, limit, 1..=MAX_LIMIT)?;
-            match scene.sources.iter_mut().find(|(source, _)| source.name == &**name) {
+            match scene.sources.iter_mut().find(|(asked, _)| *asked == source) {
                 Some((_, of_source)) => *of_source = Some(limit),
                 None => return Err(SettingFault::new(key, limit, "left out: the scene does not ask this source")),
             }
@@ -245,11 +215,11 @@ impl SceneSettings {
             scene.first.clear();
             for (place, name) in names.iter().enumerate() {
                 let key = format!("first[{place}]");
-                let source = sources::named(name).ok_or_else(|| unknown_source(&key, name))?;
-                if !scene.sources.iter().any(|(known, _)| known.name == source.name) {
+                let source = named(name, &key, known)?;
+                if !scene.sources.iter().any(|(asked, _)| *asked == source) {
                     return Err(SettingFault::new(key, name, "one of the scene's sources"));
                 }
-                scene.first.push(source.name);
+                scene.first.push(source);
             }
         }
         Ok(())
@@ -258,7 +228,7 @@ impl SceneSettings {
     fn apply_seen(&self, scene: &mut Scene) -> Result<(), SettingFault> {
         if let Some(text) = &self.seen {
             let expected = "keep, drop, or drop: with types of events such as drop:purchase";
-            scene.seen = read_seen(text).ok_or_else(|| SettingFault::new("seen", short(text), expected))?;
+            scene.seen = Seen::read(text).ok_or_else(|| SettingFault::new("seen", short(text), expected))?;
         }
         scene.seen_pinned = self.seen_pinned.unwrap_or(scene.seen_pinned);
         let drops_bought = match &scene.seen {
@@ -379,13 +349,16 @@ impl ValueSettings {
     }
 }
 
-fn unknown_source(key: &str, name: &str) -> SettingFault {
-    let known: Vec<&str> = sources::all().iter().map(|source| source.name).collect();
+/// The source of this name, which `key` names.
+fn named(name: &str, key: &str, known: &[&'static str]) -> Result<&'static str, SettingFault> {
+    if let Some(source) = known.iter().copied().find(|known| *known == name) {
+        return Ok(source);
+    }
     let expected = match nearest(name, known.iter().copied()) {
         Some(near) => format!("a source; did you mean `{near}`? There are: {}", known.join(", ")),
         None => format!("a source: {}", known.join(", ")),
     };
-    SettingFault::new(key, name, expected)
+    Err(SettingFault::new(key, name, expected))
 }
 
 /// Refuses names that no request can have, and more scenes than are kept.

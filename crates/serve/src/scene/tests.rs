@@ -24,7 +24,7 @@ fn what_a_scene_leaves_out_is_as_in_the_scene_that_it_is_like() {
 fn a_scene_with_sources_of_its_own_has_the_rest_of_the_shop_behind_them() {
     let scenes = read("[basket]\nsources = ['neighbours', 'trending']\nlimit = { trending = 9 }").unwrap();
     let basket = scenes.of(Some("basket"));
-    let sources: Vec<_> = basket.sources.iter().map(|(source, limit)| (source.name, *limit)).collect();
+    let sources: Vec<_> = basket.sources.iter().map(|(source, limit)| (*source, *limit)).collect();
     assert_eq!(sources, [("neighbours", None), ("trending", Some(9))]);
     assert_eq!(basket.rest, Rest::Behind);
 }

@@ -10,7 +10,7 @@ use super::plan::{ATTRIBUTE, Looked, Planned};
 use super::query::Concept;
 use super::schema::{END, In};
 use super::snapshot::Snapshot;
-use super::spelling::Guess;
+use super::spelling::MeantWord;
 
 /// Longer words of a query are not taken apart.
 const MAX_COMPOUND_CHARS: usize = 40;
@@ -141,7 +141,7 @@ impl Snapshot {
             let looked = Looked { place: In::Text, terms, is_phrase: false, weight, is_full: true, guess };
             planned.lists.push(looked);
         }
-        planned.guesses.push(Guess { word: words, score: 0.0, df });
+        planned.guesses.push(MeantWord { word: words, score: 0.0, df });
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::bm25::idf;
 use super::query::{Alternative, Concept, Query};
 use super::schema::In;
 use super::snapshot::Snapshot;
-use super::spelling::Guess;
+use super::spelling::MeantWord;
 use super::{SearchError, SearchSettings};
 
 /// What a word is worth that two neighbours make together, in comparison with the word itself.
@@ -116,7 +116,7 @@ pub(super) struct Planned {
     /// How much the concept tells: the weight of its best list.
     pub telling: f32,
     /// What it was corrected to, likeliest first, if it was.
-    pub guesses: Vec<Guess>,
+    pub guesses: Vec<MeantWord>,
     /// What a word that the catalogue does not have was most likely meant to be: a correction, or a completion.
     pub likeliest: Option<Box<str>>,
 }
@@ -137,9 +137,9 @@ pub(super) struct Looked {
 /// What an unfinished word may become.
 #[derive(Default)]
 struct Unfinished {
-    completions: Vec<Guess>,
+    completions: Vec<MeantWord>,
     /// Neighbours in titles, written as one.
-    joined: Vec<Guess>,
+    joined: Vec<MeantWord>,
     /// The completions begin with something near the word.
     are_mistyped: bool,
 }
@@ -432,7 +432,7 @@ impl Snapshot {
     }
 
     /// Two words that were typed as one.
-    fn add_split(&self, guess: Guess, likelihood: f32, planned: &mut Planned) -> Result<(), SearchError> {
+    fn add_split(&self, guess: MeantWord, likelihood: f32, planned: &mut Planned) -> Result<(), SearchError> {
         let stems: Vec<String> = guess.word.split(' ').map(|part| self.analyzers[0].stem(part)).collect();
         // Of Han words in Latin letters the text has no stem.
         let mut place = In::Text;
@@ -486,15 +486,15 @@ impl Snapshot {
     }
 
     /// The word as two words of the catalogue, which need not stand side by side.
-    fn split(&self, word: &str) -> Result<Option<(f32, Guess)>, SearchError> {
+    fn split(&self, word: &str) -> Result<Option<(f32, MeantWord)>, SearchError> {
         let places: Vec<usize> = word.char_indices().map(|(at, _)| at).collect();
-        let mut best: Option<(f32, Guess)> = None;
+        let mut best: Option<(f32, MeantWord)> = None;
         for &at in places.get(3..places.len().saturating_sub(2)).unwrap_or_default() {
             let (left, right) = word.split_at(at);
             let df = self.document_frequency(In::Word, left)?.min(self.document_frequency(In::Word, right)?);
             let score = 0.35 * accrue_kernel::ln(df as f32 + 1.0) - SPLIT;
             if df > 0 && best.as_ref().is_none_or(|(known, _)| score > *known) {
-                best = Some((score, Guess { score, word: format!("{left} {right}"), df }));
+                best = Some((score, MeantWord { score, word: format!("{left} {right}"), df }));
             }
         }
         Ok(best)

@@ -13,7 +13,7 @@ use super::vocabulary::{Known, Near};
 
 /// A word that a shopper may have meant.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Guess {
+pub(super) struct MeantWord {
     pub word: String,
     /// The logarithm of how likely it is; only differences mean something.
     pub score: f32,
@@ -50,13 +50,13 @@ const JOINED: f32 = 0.3;
 
 impl Snapshot {
     /// What `word` (folded) may stand for; `beside_known`: whether the query has another word that is known.
-    pub(super) fn guesses(&self, word: &str, beside_known: bool) -> Result<Vec<Guess>, SearchError> {
+    pub(super) fn guesses(&self, word: &str, beside_known: bool) -> Result<Vec<MeantWord>, SearchError> {
         let n_chars = word.chars().count();
         let least = if beside_known { SHORTEST } else { MIN_CHARS };
         if !(least..=MAX_CHARS).contains(&n_chars) || !word.chars().all(char::is_alphabetic) {
             return Ok(Vec::new());
         }
-        let mut scored: Vec<Guess> = Vec::new();
+        let mut scored: Vec<MeantWord> = Vec::new();
         let mut add = |place: In, near: &Near, more: f32| -> Result<(), SearchError> {
             for known in self.near(place, word, near)? {
                 let is_word = known.word.chars().all(char::is_alphabetic) && known.word.chars().nth(1).is_some();
@@ -67,7 +67,7 @@ impl Snapshot {
                     continue;
                 }
                 let score = FREQUENCY * self.frequency(&known)? - EDIT * (cost + more);
-                scored.push(Guess { score, word: known.word, df: known.df });
+                scored.push(MeantWord { score, word: known.word, df: known.df });
             }
             Ok(())
         };
@@ -91,7 +91,7 @@ impl Snapshot {
 
     /// Neighbours in titles that, written as one, begin with `word`, where no word of the vocabulary does: `redbu` for Red Bull.
     /// What only continues one of the `known` completions adds nothing. Their stems, because these are what the index has.
-    pub(super) fn joined_completions(&self, word: &str, known: &[Guess]) -> Result<Vec<Guess>, SearchError> {
+    pub(super) fn joined_completions(&self, word: &str, known: &[MeantWord]) -> Result<Vec<MeantWord>, SearchError> {
         if !word.contains(char::is_alphabetic) || word.chars().nth(MIN_JOINED_CHARS - 1).is_none() {
             return Ok(Vec::new());
         }
@@ -101,16 +101,16 @@ impl Snapshot {
         let guess = |joined: Known| {
             let n_more = joined.word.chars().count().saturating_sub(n_chars) as f32;
             let cost = (UNFINISHED + PER_LETTER * n_more).min(1.0) + JOINED;
-            Guess { score: FREQUENCY * ln(joined.df as f32 + 1.0) - EDIT * cost, word: joined.word, df: joined.df }
+            MeantWord { score: FREQUENCY * ln(joined.df as f32 + 1.0) - EDIT * cost, word: joined.word, df: joined.df }
         };
-        let mut guesses: Vec<Guess> = joined.filter(|joined| is_new(&joined.word)).map(guess).collect();
+        let mut guesses: Vec<MeantWord> = joined.filter(|joined| is_new(&joined.word)).map(guess).collect();
         guesses.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.word.cmp(&b.word)));
         guesses.truncate(MAX_COMPLETIONS);
         Ok(guesses)
     }
 
     /// Words that `word` is the beginning of, or with `is_mistyped` nearly the beginning; the likelier ones first.
-    pub(super) fn completions(&self, word: &str, is_mistyped: bool) -> Result<Vec<Guess>, SearchError> {
+    pub(super) fn completions(&self, word: &str, is_mistyped: bool) -> Result<Vec<MeantWord>, SearchError> {
         let known = match is_mistyped {
             false => self.beginning(In::Word, word, MAX_COMPLETIONS_READ)?,
             true => self.near(In::Word, word, &Near::Beginning)?,
@@ -123,9 +123,9 @@ impl Snapshot {
         let known = known.into_iter().filter(|known| known.word != word);
         let guess = |known: Known| {
             let score = FREQUENCY * ln(known.df as f32 + 1.0) - EDIT * cost(&known.word);
-            Guess { score, word: known.word, df: known.df }
+            MeantWord { score, word: known.word, df: known.df }
         };
-        let mut guesses: Vec<Guess> = known.map(guess).collect();
+        let mut guesses: Vec<MeantWord> = known.map(guess).collect();
         guesses.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.word.cmp(&b.word)));
         guesses.truncate(MAX_COMPLETIONS);
         Ok(guesses)

@@ -18,7 +18,7 @@ use accrue_event::{
     EventType, Item, ItemId, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, SessionId, Shopper,
     Timestamp, User, UserId,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use self::fact::{Fact, Names};
 pub use self::older::OlderParts;
@@ -27,10 +27,10 @@ pub use self::shopper_names::{session_hash, shopper_name};
 use crate::columns::Columns;
 use crate::new_products::{Earlier, Now};
 use crate::{
-    Body, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories, ItemIdx, Ledger,
-    NewProducts, Offset, OnSale, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
-    Satisfaction, SearchProposal, SearchRanking, Searches, Served, SharedDescriptors, ShopperIdx, Shown, Vocabulary,
-    shopper_descriptors, shopper_hash,
+    Body, CatalogueEntry, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories,
+    ItemIdx, Ledger, NewProducts, Offset, OnSale, Overview, PagedMap, PagedVec, Products, PublishedCounts,
+    PublishedRecord, Record, RuleTexts, Satisfaction, SearchProposal, SearchRanking, Searches, Served,
+    SharedDescriptors, ShopperIdx, Shown, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -40,38 +40,6 @@ const ENTRIES: usize = 16;
 const USERS: usize = 64;
 const REASONS: usize = 4_096;
 const ENCODED: usize = 256;
-
-/// An item of the catalogue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CatalogueEntry {
-    /// Its description; without attributes for an item that only events have named.
-    pub item: Item,
-    /// Whether the shop has described it.
-    pub described: bool,
-    /// Whether it is no longer sold.
-    pub retired: bool,
-}
-
-impl CatalogueEntry {
-    /// Whether the catalogue has it: it is described and not retired.
-    pub fn is_in_catalogue(&self) -> bool {
-        self.described && !self.retired
-    }
-
-    /// Whether a page may show it.
-    pub fn can_be_shown(&self) -> bool {
-        !self.retired && self.item.can_be_shown()
-    }
-}
-
-/// The rules, or the scenes, of a shop as the log has them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RuleTexts {
-    /// A list of [`accrue_event::ShopRule`], or settings by the name of a scene; empty if there never were any.
-    pub json: Box<str>,
-    /// The offset after the latest change.
-    pub since: Offset,
-}
 
 /// The facts up to an offset.
 #[derive(Clone, Debug, PartialEq, Serialize)]

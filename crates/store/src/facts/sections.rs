@@ -6,7 +6,7 @@ use std::sync::Arc;
 use accrue_event::{PublishedStatistics, RuleStatistics, User};
 use serde::de::DeserializeOwned;
 
-use super::{CatalogueEntry, ENCODED, ENTRIES, Facts, RuleTexts, USERS};
+use super::{ENCODED, ENTRIES, Facts, USERS};
 use crate::columns::Columns;
 use crate::ledger::FirstLedger;
 use crate::new_products::FirstNewProducts;
@@ -14,9 +14,9 @@ use crate::published::FirstPublishedCounts;
 use crate::search_ranking::FirstSearchRanking;
 use crate::searches::FirstSearches;
 use crate::{
-    CheckpointWriter, DrawAccount, Encoded, Ledger, NewProducts, Overview, PagedMap, PagedVec, Products,
-    PublishedCounts, Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource, SharedDescriptors,
-    ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors,
+    CatalogueEntry, CheckpointWriter, DrawAccount, Encoded, Ledger, NewProducts, Overview, PagedMap, PagedVec,
+    Products, PublishedCounts, RuleTexts, Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource,
+    SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors,
 };
 
 /// The section of what published keys caused.

@@ -137,6 +137,12 @@ const OF_NO_SALES: &[&str] = &[
 ];
 
 impl OrderColumns<'_> {
+    /// Whether every row is a line that somebody bought: it names the product, more than a catalogue has speaks for an order,
+    /// and nothing speaks against a sale.
+    pub fn are_purchases(&self, sample: &Sample) -> bool {
+        self.are_lines(sample) && self.doubt(sample).is_none()
+    }
+
     /// What speaks against purchases, of a table whose rows are lines of orders or of documents.
     pub fn doubt(&self, sample: &Sample) -> Option<String> {
         doubt(self, sample).filter(|_| self.are_lines(sample))

@@ -25,7 +25,7 @@ const MAX_LISTED: usize = 100;
 
 /// A mapping and what it makes of the first records.
 #[derive(Debug, Serialize)]
-struct Guess {
+struct GuessedMapping {
     mapping: String,
     records: Vec<Shown>,
 }
@@ -81,7 +81,7 @@ pub(super) fn run(
         }
         Err(error) => context.output.note(&format!("the file does not go in with this mapping yet: {error}")),
     }
-    context.output.result(&Guess { mapping: text, records }, |guess| guess.mapping.clone())?;
+    context.output.result(&GuessedMapping { mapping: text, records }, |guess| guess.mapping.clone())?;
     Ok(Exit::Success)
 }
 

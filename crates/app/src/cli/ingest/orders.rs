@@ -109,12 +109,6 @@ impl<'c> OrderColumns<'c> {
         Some(Self { buyer, named_buyer, mail, number, time, item, quantity, price, line_total, states })
     }
 
-    /// Whether every row is a line that somebody bought: it names the product, more than a catalogue has speaks for an order,
-    /// and nothing speaks against a sale.
-    pub fn are_purchases(&self, sample: &Sample) -> bool {
-        self.are_lines(sample) && self.doubt(sample).is_none()
-    }
-
     /// What is to be said of a table of orders whose rows do not name their products.
     pub fn without_lines(&self, sample: &Sample) -> Option<String> {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();

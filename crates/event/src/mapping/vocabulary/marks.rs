@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::super::words::plain;
+use super::order_state::OrderState;
 use super::state_words::is_bought;
-use super::states::{OrderState, order_state};
+use super::states::order_state;
 use crate::{Timestamp, truth_value};
 
 /// How the cells of a column of states are read.

@@ -10,6 +10,7 @@ mod charges;
 mod events;
 mod items;
 mod marks;
+mod order_state;
 mod orders;
 mod sales;
 mod state_words;
@@ -21,8 +22,9 @@ use crate::near::{folded, singular};
 
 pub use charges::is_charge;
 pub use marks::{StateCell, StateColumn};
+pub use order_state::OrderState;
 pub use orders::{OrderPart, is_time_of_order, is_total_of_order, is_unclear_number, number_beside_name, order_column};
-pub use states::{OrderState, order_state};
+pub use states::order_state;
 
 /// Other names of a field, the more certain ones first.
 pub(super) fn other_names(kind: RecordKind, field: &str) -> &'static [&'static str] {

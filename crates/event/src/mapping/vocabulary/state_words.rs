@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use super::super::words::{plain, words};
-use super::states::OrderState;
+use super::order_state::OrderState;
 
 /// Beginnings of words of orders that were never bought.
 #[rustfmt::skip]

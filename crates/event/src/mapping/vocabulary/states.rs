@@ -4,16 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::super::words::plain;
+use super::order_state::OrderState;
 use super::state_words::contained;
-
-/// What the state of an order says of its lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderState {
-    /// Cancelled, failed or not paid: it never became a purchase.
-    NeverBought,
-    /// Given back, or the money was.
-    GivenBack,
-}
 
 #[rustfmt::skip]
 const NEVER: &[&str] = &[

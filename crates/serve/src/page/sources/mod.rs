@@ -9,6 +9,7 @@ mod after_search;
 mod bought;
 mod models;
 mod new_items;
+mod of_scenes;
 mod replenishment;
 mod similar;
 mod trending;
@@ -18,21 +19,9 @@ use std::sync::LazyLock;
 use accrue_model::Part;
 use accrue_store::ItemIdx;
 
+pub use self::of_scenes::sources;
 use super::Situation;
-
-/// The largest limit that a scene may give to a source.
-pub(crate) const MAX_LIMIT: usize = accrue_model::MAX_CANDIDATES;
-/// The source of what the shopper bought.
-pub(crate) const BOUGHT: &str = "bought";
-/// What is like the items of the page.
-pub(crate) const SIMILAR: &str = "similar";
-/// What is chosen most this week.
-pub(crate) const TRENDING: &str = "trending";
-/// What was chosen after the search that the page stands beside.
-pub(crate) const AFTER_SEARCH: &str = "after_search";
-/// The sources of a page of which nothing is said.
-pub(crate) const MODELS: &str = "models";
-pub(crate) const NEW: &str = "new";
+use crate::scene::source_names::{AFTER_SEARCH, BOUGHT, MODELS, NEW, SIMILAR, TRENDING};
 
 /// A place where candidates come from.
 #[derive(Debug)]
@@ -120,11 +109,6 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
 /// All sources.
 pub(crate) fn all() -> &'static [Source] {
     &SOURCES
-}
-
-/// One of the sources that scenes have by themselves.
-pub(crate) fn built_in(name: &'static str) -> &'static Source {
-    named(name).expect("a source of the registry, which a test of each scene reaches")
 }
 
 /// The source of this name.
