@@ -9,8 +9,8 @@ use super::fill::FillDown;
 use super::left_out::is_empty;
 use super::object::{Object, Path};
 use super::parts::{
-    BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales,
-    Source,
+    BoundField, BoundOrders, BoundPairs, BoundPriceParts, BoundProperty, BoundRule, BoundSale, Column, Piece,
+    PropertyName, Sales, Source,
 };
 use super::rule::{Test, Undo, reason};
 use super::shape::split;
@@ -83,6 +83,7 @@ pub struct BoundMapping {
     pub(super) join: Option<(Path, Path)>,
     pub(super) orders: Option<BoundOrders>,
     pub(super) sale: Option<BoundSale>,
+    pub(super) price_parts: Option<BoundPriceParts>,
     pub(super) sales: Sales,
     pub(super) family: Option<Arc<Family>>,
     /// Columns outside the array of the records that stand in for ones inside it, and are not those of an element.
@@ -218,6 +219,7 @@ impl BoundMapping {
             item.parent = RawValue::text(product);
         }
         let fate = self.fill(row, sale, |field, value| set(item.field_mut(field), value));
+        self.add_price_parts(row, &mut item);
         if let Some(family) = &self.family {
             family.complete(&mut item);
         }
