@@ -232,7 +232,11 @@ impl Prose<'_> {
             .map(|(name, value)| {
                 (name.clone(), plain(&nested::texts(value, self.locale, repairs), max_bytes, repairs).into_owned())
             })
+            .filter(|(_, value)| !is_no_text(value))
             .collect();
+        if plain_pairs.len() < pairs.len() {
+            repairs.note(Repair::FieldDropped);
+        }
         attributes::read(&plain_pairs, self.settings, repairs)
     }
 }
@@ -327,18 +331,18 @@ fn is_empty(value: &RawValue) -> bool {
     }
 }
 
-/// Whether a text is what programs write for one that they do not have. Fewer words than of numbers: `None`, `NaN` and
-/// `Na` may be names.
+/// Whether a text is what programs write for one that they do not have. Fewer words than of numbers: `None`, `Nan` and
+/// `Na` may be names. Those of pandas count as it writes them.
 fn is_no_text(value: &RawValue) -> bool {
     const WORDS: [&str; 8] = ["null", "undefined", "(null)", "#n/a", "n/a", "#ref!", "#value!", "#name?"];
     let RawValue::Text(text) = value else { return false };
     let text = text.trim();
-    text == "\\N" || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+    matches!(text, "\\N" | "nan" | "NaN" | "NaT" | "<NA>") || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// Whether a cell holds what programs write for a value that they do not have.
 fn is_null(value: &RawValue) -> bool {
-    const WORDS: [&str; 8] = ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na", "\\n"];
+    const WORDS: [&str; 10] = ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na", "\\n", "nat", "<na>"];
     let RawValue::Text(text) = value else { return false };
     let text = text.trim();
     WORDS.iter().any(|null| text.eq_ignore_ascii_case(null))

@@ -1,5 +1,5 @@
 //! What a person is told of the attributes of items: those that are left out because they are of a person, those that hide items,
-//! and those that may be stocks and were not understood.
+//! those that may be stocks and were not understood, and those that have the end of a sale, which hides nothing.
 //!
 //! In: raw items. Out: names with numbers of items. The verdict on an item does not depend on this.
 
@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::availability;
 use super::stated_stock::{StatedStock, stated_stock};
 use super::stock_of_places;
+use super::time::read_time;
 use crate::RawValue;
+use crate::near::folded;
 use crate::private::{is_of_person, names_person, places_of_persons};
 use crate::raw::RawItem;
 
@@ -33,6 +35,9 @@ pub struct ItemNotes {
     /// Kept under their names, of items without a stock.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub perhaps_stocks: BTreeMap<Box<str>, u64>,
+    /// Kept under their names: times until which the item is sold. Nothing hides it when they are over.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ends: BTreeMap<Box<str>, u64>,
     /// What is known of a name. Looked up only.
     #[serde(skip)]
     known: HashMap<Box<str>, Meaning>,
@@ -44,7 +49,32 @@ struct Meaning {
     is_of_person: bool,
     may_hide: bool,
     may_be_stock: bool,
+    is_end: bool,
 }
+
+/// Names of the time until which an item is sold, in lower case and without separators.
+const ENDS: &[&str] = &[
+    "expirationdate",
+    "expirydate",
+    "expiresat",
+    "expireson",
+    "unpublishedat",
+    "unpublishat",
+    "unpublishdate",
+    "availableuntil",
+    "availableto",
+    "validuntil",
+    "onlineuntil",
+    "offlineat",
+    "verfügbarbis",
+    "gültigbis",
+    "onlinebis",
+    "ablaufdatum",
+    "dateexpiration",
+    "datedefin",
+    "fechadecaducidad",
+    "下架时间",
+];
 
 impl ItemNotes {
     /// Looks at the attributes of an item.
@@ -59,6 +89,9 @@ impl ItemNotes {
             may_be_stock |= meaning.may_be_stock;
             if meaning.may_hide && availability::is_hidden_by(name, value) {
                 add(&mut self.hidden_by, name);
+            }
+            if meaning.is_end && read_time(value).is_some() {
+                add(&mut self.ends, name);
             }
         }
         if has_person {
@@ -77,7 +110,8 @@ impl ItemNotes {
 
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.persons.is_empty() && self.hidden_by.is_empty() && self.perhaps_stocks.is_empty()
+        let Self { persons, hidden_by, perhaps_stocks, ends, known: _ } = self;
+        [persons, hidden_by, perhaps_stocks, ends].into_iter().all(BTreeMap::is_empty)
     }
 
     fn meaning(&mut self, name: &str) -> Option<Meaning> {
@@ -91,6 +125,7 @@ impl ItemNotes {
             is_of_person: names_person(name),
             may_hide: availability::may_hide(name),
             may_be_stock: stock_of_places::may_be_stock(name),
+            is_end: ENDS.contains(&&*folded(name)),
         };
         self.known.insert(name.into(), meaning);
         Some(meaning)
@@ -126,7 +161,8 @@ mod tests {
             r#"{"id":"a","Vorname":"Ada","City":"Berlin","colour":"red","note":"5V@2.4A"}"#,
             r#"{"id":"b","note":"ada@example.com","Active":"No","Bestand Nord":3}"#,
             r#"{"id":"c","Active":"No","stock":3,"Bestand Nord":3}"#,
-            r#"{"id":"d","Active":"yes","status":"0"}"#,
+            r#"{"id":"d","Active":"yes","status":"0","expiration_date":"2021-01-01T00:00:00Z"}"#,
+            r#"{"id":"e","expiration_date":"never"}"#,
         ] {
             notes.look_at(&serde_json::from_str(json).unwrap());
         }
@@ -137,5 +173,6 @@ mod tests {
         assert_eq!(of(&notes.persons), told(&[("City", 1), ("Vorname", 1), ("note", 1)]));
         assert_eq!(of(&notes.hidden_by), told(&[("Active", 2), ("status", 1)]));
         assert_eq!(of(&notes.perhaps_stocks), told(&[("Bestand Nord", 1)]));
+        assert_eq!(of(&notes.ends), told(&[("expiration_date", 1)]));
     }
 }

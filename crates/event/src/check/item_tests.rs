@@ -179,6 +179,11 @@ fn fields_are_found_whatever_their_case_and_by_language() {
     assert!(judge(r#""title":"Mug","available_from":"2099-01-01""#).published_at.is_some());
     let film = judge(r#""title":"Mug","release_date":1999"#);
     assert!(film.published_at.is_none() && film.attributes.len() == 1);
+    for later in [r#""Erscheinungsdatum":"01.01.2099""#, r#""Veröffentlicht ab":"2099-01-01""#] {
+        assert!(judge(&format!(r#""title":"Mug",{later}"#)).published_at.is_some(), "{later}");
+    }
+    let book = judge(r#""title":"Book","Erscheinungsdatum":"Mai 2019""#);
+    assert!(book.published_at.is_none() && book.attributes.len() == 1);
     let titles = r#""title_de":"Becher","title_en":"Mug""#;
     assert_eq!(judge(titles).title.as_deref(), Some("Mug"));
     assert_eq!(judge(&format!(r#""locale":"de",{titles}"#)).title.as_deref(), Some("Becher"));
@@ -196,6 +201,18 @@ fn what_programs_write_for_none_is_no_brand_title_or_category() {
         assert_eq!(item.categories, ["Mugs".into()]);
         assert!(repairs.contains(&Repair::FieldDropped));
     }
+    for none in ["nan", "NaN", "NaT", "<NA>"] {
+        let json = format!(
+            r#"{{"id":"a","title":"{none}","brand":"{none}","categories":"{none}","price":"{none}","stock":"{none}","published_at":"{none}",
+            "attributes":{{"colour":"{none}","size":"M"}}}}"#
+        );
+        let (item, _) = check.judge_item(&serde_json::from_str(&json).unwrap()).unwrap();
+        assert_eq!((item.title, item.brand, item.categories.len(), item.price), (None, None, 0, None), "{none}");
+        assert_eq!((item.stock, item.published_at, item.attributes.len()), (None, None, 1), "{none}");
+    }
+    let (item, _) =
+        check.judge_item(&serde_json::from_str(r#"{"id":"a","title":"Nan","brand":"Na"}"#).unwrap()).unwrap();
+    assert_eq!(item.title.as_deref(), Some("Nan"));
     let (item, _) =
         check.judge_item(&serde_json::from_str(r#"{"id":"a","title":"None","brand":"Na"}"#).unwrap()).unwrap();
     assert_eq!((item.title.as_deref(), item.brand.as_deref()), (Some("None"), Some("Na")), "they may be names");

@@ -78,7 +78,16 @@ impl MisspeltFields {
             if name.len() > MAX_BYTES || value.is_missing() {
                 continue;
             }
-            if matches!(value, RawValue::Other(_)) || matches!(value, RawValue::Float(number) if !number.is_finite()) {
+            let is_left_out = match value {
+                RawValue::Other(_) => true,
+                RawValue::Float(number) => !number.is_finite(),
+                // Other lists of objects are read: pairs of names and values, pictures, categories.
+                RawValue::List(values) if name.eq_ignore_ascii_case("variants") => {
+                    values.iter().any(|value| matches!(value, RawValue::Other(_)))
+                }
+                _ => false,
+            };
+            if is_left_out {
                 if let Some(n) = self.dropped.get_mut(name) {
                     *n += 1;
                 } else if self.dropped.len() < MAX_TOLD {
@@ -243,10 +252,11 @@ mod tests {
     fn attributes_that_are_left_out_are_told_by_their_names() {
         let mut fields = MisspeltFields::default();
         for _ in 0..3 {
-            let json = r#"{"id":"a","_vectors":{"x":[1]},"colour":"red","sizes":["S"]}"#;
+            let json =
+                r#"{"id":"a","_vectors":{"x":[1]},"colour":"red","sizes":["S"],"variants":[{"id":"a-1","price":9}]}"#;
             fields.look_at_item(&serde_json::from_str(json).unwrap());
         }
-        assert_eq!(fields.take_dropped(), BTreeMap::from([("_vectors".into(), 3)]));
+        assert_eq!(fields.take_dropped(), BTreeMap::from([("_vectors".into(), 3), ("variants".into(), 3)]));
         assert_eq!(fields.take_dropped(), BTreeMap::new());
     }
 

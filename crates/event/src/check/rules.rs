@@ -18,6 +18,18 @@ use crate::{CheckSettings, Event, EventType, Price, Text};
 
 type Ruled<T> = Result<T, Rejection>;
 
+/// Names of events by which something is taken out of a cart. The events that are kept have no counterpart of `cart`.
+const OF_LESS_IN_CART: &[&str] = &[
+    "removefromcart",
+    "removedfromcart",
+    "productremoved",
+    "productremovedfromcart",
+    "itemremovedfromcart",
+    "cartremove",
+    "removecart",
+    "deletefromcart",
+];
+
 /// The type: a built-in one, one that the settings name, or an alias of either.
 pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) -> Ruled<EventType> {
     let name = match value {
@@ -48,6 +60,12 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
     if let Some(event_type) = found {
         repairs.note(Repair::TypeAlias);
         return Ok(event_type);
+    }
+    let folded_name = folded(target);
+    if OF_LESS_IN_CART.contains(&&*folded_name) {
+        let detail =
+            "is not known, because nothing takes an item out of the cart before it is bought: leave these events out";
+        return Err(Rejection::new(Reason::UnknownType, format!("type: {} {detail}", excerpt(value))));
     }
     let hint = "name it in the settings: `check.types` has the weights of own types, `check.aliases` other names of known ones";
     Err(Rejection::new(Reason::UnknownType, format!("type: {} is not known; {hint}", excerpt(value))))

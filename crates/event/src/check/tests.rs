@@ -264,6 +264,13 @@ fn the_names_of_tracking_vocabularies_are_known() {
         }
     }
     assert_eq!(codes(&check.judge(&with(r#""type":"Promotion Viewed""#), now(), |_| None)), "! unknown_type");
+    for removed in ["remove_from_cart", "Product Removed", "removedFromCart"] {
+        let Outcome::Quarantined(rejection) = check.judge(&with(&format!(r#""type":"{removed}""#)), now(), |_| None)
+        else {
+            panic!("{removed}")
+        };
+        assert!(rejection.detail.contains("nothing takes an item out of the cart"), "{removed}: {}", rejection.detail);
+    }
 }
 
 #[test]

@@ -34,6 +34,12 @@ const NAMES: &[(&str, &[&str])] = &[
             "availablesince",
             "dateavailable",
             "releasedate",
+            "erscheinungsdatum",
+            "erscheinungstag",
+            "veröffentlichtab",
+            "veröffentlichungsdatum",
+            "verfügbarab",
+            "onlineab",
         ],
     ),
     (

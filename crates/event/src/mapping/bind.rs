@@ -8,8 +8,8 @@ use super::fill::{FillDown, Filling};
 use super::left_out::{is_dropped, note_on_cost};
 use super::object::Path;
 use super::parts::{
-    BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, PropertyName, Sales,
-    Source,
+    BoundField, BoundOrders, BoundPairs, BoundPriceParts, BoundProperty, BoundRule, BoundSale, Column, Piece,
+    PropertyName, Sales, Source,
 };
 use super::rule::MappingRule;
 use super::shape::Shape;
@@ -98,6 +98,7 @@ impl<'m> Binding<'m> {
         }
         let pairs = self.pairs(&mut rest)?;
         let sale = self.sale()?;
+        let price_parts = self.price_parts();
         let orders = self.orders()?;
         let fill = self.fill_down(&fields, &rest)?;
         let n_paths = self.columns.len() - self.n_header;
@@ -128,6 +129,7 @@ impl<'m> Binding<'m> {
                 .and_then(|join| Some((Path::of_fields(&join.object)?, Path::of_fields(&join.to)?))),
             orders,
             sale,
+            price_parts,
             sales: Sales::default(),
             family: None,
             beside_elements: Vec::new(),
@@ -344,6 +346,14 @@ impl<'m> Binding<'m> {
         let times =
             [&sale.from, &sale.until, &sale.period].map(|names| self.sources("sale", names).unwrap_or_default());
         Ok(Some(BoundSale::new(mapping, sale, price, times)))
+    }
+
+    /// The columns of a price in parts, as far as the file has them.
+    fn price_parts(&mut self) -> Option<BoundPriceParts> {
+        let parts = self.mapping.price_parts.as_ref()?;
+        let columns = [&parts.surcharge, &parts.discount, &parts.discount_mode];
+        let [surcharge, discount, mode] = columns.map(|column| self.source("price_parts", column.as_deref()?).ok());
+        Some(BoundPriceParts { surcharge, discount, mode, reading: Reading::Amount(self.mapping.decimal) })
     }
 
     fn orders(&mut self) -> Result<Option<BoundOrders>, MappingError> {

@@ -10,7 +10,8 @@ use super::fill::FillDown;
 use super::left_out::is_empty;
 use super::object::Path;
 use super::parts::{
-    BoundField, BoundOrders, BoundPairs, BoundProperty, BoundRule, BoundSale, Column, Piece, Sales, Source,
+    BoundField, BoundOrders, BoundPairs, BoundPriceParts, BoundProperty, BoundRule, BoundSale, Column, Piece, Sales,
+    Source,
 };
 use super::rule::Undo;
 use crate::amount::{self, Decimal};
@@ -81,6 +82,7 @@ pub struct BoundMapping {
     pub(super) join: Option<(Path, Path)>,
     pub(super) orders: Option<BoundOrders>,
     pub(super) sale: Option<BoundSale>,
+    pub(super) price_parts: Option<BoundPriceParts>,
     pub(super) sales: Sales,
     pub(super) family: Option<Arc<Family>>,
     /// Columns outside the array of the records that stand in for ones inside it, and are not those of an element.

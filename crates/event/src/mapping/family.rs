@@ -233,7 +233,7 @@ fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
     #[rustfmt::skip]
     let Mapping {
         kind, source, currency, delimiter, encoding, decimal, skip_lines, comment, escape, element, time_format, time_zone, as_of, empty,
-        fields, constants, lowercase, prefix, strip, extract, scale, shift, unescape, image_base, uppercase, separators, sale, join, begins,
+        fields, constants, lowercase, prefix, strip, extract, scale, shift, unescape, image_base, uppercase, separators, sale, price_parts, join, begins,
         rule,
         drop_columns: _, optional: _, fill_down: _, collect: _, properties: _, pairs: _, numbers: _, item: _, orders: _, variants: _,
     } = mapping;
@@ -273,6 +273,7 @@ fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
         uppercase: names(uppercase),
         separators: kept(separators, &keep),
         sale: sale.clone(),
+        price_parts: price_parts.clone(),
         join: join.clone(),
         begins: begins.clone(),
         rule: rule.iter().filter_map(|rule| rule_to_find(rule, has_pictures, &keep)).collect(),

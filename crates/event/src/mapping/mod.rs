@@ -22,6 +22,7 @@ mod order_tests;
 mod orders;
 mod pairs;
 mod parts;
+mod price_parts;
 mod records;
 mod response;
 mod rule;
@@ -51,6 +52,7 @@ pub use object::{Join, Object};
 pub use orders::{Orders, UnknownStates};
 pub use pairs::Pairs;
 pub use parts::Sales;
+pub use price_parts::PriceParts;
 pub use response::is_answer;
 pub use rule::{Condition, MappingRule, Undo};
 pub use sale::Sale;
@@ -158,6 +160,9 @@ pub struct Mapping {
     /// A price that is valid for some time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sale: Option<Sale>,
+    /// A price that the file has in parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_parts: Option<PriceParts>,
     /// An object that belongs to a list beside it, of which each element is a record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
@@ -222,8 +227,12 @@ impl Mapping {
             return Err(MappingError::ItemBesideNothing);
         }
         self.begins.as_ref().map_or(Ok(()), |begins| begins.test(0).map(drop))?;
-        let of_items =
-            [("begins", self.begins.is_some()), ("sale", self.sale.is_some()), ("variants", self.variants.is_some())];
+        let of_items = [
+            ("begins", self.begins.is_some()),
+            ("sale", self.sale.is_some()),
+            ("price_parts", self.price_parts.is_some()),
+            ("variants", self.variants.is_some()),
+        ];
         if let Some((key, _)) = of_items.into_iter().find(|(_, given)| *given && self.kind != RecordKind::Items) {
             return Err(MappingError::OnlyOfItems { key });
         }
@@ -272,7 +281,7 @@ impl Mapping {
     #[rustfmt::skip]
     pub(super) fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let Self {
-            fields, properties, item, rule, sale, orders, pairs, variants, begins, join, fill_down, drop_columns,
+            fields, properties, item, rule, sale, price_parts, orders, pairs, variants, begins, join, fill_down, drop_columns,
             kind: _, source: _, currency: _, delimiter: _, encoding: _, decimal: _, skip_lines: _, comment: _, escape: _, element: _,
             time_format: _, time_zone: _, as_of: _, empty: _, optional: _, collect: _, numbers: _, constants: _, lowercase: _, prefix: _,
             strip: _, extract: _, scale: _, shift: _, unescape: _, image_base: _, uppercase: _, separators: _,
@@ -284,6 +293,7 @@ impl Mapping {
             .chain(named("item", item.values().flat_map(Names::iter)))
             .chain(named("rule", rule.iter().flat_map(MappingRule::columns)))
             .chain(named("sale", sale.iter().flat_map(Sale::columns)))
+            .chain(named("price_parts", price_parts.iter().flat_map(PriceParts::columns)))
             .chain(named("orders", orders.iter().flat_map(Orders::columns)))
             .chain(named("pairs", pairs.iter().flat_map(Pairs::columns)))
             .chain(named("variants", variants.iter().flat_map(Variants::columns)))

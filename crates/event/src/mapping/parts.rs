@@ -135,6 +135,15 @@ pub(super) struct BoundOrders {
     pub told: Vec<Box<str>>,
 }
 
+/// [`PriceParts`](super::PriceParts) with the columns that a file has.
+#[derive(Clone, Debug)]
+pub(super) struct BoundPriceParts {
+    pub surcharge: Option<Source>,
+    pub discount: Option<Source>,
+    pub mode: Option<Source>,
+    pub reading: Reading,
+}
+
 /// Pairs in a file. Those in columns of a table are properties like others.
 #[derive(Clone, Debug)]
 pub(super) enum BoundPairs {

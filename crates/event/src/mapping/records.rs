@@ -97,6 +97,7 @@ impl BoundMapping {
             item.parent = RawValue::text(product);
         }
         let fate = self.fill(row, sale, |field, value| set(item.field_mut(field), value));
+        self.add_price_parts(row, &mut item);
         if let Some(family) = &self.family {
             family.complete(&mut item);
         }

@@ -141,7 +141,7 @@ fn is_day(text: &str) -> bool {
 }
 
 /// The number that a value is, beside a currency or not, or the amount of a price that is an object.
-fn number(value: &RawValue) -> Option<f64> {
+pub(super) fn number(value: &RawValue) -> Option<f64> {
     match value {
         RawValue::Int(number) => Some(*number as f64),
         RawValue::Float(number) => Some(*number),

@@ -183,6 +183,15 @@ impl Choices {
     }
 }
 
+/// A value in the form in which texts of items are compared. Items have `&` where a page of the shop has `&amp;`.
+fn as_kept(text: &str) -> String {
+    let mut kept = normalised(text.trim()).into_owned();
+    while kept.contains("&amp;") {
+        kept = kept.replace("&amp;", "&");
+    }
+    kept
+}
+
 struct Parser<'t> {
     text: &'t str,
     /// Byte offset of what comes next; always on a character's boundary.
@@ -311,14 +320,14 @@ impl<'t> Parser<'t> {
                 self.unexpected_at(choice.end.start, "a text (in quotes if it holds '..'); this field has no order")
             );
         }
-        Ok(normalised(choice.end.text.trim()).into())
+        Ok(as_kept(&choice.end.text).into())
     }
 
     fn attribute_choice(&self, choice: &Choosing) -> Result<Choice, FilterError> {
         if choice.sign.is_some() || choice.range().is_some() {
             return self.span(choice, "a number (or quotes around a text that holds '..')", number).map(Choice::Range);
         }
-        let text: Box<str> = normalised(choice.end.text.trim()).into();
+        let text: Box<str> = as_kept(&choice.end.text).into();
         let number = number(&text).map(|n| n.0);
         Ok(Choice::Value { text, number })
     }

@@ -3,7 +3,7 @@
 //! In: the beginning of a text, and whose it is. Out: past queries, titles, brands and categories that begin like it,
 //! best first, in plain text. Past queries are those of several different shoppers ([`accrue_store::Searches`]), so
 //! that the text of one person is not shown to others. Nothing is suggested that a page would not show: of an item that
-//! is sold out, retired or not published yet, nothing, and a brand or category only while it has an item that may be
+//! is sold out, retired, not published yet or hidden by a rule of the shop, nothing, and a brand or category only while it has an item that may be
 //! shown.
 //!
 //! [`Suggestions`] is an index of the words in titles, brands and categories, derived from the catalogue and kept in
@@ -37,6 +37,7 @@ pub use self::index::{SuggestionKind, Suggestions};
 use self::matching::Left;
 use self::words::errors_allowed;
 pub(crate) use self::words::words;
+use crate::rules::ActiveRules;
 use crate::shop::Product;
 use crate::{Shop, Visitor};
 
@@ -84,6 +85,13 @@ pub struct SuggestRequest {
     pub n: usize,
 }
 
+/// What decides beside the text: what the visitor likes, and the rules of the shop that hold for what was typed.
+struct Asker<'a> {
+    /// The part of the visitor's latest choices in each category and brand.
+    liked: HashMap<Box<str>, f32>,
+    rules: ActiveRules<'a>,
+}
+
 /// A text that matches, with its score.
 struct Scored {
     entry: u32,
@@ -99,11 +107,12 @@ impl Shop<'_> {
         if typed.is_empty() || n == 0 {
             return Vec::new();
         }
-        let liked = self.liked(&request.visitor);
+        let rules = ActiveRules::of(self, Some(&request.query), None);
+        let asker = Asker { liked: self.liked(&request.visitor), rules };
         let mut left = Left::default();
         let exact = suggestions.matching(&typed, false, &mut left);
-        let mut chosen = self.best(suggestions, exact, &typed, &liked);
-        chosen.extend(self.otherwise_spelled(suggestions, &typed, &liked, &mut left));
+        let mut chosen = self.best(suggestions, exact, &typed, &asker);
+        chosen.extend(self.otherwise_spelled(suggestions, &typed, &asker, &mut left));
         sort(suggestions, &mut chosen);
         let mut products = HashSet::new();
         self.keep_one_of_each_product(suggestions, &mut chosen, &mut products);
@@ -113,12 +122,12 @@ impl Shop<'_> {
             let known: HashSet<u32> = chosen.iter().map(|scored| scored.entry).collect();
             let near = suggestions.matching(&typed, true, &mut Left::default());
             let near = near.into_iter().filter(|entry| !known.contains(entry)).collect();
-            let mut near = self.best(suggestions, near, &typed, &liked);
+            let mut near = self.best(suggestions, near, &typed, &asker);
             self.keep_one_of_each_product(suggestions, &mut near, &mut products);
             n_near = near.len().min(n - chosen.len());
             chosen.extend(near.into_iter().take(n_near));
         }
-        let queries = self.past_queries(&request.query, n);
+        let queries = self.past_queries(&request.query, n, &asker.rules);
         let suggestion = |scored: Scored| {
             let SuggestedText { kind, text, .. } = &suggestions.entries[scored.entry as usize];
             let id = (*kind == SuggestionKind::Item).then(|| self.facts.items.name(scored.item)).flatten();
@@ -133,12 +142,17 @@ impl Shop<'_> {
         all.into_iter().map(|(_, suggestion)| suggestion).collect()
     }
 
+    /// Whether an item may be shown, and no rule of the shop leaves it out.
+    fn may_suggest(&self, item: ItemIdx, rules: &ActiveRules<'_>) -> bool {
+        self.may_recommend(item, None) && !rules.hides(self, item)
+    }
+
     /// The entries that have the words written together or apart.
     fn otherwise_spelled(
         &self,
         suggestions: &Suggestions,
         typed: &[String],
-        liked: &HashMap<Box<str>, f32>,
+        asker: &Asker<'_>,
         left: &mut Left,
     ) -> Vec<Scored> {
         let mut all: Vec<Scored> = Vec::new();
@@ -146,7 +160,7 @@ impl Shop<'_> {
             let mut matching = suggestions.matching(&spelling.words, false, left);
             matching.retain(|&entry| spelling.fits(&suggestions.entries[entry as usize].text));
             let scored =
-                matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, &spelling.words, liked));
+                matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, &spelling.words, asker));
             all.extend(scored);
         }
         all
@@ -168,10 +182,10 @@ impl Shop<'_> {
 
     /// What several different shoppers searched for, and chose something after that may still be shown. What was typed
     /// already is not suggested again.
-    fn past_queries(&self, typed: &str, n: usize) -> Vec<(f32, Suggestion)> {
+    fn past_queries(&self, typed: &str, n: usize, rules: &ActiveRules<'_>) -> Vec<(f32, Suggestion)> {
         let common = self.facts.searches.common(typed, MAX_QUERIES, self.facts.stream_time.0);
         let is_new = |text: &str| words(text) != words(typed);
-        let leads = |items: &[ItemIdx]| items.iter().any(|&item| self.may_recommend(item, None));
+        let leads = |items: &[ItemIdx]| items.iter().any(|&item| self.may_suggest(item, rules));
         let mut queries: Vec<(f32, Suggestion)> = common
             .into_iter()
             .filter(|(text, items, _)| is_new(text) && !text.contains(['<', '>']) && leads(items))
@@ -192,7 +206,7 @@ impl Shop<'_> {
         suggestions: &Suggestions,
         mut matching: Vec<u32>,
         typed: &[String],
-        liked: &HashMap<Box<str>, f32>,
+        asker: &Asker<'_>,
     ) -> Vec<Scored> {
         if matching.len() >= MAX_COMPARED / 2 {
             let leaders = self.version.ensemble.popularity().leaders(self.facts.stream_time.0);
@@ -202,7 +216,7 @@ impl Shop<'_> {
             matching.dedup();
         }
         let mut scored: Vec<Scored> =
-            matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, typed, liked)).collect();
+            matching.into_iter().filter_map(|entry| self.score_entry(suggestions, entry, typed, asker)).collect();
         sort(suggestions, &mut scored);
         scored
     }
@@ -212,12 +226,12 @@ impl Shop<'_> {
         suggestions: &Suggestions,
         entry: u32,
         typed: &[String],
-        liked: &HashMap<Box<str>, f32>,
+        asker: &Asker<'_>,
     ) -> Option<Scored> {
         let place = entry;
         let entry = suggestions.entries.get(entry as usize)?;
         let mut best: Option<(f32, ItemIdx)> = None;
-        for &item in entry.items.iter().filter(|&&item| self.may_recommend(item, None)) {
+        for &item in entry.items.iter().filter(|&&item| self.may_suggest(item, &asker.rules)) {
             let standing = self.own_standing(item);
             if best.is_none_or(|(known, _)| standing > known) {
                 best = Some((standing, item));
@@ -225,13 +239,13 @@ impl Shop<'_> {
         }
         let (standing, item) = best?;
         let own = match entry.kind {
-            _ if liked.is_empty() => 0.0,
+            _ if asker.liked.is_empty() => 0.0,
             SuggestionKind::Item => self.facts.described(item).map_or(0.0, |item| {
-                let part = |text: &str| liked.get(&*normalised(text)).copied().unwrap_or(0.0);
+                let part = |text: &str| asker.liked.get(&*normalised(text)).copied().unwrap_or(0.0);
                 let category = item.categories().iter().map(|text| part(text)).fold(0.0, f32::max);
                 0.5 * (category + item.brand().map_or(0.0, part))
             }),
-            _ => liked.get(&*normalised(&entry.text)).copied().unwrap_or(0.0),
+            _ => asker.liked.get(&*normalised(&entry.text)).copied().unwrap_or(0.0),
         };
         let begins = if begins_like(&entry.text, &typed[0]) { 1.0 } else { LATER };
         let group = if entry.kind == SuggestionKind::Item { 1.0 } else { GROUP };

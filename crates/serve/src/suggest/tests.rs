@@ -76,6 +76,24 @@ fn titles_brands_and_categories_that_begin_like_the_text_are_suggested() {
 }
 
 #[test]
+fn what_a_rule_hides_is_not_suggested_and_neither_is_its_brand() {
+    let shop = shop();
+    let hide = r#"{"name": "gone", "action": "hide", "filter": "brand:Bolt"}"#;
+    let rules = crate::rules::Rules::read(&[serde_json::from_str(hide).unwrap()]).unwrap();
+    let suggest = |query: &str| -> Vec<String> {
+        let request = SuggestRequest { query: query.into(), visitor: Visitor::default(), n: 5 };
+        let ruled = Shop { facts: &shop.facts, rules: &rules, ..shop.fixture.shop() };
+        ruled.suggest(&shop.suggestions, &request).into_iter().map(|one| one.text.to_lowercase()).collect()
+    };
+    assert_eq!(BTreeSet::from_iter(suggest("ba")), ["bags".to_owned(), "red lunch bag".to_owned()].into());
+    for gone in ["bagpipe", "music"] {
+        assert!(!suggest(gone).iter().any(|text| text == "bagpipe" || text == "music"), "{gone}");
+        assert!(!shop.anybody(gone).is_empty(), "{gone} is suggested without the rule");
+    }
+    assert!(!suggest("bolt").contains(&"bolt".to_owned()));
+}
+
+#[test]
 fn words_are_suggested_written_together_and_apart() {
     let shop = Case::new(&[
         item(0, "Regency cakestand", "Acme", "Kitchen"),

@@ -279,7 +279,7 @@ const STATES: &[&str] = &[
     "Positionsstatus", "Zahlungsstatus", "Zahlstatus",
     "statut de paiement", "statut du paiement", "estado de pago", "estado del pago", "stato pagamento",
     "stato del pagamento", "betaalstatus", "status płatności", "stav platby", "status do pagamento", "статус оплаты",
-    "支付状态", "付款状态", "付款狀態", "対応状況", "処理状況", "入金状況", "支払状況", "受注状態", "결제상태",
+    "支付状态", "付款状态", "付款狀態", "対応状況", "処理状況", "入金状況", "支払状況", "受注状態", "결제상태", "클레임상태", "클레임 상태",
     "처리상태", "주문처리상태", "ödeme durumu",
     "Bestellstatus", "Auftragsstatus", "Belegstatus", "statut de la commande", "statut commande", "état de la commande",
     "statut", "estado del pedido", "estado pedido", "estado", "stato ordine", "stato dell'ordine", "stato",

@@ -92,6 +92,11 @@ const WIDE_NONE_BEHIND: &[&str] = &["なし", "없음"];
 const WIDE_ASKED: &[&str] = &["申请", "申請", "신청", "요청"];
 const WIDE_IN_PART: &[&str] = &["部分", "一部", "부분", "일부"];
 
+/// A state without what WooCommerce writes before it in its tables: `wc-completed`. Its `wc-pending` is one that was not paid.
+pub(super) fn without_system(text: &str) -> &str {
+    text.trim().strip_prefix("wc-").unwrap_or(text)
+}
+
 /// What a text of several words says by one of them.
 pub(super) fn contained(text: &str) -> Option<OrderState> {
     let (never, back) = match is_wide(text) {
@@ -225,7 +230,7 @@ pub(super) fn is_bought(text: &str) -> bool {
         let is_open = has(&text, &known.none) || text.contains('待');
         return is_none || (has(&text, &known.in_part) && undoes) || (!undoes && !is_open && has(&text, &known.bought));
     }
-    let words = words(text);
+    let words = words(without_system(text));
     let undoes = |word: &String| begins(word, NEVER) || begins(word, BACK);
     let is_none = words.first().is_some_and(|first| NONE.contains(&&**first)) && words.get(1).is_some_and(undoes);
     if is_none || words.iter().any(|word| begins(word, IN_PART)) {
@@ -429,6 +434,8 @@ mod tests {
             "返品なし",
             "미취소",
             "Zrealizowane",
+            "wc-on-hold",
+            "wc-completed",
         ] {
             assert!(is_bought(bought), "{bought}");
         }
