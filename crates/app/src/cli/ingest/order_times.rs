@@ -49,7 +49,7 @@ pub(super) fn clock<'c>(sample: &Sample, time: &str, others: &[&'c str]) -> Opti
     let texts = sample.joined(&joined(time, clock));
     let reads = |format: &&str| texts.iter().all(|text| Mapping::reads_time(format, text));
     let is_standard = texts.iter().all(|text| Timestamp::parse(text).is_some());
-    (!texts.is_empty() && (is_standard || FORMATS.iter().any(|format| reads(format)))).then_some(clock)
+    (!texts.is_empty() && (is_standard || FORMATS.iter().any(reads))).then_some(clock)
 }
 
 /// The columns of a day and a time of day as a mapping joins them.
