@@ -101,6 +101,34 @@ impl Sample {
         self.rows.iter().filter_map(move |row| row.get(place?).map(String::as_str))
     }
 
+    /// The texts of two columns in each row; a cell that a short row lacks is empty.
+    pub fn pairs(&self, one: &str, other: &str) -> impl Iterator<Item = (&str, &str)> {
+        let place = |column: &str| self.columns.iter().position(|known| known == column);
+        let (one, other) = (place(one), place(other));
+        self.rows.iter().map(move |row| {
+            let text = |place: Option<usize>| place.and_then(|place| row.get(place)).map_or("", String::as_str);
+            (text(one), text(other))
+        })
+    }
+
+    /// The texts of a column, or of several that a name joins (`{Date} {Time}`), of each row that has all of them.
+    pub fn joined(&self, name: &str) -> Vec<String> {
+        if self.columns.iter().any(|known| known == name) || !name.contains('{') {
+            return self.texts(name).map(str::to_owned).collect();
+        }
+        let mut texts: Vec<Option<String>> = vec![Some(String::new()); self.rows.len()];
+        let mut rest = name;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (column, left) = behind.split_once('}').unwrap_or((behind, ""));
+            for (text, (cell, _)) in texts.iter_mut().zip(self.pairs(column, column)) {
+                let cell = Some(cell.trim()).filter(|cell| !cell.is_empty());
+                *text = text.take().zip(cell).map(|(text, cell)| format!("{text}{before}{cell}"));
+            }
+            rest = left;
+        }
+        texts.into_iter().flatten().map(|text| text + rest).collect()
+    }
+
     fn of_objects(objects: impl Iterator<Item = Object>) -> Self {
         let mut sample = Self::default();
         // Looked up only.

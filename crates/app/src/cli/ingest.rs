@@ -5,6 +5,7 @@
 //! has count as duplicates.
 
 mod complete;
+mod contents;
 mod described;
 mod documents;
 mod dry_run;
@@ -15,11 +16,15 @@ mod followers;
 mod form;
 mod guess;
 mod ids;
+mod ids_of_attributes;
 mod item_columns;
 mod learn;
 mod money;
+mod named;
+mod order_guess;
 mod order_states;
 mod order_tables;
+mod order_times;
 mod orders;
 mod part;
 mod progress;
@@ -28,9 +33,12 @@ mod remote;
 mod repeated;
 mod returns;
 mod reviews;
+mod shopper;
 mod summary;
 mod systems;
 mod titles;
+mod unclear;
+mod variants_above;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +60,7 @@ use extent::{Extent, Stocks};
 use feed::{Feed, Retirement};
 pub(super) use followers::Followers;
 use learn::learn;
+use named::{Named, look_ahead, no_products};
 use progress::progress_bar;
 pub(super) use recognise::recognised_events;
 use recognise::settings_for;
@@ -307,63 +316,6 @@ fn exit(end: End, summary: &Summary, is_strict: bool, output: Output) -> anyhow:
     }
 }
 
-/// Why `--patch` and `--sync` cannot be used with files without products.
-fn no_products(files: &[Named]) -> Problem {
-    let is_empty = |file: &&Named| std::fs::metadata(&file.path).is_ok_and(|it| it.is_file() && it.len() == 0);
-    if let Some(empty) = files.iter().find(is_empty) {
-        return Problem::new(format!("{}: the file is empty", empty.path.display()), "nothing was changed");
-    }
-    let names: Vec<String> = files.iter().map(|file| file.path.display().to_string()).collect();
-    Problem::new(
-        format!("--patch and --sync are for products, and {} holds something else", names.join(", ")),
-        "name the products too; if these are products, add --items, or set `kind = \"items\"` in the mapping",
-    )
-}
-
-/// A file, and how it is read.
-#[derive(Clone)]
-struct Named {
-    path: PathBuf,
-    settings: ReadSettings,
-    extent: Extent,
-}
-
-impl Named {
-    /// The file, of which items are named by the column that has the ids of the catalogue, if a mapping that was recognised
-    /// names another one of which the catalogue has nearly no id. Which it is is told.
-    fn by_ids_of(&self, feed: &Feed, is_recognised: bool, output: Output) -> Self {
-        let mut file = self.clone();
-        let mapping = &mut file.settings.mapping;
-        let changes_ids = mapping.strip.contains_key("item") || mapping.extract.contains_key("item");
-        if !is_recognised || changes_ids || !mapping.fields.contains_key("item") || !self.path.is_file() {
-            return file;
-        }
-        let sample = Sample::open(&self.path, &self.settings).ok();
-        if let Some(columns) = sample.and_then(|sample| feed.items_in_place_of(mapping, &sample)) {
-            let names: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
-            output.note(&format!(
-                "{}: recognised {} as item, because the ids of the catalogue are there; --mapping FILE says otherwise",
-                self.path.display(),
-                names.join(", ")
-            ));
-            mapping.fields.insert("item".into(), columns.iter().map(String::as_str).collect());
-        }
-        file
-    }
-}
-
-/// Opens every file once, so that a wrong name or mapping is reported before anything is written.
-fn look_ahead(files: &[Named]) -> Result<(), ReadError> {
-    for Named { path, settings, .. } in files {
-        // A pipe can be read only once.
-        let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-        if path != Path::new("-") && !is_stream {
-            Reader::open(path, settings, &Progress::default())?;
-        }
-    }
-    Ok(())
-}
-
 /// Reads files on this thread and feeds the sink on another.
 fn pump(
     files: &[Named],
@@ -451,7 +403,8 @@ fn read(
         if !notes.is_empty() {
             tell(&format!("{}: recognised {}", reader.name(), notes.join(", ")));
         }
-        let batch = stocks.in_place_of_products(file.extent, batch?);
+        let mut batch = stocks.in_place_of_products(file.extent, batch?);
+        variants_above::complete(&mut batch.entries);
         if batch.entries.is_empty() && batch.n_skipped == 0 {
             if !has_records {
                 tell(&format!("{}: has no records", reader.name()));
@@ -501,7 +454,10 @@ fn feed(
         if n == 0 {
             continue;
         }
-        rows.add(&file, &entries);
+        // The rows of places are sums of each other.
+        if extent != Extent::Stocks {
+            rows.add(&file, &entries);
+        }
         summary.repeat(rows.repeated());
         for entry in &entries {
             match entry {

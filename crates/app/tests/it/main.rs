@@ -34,6 +34,7 @@ mod map;
 mod mappings;
 mod new_products;
 mod operate;
+mod order_exports;
 mod orders;
 mod pages;
 mod poison;

@@ -86,6 +86,62 @@ fn pictures_of_wix_have_their_addresses() {
 }
 
 #[test]
+fn prices_of_wix_have_their_surcharge_and_discount_and_variants_their_options() {
+    let items = ingested(&example("wix-products.csv"), &[], "catalogue").2;
+    for (id, price, size) in
+        [("LS", 44.1, json!(["S", "M"])), ("LS-S", 44.1, json!(["S"])), ("LS-M", 48.6, json!(["M"]))]
+    {
+        let item = find(&items, "id", id);
+        assert_eq!((&item["price"], &item["attributes"]["Size"]), (&json!(price), &size), "{id}");
+    }
+    let mug = find(&items, "id", "TM");
+    assert_eq!((&mug["price"], &mug["attributes"]), (&json!(14.5), &json!({})));
+}
+
+#[test]
+fn a_title_that_stands_in_a_later_row_of_its_product_is_that_of_the_variants_before_it() {
+    let folder = folder_of(&[(
+        "a.csv",
+        "Handle,Title,Vendor,Variant SKU,Variant Price\nlinen,,,LS-M,21\nlinen,Linen shirt,Acme,LS-S,20\nmug,Tea mug,Acme,MUG,9\n",
+    )]);
+    ingest(folder.path(), &["a.csv"]);
+    let items = catalogue(folder.path());
+    let medium = find(&items, "id", "LS-M");
+    assert_eq!(
+        (&medium["title"], &medium["brand"], &medium["price"]),
+        (&json!("Linen shirt"), &json!("Acme"), &json!(21.0))
+    );
+}
+
+#[test]
+fn stocks_of_several_places_in_a_file_of_changes_are_added_up() {
+    for (header, rows) in [
+        ("id,Location,stock", "A,Berlin,1\nA,Paris,2\n"),
+        ("id;Lagerort;Bestand", "A;Berlin;3\nA;Paris;0\n"),
+        ("source_code,sku,quantity,status", "berlin,A,1,0\nparis,A,2,1\n"),
+        ("sku,Location,Available", "A,Berlin,1\nA,Paris,2\n"),
+    ] {
+        for flags in [&["--items", "--patch"][..], &["--patch"]] {
+            let changes = format!("{header}\n{rows}");
+            let folder = folder_of(&[("p.csv", "id,title,price,stock\nA,Mug,5,9\n"), ("s.csv", &changes)]);
+            ingest(folder.path(), &["p.csv"]);
+            let said = ingest(folder.path(), &[&["s.csv"], flags].concat());
+            let items = catalogue(folder.path());
+            assert_eq!(
+                (&items[0]["stock"], &items[0]["available"]),
+                (&json!(3), &json!(true)),
+                "{header} {flags:?}: {said}"
+            );
+            assert!(said.contains("the places of one product are added up"), "{said}");
+        }
+    }
+    let folder = folder_of(&[("p.csv", "id,title,price\nA,Mug,5\n"), ("s.csv", "id,stock\nA,1\nA,2\n")]);
+    ingest(folder.path(), &["p.csv"]);
+    let said = ingest(folder.path(), &["s.csv", "--items", "--patch"]);
+    assert!(said.contains("1 id of products stands in several rows"), "{said}");
+}
+
+#[test]
 fn a_header_that_begins_with_a_hash_is_the_header() {
     let folder = folder_of(&[("p.csv", "#;SKU;Name;Beschreibung;Preis\n1;A;Tasse;rot;9,99\n2;B;Hut;warm;19,00\n")]);
     let said = ingest(folder.path(), &["p.csv"]);

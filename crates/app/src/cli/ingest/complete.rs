@@ -58,16 +58,17 @@ pub(super) fn note_on_zone(file: &str, mapping: &Mapping, sample: &Sample) -> Op
     let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
     let usual = || usual_column(RecordKind::Events, "at", &columns);
     let column = match mapping.fields.get("at") {
-        Some(names) => names.iter().find(|name| columns.contains(name)),
+        Some(names) => names.iter().find(|name| columns.contains(name) || name.contains('{')),
         None => usual(),
     };
     let is_of_utc = |name: &&str| ["utc", "gmt"].iter().any(|zone| name.to_lowercase().contains(zone));
     let column = column.filter(|name| !is_of_utc(name))?;
+    let texts = sample.joined(column);
     let states_none = |text: &&str| match format {
         Some(format) => ["%H", "%I"].iter().any(|hour| format.contains(hour)) && !text.trim().is_empty(),
         None => Timestamp::states_no_zone(text),
     };
-    let example = sample.texts(column).find(states_none)?.trim();
+    let example = texts.iter().map(String::as_str).find(states_none)?.trim();
     Some(format!(
         "{file}times without a zone, such as {example}, are taken as UTC; if they are of another zone, write `time_zone = \"Europe/Berlin\"` \
          into the mapping that --guess prints"

@@ -157,13 +157,13 @@ fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String> {
             return Some(format!("`{column}`, and no column of a buyer, as what the shop orders itself has"));
         }
     }
-    if let Some(column) = columns().find(|column| KINDS.contains(&&*folded(column)) && !are_sales(sample, column)) {
+    if let Some(column) = kind_of_document(sample) {
         return Some(format!("`{column}`, by which one deal may stand in several documents"));
     }
     if let Some(column) = columns().find(|column| OF_NO_SALES.contains(&&*folded(column)) && has_values(column)) {
         return Some(format!("`{column}`, which belongs to returns or carts"));
     }
-    if orders.number.is_none() && orders.named_buyer.is_some() {
+    if orders.number.is_none() && orders.buyer.is_none() && orders.named_buyer.is_some() {
         return Some("a buyer who is known by a name alone".to_owned());
     }
     if let Some((item, text)) = orders.item.and_then(|item| Some((item, several_in_most(orders, sample, item)?))) {
@@ -181,6 +181,12 @@ fn doubt(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String> {
         ));
     }
     None
+}
+
+/// The column of the kinds of documents of which some are no sales.
+pub(super) fn kind_of_document(sample: &Sample) -> Option<&str> {
+    let mut columns = sample.columns.iter().map(String::as_str);
+    columns.find(|column| KINDS.contains(&&*folded(column)) && !are_sales(sample, column))
 }
 
 /// The first cell with several products, if most cells have several and no order has several rows: a number with a comma in it

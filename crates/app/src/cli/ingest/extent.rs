@@ -12,7 +12,8 @@ use accrue_event::{
 };
 use accrue_ingest::{Batch, Entry, Sample};
 
-use super::{Arguments, guess, kind_of, mapping_argument};
+use super::contents::describes_products;
+use super::{Arguments, kind_of, mapping_argument};
 
 /// How much a file says of each of its products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,16 @@ const PLACES: &[&str] = &[
     "lagerort",
     "lager",
     "filiale",
+    "locationid",
+    "warehouseid",
+    "warehousecode",
+    "sourcecode",
+    "branch",
+    "storename",
+    "lagerplatz",
+    "lagername",
+    "dépôt",
+    "magazzino",
     "entrepôt",
     "emplacement",
     "almacén",
@@ -65,6 +76,13 @@ impl Extent {
             Self::Part if arguments.patch => Self::Whole,
             extent => extent,
         }
+    }
+
+    /// Whether a file of changes has the stocks of places, which are added up: otherwise the last place would win.
+    pub fn is_of_places(sample: &Sample, arguments: &Arguments) -> bool {
+        let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+        let has_id = || usual_column(RecordKind::Items, "id", &columns).is_some();
+        arguments.patch && !arguments.users && has_id() && Self::of_columns(sample) == Self::Stocks
     }
 
     fn of_columns(sample: &Sample) -> Self {
@@ -101,7 +119,7 @@ pub(super) fn is_map_of_products(arguments: &Arguments, sample: &Sample, mapping
     let names = |field: &str| map.split(',').filter_map(|pair| pair.split('=').next()).any(|name| name.trim() == field);
     let is_of_events = ["user", "session", "item", "type", "at"].into_iter().any(names);
     let of_products = || mapping_argument(map, RecordKind::Items).ok();
-    let is_meant = names("id") && !is_of_events && guess::describes_products(sample);
+    let is_meant = names("id") && !is_of_events && describes_products(sample);
     match is_meant.then(of_products).flatten() {
         Some(of_products) => {
             *mapping = of_products;

@@ -13,7 +13,7 @@ use super::described::Described;
 use super::ids::{columns_of_ids, names_item};
 use super::part::{Part, add};
 use super::titles::Titles;
-use super::{Sink, returns};
+use super::{Sink, ids_of_attributes, returns};
 
 /// What became of the items that the files do not name.
 pub(super) enum Retirement {
@@ -178,7 +178,9 @@ impl Feed {
     /// What is to be said of a file of events whose items the catalogue lacks, if another of its columns has the ids of the
     /// catalogue.
     pub fn note_on_ids(&self, file: &str, mapping: &Mapping, sample: &Sample) -> Option<String> {
-        let columns = self.ids_of_catalogue(mapping, sample)?;
+        let Some(columns) = self.ids_of_catalogue(mapping, sample) else {
+            return ids_of_attributes::note(&self.engine, file, mapping, sample);
+        };
         let (names, value) = match &columns[..] {
             [one] => (format!("`{one}`"), format!("{one:?}")),
             several => (listed(several), format!("{several:?}")),

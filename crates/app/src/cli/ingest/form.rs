@@ -61,6 +61,12 @@ pub(super) fn with_form(text: &str, given: &Mapping) -> String {
     text
 }
 
+/// The beginning of a text on one line.
+pub(super) fn excerpt(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(40).collect();
+    line.trim().to_owned()
+}
+
 /// A text as TOML writes it.
 pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use accrue_event::{Mapping, RecordKind, Timestamp, usual_column};
+use accrue_event::{Mapping, RecordKind, usual_column};
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader, Sample};
 use serde::Serialize;
 
 use super::Sink as _;
+use super::contents::{in_place_of_stock, kind_of};
 use super::dry_run::DryRun;
-use super::form::{form_of, quoted, with_form};
+use super::form::{excerpt, form_of, quoted, with_form};
+use super::order_guess::{self, looks_like_orders};
+use super::order_times::{joined, time_format};
 use super::orders::{self, OrderColumns};
 use super::systems::System;
 use super::{Arguments, item_columns, kind_of as kind_of_flags, money, reviews};
@@ -145,9 +148,11 @@ fn table(records: &[Shown]) -> String {
 pub(super) fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>, file: &str) -> String {
     let columns: Vec<&str> = sample.columns.iter().map(String::as_str).filter(|column| !column.is_empty()).collect();
     let of_mapping = Some(given.kind).filter(|kind| *kind != RecordKind::Events);
-    let orders = OrderColumns::of(sample).filter(|orders| orders.are_purchases(sample));
+    let is_order = |orders: &OrderColumns<'_>| orders.are_purchases(sample) || looks_like_orders(orders, sample);
+    let orders = OrderColumns::of(sample).filter(is_order);
     let kind = kind.or(of_mapping).unwrap_or_else(|| match orders {
         Some(_) => RecordKind::Events,
+        None if in_place_of_stock(sample).is_some() => RecordKind::Events,
         None => kind_of(&columns),
     });
     let mut draft = Draft::of(sample, given, kind, columns, orders.filter(|_| kind == RecordKind::Events));
@@ -156,14 +161,20 @@ pub(super) fn written(sample: &Sample, given: &Mapping, kind: Option<RecordKind>
     }
     let constants = if kind == RecordKind::Events { draft.constants() } else { String::new() };
     let mut text = format!(
-        "# A mapping for {file}, as a start. docs/mapping.md explains every key.\n\nkind = \"{}\"\n",
+        "# A mapping for {file}, as a start. docs/mapping.md explains every key.\n{}\nkind = \"{}\"\n",
+        draft.doubts(),
         kind.name()
     );
     text.push_str(&form_of(sample, given));
-    if let Some((_, column)) = draft.found.iter().find(|(field, _)| matches!(*field, "at" | "published_at")) {
-        text.push_str(&time_format(&sample.texts(column).filter(|text| !text.trim().is_empty()).collect::<Vec<_>>()));
+    if let Some((field, column)) = draft.found.iter().find(|(field, _)| matches!(*field, "at" | "published_at")) {
+        let mut texts = sample.joined(&draft.source_of(field, column));
+        texts.retain(|text| !text.trim().is_empty());
+        text.push_str(&time_format(&texts));
     }
     text.push_str(&draft.dropped());
+    if let Some(orders) = &draft.orders {
+        text.push_str(&order_guess::fill_down(orders, sample));
+    }
     text.push_str(&draft.fields());
     text.push_str(&constants);
     if kind == RecordKind::Events {
@@ -221,12 +232,26 @@ impl<'s> Draft<'s> {
                 .get(field)
                 .and_then(|names| names.iter().find_map(|name| free.iter().copied().find(|known| *known == name)));
             let of_order = || of_orders.iter().find(|(known, _)| *known == field).map(|(_, column)| *column);
-            match named.or_else(of_order).or_else(|| usual_column(kind, field, &free)) {
+            // Who bought is what the orders say: another column may have the names of the staff.
+            let usual = || usual_column(kind, field, &free).filter(|_| field != "user" || orders.is_none());
+            match named.or_else(of_order).or_else(usual) {
                 Some(column) => found.push((field, column)),
                 None => missing.push(field),
             }
         }
         Self { sample, kind, columns, found, missing, remarks: Vec::new(), orders }
+    }
+
+    /// What is open of a table of orders that are not clearly purchases.
+    fn doubts(&self) -> String {
+        let unclear = self.orders.filter(|orders| !orders.are_purchases(self.sample));
+        unclear.map(|orders| order_guess::remarks(&orders, self.sample)).unwrap_or_default()
+    }
+
+    /// The column of a field as a mapping names it: the day and the time of day of orders are joined.
+    fn source_of(&self, field: &str, column: &str) -> String {
+        let clock = self.orders.and_then(|orders| orders.clock).filter(|_| field == "at");
+        clock.map_or_else(|| column.to_owned(), |clock| joined(column, clock))
     }
 
     fn has(&self, field: &str) -> bool {
@@ -266,7 +291,10 @@ impl<'s> Draft<'s> {
             .copied()
             .find(|column| matches!(column.to_lowercase().as_str(), "rating" | "stars" | "score"));
         let (event_type, why) = match rating {
-            _ if self.orders.is_some() => ("purchase", "every record is a line of an order"),
+            _ if self.orders.is_some_and(|orders| orders.are_purchases(self.sample)) => {
+                ("purchase", "every record is a line of an order")
+            }
+            _ if self.orders.is_some() => ("purchase", "perhaps not of every record"),
             Some(_) => ("rating", "every record is a rating"),
             None if self.has("quantity") || self.has("price") => {
                 ("purchase", "every record is a purchase; perhaps it is something else")
@@ -311,7 +339,7 @@ impl<'s> Draft<'s> {
             let more = self.remarks.iter().find(|(known, _)| known == field).map_or("", |(_, remark)| remark.as_str());
             let remark =
                 if examples.is_empty() { String::new() } else { format!("    # {}{more}", examples.join(", ")) };
-            text.push_str(&format!("{field} = {}{remark}\n", quoted(column)));
+            text.push_str(&format!("{field} = {}{remark}\n", quoted(&self.source_of(field, column))));
         }
         for field in self.missing.iter().filter(|field| is_needed(self.kind, field, &self.found)) {
             text.push_str(&format!("# {field} = \"…\"    # needed, and no column has a usual name of it\n"));
@@ -421,50 +449,6 @@ fn rules_for_metrics(sample: &Sample, column: &str) -> String {
     text
 }
 
-/// Whether a file has products and nothing that events need.
-pub(super) fn describes_products(sample: &Sample) -> bool {
-    let columns = direct_columns(sample);
-    let has = |kind, field| usual_column(kind, field, &columns).is_some();
-    let is_event = ["user", "session"].iter().any(|field| has(RecordKind::Events, field));
-    !is_event && ["id", "title"].iter().all(|field| has(RecordKind::Items, field))
-}
-
-/// The columns that a file without a mapping is read by. What lies deeper in objects needs one.
-fn direct_columns<'s>(sample: &'s Sample) -> Vec<&'s str> {
-    let columns = sample.columns.iter().map(String::as_str);
-    if sample.is_table {
-        return columns.collect();
-    }
-    let without = |column: &'s str, start: &str| column.strip_prefix(start);
-    let inner = |column: &'s str| without(column, "attributes.").or(without(column, "properties.")).unwrap_or(column);
-    // A list, or a text by language, is a value of its field.
-    columns.map(inner).map(|column| &column[..column.find(['.', '[']).unwrap_or(column.len())]).collect()
-}
-
-/// Whether nothing in the objects of a file, as they are read without a mapping, names a shopper or an item.
-pub(super) fn names_nobody_and_nothing(sample: &Sample) -> bool {
-    let columns = direct_columns(sample);
-    let has = |kind, field| usual_column(kind, field, &columns).is_some();
-    let is_event = ["user", "session", "item", "query"].iter().any(|field| has(RecordKind::Events, field));
-    !sample.is_table && !sample.columns.is_empty() && !is_event
-}
-
-/// What records with these columns describe.
-fn kind_of(columns: &[&str]) -> RecordKind {
-    let has = |kind, field| usual_column(kind, field, columns).is_some();
-    let has_shopper = has(RecordKind::Events, "user") || has(RecordKind::Events, "session");
-    let is_order = || columns.iter().any(|column| column.to_lowercase().contains("order_"));
-    if has_shopper && (has(RecordKind::Events, "item") || has(RecordKind::Events, "query") || is_order()) {
-        return RecordKind::Events;
-    }
-    let describes = ["title", "price", "image", "brand"].iter().any(|field| has(RecordKind::Items, field));
-    if has(RecordKind::Items, "id") && describes || !has(RecordKind::Users, "id") {
-        RecordKind::Items
-    } else {
-        RecordKind::Users
-    }
-}
-
 fn is_needed(kind: RecordKind, field: &str, found: &[(&str, &str)]) -> bool {
     let has = |field: &str| found.iter().any(|(known, _)| *known == field);
     match (kind, field) {
@@ -474,55 +458,6 @@ fn is_needed(kind: RecordKind, field: &str, found: &[(&str, &str)]) -> bool {
         (RecordKind::Items, "title") => true,
         _ => false,
     }
-}
-
-/// The key `time_format` for times that are in no standard notation.
-fn time_format(texts: &[&str]) -> String {
-    const FORMATS: [&str; 16] = [
-        "%d.%m.%Y %H:%M:%S",
-        "%d.%m.%Y %H:%M",
-        "%d.%m.%Y",
-        "%d/%m/%Y %H:%M:%S",
-        "%d/%m/%Y %H:%M",
-        "%d/%m/%Y",
-        "%m/%d/%Y %H:%M:%S",
-        "%m/%d/%Y %H:%M",
-        "%m/%d/%Y",
-        "%Y/%m/%d %H:%M:%S",
-        "%d.%m.%y",
-        "%d.%m.%y %H:%M",
-        "%d/%m/%y",
-        "%d/%m/%y %H:%M",
-        "%m/%d/%y",
-        "%m/%d/%y %H:%M",
-    ];
-    // A year of two digits is one of the first century as it stands.
-    let is_late = |at: Timestamp| at > Timestamp(0);
-    let is_standard =
-        |text: &&str| text.trim().parse::<f64>().is_ok() || Timestamp::parse(text.trim()).is_some_and(is_late);
-    if texts.iter().all(is_standard) {
-        return String::new();
-    }
-    let has_whole_year = |text: &str| text.as_bytes().windows(4).any(|four| four.iter().all(u8::is_ascii_digit));
-    let fits = |format: &&&str| {
-        let is_whole = format.contains("%Y");
-        texts.iter().all(|text| has_whole_year(text) == is_whole && Mapping::reads_time(format, text))
-    };
-    let fitting: Vec<&str> = FORMATS.iter().filter(fits).copied().collect();
-    match fitting[..] {
-        [] => {
-            format!("# time_format = \"%d.%m.%Y %H:%M\"    # {} is in no notation that is known\n", excerpt(texts[0]))
-        }
-        [one] => format!("time_format = {}\n", quoted(one)),
-        [one, other, ..] => {
-            format!("time_format = {}    # or {}: the first rows fit both\n", quoted(one), quoted(other))
-        }
-    }
-}
-
-fn excerpt(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(40).collect();
-    line.trim().to_owned()
 }
 
 /// A text on one line, cut where it is too long to be read.
@@ -578,15 +513,5 @@ mod tests {
             assert!(text.contains(line), "{text}");
         }
         assert!(toml::from_str::<Mapping>(&text).is_ok());
-    }
-
-    #[test]
-    fn the_notation_of_times_is_found() {
-        assert_eq!(time_format(&["2026-01-05", "1767225600"]), "");
-        assert_eq!(time_format(&["05.01.2026 10:00"]), "");
-        assert_eq!(time_format(&["25/01/2026"]), "time_format = \"%d/%m/%Y\"\n");
-        assert_eq!(time_format(&["03/01/26", "03/25/26"]), "time_format = \"%m/%d/%y\"\n");
-        assert!(time_format(&["05/01/2026"]).contains("# or \"%m/%d/%Y\""));
-        assert!(time_format(&["soon"]).starts_with("# time_format"));
     }
 }

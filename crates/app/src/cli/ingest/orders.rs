@@ -3,37 +3,19 @@
 //! An export of orders has numbers and titles of products too. Taken for a catalogue it would fill the shop with old prices and
 //! teach nothing, so a table that has a buyer or the number of an order, and a time, is never a catalogue without being told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use accrue_event::{
-    OrderPart, RecordKind, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed, may_name_person,
-    names_person, number_beside_name, order_column, usual_column,
+    OrderPart, RecordKind, StateColumn, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed,
+    may_name_person, names_person, number_beside_name, order_column, usual_column,
 };
 use accrue_ingest::Sample;
 
-use super::item_columns;
+use super::shopper::Shopper;
+use super::{item_columns, order_times, shopper};
 
 /// Tables with more columns than that are no exports of orders.
 pub(super) const MAX_COLUMNS: usize = 300;
-
-fn is_of_mail(column: &str) -> bool {
-    let column = column.to_lowercase();
-    ["mail", "邮箱", "郵件", "メール", "메일", "почта", "posta"].iter().any(|part| column.contains(part))
-}
-
-/// Whether a column has the e-mail addresses of those who buy, and not of the shop or of a seller.
-fn is_mail_of_buyer(column: &str) -> bool {
-    let is_of_billing = || ["billingemail", "billingemailaddress", "orderemail"].contains(&&*folded(column));
-    is_of_mail(column) && (order_column(OrderPart::Buyer, &[column]).is_some() || is_of_billing())
-}
-
-/// Whether several addresses stand in the rows without a customer. One alone may be that of the shop.
-fn has_guests(sample: &Sample, buyer: &str, mail: &str) -> bool {
-    let rows = sample.texts(buyer).zip(sample.texts(mail));
-    let of_guests = rows.filter(|(buyer, mail)| matches!(buyer.trim(), "" | "0") && !mail.trim().is_empty());
-    let mut addresses = of_guests.map(|(_, mail)| mail.trim().to_lowercase());
-    addresses.next().is_some_and(|first| addresses.any(|other| other != first))
-}
 
 /// The columns of an order export or of the lines of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +27,19 @@ pub(super) struct OrderColumns<'c> {
     pub mail: Option<&'c str>,
     pub number: Option<&'c str>,
     pub time: &'c str,
+    /// The time of day, where the time has only the day.
+    pub clock: Option<&'c str>,
     pub item: Option<&'c str>,
     pub quantity: Option<&'c str>,
     pub price: Option<&'c str>,
     /// The amount of the line, where no column has the price of one piece.
     pub line_total: Option<&'c str>,
-    /// The states of the order, of its payment and the like.
+    /// The states of the order, of its payment and the like, and flags, times and numbers of pieces that say what became of it.
     pub states: [Option<&'c str>; MAX_STATES],
 }
 
 /// Columns of states that an order has at most.
-const MAX_STATES: usize = 4;
+const MAX_STATES: usize = 8;
 
 impl<'c> OrderColumns<'c> {
     /// `None` if the columns name no buyer and no order, or no time.
@@ -71,14 +55,13 @@ impl<'c> OrderColumns<'c> {
             Some(found)
         };
         let number = take(OrderPart::Number);
-        // The number of a customer is preferred to an e-mail address.
-        let unmailed: Vec<&str> = columns.iter().copied().filter(|column| !is_of_mail(column)).collect();
-        let buyer = usual_column(RecordKind::Events, "user", &unmailed);
-        let buyer = buyer.filter(|buyer| Some(*buyer) != number).or_else(|| take(OrderPart::Buyer));
+        let (buyer, is_of_staff) = shopper::usual(&columns);
+        let unusual = || take(OrderPart::Buyer).map(|buyer| shopper::in_place_of_staff(buyer, &columns));
+        let buyer = buyer.filter(|buyer| Some(*buyer) != number).or_else(unusual);
         let mut take = |part: OrderPart| {
             let mut left: Vec<&str> = free.iter().copied().filter(|column| Some(*column) != buyer).collect();
             // Beside the column of the day, one of times of day says nothing.
-            left.retain(|column| part != OrderPart::Time || !is_time_of_day(sample, column));
+            left.retain(|column| part != OrderPart::Time || !order_times::is_time_of_day(sample, column));
             let found = order_column(part, &left)?;
             free.retain(|column| *column != found);
             Some(found)
@@ -100,13 +83,12 @@ impl<'c> OrderColumns<'c> {
         let line_total =
             of_line.or_else(|| take(OrderPart::LineTotal)).filter(|total| !is_of_order(sample, number, total));
         let line_total = line_total.filter(|_| price.is_none());
-        let states = std::array::from_fn(|_| take(OrderPart::State));
-        let named_buyer = buyer.filter(|buyer| has_names(sample, buyer));
-        let buyer = buyer.filter(|_| named_buyer.is_none());
-        let of_guests = |column: &&str| is_mail_of_buyer(column) && has_addresses(sample, column);
-        let mail = columns.iter().copied().find(of_guests);
-        let mail = mail.filter(|mail| buyer.is_some_and(|buyer| buyer != *mail && has_guests(sample, buyer, mail)));
-        Some(Self { buyer, named_buyer, mail, number, time, item, quantity, price, line_total, states })
+        let words: Vec<&str> = std::iter::from_fn(|| take(OrderPart::State)).take(MAX_STATES / 2).collect();
+        let states = with_marks(&words, sample, &columns);
+        let others: Vec<&str> = columns.iter().copied().filter(|column| *column != time).collect();
+        let (time, clock) = with_hour(sample, time, &others, number.is_some());
+        let Shopper { buyer, named: named_buyer, mail } = Shopper::of(sample, &columns, buyer, is_of_staff);
+        Some(Self { buyer, named_buyer, mail, number, time, clock, item, quantity, price, line_total, states })
     }
 
     /// Whether every row is a line that somebody bought: it names the product, more than a catalogue has speaks for an order,
@@ -121,8 +103,17 @@ impl<'c> OrderColumns<'c> {
         let has = |kind, field| usual_column(kind, field, &columns).is_some();
         let names_products = self.item.is_some() || has(RecordKind::Items, "title");
         let is_other = names_products || has(RecordKind::Events, "type") || has(RecordKind::Events, "query");
-        (self.number.is_some() && self.buyer.is_some() && !is_other)
-            .then(|| "no column of a product, so that each row is a whole order; export its lines".to_owned())
+        let (Some(number), Some(_), false) = (self.number, self.buyer, is_other) else { return None };
+        let mut orders = HashSet::new();
+        let is_repeated = sample.texts(number).any(|text| !text.trim().is_empty() && !orders.insert(text.trim()));
+        // Lines have a quantity, and several of them one number.
+        Some(match self.quantity.filter(|_| is_repeated) {
+            Some(quantity) => format!(
+                "no column that is known to have the number of a product, though the rows look like lines of orders (`{quantity}`); name it \
+                 as `item` in the mapping"
+            ),
+            None => "no column of a product, so that each row is a whole order; export its lines".to_owned(),
+        })
     }
 
     /// Whether every row is a line of an order or of a document.
@@ -154,7 +145,7 @@ impl<'c> OrderColumns<'c> {
 
     /// Whether a column says something of an order that is no field of an event.
     pub fn is_taken(&self, column: &str) -> bool {
-        self.line_total == Some(column) || self.states.contains(&Some(column))
+        [self.line_total, self.clock].contains(&Some(column)) || self.states.contains(&Some(column))
     }
 
     /// What the columns say, for messages: "`Kunde` as user, …".
@@ -165,10 +156,11 @@ impl<'c> OrderColumns<'c> {
         let fields = self.fields().into_iter().map(|(field, column)| format!("`{column}` as {field}"));
         let mail =
             self.mail.zip(self.buyer).map(|(mail, buyer)| format!("`{mail}` as user where `{buyer}` is 0 or empty"));
+        let clock = self.clock.map(|clock| format!("`{clock}` as the time of day"));
         let order = self.without_number().map(|(buyer, time)| {
             format!("no number of an order, so what one `{buyer}` bought at one `{time}` is an order")
         });
-        let fields = fields.chain(mail).chain(order);
+        let fields = fields.chain(clock).chain(mail).chain(order);
         fields.chain(total).chain(states).chain(names).collect::<Vec<_>>().join(", ")
     }
 
@@ -236,8 +228,38 @@ impl<'c> OrderColumns<'c> {
     }
 }
 
+/// The columns of what became of an order: those of its states, then flags, times and numbers of pieces that say that it was
+/// cancelled or given back. A flag that has numbers counts something of which it is not known what.
+fn with_marks<'c>(words: &[&'c str], sample: &Sample, columns: &[&'c str]) -> [Option<&'c str>; MAX_STATES] {
+    let counts = |column: &str| {
+        let mut numbers = sample.texts(column).filter_map(|text| text.trim().replace(',', ".").parse::<f64>().ok());
+        numbers.any(|number| number != 0.0 && number != 1.0 && number < FIRST_EPOCH)
+    };
+    let is_mark = |column: &&&str| match StateColumn::marked(column) {
+        Some(StateColumn::Flag(_)) => !counts(column),
+        marked => marked.is_some(),
+    };
+    let marks = columns.iter().filter(|column| !words.contains(*column)).filter(is_mark);
+    let mut found = words.iter().chain(marks).copied();
+    std::array::from_fn(|_| found.next())
+}
+
+/// Numbers from here on are times in seconds since 1970.
+const FIRST_EPOCH: f64 = 1e8;
+
+/// The time of orders with its hour: the column that has the day and the hour in place of that of the day, or the column of the
+/// time of day beside it. Where no column has the number of an order, the time has to be that of one.
+fn with_hour<'c>(sample: &Sample, time: &'c str, others: &[&'c str], has_number: bool) -> (&'c str, Option<&'c str>) {
+    let is_time = |column: &&str| match has_number {
+        true => order_column(OrderPart::Time, &[*column]).is_some(),
+        false => is_time_of_order(column),
+    };
+    let time = order_times::finer(sample, time, others).filter(is_time).unwrap_or(time);
+    (time, order_times::clock(sample, time, others))
+}
+
 /// Whether a number is that of an order: no catalogue has one of its name, or a buyer or the time of an order stands beside it.
-fn is_clear_number(number: &str, buyer: Option<&str>, time: &str, columns: &[&str]) -> bool {
+pub(super) fn is_clear_number(number: &str, buyer: Option<&str>, time: &str, columns: &[&str]) -> bool {
     !is_unclear_number(number) || buyer.is_some() || (is_time_of_order(time) && !says_more_of_products(columns))
 }
 
@@ -277,30 +299,6 @@ pub(super) fn of_customers<'c>(unused: &[&'c str]) -> Vec<&'c str> {
     found.sort_unstable();
     found.dedup();
     found
-}
-
-/// Whether most texts of a column are names as persons and companies have them: of several words, without digits.
-fn has_names(sample: &Sample, column: &str) -> bool {
-    let texts: Vec<&str> = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).collect();
-    let is_name =
-        |text: &&&str| text.contains(char::is_whitespace) && !text.contains(|c: char| c.is_numeric() || c == '@');
-    2 * texts.iter().filter(is_name).count() > texts.len()
-}
-
-/// Whether the texts of a column are e-mail addresses.
-fn has_addresses(sample: &Sample, column: &str) -> bool {
-    let mut texts = sample.texts(column).filter(|text| !text.trim().is_empty()).peekable();
-    texts.peek().is_some() && texts.all(|text| text.contains('@'))
-}
-
-/// Whether a column has nothing but times of day, such as `10:22:41 AM`.
-fn is_time_of_day(sample: &Sample, column: &str) -> bool {
-    let is_of_day = |text: &str| {
-        let text = text.trim_end_matches(['A', 'P', 'M', 'a', 'p', 'm', '.', ' ']);
-        text.len() <= 8 && text.contains(':') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
-    };
-    let mut texts = sample.texts(column).map(str::trim).filter(|text| !text.is_empty()).peekable();
-    texts.peek().is_some() && texts.all(is_of_day)
 }
 
 /// Whether an amount is that of the order, and not of each line: all lines of an order repeat it, or only the first has it.

@@ -8,11 +8,11 @@ use std::path::Path;
 use accrue_event::{Mapping, RecordKind, listed, unclear_sale, usual_sale};
 use accrue_ingest::{ReadSettings, Sample};
 
+use super::contents::{describes_products, in_place_of_stock, names_nobody_and_nothing};
 use super::extent::{self, Extent};
-use super::order_tables;
 use super::orders::OrderColumns;
 use super::systems::System;
-use super::{Arguments, complete, guess, item_columns, kind_of, money, reviews};
+use super::{Arguments, complete, item_columns, kind_of, money, order_tables, reviews, unclear};
 use crate::cli::output::Output;
 use crate::cli::problem::Problem;
 
@@ -85,6 +85,13 @@ fn recognise(
         settings.mapping = reviews?;
         output
             .note(&format!("{file}recognised reviews: each row is a rating of a product; --guess prints the mapping"));
+    } else if Extent::is_of_places(sample, arguments) {
+        settings.mapping.kind = RecordKind::Items;
+        extent = Extent::Stocks;
+        output.note(&format!(
+            "{file}recognised stocks by place: the places of one product are added up, and nothing but the stock changes; --mapping FILE \
+             takes the rows as they are"
+        ));
     } else if let Some(orders) = orders.filter(|orders| orders.are_purchases(sample)) {
         let (mapping, dates) = order_tables::mapping_for(sample, &settings.mapping)?;
         settings.mapping = mapping;
@@ -104,15 +111,15 @@ fn recognise(
             message,
             "--guess prints a mapping to start from; --items says that these are products",
         ));
-    } else if let Some(columns) = order_tables::in_place_of_stock(sample).filter(|_| kind.is_none()) {
+    } else if let Some(columns) = in_place_of_stock(sample).filter(|_| kind.is_none()) {
         return Err(no_stock(path, columns));
-    } else if kind.is_none() && guess::describes_products(sample) {
+    } else if kind.is_none() && describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
         extent = Extent::of(sample, arguments);
         output.note(&format!("{file}{}", extent.told()));
         money::tell_price(&file, sample, output);
         take_sale(&file, sample, &mut settings.mapping, output);
-    } else if kind.is_none() && guess::names_nobody_and_nothing(sample) {
+    } else if kind.is_none() && names_nobody_and_nothing(sample) {
         let message = format!(
             "{}: neither events nor products: its records name neither a shopper nor an item, and have no title; they have {}",
             path.display(),
@@ -126,6 +133,9 @@ fn recognise(
         money::tell_price(&file, sample, output);
         take_sale(&file, sample, &mut settings.mapping, output);
     } else if kind.is_none() {
+        if let Some(problem) = unclear::refusal(path, sample) {
+            return Err(problem);
+        }
         describe_items(&file, sample, &mut settings.mapping, output);
     }
     Ok(extent)
@@ -170,7 +180,7 @@ fn doubt_of(orders: &OrderColumns<'_>, sample: &Sample) -> Option<String> {
     orders
         .doubt(sample)
         .or_else(|| orders.without_lines(sample))
-        .or_else(|| guess::describes_products(sample).then(of_products))
+        .or_else(|| describes_products(sample).then(of_products))
 }
 
 /// The beginning of what is said of a file, if there are several.

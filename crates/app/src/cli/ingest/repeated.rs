@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use accrue_event::{Cell as _, clean_id};
+use accrue_event::{Cell as _, RawItem, clean_id};
 use accrue_ingest::Entry;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
@@ -39,7 +39,14 @@ impl Rows {
             self.told.clear();
         }
         for entry in entries {
-            let Entry::Item(item) = entry else { continue };
+            let item = match entry {
+                Entry::Item(item) => item,
+                // Changes may name one product several times, unless they disagree on its stock: that may be of several places.
+                Entry::Patch(patch) if !patch.item.stock.is_missing() => {
+                    &RawItem { id: patch.item.id.clone(), stock: patch.item.stock.clone(), ..RawItem::default() }
+                }
+                _ => continue,
+            };
             let text = item.id.text();
             let id = clean_id(&text);
             if id.is_empty() {
@@ -79,7 +86,7 @@ impl Repeated {
 
 #[cfg(test)]
 mod tests {
-    use accrue_event::{RawItem, RawValue};
+    use accrue_event::{RawPatch, RawValue};
 
     use super::*;
 
@@ -96,5 +103,19 @@ mod tests {
         rows.add("a", &[row("DUP", "S")]);
         rows.add("a", &[row("DUP", "M"), row("DUP", "L")]);
         assert_eq!(rows.repeated(), Some(Repeated { ids: 1, first: "DUP".into() }));
+    }
+
+    #[test]
+    fn changes_of_one_product_are_told_where_they_disagree_on_its_stock() {
+        let change = |stock: Option<i64>, title: &str| {
+            let stock = stock.map_or(RawValue::Null, RawValue::Int);
+            let item = RawItem { id: RawValue::text("A"), title: RawValue::text(title), stock, ..RawItem::default() };
+            Entry::Patch(RawPatch::from(item))
+        };
+        let mut rows = Rows::default();
+        rows.add("a", &[change(None, "S"), change(None, "M"), change(Some(1), "S"), change(Some(1), "M")]);
+        assert_eq!(rows.repeated(), None);
+        rows.add("a", &[change(Some(2), "M")]);
+        assert_eq!(rows.repeated(), Some(Repeated { ids: 1, first: "A".into() }));
     }
 }

@@ -173,9 +173,9 @@ impl Summary {
         self.without_item += n;
     }
 
-    /// Sets which ids several rows of a file have. Changes may name one product several times.
+    /// Sets which ids several rows of a file have. Events come after products, and repeat none.
     pub fn repeat(&mut self, repeated: Option<Repeated>) {
-        self.repeated = repeated.filter(|_| !self.is_patch);
+        self.repeated = repeated.or(self.repeated.take());
     }
 
     /// Looks at the attributes of an item, for what is told of them.
@@ -321,13 +321,20 @@ impl Summary {
             format!("\n`{name}` is kept under its name ({}); was `{near}` meant?", of_records(records))
         });
         let dropped = self.dropped.iter().map(|(name, n)| {
+            if name.eq_ignore_ascii_case("variants") {
+                return format!(
+                    "\n`{name}` is left out ({}): in a mapping `id = \"{name}[].id\"` makes each variant an item, and `parent = \"id\"` names \
+                     their product",
+                    of_records(n)
+                );
+            }
             format!(
                 "\n`{name}` is left out ({}): its value is an object; a path such as `{name}.name` in a mapping reads a part \
                  of it",
                 of_records(n)
             )
         });
-        let ItemNotes { persons, hidden_by, perhaps_stocks, .. } = &self.attributes;
+        let ItemNotes { persons, hidden_by, perhaps_stocks, ends, .. } = &self.attributes;
         let persons =
             persons.iter().map(|(name, n)| format!("\n`{name}` is left out ({}): it is of a person", of_records(n)));
         let hidden = hidden_by
@@ -339,12 +346,19 @@ impl Summary {
                 of_records(n)
             )
         });
+        let ends = ends.iter().map(|(name, n)| {
+            format!(
+                "\n`{name}` is kept under its name ({}) and hides nothing when it is over: leave such products out of the export, or send \
+                 `available`",
+                of_records(n)
+            )
+        });
         let unavailable = (self.unavailable > 0).then(|| {
             let n = count(self.unavailable);
             format!("\nproducts that are not shown, because the file says that they are drafts, archived or not available: {n}")
         });
         let hidden = hidden.chain(unavailable);
-        let mut text: String = misspelt.chain(dropped).chain(persons).chain(hidden).chain(stocks).collect();
+        let mut text: String = misspelt.chain(dropped).chain(persons).chain(hidden).chain(stocks).chain(ends).collect();
         if !text.is_empty() {
             text.push('\n');
         }

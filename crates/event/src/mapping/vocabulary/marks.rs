@@ -1,6 +1,7 @@
 //! What a column of an order's state says by its name: that of a flag or a time (`Storniert`, `is_cancelled`, `cancelled_at`,
 //! `is_test`) says what its cells mean where they are `J`, `1` or a time; that of a number of pieces (`returned_qty`) counts
-//! them; all others are read by their words.
+//! them; that of a refund or a return (`refund_status`) says what became of it, and not of the order; all others are read by
+//! their words.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -19,6 +20,8 @@ pub enum StateColumn {
     Flag(OrderState),
     /// A number of pieces: all of the line have become this if there are as many.
     Pieces(OrderState),
+    /// What became of a refund or a return. One that failed, was closed or was cancelled leaves the purchase.
+    Refund,
 }
 
 /// What a cell of a column of states says.
@@ -65,8 +68,14 @@ impl StateColumn {
             None => StateCell::Unknown,
         };
         match self {
-            Self::Words if word.is_empty() || KNOWN.none.contains(&word) => StateCell::Purchase,
+            Self::Words | Self::Refund if word.is_empty() || KNOWN.none.contains(&word) => StateCell::Purchase,
             Self::Words => by_word(),
+            Self::Refund if is_no => StateCell::Purchase,
+            Self::Refund if KNOWN.refunded.contains(&word) => StateCell::Undone(OrderState::GivenBack),
+            Self::Refund => match by_word() {
+                StateCell::Undone(OrderState::NeverBought) => StateCell::Purchase,
+                cell => cell,
+            },
             Self::Flag(_) | Self::Pieces(_) if is_no => StateCell::Purchase,
             Self::Flag(state) if KNOWN.yes.contains(&word) || is_time(text) => StateCell::Undone(state),
             Self::Flag(_) => by_word(),
@@ -81,11 +90,12 @@ struct Known {
     yes: HashSet<String>,
     no: HashSet<String>,
     none: HashSet<String>,
+    refunded: HashSet<String>,
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     use OrderState::{GivenBack, NeverBought};
-    use StateColumn::{Flag, Pieces};
+    use StateColumn::{Flag, Pieces, Refund};
     let named = |(names, column): (&[&str], StateColumn)| -> Vec<(String, StateColumn)> {
         names.iter().map(|name| (plain(name), column)).collect()
     };
@@ -94,9 +104,16 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         (BACK_FLAGS, Flag(GivenBack)),
         (NEVER_PIECES, Pieces(NeverBought)),
         (BACK_PIECES, Pieces(GivenBack)),
+        (REFUNDS, Refund),
     ];
     let set = |words: &[&str]| words.iter().map(|word| plain(word)).collect();
-    Known { columns: columns.into_iter().flat_map(named).collect(), yes: set(YES), no: set(NO), none: set(NONE) }
+    Known {
+        columns: columns.into_iter().flat_map(named).collect(),
+        yes: set(YES),
+        no: set(NO),
+        none: set(NONE),
+        refunded: set(REFUNDED),
+    }
 });
 
 /// Whether a text is a time, in any usual notation.
@@ -109,7 +126,11 @@ fn is_time(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_ascii_digit()) || has_month();
     // A price has fewer digits in a row, and no second sign.
     let is_amount = text.replace(',', ".").parse::<f64>().is_ok() && n_digits < 8;
-    Timestamp::parse(text).is_some_and(|_| !is_amount) || (starts && n_digits >= 5 && has_sign && !is_amount)
+    // Seconds, milliseconds, microseconds or nanoseconds since 1970.
+    let is_count = matches!(n_digits, 10 | 13 | 16 | 19) && n_digits == text.len();
+    is_count
+        || Timestamp::parse(text).is_some_and(|_| !is_amount)
+        || (starts && n_digits >= 5 && has_sign && !is_amount)
 }
 
 /// Whether a text is what databases write in place of a time that is not there.
@@ -167,6 +188,22 @@ const BACK_FLAGS: &[&str] = &[
     "rimborsato", "data rimborso", "terugbetaald", "zwrócono", "data zwrotu", "возвращено", "дата возврата", "退款时间", "退款時間", "是否退款", "是否退货",
     "返金日", "返金フラグ", "返品日", "返品フラグ", "환불여부", "환불일", "반품여부", "iade edildi", "iade tarihi",
 ];
+/// Columns of the state of a refund or a return.
+#[rustfmt::skip]
+const REFUNDS: &[&str] = &[
+    "refund status", "refund state", "return status", "return state", "return refund status", "refund return status", "Erstattungsstatus",
+    "Rückerstattungsstatus", "Retourenstatus", "Rückgabestatus", "statut du remboursement", "statut remboursement", "statut du retour",
+    "estado del reembolso", "estado reembolso", "estado de la devolución", "estado devolución", "stato rimborso", "stato del rimborso", "stato reso",
+    "retourstatus", "status zwrotu", "stav vrácení", "status do reembolso", "status da devolução", "статус возврата", "退款状态", "商品退款状态",
+    "售后状态", "退款狀態", "退貨狀態", "返金ステータス", "返品ステータス", "返金状況", "返品状況", "환불상태", "반품상태", "iade durumu",
+];
+/// What is said there of a refund that was made, beside the words of giving back.
+#[rustfmt::skip]
+const REFUNDED: &[&str] = &[
+    "yes", "true", "1", "x", "full", "fully", "complete", "completed", "success", "succeeded", "successful", "done", "paid", "processed",
+    "ja", "j", "abgeschlossen", "erfolgreich", "vollständig", "oui", "terminé", "effectué", "sí", "completado", "hecho", "completato", "voltooid",
+    "zakończony", "dokončeno", "concluído", "да", "завершён", "завершен", "是", "成功", "完成", "已完成", "はい", "完了", "완료", "evet", "tamamlandı",
+];
 #[rustfmt::skip]
 const BACK_PIECES: &[&str] = &[
     "returned qty", "returned quantity", "qty returned", "quantity returned", "return quantity", "return qty", "refunded qty",
@@ -209,9 +246,27 @@ mod tests {
         assert_eq!(back.read("1009,90"), StateCell::Unknown, "an amount may be a part");
         assert_eq!(StateColumn::named("returned_qty").read("2"), StateCell::Pieces(2.0, OrderState::GivenBack));
         assert_eq!(StateColumn::named("Cancelled").read("B-7"), StateCell::Unknown);
-        for words in ["Order Status", "Test group", "Returns", "refund_status", "Refund"] {
+        for words in ["Order Status", "Test group", "Returns", "Refund"] {
             assert_eq!(StateColumn::marked(words), None, "{words}");
         }
-        assert_eq!(StateColumn::named("refund_status").read("none"), StateCell::Purchase);
+        for epoch in ["1772355600", "1772355600000"] {
+            let read = StateColumn::named("cancelled_at").read(epoch);
+            assert_eq!(read, StateCell::Undone(OrderState::NeverBought), "{epoch}");
+        }
+        assert_eq!(StateColumn::named("cancelled_at").read("1009,90"), StateCell::Unknown);
+    }
+
+    #[test]
+    fn the_state_of_a_refund_is_none_of_the_order() {
+        let read = |text| StateColumn::named("refund_status").read(text);
+        for back in ["refunded", "Completed", "退款成功", "yes", "Fully refunded"] {
+            assert_eq!(read(back), StateCell::Undone(OrderState::GivenBack), "{back}");
+        }
+        for bought in
+            ["", "none", "no", "0", "Failed", "Cancelled", "Rejected", "pending", "没有申请退款", "Partially refunded"]
+        {
+            assert_eq!(read(bought), StateCell::Purchase, "{bought}");
+        }
+        assert_eq!(read("Return requested"), StateCell::Unknown);
     }
 }

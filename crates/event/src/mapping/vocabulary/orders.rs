@@ -274,12 +274,11 @@ const TOTALS_OF_ORDERS: &[&str] = &[
 #[rustfmt::skip]
 const STATES: &[&str] = &[
     "order status", "order state", "financial status", "payment status", "line status", "line state", "order line status",
-    "order item status", "item status", "line item status", 
-    "status",
+    "order item status", "item status", "line item status", "status",
     "Positionsstatus", "Zahlungsstatus", "Zahlstatus", 
-    "statut de paiement", "statut du paiement", "statut du remboursement", "estado de pago", "estado del pago", "stato pagamento",
+    "statut de paiement", "statut du paiement", "estado de pago", "estado del pago", "stato pagamento",
     "stato del pagamento", "betaalstatus", "status płatności", "stav platby", "status do pagamento", "статус оплаты",
-    "支付状态", "付款状态", "付款狀態", "対応状況", "処理状況", "入金状況", "支払状況", "受注状態", "결제상태",
+    "支付状态", "付款状态", "付款狀態", "対応状況", "処理状況", "入金状況", "支払状況", "受注状態", "결제상태", "클레임상태", "클레임 상태",
     "처리상태", "주문처리상태", "ödeme durumu", 
     "Bestellstatus", "Auftragsstatus", "Belegstatus", "statut de la commande", "statut commande", "état de la commande",
     "statut", "estado del pedido", "estado pedido", "estado", "stato ordine", "stato dell'ordine", "stato",

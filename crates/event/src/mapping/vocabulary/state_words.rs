@@ -72,6 +72,11 @@ const WIDE_SOFT: &[&str] = &[
 const WIDE_NONE: &[&str] = &["没有", "沒有", "未", "无", "無", "なし", "없음"];
 const WIDE_IN_PART: &[&str] = &["部分", "一部", "부분"];
 
+/// A state without what WooCommerce writes before it in its tables: `wc-completed`. Its `wc-pending` is one that was not paid.
+pub(super) fn without_system(text: &str) -> &str {
+    text.trim().strip_prefix("wc-").unwrap_or(text)
+}
+
 /// What a text of several words says by one of them.
 pub(super) fn contained(text: &str) -> Option<OrderState> {
     let (never, back) = match is_wide(text) {
@@ -165,7 +170,7 @@ pub(super) fn is_bought(text: &str) -> bool {
         let is_open = has(&text, &known.none) || text.contains('待');
         return is_none || (has(&text, &known.in_part) && undoes) || (!undoes && !is_open && has(&text, &known.bought));
     }
-    let words = words(text);
+    let words = words(without_system(text));
     let undoes = |word: &String| begins(word, NEVER) || begins(word, BACK);
     let is_none = words.first().is_some_and(|first| NONE.contains(&&**first)) && words.get(1).is_some_and(undoes);
     if is_none || words.iter().any(|word| begins(word, IN_PART)) {
@@ -313,6 +318,8 @@ mod tests {
             "未取消",
             "No refund",
             "Zrealizowane",
+            "wc-on-hold",
+            "wc-completed",
         ] {
             assert!(is_bought(bought), "{bought}");
         }

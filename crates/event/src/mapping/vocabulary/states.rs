@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::super::words::plain;
-use super::state_words::contained;
+use super::state_words::{contained, without_system};
 
 /// What the state of an order says of its lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum OrderState {
 const NEVER: &[&str] = &[
     "cancelled", "canceled", "cancelled by customer", "void", "voided", "expired", "failed", "declined", "rejected", "abandoned",
     "deleted", "trash", "draft", "quote", "pending payment", "payment pending", "awaiting payment", "unpaid", "payment failed",
-    "payment error", "closed unpaid",
+    "payment error", "closed unpaid", "checkout draft", "wc-pending",
     "storniert", "Storno", "abgebrochen", "abgelehnt", "fehlgeschlagen", "Zahlung fehlgeschlagen", "unbezahlt", "nicht bezahlt",
     "Zahlung ausstehend", "wartet auf Zahlung", "Zahlung erwartet", "Entwurf", "Angebot", "gelöscht", "Zahlungsfehler",
     "annulé", "annulée", "échoué", "échouée", "refusé", "refusée", "erreur de paiement", "en attente de paiement", "impayé", "brouillon",
@@ -62,7 +62,8 @@ const GIVEN_BACK: &[&str] = &[
 /// assert_eq!(order_state("交易成功"), None);
 /// ```
 pub fn order_state(text: &str) -> Option<OrderState> {
-    KNOWN.get(&plain(text)).copied().or_else(|| contained(text))
+    let known = |text: &str| KNOWN.get(&plain(text)).copied();
+    known(text).or_else(|| known(without_system(text))).or_else(|| contained(text))
 }
 
 /// The words in plain letters. Looked up only.
@@ -82,6 +83,10 @@ mod tests {
         {
             assert_eq!(order_state(never), Some(OrderState::NeverBought), "{never}");
         }
+        for never in ["wc-cancelled", "wc-failed", "wc-pending", "wc-trash", "wc-checkout-draft"] {
+            assert_eq!(order_state(never), Some(OrderState::NeverBought), "{never}");
+        }
+        assert_eq!(order_state("wc-refunded"), Some(OrderState::GivenBack));
         for never in
             ["Отменён", "交易关闭", "等待买家付款", "キャンセル", "주문 취소", "İptal Edildi", "ödeme bekleniyor"]
         {
