@@ -214,13 +214,17 @@ impl Engine {
         let Answered { answer, arm } = &answered;
         running.shared.recent_searches.remember(asker, id, &query, first_position, ranked);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
-        self.record(asker, id, false, || {
-            let page = Page::Search { query: query.into() };
-            Served {
-                published: asker != Asker::Shop,
-                ..served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
-            }
-        });
+        // An index that is not up to date may lack what was searched for: that nothing was found then says nothing of the search.
+        let is_telling = !answer.hits.is_empty() || !answer.degraded.contains(&Degraded::StaleIndex.name());
+        if is_telling {
+            self.record(asker, id, false, || {
+                let page = Page::Search { query: query.into() };
+                Served {
+                    published: asker != Asker::Shop,
+                    ..served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
+                }
+            });
+        }
         Ok(answered)
     }
 

@@ -129,13 +129,13 @@ impl Engine {
     pub async fn change_campaigns(&self, change: CampaignChange) -> Result<(), EngineError> {
         let asked = change.clone();
         self.with_shop(|shop| {
-            let known = to_change(shop.facts)?;
+            let known = known_to(&asked, shop.facts)?;
             let document = asked.of(known.clone())?;
             Campaigns::read(&document)?;
             Ok::<_, EngineError>(shop.check_campaigns(&document, &known)?)
         })?;
         self.edit(move |facts, _| {
-            let known = to_change(facts)?;
+            let known = known_to(&change, facts)?;
             let document = change.of(known.clone())?;
             Campaigns::read(&document)?;
             check_accounts(facts, &document)?;
@@ -146,6 +146,11 @@ impl Engine {
         })
         .await
     }
+}
+
+/// The campaigns that a change is made on. One that replaces them all needs none that can be read.
+fn known_to(change: &CampaignChange, facts: &Facts) -> Result<CampaignDocument, EngineError> {
+    if matches!(change, CampaignChange::Replace(_)) { Ok(written(facts)) } else { to_change(facts) }
 }
 
 /// Refuses further campaigns where too many have an account.

@@ -186,15 +186,21 @@ impl Engine {
         self.ask_blocking(|reply| Job::Items(items, absent, reply))
     }
 
-    /// Retires every item that is not listed, for a catalogue that came in several batches; returns how many. The list
+    /// Retires every item that is not listed, for a catalogue that came in several batches; returns how many. Before the first of
+    /// them, the facts had `n_before` items. The list
     /// names also the items whose records were refused, see [`Engine::item_id`].
     ///
     /// # Errors
     /// [`EngineError::UnsafeSync`], and those of [`Engine::ingest`].
-    pub fn retire_absent_blocking(&self, listed: BTreeSet<ItemId>, absent: Absent) -> Result<u64, EngineError> {
+    pub fn retire_absent_blocking(
+        &self,
+        n_before: usize,
+        listed: BTreeSet<ItemId>,
+        absent: Absent,
+    ) -> Result<u64, EngineError> {
         let (count, counted) = std::sync::mpsc::channel();
         let edit = move |facts: &Facts, _: &Check| {
-            let bodies = retirements(facts, &listed, absent)?;
+            let bodies = retirements(facts, n_before, &listed, absent)?;
             // The receiver waits for the answer of this very job.
             let _ = count.send(bodies.len() as u64);
             Ok(bodies)

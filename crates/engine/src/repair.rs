@@ -205,15 +205,13 @@ fn changed_rules(
     is_accepted: bool,
 ) -> Result<Option<Body>, EngineError> {
     let Some(rule) = category_rule(id, kind, from, to) else { return Ok(None) };
-    let before = written(facts).to_change()?;
-    let mut rules = before.clone();
-    rules.retain(|known| known.name != rule.name);
-    rules.extend(is_accepted.then_some(rule));
-    if rules == before {
+    let before = written(facts);
+    let mut changed = before.clone();
+    changed.rules.retain(|known| known.name != rule.name);
+    changed.rules.extend(is_accepted.then_some(rule));
+    if changed == before {
         return Ok(None);
     }
-    Rules::read(&rules)?;
-    let json = serde_json::to_string(&rules)
-        .map_err(|error| EngineError::Invalid { field: "rules", message: error.to_string() })?;
-    Ok(Some(Body::Rules(json.into())))
+    Rules::read(&changed.rules)?;
+    Ok(Some(Body::Rules(changed.to_json()?.into())))
 }

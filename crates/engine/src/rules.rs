@@ -8,7 +8,7 @@ use accrue_store::{Body, Offset};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Resource};
-use crate::in_force::rules::written;
+use crate::in_force::rules::{WrittenRules, written};
 
 /// A change of the rules.
 #[derive(Clone, Debug)]
@@ -73,20 +73,31 @@ impl Engine {
         self.with_shop(|shop| (shop.facts.shop_rules.since, written(shop.facts).rules))
     }
 
+    /// The names of rules that this build cannot read, because another one wrote them. They do not hold, and stay until they
+    /// are replaced or removed by name.
+    pub fn unread_rules(&self) -> Vec<Box<str>> {
+        self.with_shop(|shop| written(shop.facts).unread().map(Box::from).collect())
+    }
+
     /// Changes the rules. They hold from the next answer on.
     ///
     /// # Errors
-    /// [`EngineError::Rules`], [`EngineError::NotFound`], [`EngineError::Conflict`] if one of them was written by another build, and those of [`Engine::ingest_from`].
+    /// [`EngineError::Rules`], [`EngineError::NotFound`], and those of [`Engine::ingest_from`].
     pub async fn change_rules(&self, change: RuleChange) -> Result<(), EngineError> {
         self.with_shop(|shop| change.check_fields(&shop))?;
         self.edit(move |facts, _| {
-            let known = written(facts);
-            let rules = match change {
-                RuleChange::Replace(_) => change.of(known.rules)?,
-                RuleChange::Put(_) | RuleChange::Remove(_) => change.of(known.to_change()?)?,
-            };
-            let json = serde_json::to_string(&rules)
-                .map_err(|error| EngineError::Invalid { field: "rules", message: error.to_string() })?;
+            let mut known = written(facts);
+            match &change {
+                RuleChange::Replace(_) => known = WrittenRules::default(),
+                RuleChange::Put(rule) => drop(known.remove_unread(&rule.name)),
+                RuleChange::Remove(name) => {
+                    if known.remove_unread(name) {
+                        return Ok(vec![Body::Rules(known.to_json()?.into())]);
+                    }
+                }
+            }
+            known.rules = change.of(known.rules)?;
+            let json = known.to_json()?;
             Ok(if json == *facts.shop_rules.json { Vec::new() } else { vec![Body::Rules(json.into())] })
         })
         .await

@@ -180,9 +180,6 @@ const STARTS_OF_COSTS: &[&str] = &[
     "commentaireinterne",
     "notainterna",
     "notasinternas",
-    "createdby",
-    "updatedby",
-    "modifiedby",
     "erstelltvon",
     "geändertvon",
 ];
@@ -194,14 +191,18 @@ const WORDS_OF_COSTS: &[&str] = &[
     "einkauf", "einkaufspreis", "ek", "hek", "marge", "rohertrag", "rohgewinn", "db1", "lieferant", "lieferanten",
     "lieferantenpreis", "beschaffungspreis", "nettoeinkauf", "fournisseur", "proveedor", "fornitore",
     "einstand", "einstandspreis", "kalkulationspreis", "wareneinsatz", "gld", "ek1", "ek2", "kreditor", "kostpris", "innkjøpspris",
-    "ostohinta", "koszt", "koszty", "kosztu", "acquisto", "beszerzési", "maliyet", "maliyeti", "alış", "commission", "rebate",
+    "ostohinta", "koszt", "koszty", "kosztu", "beszerzési", "maliyet", "maliyeti", "alış",
 ];
 /// Words beside which these are what a shopper pays: `shipping_cost`.
-const WORDS_OF_SHIPPING: &[&str] = &["shipping", "delivery", "postage", "ship", "versand", "liefer"];
+#[rustfmt::skip]
+const WORDS_OF_SHIPPING: &[&str] = &[
+    "shipping", "delivery", "postage", "ship", "versand", "liefer", "dostawy", "dostawa", "wysyłki", "wysylki", "przesyłki", "przesylki", "kargo",
+    "gönderim", "teslimat", "teslim", "envío", "envio", "spedizione", "livraison", "verzending", "verzend", "dopravy", "frakt", "fragt",
+];
 /// Whole names of the kind that none of these words is in.
 #[rustfmt::skip]
 const OTHER_COSTS: &[&str] = &[
-    "marginpct", "marginrate", "purchasenet", "acquisitionprice", "invoiceprice", "tradeprice", "stockvalue", "inventoryvalue",
+    "createdby", "updatedby", "modifiedby", "listinoacquisto", "costoacquisto", "ultimocostoacquisto", "marginpct", "marginrate", "purchasenet", "acquisitionprice", "invoiceprice", "tradeprice", "stockvalue", "inventoryvalue",
     "floorprice", "resellerprice", "b2bprice", "partnerprice", "fob", "fobprice", "cif", "cifprice", "exw", "exwprice", "nnp", "nnek",
     "ตนทุน", "ราคาทุน", "仕入先", "仕入れ値", "공급업체", "공급사", "공급가", "供货商", "供貨商", "供應商", "采购成本",
 ];

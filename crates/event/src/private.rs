@@ -416,6 +416,11 @@ mod tests {
             "state",
             "telefonhalterung",
             "Margin left",
+            "koszt dostawy",
+            "Kargo maliyeti",
+            "Quantità minima d'acquisto",
+            "Mail-in rebate",
+            "Created by hand",
             "material",
             "seek",
         ] {

@@ -30,13 +30,18 @@ const COST_OF_REFUSAL: f64 = 9.0;
 const WEIGHT_OF_OWN_KEY: f64 = 100.0;
 /// Items of a page that cost a token.
 const ITEMS_PER_TOKEN: usize = 10;
-/// What filters of a page may read for one token: bytes of texts, values and conditions.
-const READ_PER_TOKEN: usize = 32 << 10;
+/// MiB that the filters of one address may read in a second, and ten times as much at once. They are counted apart from
+/// requests, so that an address that asks for expensive filters goes on sending events.
+const READ_MIB_PER_S: f64 = 16.0;
+/// Bytes of texts, values and conditions in such a MiB.
+const MIB: f64 = (1 << 20) as f64;
 
 /// A key with what its use so far has left.
 pub(super) struct KnownKey {
     pub(super) key: Key,
     pub(super) rates: Rates,
+    /// What filters may read.
+    reads: Rates,
     sender: Sender,
     /// Its place in the settings.
     pub(super) number: usize,
@@ -53,6 +58,7 @@ impl KnownKey {
         };
         Self {
             rates: Rates::new(key.is_public(), key.rate_limit_per_s, key.rate_limit_per_address_per_s, now),
+            reads: Rates::new(false, None, Some(READ_MIB_PER_S), now),
             sender,
             key: key.clone(),
             number,
@@ -148,14 +154,27 @@ impl Caller {
         charged.map_err(|wait_s| too_fast(&known.key, wait_s))
     }
 
-    /// Does work with a filter, and pays for what the filter read. What that is, is known only afterwards; the facts are
-    /// locked meanwhile, so that an address that asks for such work again and again has to wait.
-    pub(super) fn filtering<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Does the work of a page, and pays for what its filter read. What that is, is known only afterwards; the facts are locked
+    /// meanwhile, so that an address that asks for such work again and again has to wait.
+    ///
+    /// # Errors
+    /// If the filters of the address have read too much, and those of the work.
+    pub(super) fn filtering<T, E>(&self, has_filter: bool, work: impl FnOnce() -> Result<T, E>) -> Result<T, Problem>
+    where
+        Problem: From<E>,
+    {
+        let Some(known) = self.key.as_ref().filter(|known| has_filter && known.key.is_public()) else {
+            return Ok(work()?);
+        };
+        let is_in_debt = known.reads.charge(self.address, 0.0, Instant::now());
+        is_in_debt.map_err(|wait_s| {
+            let detail =
+                format!("filters of this address read too many texts; try again in {wait_s} s, or without a filter");
+            Problem::new(Code::RateLimited, detail).retry_after(wait_s)
+        })?;
         let (done, n_read) = counting_reads(work);
-        if let Some(known) = self.key.as_ref().filter(|known| known.key.is_public()) {
-            known.rates.charge_address(self.address, (n_read / READ_PER_TOKEN) as f64, Instant::now());
-        }
-        done
+        known.reads.charge_address(self.address, n_read as f64 / MIB, Instant::now());
+        Ok(done?)
     }
 
     /// Makes refused events cost their sender more than accepted ones.

@@ -56,6 +56,9 @@ pub(super) async fn post_items(
     Params(PostItems { sync, retire_most }): Params<PostItems>,
     request: Request,
 ) -> Result<Json<IngestedBody>, Problem> {
+    if retire_most && !sync {
+        return Err(Problem::new(Code::InvalidQuery, "retire_most says what sync=true may do").field("retire_most"));
+    }
     let batch = server.read_batch::<RawItem>(request, server.settings.max_items).await?;
     if sync && let Some((index, rejection)) = batch.first_unreadable() {
         let detail =
@@ -68,10 +71,7 @@ pub(super) async fn post_items(
         }
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
-    let absent = match (sync, retire_most) {
-        (true, true) => Absent::RetireMost,
-        (is_whole, _) => Absent::from(is_whole),
-    };
+    let absent = if retire_most { Absent::RetireMost } else { Absent::from(sync) };
     let ingested = server.engine.put_items(batch.records, absent).await?;
     refuse_if_nothing_taken(&ingested)?;
     Ok(Json(ingested.into()))

@@ -77,7 +77,7 @@ pub(super) async fn similar(
     let started = Instant::now();
     let (list, fields) = params.into_request(&server.engine, &caller)?;
     caller.charge_page(list.n)?;
-    let recommendation = caller.filtering(|| server.engine.similar(&ItemId::new(id), &list))?;
+    let recommendation = caller.filtering(list.filter.is_some(), || server.engine.similar(&ItemId::new(id), &list))?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn trending(
     let started = Instant::now();
     let (list, fields) = params.into_request(&server.engine, &caller)?;
     caller.charge_page(list.n)?;
-    let recommendation = caller.filtering(|| server.engine.trending(&list))?;
+    let recommendation = caller.filtering(list.filter.is_some(), || server.engine.trending(&list))?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }
 
@@ -123,6 +123,6 @@ pub(super) async fn new_items(
     let started = Instant::now();
     let (list, fields) = params.into_request(&server.engine, &caller)?;
     caller.charge_page(list.n)?;
-    let recommendation = caller.filtering(|| server.engine.new_items(&list))?;
+    let recommendation = caller.filtering(list.filter.is_some(), || server.engine.new_items(&list))?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }

@@ -9,7 +9,8 @@ type Part = (&'static str, fn(&Status) -> bool);
 pub(super) const PARTS: [Part; 7] = [
     ("writer", |status| status.poisoned.is_some()),
     ("learner", |status| status.learner_failed.is_some()),
-    ("search_index", |status| status.search.state != IndexState::Current),
+    // One that is filled after a start has not failed.
+    ("search_index", |status| status.search.state != IndexState::Current && status.search.failures > 0),
     ("checkpoint", |status| status.checkpoint.failed.is_some()),
     ("forgetting", |status| status.erasure_failed.is_some()),
     ("content", |status| status.content.state == ContentState::Failed),
@@ -35,7 +36,10 @@ mod tests {
             ("learner", Status { learner_failed: why(), ..Status::default() }),
             (
                 "search_index",
-                Status { search: IndexStatus { state: IndexState::Failed, ..Default::default() }, ..Status::default() },
+                Status {
+                    search: IndexStatus { state: IndexState::Failed, failures: 1, ..Default::default() },
+                    ..Status::default()
+                },
             ),
             (
                 "checkpoint",
@@ -54,6 +58,8 @@ mod tests {
         for (name, status) in &failed {
             assert_eq!(degraded(status), [*name]);
         }
+        let filled = IndexStatus { state: IndexState::Building, ..Default::default() };
+        assert!(degraded(&Status { search: filled, ..Status::default() }).is_empty());
         assert!(degraded(&Status::default()).is_empty());
     }
 }

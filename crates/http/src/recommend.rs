@@ -271,7 +271,8 @@ pub(super) async fn recommend(
     asked.fields = asked.fields.for_caller(&caller);
     asked.request.filter = refuse_private(asked.request.filter, &caller)?;
     caller.charge_page(asked.request.offset.saturating_add(asked.request.n))?;
-    let mut answer = caller.filtering(|| server.recommend(caller.asker(), asked, started))?;
+    let has_filter = asked.request.filter.is_some();
+    let mut answer = caller.filtering(has_filter, || server.recommend(caller.asker(), asked, started))?;
     answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
     Ok(Json(answer))
 }

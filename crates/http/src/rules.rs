@@ -41,13 +41,18 @@ pub(super) struct RulesBody {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
     missing: BTreeMap<Box<str>, Vec<ItemId>>,
+    /// Names of rules that another version of the program wrote and this one cannot read: they do not hold, and stay until
+    /// they are replaced or removed; absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    unread: Vec<Box<str>>,
 }
 
 impl Server {
     fn rules(&self) -> Json<RulesBody> {
         let (Offset(offset), rules) = self.engine.rules();
         let missing = self.missing(rules.iter().map(|rule| (&*rule.name, &rule.items[..])));
-        Json(RulesBody { offset, rules, missing })
+        Json(RulesBody { offset, rules, missing, unread: self.engine.unread_rules() })
     }
 
     /// Of each name the items that the catalogue does not have, because they were removed or never described; such as

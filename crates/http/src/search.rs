@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use accrue_engine::Answered;
 use accrue_serve::filter::Filter;
-use accrue_serve::{FacetCounts, NumberCounts, RangeCount, SearchAnswer, SearchRequest, ValueCount, Visitor};
+use accrue_serve::{Degraded, FacetCounts, NumberCounts, RangeCount, SearchAnswer, SearchRequest, ValueCount, Visitor};
 use accrue_store::shopper_hash;
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -300,14 +300,17 @@ impl Server {
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
         let visitor = request.visitor.shopper().map(|shopper| shopper_hash(&shopper));
-        let search = caller.filtering(|| self.engine.start_search_of(caller.asker(), request))?;
+        let has_filter = request.filter.is_some();
+        let search = self.engine.start_search_of(caller.asker(), request)?;
         if search.is_waiting() && !turn.wait_without(search.ready()).await {
             return Err(overloaded("too many pages at a time"));
         }
-        let Answered { answer, arm } = caller.filtering(|| self.engine.finish_search(&search_id, search))?;
+        let Answered { answer, arm } =
+            caller.filtering(has_filter, || self.engine.finish_search(&search_id, search))?;
         let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
-        if let Some(query) = counted {
+        let is_telling = total > 0 || !degraded.contains(&Degraded::StaleIndex.name());
+        if let Some(query) = counted.filter(|_| is_telling) {
             let answered = AnsweredSearch { asker: caller.asker(), query: &query, visitor, found_nothing: total == 0 };
             self.searches.add(&answered, self.engine.n_erasures(), started);
             self.metrics.searches_without_result.fetch_add(u64::from(total == 0), Ordering::Relaxed);

@@ -166,19 +166,18 @@ mod tests {
             item.attributes.insert("status".into(), Attribute::Text("draft".into()));
         };
         let later: fn(&mut Item) = |item| item.published_at = Some(Timestamp(NOW_MS + 1));
-        let edits: [fn(&mut Item); 6] = [
-            |_| {},
-            titled,
-            draft,
-            later,
-            |item| item.available = false,
-            |item| {
-                item.price = Some(Price::ZERO);
-            },
-        ];
+        let free: fn(&mut Item) = |item| {
+            titled(item);
+            item.price = Some(Price::ZERO);
+        };
+        let priced: fn(&mut Item) = |item| {
+            titled(item);
+            item.price = Price::new(9.5);
+        };
+        let edits: [fn(&mut Item); 7] = [|_| {}, titled, draft, later, |item| item.available = false, free, priced];
         let mut bodies = vec![seen("unknown")];
         for (n, edit) in edits.into_iter().enumerate() {
-            let product: &'static str = ["p0", "p1", "p2", "p3", "p4", "p5"][n];
+            let product: &'static str = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"][n];
             bodies.push(item(product, None, edit));
             for (variant, edit) in edits.into_iter().enumerate() {
                 let id: &'static str = format!("{product}-{variant}").leak();
@@ -189,8 +188,10 @@ mod tests {
         }
         let retired = [bodies.clone(), vec![Body::ItemRetired("p1".into())]].concat();
         for case in [Case::new(bodies), Case::new(retired)] {
-            for (now_ms, unknown) in [(NOW_MS, UnknownItems::Auto), (NOW_MS + 1, UnknownItems::Show)] {
-                let shop = case.shop(now_ms, CatalogueSettings { unknown, ..CatalogueSettings::DEFAULT });
+            let incomplete = [IncompleteItems::Hide, IncompleteItems::Show];
+            let settings = [(NOW_MS, UnknownItems::Auto), (NOW_MS + 1, UnknownItems::Show)];
+            for ((now_ms, unknown), incomplete) in settings.into_iter().flat_map(|of| incomplete.map(|it| (of, it))) {
+                let shop = case.shop(now_ms, CatalogueSettings { unknown, incomplete });
                 for item in 0..case.facts.items.len() as ItemIdx {
                     let by_entry = shop.shown(item, None).is_some_and(|entry| shop.is_complete(item, entry));
                     assert_eq!(shop.may_recommend(item, None), by_entry, "{:?}", case.facts.items.name(item));

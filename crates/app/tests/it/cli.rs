@@ -205,6 +205,24 @@ fn a_file_of_changes_leaves_all_other_fields_alone() {
 }
 
 #[test]
+fn a_catalogue_without_most_of_the_products_retires_them_only_if_that_is_meant() {
+    let place = Place::new();
+    let rows = |prefix: &str, n: usize| -> String { (0..n).map(|n| format!("{prefix}{n},Mug,10\n")).collect() };
+    place.write("full.csv", format!("id,title,price\n{}", rows("", 40)));
+    place.json(&["ingest", "full.csv", "--items", "--json"], 0);
+    // As many products as before, under other ids: what the file brought is no part of the catalogue that it is compared with.
+    for (name, feed) in [("page.csv", rows("", 15)), ("other.csv", rows("SKU-", 40))] {
+        place.write(name, format!("id,title,price\n{feed}"));
+        let refused = place.run(&["ingest", name, "--items", "--sync"]);
+        assert_eq!(refused.status.code(), Some(1), "{name}");
+        assert!(text(&refused.stderr).contains("of the 40 products are not in the files"), "{}", text(&refused.stderr));
+        place.json(&["ingest", "full.csv", "--items", "--sync", "--json"], 0);
+    }
+    let meant = place.json(&["ingest", "page.csv", "--items", "--sync", "--retire-most", "--json"], 0);
+    assert_eq!(meant["retired"], 25);
+}
+
+#[test]
 fn a_whole_catalogue_retires_what_it_lacks_and_nothing_that_it_names() {
     let place = Place::new();
     place.write("full.csv", "id,title,price\nA,Blue mug,10\nB,Red mug,12\nC,Old mug,3\n");

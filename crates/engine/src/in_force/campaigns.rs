@@ -24,8 +24,8 @@ pub(crate) fn written(facts: &Facts) -> CampaignDocument {
 pub(crate) fn to_change(facts: &Facts) -> Result<CampaignDocument, EngineError> {
     read(&facts.ledger.document().json).map_err(|error| EngineError::Conflict {
         message: format!(
-            "this version of the program cannot read the campaigns ({error}); a change would remove them, so use the version \
-             that wrote them"
+            "this version of the program cannot read the campaigns ({error}); a change of one would remove them, so put \
+             all campaigns again, or use the version that wrote them"
         ),
     })
 }

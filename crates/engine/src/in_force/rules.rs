@@ -7,36 +7,49 @@ use accrue_serve::Rules;
 use accrue_store::{Facts, Offset};
 use arc_swap::ArcSwap;
 use serde::Deserialize as _;
+use serde_json::Value;
 
 use crate::error::EngineError;
 
 /// The rules that the facts have.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WrittenRules {
     /// Those that this build can read.
     pub rules: Vec<ShopRule>,
-    /// The names of the others, which another build wrote.
-    pub unread: Vec<String>,
+    /// The others, which another build wrote, as they are. A change of a rule keeps them.
+    unread: Vec<Value>,
 }
 
 impl WrittenRules {
-    /// The rules to change one of. With a rule that cannot be read there are none: the change would remove it.
+    /// The names of those that cannot be read.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        self.unread.iter().map(name_of)
+    }
+
+    /// Removes the rule of this name, if it is one that cannot be read; whether there was one.
+    pub fn remove_unread(&mut self, name: &str) -> bool {
+        let n = self.unread.len();
+        self.unread.retain(|rule| name_of(rule) != name);
+        self.unread.len() < n
+    }
+
+    /// All of them, as the log has them.
     ///
     /// # Errors
-    /// [`EngineError::Conflict`]
-    pub fn to_change(self) -> Result<Vec<ShopRule>, EngineError> {
-        match &*self.unread {
-            [] => Ok(self.rules),
-            names => Err(EngineError::Conflict {
-                message: format!(
-                    "this version of the program cannot read {} of the rules ({}); a change of one rule would remove them, so \
-                     put all rules again, or use the version that wrote them",
-                    names.len(),
-                    names.join(", ")
-                ),
-            }),
+    /// [`EngineError::Invalid`]
+    pub fn to_json(&self) -> Result<String, EngineError> {
+        let invalid = |error: serde_json::Error| EngineError::Invalid { field: "rules", message: error.to_string() };
+        let own: Vec<Value> = self.rules.iter().map(serde_json::to_value).collect::<Result<_, _>>().map_err(invalid)?;
+        match self.unread.is_empty() {
+            true => serde_json::to_string(&self.rules),
+            false => serde_json::to_string(&[own, self.unread.clone()].concat()),
         }
+        .map_err(invalid)
     }
+}
+
+fn name_of(rule: &Value) -> &str {
+    rule.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The rules that the facts have. Each is read by itself, so that one that this build does not know leaves the others.
@@ -49,18 +62,16 @@ fn read(json: &str) -> WrittenRules {
     if json.is_empty() {
         return written;
     }
-    let rules: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_else(|error| {
+    let rules: Vec<Value> = serde_json::from_str(json).unwrap_or_else(|error| {
         tracing::error!(%error, "the rules of the shop in the log cannot be read; no rule holds");
-        written.unread.push("all of them".into());
         Vec::new()
     });
     for rule in rules {
         match ShopRule::deserialize(&rule) {
-            Ok(rule) => written.rules.push(rule),
+            Ok(read) => written.rules.push(read),
             Err(error) => {
-                let name = rule.get("name").and_then(|name| name.as_str()).unwrap_or("without a name").to_owned();
-                tracing::error!(rule = %name, %error, "a rule in the log cannot be read; the others hold");
-                written.unread.push(name);
+                tracing::error!(rule = name_of(&rule), %error, "a rule in the log cannot be read; the others hold");
+                written.unread.push(rule);
             }
         }
     }
@@ -113,9 +124,11 @@ mod tests {
             {"name":"advent","action":"pin","items":["mug"]}]"#;
         let written = read(json);
         assert_eq!(written.rules.iter().map(|rule| &*rule.name).collect::<Vec<_>>(), ["no-knives", "advent"]);
-        assert_eq!(written.unread, ["two-a-brand"]);
-        assert!(matches!(written.to_change(), Err(EngineError::Conflict { .. })));
-        assert_eq!(read("").to_change().unwrap(), []);
+        assert_eq!(written.unread().collect::<Vec<_>>(), ["two-a-brand"]);
+        assert_eq!(read(&written.to_json().unwrap()), written, "a change keeps it");
+        let mut without = written.clone();
+        assert!(without.remove_unread("two-a-brand") && !without.remove_unread("advent"));
+        assert_eq!(without.to_json().unwrap(), serde_json::to_string(&written.rules).unwrap());
     }
 
     #[test]

@@ -31,20 +31,26 @@ impl From<bool> for Absent {
     }
 }
 
-/// The records that retire what is not listed.
+/// The records that retire what is not listed. The catalogue that it is compared with has the first `n_before` items: those that the
+/// list itself has brought are no part of it.
 ///
 /// # Errors
 /// [`EngineError::UnsafeSync`]
-pub(crate) fn retirements(facts: &Facts, listed: &BTreeSet<ItemId>, absent: Absent) -> Result<Vec<Body>, EngineError> {
+pub(crate) fn retirements(
+    facts: &Facts,
+    n_before: usize,
+    listed: &BTreeSet<ItemId>,
+    absent: Absent,
+) -> Result<Vec<Body>, EngineError> {
     if absent == Absent::Stay {
         return Ok(Vec::new());
     }
-    let sold = || facts.entries().iter().filter(|entry| !entry.retired);
-    let absent_ones = || sold().filter(|entry| !listed.contains(&entry.item.id));
-    let n_sold = sold().filter(|entry| entry.described).count();
-    let n_absent = absent_ones().filter(|entry| entry.described).count();
+    let known = || facts.entries().iter().take(n_before).filter(|entry| entry.is_in_catalogue());
+    let n_sold = known().count();
+    let n_absent = known().filter(|entry| !listed.contains(&entry.item.id)).count();
     if absent != Absent::RetireMost && n_absent >= FEW && 2 * n_absent > n_sold {
         return Err(EngineError::UnsafeSync { n_absent, n_sold });
     }
-    Ok(absent_ones().map(|entry| Body::ItemRetired(entry.item.id.clone())).collect())
+    let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
+    Ok(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())).collect())
 }

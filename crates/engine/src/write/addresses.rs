@@ -102,7 +102,8 @@ impl AddressCounts {
     pub fn say(&mut self, address: IpAddr, subject: &str, shopper: u64, kind: u32, at: Timestamp, most: usize) -> Said {
         let said = self.say_one((AddressOrSite::Address, address), subject, (shopper, kind), at, most);
         // What the address may not say takes no place from its neighbours.
-        let Some(site) = site(address).filter(|_| said != Said::TooManySessions) else { return said };
+        let is_bounded = most > 0 && said != Said::TooManySessions;
+        let Some(site) = site(address).filter(|_| is_bounded) else { return said };
         match self.say_one((AddressOrSite::Site, site), subject, (shopper, 0), at, SITE * most) {
             Said::TooManySessions => Said::TooManySessions,
             Said::First | Said::Again => said,

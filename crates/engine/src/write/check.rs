@@ -315,7 +315,8 @@ impl Writer {
         let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
         if absent != Absent::Stay {
             let is_safe = names_all && any_taken;
-            let retired = if is_safe { retirements(&facts, &listed, absent)? } else { Vec::new() };
+            let retired =
+                if is_safe { retirements(&facts, facts.entries().len(), &listed, absent)? } else { Vec::new() };
             outcome.retired = Some(retired.len() as u64);
             bodies.extend(retired);
         }

@@ -12,7 +12,7 @@ use crate::error::EngineError;
 pub(crate) enum Job {
     /// Take events in.
     Events(Vec<Incoming<RawEvent>>, Sender, Reply<Ingested>),
-    /// Describe items; with `true`, retire every item that is not listed.
+    /// Describe items, and do this with those that are not listed.
     Items(Vec<Incoming<RawItem>>, Absent, Reply<Ingested>),
     /// Change some fields of items.
     Patches(Vec<Incoming<RawPatch>>, Reply<Ingested>),

@@ -1,8 +1,8 @@
 //! The search index's thread: takes changes of the catalogue and commits them several times a second.
 //!
 //! The index is derived from the catalogue. One that lacks something at the start, because the last process was killed or had no time
-//! for it, gets all that the catalogue has: before the engine answers if that is soon done, else beside the answers, which come
-//! from its last commit meanwhile. One that fails (a full disk, too many open files, a folder that was deleted) is opened again
+//! for it, gets all that the catalogue has: before the engine answers if that is soon done or it is empty, else beside the searches,
+//! which are answered from its last commit meanwhile. One that fails (a full disk, too many open files, a folder that was deleted) is opened again
 //! after increasing waits and filled from the catalogue; until that is done, searches are answered from its last commit, and the status
 //! says so. If that fails several times for another reason than a full disk, the files themselves are in the way (a process that was
 //! killed while it committed may leave one), so they are removed and the index is built in an empty folder.
@@ -50,20 +50,11 @@ pub(crate) struct OpenedIndex {
 /// # Errors
 /// If another process writes there, or the folder holds something else.
 pub(crate) fn open(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Result<OpenedIndex, SearchError> {
-    open_with(dir, settings, facts, SOON_DONE)
-}
-
-/// [`open`], where so many items are soon done.
-fn open_with(
-    dir: &Path,
-    settings: &SearchSettings,
-    facts: &Facts,
-    soon_done: usize,
-) -> Result<OpenedIndex, SearchError> {
-    match open_filled(dir, settings, facts, soon_done) {
+    match open_filled(dir, settings, facts) {
         Ok((index, behind)) => {
             let state = if behind.is_some() { IndexState::Building } else { IndexState::Current };
-            let status = IndexStatus { state, committed_at: Some(now()), ..IndexStatus::default() };
+            let committed_at = behind.is_none().then(now);
+            let status = IndexStatus { state, committed_at, ..IndexStatus::default() };
             Ok(OpenedIndex { reader: index.reader(), index: Some(index), status, behind })
         }
         Err(error @ (SearchError::Busy { .. } | SearchError::NotAnIndex { .. })) => Err(error),
@@ -81,13 +72,13 @@ fn open_filled(
     dir: &Path,
     settings: &SearchSettings,
     facts: &Facts,
-    soon_done: usize,
 ) -> Result<(SearchIndex, Option<Offset>), SearchError> {
     let mut index = SearchIndex::open(Some(&search_in(dir)), settings.clone())?;
     warn_if_rebuilt(&index);
     if index.covered() != facts.catalogue_changed.0 {
         let n_items = facts.entries().len();
-        if n_items > soon_done {
+        // One without a commit would find nothing meanwhile.
+        if n_items > SOON_DONE && index.covered() > 0 {
             tracing::info!(
                 n_items,
                 "the search index is filled beside the answers, which come from its last commit meanwhile"

@@ -44,6 +44,7 @@ pub use misspelt::{MisspeltField, MisspeltFields};
 pub use stated_stock::{StatedStock, stated_stock};
 pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
+pub(crate) use words_of_exports::{FALSE, TRUE};
 
 use crate::identity::content_id;
 use crate::raw::RawEvent;

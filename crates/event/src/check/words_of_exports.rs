@@ -6,7 +6,7 @@ use crate::amount::{self, Decimal};
 /// What programs, spreadsheets and people write for true, in all languages of shops, of letters and digits in lower case. There is
 /// no other list of these words.
 #[rustfmt::skip]
-const TRUE: &[&str] = &[
+pub(crate) const TRUE: &[&str] = &[
     "true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "pravda", "sand", "sant", "tosi", "igaz", "истина",
     "doğru", "真", "yes", "y", "j", "t", "on", "ja", "jo", "oui", "si", "sí", "sì", "tak", "ano", "áno", "sim", "да", "evet", "kyllä",
     "igen", "نعم", "是", "はい", "예", "네",
@@ -14,7 +14,7 @@ const TRUE: &[&str] = &[
 
 /// What they write for false. In capitals, the Turkish `I` without a dot becomes an `i`.
 #[rustfmt::skip]
-pub(super) const FALSE: &[&str] = &[
+pub(crate) const FALSE: &[&str] = &[
     "false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "usand", "falsk", "falskt", "epätosi", "hamis", "ложь", "yanlış", "yanliş",
     "假", "no", "n", "f", "off", "nein", "non", "nee", "nie", "ne", "não", "нет", "hayır", "hayir", "nej", "nei", "ei", "nem", "لا", "否", "いいえ",
     "아니오", "아니요",

@@ -400,10 +400,15 @@ impl<'m> Binding<'m> {
             let sources = fields.iter().filter(|known| known.field == field).flat_map(|known| &known.sources);
             sources.filter_map(Source::cell).collect()
         };
+        // Those that are joined too, such as a day and its hour.
+        let all_cells_of = |field: &str| -> Vec<usize> {
+            let sources = fields.iter().filter(|known| known.field == field).flat_map(|known| &known.sources);
+            sources.flat_map(Source::cells).collect()
+        };
         let mut columns = Vec::new();
         for name in &self.mapping.fill_down {
             if self.mapping.kind.fields().contains(&&**name) {
-                columns.extend(cells_of(name).into_iter().map(|column| (column, Filling::FromAbove)));
+                columns.extend(all_cells_of(name).into_iter().map(|column| (column, Filling::FromAbove)));
             } else if name.contains('*') {
                 // A file may have no such columns.
                 let meant = (0..self.n_header).filter(|place| fits(name, &self.columns[*place]));

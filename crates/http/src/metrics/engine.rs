@@ -379,7 +379,12 @@ fn render_checkpoint(page: &mut Page, status: &Status) {
 /// The search index.
 fn render_search(page: &mut Page, search: &IndexStatus) {
     let help = "1 if the search index failed and does not follow the catalogue until it is built again.";
-    page.one("accrue_search_index_failed", "gauge", help, u8::from(search.state != IndexState::Current));
+    page.one(
+        "accrue_search_index_failed",
+        "gauge",
+        help,
+        u8::from(search.state != IndexState::Current && search.failures > 0),
+    );
     page.one("accrue_search_index_failures_total", "counter", "Failures of the search index.", search.failures);
     if let Some(at) = search.committed_at {
         let help = "When changes of the catalogue last became visible to searches, in seconds since 1970.";

@@ -41,6 +41,8 @@ pub(super) enum NoRetirement {
 /// An engine that receives the entries of files.
 pub(super) struct Feed {
     engine: Engine,
+    /// Items that the facts had before the files.
+    n_before: usize,
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
     /// Which fields each variant has from its product, where lines of events name it.
@@ -76,8 +78,10 @@ struct Listed {
 
 impl Feed {
     pub fn new(engine: Engine, is_patch: bool) -> Self {
+        let n_before = engine.with_shop(|shop| shop.facts.entries().len());
         Self {
             engine,
+            n_before,
             described: HashMap::new(),
             inherited: HashMap::new(),
             titles: Titles::default(),
@@ -113,13 +117,15 @@ impl Feed {
         Ok(match self.listed.take() {
             None => Retirement::NotAsked,
             Some(Listed { n_taken: 0, .. }) => Retirement::Refused(NoRetirement::NothingTaken),
-            Some(Listed { n_nameless: 0, ids, .. }) => match self.engine.retire_absent_blocking(ids, absent) {
-                Ok(n) => Retirement::Retired(n),
-                Err(EngineError::UnsafeSync { n_absent, n_sold }) => {
-                    Retirement::Refused(NoRetirement::Most { n_absent, n_sold })
+            Some(Listed { n_nameless: 0, ids, .. }) => {
+                match self.engine.retire_absent_blocking(self.n_before, ids, absent) {
+                    Ok(n) => Retirement::Retired(n),
+                    Err(EngineError::UnsafeSync { n_absent, n_sold }) => {
+                        Retirement::Refused(NoRetirement::Most { n_absent, n_sold })
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
-            },
+            }
             Some(Listed { n_nameless, .. }) => Retirement::Refused(NoRetirement::Unreadable { n: n_nameless }),
         })
     }

@@ -339,7 +339,11 @@ impl<'s> Draft<'s> {
             let more = self.remarks.iter().find(|(known, _)| known == field).map_or("", |(_, remark)| remark.as_str());
             let remark =
                 if examples.is_empty() { String::new() } else { format!("    # {}{more}", examples.join(", ")) };
-            text.push_str(&format!("{field} = {}{remark}\n", quoted(&self.source_of(field, column))));
+            let source = self.source_of(field, column);
+            // A line without an hour has the day.
+            let names =
+                if source == **column { quoted(column) } else { format!("[{}, {}]", quoted(&source), quoted(column)) };
+            text.push_str(&format!("{field} = {names}{remark}\n"));
         }
         for field in self.missing.iter().filter(|field| is_needed(self.kind, field, &self.found)) {
             text.push_str(&format!("# {field} = \"…\"    # needed, and no column has a usual name of it\n"));

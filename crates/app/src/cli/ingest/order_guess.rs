@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use accrue_event::{RecordKind, usual_column};
+use accrue_event::{RecordKind, StateColumn, usual_column};
 use accrue_ingest::Sample;
 
 use super::documents;
@@ -77,7 +77,8 @@ pub(super) fn fill_down(orders: &OrderColumns<'_>, sample: &Sample) -> String {
         names.retain(|name| *name != "user");
     }
     if names.len() > 1 {
-        names.extend(orders.states.iter().flatten());
+        // A flag or a number of pieces is of the line, also where it is empty.
+        names.extend(orders.states.iter().flatten().filter(|state| StateColumn::marked(state).is_none()));
     }
     let names: Vec<String> = names.into_iter().map(quoted).collect();
     format!("fill_down = [{}]    # only the first line of an order has them\n", names.join(", "))

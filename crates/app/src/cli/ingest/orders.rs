@@ -55,8 +55,8 @@ impl<'c> OrderColumns<'c> {
             Some(found)
         };
         let number = take(OrderPart::Number);
-        let (buyer, is_of_staff) = shopper::usual(&columns);
-        let unusual = || take(OrderPart::Buyer).map(|buyer| shopper::in_place_of_staff(buyer, &columns));
+        let (buyer, is_of_staff) = shopper::usual(sample, &columns);
+        let unusual = || take(OrderPart::Buyer).map(|buyer| shopper::beside_staff(sample, buyer, &columns));
         let buyer = buyer.filter(|buyer| Some(*buyer) != number).or_else(unusual);
         let mut take = |part: OrderPart| {
             let mut left: Vec<&str> = free.iter().copied().filter(|column| Some(*column) != buyer).collect();

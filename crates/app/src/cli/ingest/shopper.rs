@@ -3,6 +3,8 @@
 //! In: the columns and the first rows. Out: the column of the shopper, the one with names of persons, which are not kept, and the
 //! one of the addresses of guests.
 
+use std::collections::BTreeSet;
+
 use accrue_event::{OrderPart, RecordKind, folded, may_name_person, names_person, order_column, usual_column};
 use accrue_ingest::Sample;
 
@@ -49,15 +51,26 @@ impl<'c> Shopper<'c> {
 
 /// The column of the buyer under a name that events have for it, in place of that of the staff. The number of a customer is preferred
 /// to an e-mail address. `true` beside it if the column of the staff was passed over.
-pub(super) fn usual<'c>(columns: &[&'c str]) -> (Option<&'c str>, bool) {
+pub(super) fn usual<'c>(sample: &Sample, columns: &[&'c str]) -> (Option<&'c str>, bool) {
     let unmailed: Vec<&str> = columns.iter().copied().filter(|column| !is_of_mail(column)).collect();
     let Some(found) = usual_column(RecordKind::Events, "user", &unmailed) else { return (None, false) };
-    let buyer = in_place_of_staff(found, columns);
+    let buyer = beside_staff(sample, found, columns);
     (Some(buyer), buyer != found)
 }
 
+/// The column of the shopper in place of one that may be of the staff. Where it has as many texts as that of customers, it is of
+/// those who have an account: a shop has fewer people at the till.
+pub(super) fn beside_staff<'c>(sample: &Sample, buyer: &'c str, columns: &[&'c str]) -> &'c str {
+    let customer = in_place_of_staff(buyer, columns);
+    let n_of = |column: &str| {
+        let texts = sample.texts(column).map(str::trim).filter(|text| !text.is_empty());
+        texts.collect::<BTreeSet<_>>().len()
+    };
+    if n_of(buyer) < n_of(customer) { customer } else { buyer }
+}
+
 /// The column of the shopper in place of one that has the names of the staff.
-pub(super) fn in_place_of_staff<'c>(buyer: &'c str, columns: &[&'c str]) -> &'c str {
+fn in_place_of_staff<'c>(buyer: &'c str, columns: &[&'c str]) -> &'c str {
     let name = folded(buyer);
     let is_staff = STAFF.contains(&&*name);
     if !is_staff && !STAFF_BESIDE_NUMBERS.contains(&&*name) {

@@ -10,7 +10,8 @@ use super::super::words::plain;
 use super::order_state::OrderState;
 use super::state_words::is_bought;
 use super::states::order_state;
-use crate::{Timestamp, truth_value};
+use crate::Timestamp;
+use crate::check::{FALSE, TRUE};
 
 /// How the cells of a column of states are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,13 @@ impl StateColumn {
     /// assert_eq!(StateColumn::marked("Order Status"), None);
     /// ```
     pub fn marked(column: &str) -> Option<Self> {
-        let name = plain(column.rsplit(['/', '.']).next().filter(|part| part.len() > 3).unwrap_or(column));
-        KNOWN.columns.get(&name).copied()
+        let (path, last) = match column.rsplit_once(['/', '.']).filter(|(_, last)| last.len() > 3) {
+            Some((path, last)) => (plain(path), last),
+            None => (String::new(), column),
+        };
+        // What became of a product, a customer or a coupon says nothing of the order.
+        let is_of_other = OF_OTHERS.iter().any(|other| path.contains(other));
+        KNOWN.columns.get(&plain(last)).copied().filter(|_| !is_of_other)
     }
 
     /// What a cell of the column says.
@@ -62,8 +68,7 @@ impl StateColumn {
         let text = text.trim();
         let word = plain(text);
         let number = text.replace(',', ".").parse::<f64>().ok();
-        let says = |truth: bool, others: &HashSet<String>| truth_value(text) == Some(truth) || others.contains(&word);
-        let is_no = word.is_empty() || number == Some(0.0) || says(false, &KNOWN.no) || is_no_time(text);
+        let is_no = word.is_empty() || number == Some(0.0) || KNOWN.no.contains(&word) || is_no_time(text);
         let by_word = || match order_state(text) {
             Some(state) => StateCell::Undone(state),
             None if is_bought(text) => StateCell::Purchase,
@@ -79,7 +84,7 @@ impl StateColumn {
                 cell => cell,
             },
             Self::Flag(_) | Self::Pieces(_) if is_no => StateCell::Purchase,
-            Self::Flag(state) if says(true, &KNOWN.yes) || is_time(text) => StateCell::Undone(state),
+            Self::Flag(state) if KNOWN.yes.contains(&word) || is_time(text) => StateCell::Undone(state),
             Self::Flag(_) => by_word(),
             Self::Pieces(state) => number.map_or(StateCell::Unknown, |n| StateCell::Pieces(n.abs(), state)),
         }
@@ -111,8 +116,8 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let set = |words: &[&str]| words.iter().map(|word| plain(word)).collect();
     Known {
         columns: columns.into_iter().flat_map(named).collect(),
-        yes: set(YES),
-        no: set(NO),
+        yes: set(&[TRUE, YES].concat()),
+        no: set(&[FALSE, NO].concat()),
         none: set(NONE),
         refunded: set(REFUNDED),
     }
@@ -128,11 +133,27 @@ fn is_time(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_ascii_digit()) || has_month();
     // A price has fewer digits in a row, and no second sign.
     let is_amount = text.replace(',', ".").parse::<f64>().is_ok() && n_digits < 8;
+    let is_of_day = || has_hour(text) || has_month() || text.contains('年') || is_date(text);
     // Seconds, milliseconds, microseconds or nanoseconds since 1970.
     let is_count = matches!(n_digits, 10 | 13 | 16 | 19) && n_digits == text.len();
     is_count
         || Timestamp::parse(text).is_some_and(|_| !is_amount)
-        || (starts && n_digits >= 5 && has_sign && !is_amount)
+        || (starts && n_digits >= 5 && has_sign && !is_amount && is_of_day())
+}
+
+/// Whether a text has an hour, such as `10:22`.
+fn has_hour(text: &str) -> bool {
+    text.as_bytes().windows(3).any(|three| three[0].is_ascii_digit() && three[1] == b':' && three[2].is_ascii_digit())
+}
+
+/// Whether a text begins with a date in digits: `02.11.2026`, `2026/11/2`. An amount (`1.000,00 €`) has other groups.
+fn is_date(text: &str) -> bool {
+    let date = text.split_whitespace().next().unwrap_or_default();
+    ['.', '/', '-'].into_iter().any(|sign| {
+        let groups: Vec<usize> = date.split(sign).map(str::len).collect();
+        let is_number = date.split(sign).all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
+        is_number && matches!(groups[..], [1 | 2, 1 | 2, 2 | 4] | [4, 1 | 2, 1 | 2])
+    })
 }
 
 /// Whether a text is what databases write in place of a time that is not there.
@@ -160,10 +181,14 @@ const NO: &[&str] = &["none", "null", "nil", "nan", "nat", "无", "無", "なし
 /// Words of no state.
 const NONE: &[&str] = &["none", "null", "nan", "n/a", "keine", "keiner", "无", "無", "なし", "없음"];
 
+/// Parts of the paths of columns that are of something else than an order or its lines.
+const OF_OTHERS: &[&str] =
+    &["product", "variant", "customer", "user", "address", "coupon", "shop", "store", "produkt", "kunde", "artikel"];
+
 #[rustfmt::skip]
 const NEVER_FLAGS: &[&str] = &[
     "cancelled", "canceled", "is cancelled", "is canceled", "cancelled at", "canceled at", "cancelled on", "canceled on", "cancelled date",
-    "canceled date", "cancelled time", "canceled time", "date cancelled", "date canceled", "cancellation date", "cancel date", "cancel time",
+    "canceled date", "cancelled time", "canceled time", "date cancelled", "date canceled", "cancellation date", "cancel time",
     "cancel flag", "cancelled flag", "order cancelled", "order canceled", "voided", "is voided", "voided at", "is void", "deleted",
     "is deleted", "deleted at", "test", "is test", "test order", "is test order", "test mode",
     "storniert", "ist storniert", "storniert am", "storniert um", "storno", "ist storno", "Stornodatum", "Storno am", "Stornokennzeichen",
@@ -238,7 +263,12 @@ mod tests {
         assert_eq!(back.read("true"), StateCell::Undone(OrderState::GivenBack));
         assert_eq!(back.read("0.00"), StateCell::Purchase);
         assert_eq!(back.read("9.90"), StateCell::Unknown, "an amount may be a part");
-        assert_eq!(back.read("1009,90"), StateCell::Unknown, "an amount may be a part");
+        for amount in ["1009,90", "150,00 €", "1,000.00", "1.000,00 EUR", "EUR 1.250,00", "$12,500.00"] {
+            assert_eq!(back.read(amount), StateCell::Unknown, "an amount may be a part: {amount}");
+        }
+        assert_eq!(StateColumn::marked("product.deleted_at"), None);
+        assert_eq!(StateColumn::marked("order.cancelled_at"), Some(StateColumn::Flag(OrderState::NeverBought)));
+        assert_eq!(StateColumn::marked("Cancel Date"), None, "until when a buyer takes the goods");
         assert_eq!(StateColumn::named("returned_qty").read("2"), StateCell::Pieces(2.0, OrderState::GivenBack));
         assert_eq!(StateColumn::named("Cancelled").read("B-7"), StateCell::Unknown);
         for (column, yes, no) in [
@@ -246,6 +276,9 @@ mod tests {
             ("Storno", "igen", "nem"),
             ("Storno", "jo", "nej"),
             ("취소여부", "네", "아니요"),
+            ("iptal", "DOGRU", "YANLIS"),
+            ("Cancelado", "SIM", "NAO"),
+            ("Cancelled", "ＹＥＳ", "ＮＯ"),
         ] {
             let read = |text| StateColumn::named(column).read(text);
             assert_eq!(read(yes), StateCell::Undone(OrderState::NeverBought), "{yes}");

@@ -40,15 +40,20 @@ const SOFT: &[&str] = &[
 #[rustfmt::skip]
 const ASKED: &[&str] = &[
     "request", "anfrag", "stornoanfrag", "antrag", "angemeld", "anmeld", "label", "retourlabel", "retourenlabel", "retourenschein", "talep", "talebi",
-    "заявк", "запрос", "zglosz", "richiest", "solicit", "aanvra", "pedido",
+    "заявк", "запрос", "zglosz", "richiest", "solicit", "aanvra",
 ];
-/// Beginnings of words of what is under way, and so not done.
+/// Beginnings of words that say of what would undo a purchase that it is under way.
 #[rustfmt::skip]
 const UNDER_WAY: &[&str] = &[
-    "progress", "processing", "cancelling", "canceling", "returning", "refunding", "expir", "angekund", "unterwegs", "bearbeit", "ausstehend",
-    "erwartet", "cours", "attente", "attendu", "curso", "camino", "pendient", "pendent", "pendin", "espera", "tramite", "corso", "attesa",
-    "lavoraz", "andamento", "aguard", "processo", "aangekond", "onderweg", "behandeling", "afwachting", "trakcie", "oczek", "drodze", "obrab",
-    "обработ", "процесс", "ожида", "пути", "surec", "bekle", "bekli", "yolda", "riesen", "vyrizov", "zpracov", "ceka",
+    "progress", "processing", "cancelling", "canceling", "returning", "refunding", "angekund", "unterwegs", "bearbeitung", "ausstehend",
+    "erwartet", "cours", "attente", "attendu", "curso", "camino", "pendient", "pendent", "espera", "tramite", "corso", "attesa",
+    "lavorazione", "andamento", "aguard", "processo", "aangekond", "onderweg", "behandeling", "afwachting", "trakcie", "oczek", "drodze",
+    "обработке", "процессе", "ожида", "пути", "surec", "bekle", "bekli", "yolda", "rieseni", "vyrizuje", "zpracovava", "zpracovani", "ceka",
+];
+/// Words that may stand between these.
+#[rustfmt::skip]
+const BESIDE: &[&str] = &[
+    "in", "im", "en", "em", "w", "v", "в", "во", "de", "du", "di", "da", "do", "na", "is", "ist", "est", "being", "noch", "still", "wird", "on", "the", "a", "se",
 ];
 /// Words before one of cancelling or giving back that make it one of what is under way: `In Stornierung`.
 const AMID: &[&str] = &["in", "im", "en", "em", "w", "v", "во"];
@@ -79,14 +84,14 @@ const WIDE_SOFT: &[&str] = &[
     "未", "没有", "沒有", "无", "無", "なし", "없음", "不", "关闭", "關閉", "拒绝", "拒絕", "申请", "申請", "依頼", "却下", "待", "中", "可", "철회", "거부", "요청",
     "신청", "불가",
 ];
-/// Behind a word of cancelling or giving back: taken in, under way, planned, not done.
+/// Behind a word of cancelling or giving back, as the rest of its word or as the next one: taken in, under way, planned, not done.
 #[rustfmt::skip]
 const WIDE_SOFT_BEHIND: &[&str] = &[
-    "접수", "처리중", "처리대기", "중", "대기", "보류", "예정", "진행", "회수", "안함", "안됨", "아님", "受付", "処理前", "前", "予定",
+    "접수", "처리중", "처리대기", "진행중", "회수중", "중", "대기", "보류", "예정", "진행", "회수", "안", "안함", "안됨", "아님", "受付", "処理前", "前", "予定",
 ];
-/// Before such a word: not.
+/// Before such a word, at the beginning of its word or as a word: not.
 const WIDE_SOFT_BEFORE: &[&str] = &["미", "안"];
-const WIDE_NONE: &[&str] = &["没有", "沒有", "未", "无", "無", "なし", "없음", "미"];
+const WIDE_NONE: &[&str] = &["没有", "沒有", "未", "无", "無", "なし", "없음"];
 /// Those of them that stand behind what is not.
 const WIDE_NONE_BEHIND: &[&str] = &["なし", "없음"];
 const WIDE_ASKED: &[&str] = &["申请", "申請", "신청", "요청"];
@@ -101,20 +106,23 @@ pub(super) fn without_system(text: &str) -> &str {
 pub(super) fn contained(text: &str) -> Option<OrderState> {
     let (never, back) = match is_wide(text) {
         true => {
-            let (text, known) = (plain(text), &*WIDE);
-            if has(&text, &known.soft) || has(&text, &known.in_part) || known.is_not_done(&text) {
+            let known = &*WIDE;
+            if known.is_not_done(&words(text)) {
+                return None;
+            }
+            let text = plain(text);
+            if has(&text, &known.soft) || has(&text, &known.in_part) {
                 return None;
             }
             let place = |of: &[String]| of.iter().filter_map(|part| text.find(&**part)).min();
             (place(&known.never), place(&known.back))
         }
         false => {
-            let words = words(text);
+            let words = words_of_what_is_done(text);
             let place = |of: &[&str]| words.iter().position(|word| begins(word, of) && !word.contains("able"));
-            let is_soft = |word: &String| {
-                SOFT.contains(&&**word) || [IN_PART, ASKED, UNDER_WAY].iter().any(|of| begins(word, of))
-            };
-            if words.iter().any(is_soft) || is_amid(&words) {
+            let is_soft = |word: &String| SOFT.contains(&&**word) || begins(word, IN_PART) || begins(word, ASKED);
+            let is_request = |pair: &[String]| pair[0] == "pedido" && ["de", "do", "da"].contains(&&*pair[1]);
+            if words.iter().any(is_soft) || words.windows(2).any(is_request) {
                 return None;
             }
             let (never, back, refused) = (place(NEVER), place(BACK), place(REFUSED));
@@ -141,12 +149,19 @@ fn is_list(text: &str) -> bool {
         || words(text).iter().any(|word| ["and", "und", "et", "y", "e", "en", "i"].contains(&&**word))
 }
 
-/// Whether a text says only that an order is in what would undo it.
-fn is_amid(words: &[String]) -> bool {
-    match words {
-        [amid, what] => AMID.contains(&&**amid) && (begins(what, NEVER) || begins(what, BACK)),
-        _ => false,
-    }
+/// The words of a text without the parts that say of a cancellation or a return that it is under way: `Retour en cours`, `In
+/// Stornierung`. In `Annulé en cours de livraison` something else was under way, and in `Cancelado (pago pendiente)` the payment.
+fn words_of_what_is_done(text: &str) -> Vec<String> {
+    let parts = text.split([',', ';', '/', '(', ')', '–']).flat_map(|part| part.split(" - ")).map(words);
+    parts.filter(|words| !is_under_way(words)).flatten().collect()
+}
+
+fn is_under_way(words: &[String]) -> bool {
+    let undoes = |word: &String| begins(word, NEVER) || begins(word, BACK);
+    let is_amid = matches!(words, [amid, what] if AMID.contains(&&**amid) && undoes(what));
+    let says_so = words.iter().any(|word| begins(word, UNDER_WAY)) && words.iter().any(undoes);
+    let is_all = || words.iter().all(|word| undoes(word) || begins(word, UNDER_WAY) || BESIDE.contains(&&**word));
+    is_amid || (says_so && is_all())
 }
 
 /// Whether a text is of a script without blanks. Some programs write the syllables of Korean as single letters.
@@ -183,11 +198,28 @@ impl Wide {
         self.never.iter().chain(&self.back)
     }
 
-    /// Whether a text says, right beside such a word, that it is not done.
-    fn is_not_done(&self, text: &str) -> bool {
-        self.undoing().any(|word| {
-            let behind = self.soft_behind.iter().any(|soft| text.contains(&format!("{word}{soft}")));
-            behind || self.soft_before.iter().any(|soft| text.contains(&format!("{soft}{word}")))
+    /// Whether words say, right beside one of these, that it is not done: `취소접수`, `취소 안함`, `미취소`. In `취소(중복주문)` a
+    /// reason stands behind it.
+    fn is_not_done(&self, words: &[String]) -> bool {
+        let is_soft = |(place, word): (usize, &String)| {
+            let next = words.get(place + 1).map_or("", |next| next);
+            let mut rests = self.undoing().filter_map(|undoing| Some(word.split_once(&**undoing)?.1));
+            rests.any(|rest| {
+                let beside = if rest.is_empty() { next } else { rest };
+                self.soft_behind.iter().any(|soft| soft == beside)
+            })
+        };
+        self.is_negated(words) || words.iter().enumerate().any(is_soft)
+    }
+
+    /// Whether words have a negation of one of these: `미취소`.
+    fn is_negated(&self, words: &[String]) -> bool {
+        words.iter().enumerate().any(|(place, word)| {
+            let before = place.checked_sub(1).map_or("", |before| &words[before]);
+            self.soft_before.iter().any(|not| {
+                let rest = if before == not { Some(&**word) } else { word.strip_prefix(&**not) };
+                rest.is_some_and(|rest| self.undoing().any(|undoing| rest.starts_with(&**undoing)))
+            })
         })
     }
 
@@ -224,9 +256,10 @@ static WIDE: LazyLock<Wide> = LazyLock::new(|| {
 /// Whether a text that undoes no purchase is known to be a state of one. Others are told, because they may mean anything.
 pub(super) fn is_bought(text: &str) -> bool {
     if is_wide(text) {
+        let is_negated = WIDE.is_negated(&words(text));
         let (text, known) = (plain(text), &*WIDE);
         let undoes = has(&text, &known.never) || has(&text, &known.back);
-        let is_none = known.says_none(&text);
+        let is_none = is_negated || known.says_none(&text);
         let is_open = has(&text, &known.none) || text.contains('待');
         return is_none || (has(&text, &known.in_part) && undoes) || (!undoes && !is_open && has(&text, &known.bought));
     }
@@ -361,7 +394,6 @@ mod tests {
             "Retour aangekondigd",
             "Cancelling",
             "Refund processing",
-            "cancellation expired",
             "취소접수",
             "취소 처리중",
             "취소 안함",
@@ -383,10 +415,42 @@ mod tests {
 
     #[test]
     fn a_word_of_what_is_under_way_beside_another_thing_leaves_the_cancellation() {
-        for never in ["発送前キャンセル", "배송중 취소", "고객 취소", "구매취소", "Storniert vor Versand"]
-        {
+        for never in [
+            "発送前キャンセル",
+            "배송중 취소",
+            "고객 취소",
+            "구매취소",
+            "이미 취소됨",
+            "이미 취소된 주문",
+            "취소(중복주문)",
+            "취소(중량초과)",
+            "キャンセル（前払い期限切れ）",
+            "Storniert vor Versand",
+            "Storno bearbeitet",
+            "Cancelled (expired)",
+            "Cancelled - reservation expired",
+            "Cancelled during processing",
+            "Annulé en cours de livraison",
+            "Cancelado por tiempo de espera",
+            "Cancelado - aguardando pagamento",
+            "Cancelado (pago pendiente)",
+            "Annulé (en attente de paiement)",
+            "Pedido cancelado",
+        ] {
             assert_eq!(order_state(never), Some(OrderState::NeverBought), "{never}");
         }
+        for back in [
+            "이미 환불됨",
+            "반품(회수완료)",
+            "Retoure bearbeitet",
+            "Возврат обработан",
+            "Vrácení zpracováno",
+            "Retourné en cours de livraison",
+            "Pedido devuelto",
+        ] {
+            assert_eq!(order_state(back), Some(OrderState::GivenBack), "{back}");
+        }
+        assert_eq!(order_state("Pedido de devolución"), None);
     }
 
     #[test]
@@ -405,7 +469,7 @@ mod tests {
 
     #[test]
     fn words_are_listed_in_plain_letters() {
-        for word in [NEVER, REFUSED, BACK, SOFT, ASKED, UNDER_WAY, AMID, IN_PART, BOUGHT, BETWEEN].concat() {
+        for word in [NEVER, REFUSED, BACK, SOFT, ASKED, UNDER_WAY, BESIDE, AMID, IN_PART, BOUGHT, BETWEEN].concat() {
             assert_eq!(plain(word), word);
         }
     }
@@ -433,6 +497,8 @@ mod tests {
             "취소없음",
             "返品なし",
             "미취소",
+            "결제완료(국민카드)",
+            "배송완료(민원)",
             "Zrealizowane",
             "wc-on-hold",
             "wc-completed",
