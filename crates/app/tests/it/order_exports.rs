@@ -35,7 +35,6 @@ fn an_order_that_a_flag_a_time_or_the_state_of_its_line_cancels_is_no_purchase()
         ("cancelled_at", "", "2026-03-02 10:00:00"),
         ("canceled_at", "0000-00-00 00:00:00", "2026-03-02T10:00:00Z"),
         ("is_test", "false", "true"),
-        ("test", "0", "1"),
         ("Line Status", "Open", "Cancelled"),
         ("対応状況", "発送済み", "注文取消し"),
         ("cancelled_at", "0", "1772445600"),

@@ -179,7 +179,7 @@ fn fields_are_found_whatever_their_case_and_by_language() {
     assert!(judge(r#""title":"Mug","available_from":"2099-01-01""#).published_at.is_some());
     let film = judge(r#""title":"Mug","release_date":1999"#);
     assert!(film.published_at.is_none() && film.attributes.len() == 1);
-    for later in [r#""Erscheinungsdatum":"01.01.2099""#, r#""Veröffentlicht ab":"2099-01-01""#] {
+    for later in [r#""verfügbar ab":"01.01.2099""#, r#""Veröffentlicht ab":"2099-01-01""#] {
         assert!(judge(&format!(r#""title":"Mug",{later}"#)).published_at.is_some(), "{later}");
     }
     let book = judge(r#""title":"Book","Erscheinungsdatum":"Mai 2019""#);

@@ -34,8 +34,6 @@ const NAMES: &[(&str, &[&str])] = &[
             "availablesince",
             "dateavailable",
             "releasedate",
-            "erscheinungsdatum",
-            "erscheinungstag",
             "veröffentlichtab",
             "veröffentlichungsdatum",
             "verfügbarab",

@@ -37,6 +37,10 @@ pub enum Reading {
 impl Reading {
     /// The value of a text that is not empty.
     pub(super) fn of(self, text: &str) -> RawValue {
+        let is_amount = matches!(self, Self::Amount(_) | Self::Price(_));
+        if is_amount && ["nan", "nat", "<na>"].iter().any(|none| text.trim().eq_ignore_ascii_case(none)) {
+            return RawValue::Null;
+        }
         let plain = || RawValue::number_or_text(text.trim_ascii());
         match self {
             Self::Text => RawValue::text(text),

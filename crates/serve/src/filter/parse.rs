@@ -185,11 +185,7 @@ impl Choices {
 
 /// A value in the form in which texts of items are compared. Items have `&` where a page of the shop has `&amp;`.
 fn as_kept(text: &str) -> String {
-    let mut kept = normalised(text.trim()).into_owned();
-    while kept.contains("&amp;") {
-        kept = kept.replace("&amp;", "&");
-    }
-    kept
+    normalised(text.trim()).replace("&amp;", "&")
 }
 
 struct Parser<'t> {

@@ -231,9 +231,10 @@ impl Shop<'_> {
         let place = entry;
         let entry = suggestions.entries.get(entry as usize)?;
         let mut best: Option<(f32, ItemIdx)> = None;
-        for &item in entry.items.iter().filter(|&&item| self.may_suggest(item, &asker.rules)) {
+        for &item in &entry.items {
             let standing = self.own_standing(item);
-            if best.is_none_or(|(known, _)| standing > known) {
+            // Only what would be the best so far is asked for, because each rule may read texts.
+            if best.is_none_or(|(known, _)| standing > known) && self.may_suggest(item, &asker.rules) {
                 best = Some((standing, item));
             }
         }

@@ -4,7 +4,7 @@
 //! and categories from the catalogue, so it changes only what it is about. Of any other file that describes nothing beside
 //! a title, a price or a stock, products keep what the file has no column for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use accrue_event::{
     Cell as _, Mapping, RawItem, RawPatch, RawValue, RecordKind, StatedStock, clean_id, folded, stated_stock,
@@ -78,7 +78,12 @@ impl Extent {
     pub fn is_of_places(sample: &Sample, arguments: &Arguments) -> bool {
         let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
         let has_id = || usual_column(RecordKind::Items, "id", &columns).is_some();
-        arguments.patch && !arguments.users && has_id() && Self::of_columns(sample) == Self::Stocks
+        let is_repeated = || {
+            let id = usual_column(RecordKind::Items, "id", &columns);
+            let mut ids = HashSet::new();
+            id.is_some_and(|id| sample.texts(id).any(|text| !text.trim().is_empty() && !ids.insert(text.trim())))
+        };
+        arguments.patch && !arguments.users && has_id() && Self::of_columns(sample) == Self::Stocks && is_repeated()
     }
 
     fn of_columns(sample: &Sample) -> Self {

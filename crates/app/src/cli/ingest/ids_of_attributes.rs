@@ -1,7 +1,7 @@
 //! Orders whose products are known by another number than the catalogue's ids, which the catalogue keeps as an attribute: products
 //! by `id` with a `sku`, and orders by `sku` alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use accrue_engine::Engine;
 use accrue_event::{Attribute, Mapping, RecordKind, usual_column};
@@ -25,8 +25,13 @@ pub(super) fn note(engine: &Engine, file: &str, mapping: &Mapping, sample: &Samp
     let (column, texts) = own.iter().map(|column| (*column, texts_of(column))).find(|(_, texts)| !texts.is_empty())?;
     let found = engine.with_shop(|shop| {
         let mut found: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        // Whether a name is that of a number of items, for each name once. Looked up only.
+        let mut names: HashMap<&str, bool> = HashMap::new();
         for entry in shop.facts.entries().iter().filter(|entry| entry.is_in_catalogue()) {
-            for (name, value) in entry.item.attributes.iter().filter(|(name, _)| names_item(name)) {
+            for (name, value) in &entry.item.attributes {
+                if !*names.entry(name).or_insert_with(|| names_item(name)) {
+                    continue;
+                }
                 let value = match value {
                     Attribute::Text(text) => text.to_string(),
                     Attribute::Number(number) => number.to_string(),

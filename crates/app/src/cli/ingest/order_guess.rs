@@ -68,7 +68,9 @@ pub(super) fn fill_down(orders: &OrderColumns<'_>, sample: &Sample) -> String {
         let in_first = *has_buyer.entry(number).or_insert(!buyer.is_empty());
         lacks_buyer |= in_first && buyer.is_empty();
     }
-    let mut names = match (1..sample.rows.len()).any(|row| is_named_once(&row)) {
+    // The last row alone may be one of sums.
+    let n_inner = sample.rows.len().saturating_sub(1);
+    let mut names = match (1..n_inner).any(|row| is_named_once(&row)) {
         true => vec!["session", "at", "user"],
         false if lacks_buyer => vec!["user"],
         false => return String::new(),

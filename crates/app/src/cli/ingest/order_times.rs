@@ -46,6 +46,12 @@ pub(super) fn clock<'c>(sample: &Sample, time: &str, others: &[&'c str]) -> Opti
     let is_clock = |column: &&&str| CLOCKS.contains(&&*folded(column)) && is_time_of_day(sample, column);
     let has_hours = sample.texts(time).any(|text| text.contains(':'));
     let clock = others.iter().find(is_clock).copied().filter(|_| !has_hours)?;
+    // A bare `Time` beside two days may be that of either, or of the delivery.
+    let is_bare = folded(clock).chars().count() <= 5;
+    let is_day = |column: &&&str| folded(column).contains("date") || folded(column).contains("datum");
+    if is_bare && others.iter().any(|column| is_day(&column)) {
+        return None;
+    }
     let texts = sample.joined(&joined(time, clock));
     let reads = |format: &&str| texts.iter().all(|text| Mapping::reads_time(format, text));
     let is_standard = texts.iter().all(|text| Timestamp::parse(text).is_some());
@@ -84,7 +90,7 @@ pub(super) fn time_format(texts: &[String]) -> String {
 }
 
 /// The notations of times in which `--guess` reads what is in no standard one.
-const FORMATS: [&str; 24] = [
+const FORMATS: [&str; 31] = [
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
     "%d.%m.%Y",
@@ -109,6 +115,13 @@ const FORMATS: [&str; 24] = [
     "%m/%d/%y",
     "%m/%d/%y %H:%M",
     "%b %d, %Y %I:%M:%S %p",
+    "%m-%d-%Y %H:%M:%S",
+    "%m-%d-%Y %H:%M",
+    "%m-%d-%Y",
+    "%d/%m/%Y %I:%M:%S %p",
+    "%d/%m/%Y %I:%M %p",
+    "%d-%m-%Y %I:%M %p",
+    "%m-%d-%Y %I:%M %p",
 ];
 
 #[cfg(test)]
@@ -130,6 +143,8 @@ mod tests {
         assert_eq!(finer(&of_both, "注文日", &["発送日時", "注文日時"]), Some("注文日時"));
         let american = table("Date;Time", &["11/13/2026;10:11:12 AM"]);
         assert_eq!(clock(&american, "Date", &["Time"]), Some("Time"));
+        let of_delivery = table("Order Date;Delivery Date;Time", &["2026-03-01;2026-03-05;14:00"]);
+        assert_eq!(clock(&of_delivery, "Order Date", &["Delivery Date", "Time"]), None);
         let unreadable = table("Date;Time", &["week 46;10:11"]);
         assert_eq!(clock(&unreadable, "Date", &["Time"]), None);
     }
@@ -144,7 +159,9 @@ mod tests {
         assert_eq!(format_of(&["01-Nov-26"]), "time_format = \"%d-%b-%y\"\n");
         assert_eq!(format_of(&["11/22/2026 11:30 PM"]), "time_format = \"%m/%d/%Y %I:%M %p\"\n");
         assert_eq!(format_of(&["03/01/26", "03/25/26"]), "time_format = \"%m/%d/%y\"\n");
-        assert!(format_of(&["05/01/2026"]).contains("# or \"%m/%d/%Y\""));
+        for open in ["05/01/2026", "03-04-2026", "03/04/2026 10:11 AM", "03-04-2026 10:11"] {
+            assert!(format_of(&[open]).contains("# or "), "{open}");
+        }
         assert!(format_of(&["soon"]).starts_with("# time_format"));
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use accrue_event::{
-    OrderPart, RecordKind, StateColumn, folded, is_time_of_order, is_total_of_order, is_unclear_number, listed,
-    may_name_person, names_person, number_beside_name, order_column, usual_column,
+    OrderPart, RecordKind, StateCell, StateColumn, folded, is_time_of_order, is_total_of_order, is_unclear_number,
+    listed, may_name_person, names_person, number_beside_name, order_column, usual_column,
 };
 use accrue_ingest::Sample;
 
@@ -229,15 +229,28 @@ fn with_marks<'c>(words: &[&'c str], sample: &Sample, columns: &[&'c str]) -> [O
         let mut numbers = sample.texts(column).filter_map(|text| text.trim().replace(',', ".").parse::<f64>().ok());
         numbers.any(|number| number != 0.0 && number != 1.0 && number < FIRST_EPOCH)
     };
+    // What undoes most lines says something else: until when a buyer takes the goods, when a rental comes back, an arm of a test.
+    let undoes_most = |column: &str, marked: StateColumn| {
+        let cells: Vec<StateCell> = sample.pairs(column, column).map(|(text, _)| marked.read(text)).collect();
+        let n_undone = cells.iter().filter(|cell| matches!(cell, StateCell::Undone(_) | StateCell::Pieces(..))).count();
+        cells.len() >= ENOUGH_LINES && 2 * n_undone > cells.len()
+    };
+    let is_bare_test =
+        |column: &str| folded(column) == "test" && sample.texts(column).any(|text| matches!(text.trim(), "0" | "1"));
     let is_mark = |column: &&&str| match StateColumn::marked(column) {
-        Some(StateColumn::Flag(_)) => !counts(column),
-        marked => marked.is_some(),
+        Some(marked @ (StateColumn::Flag(_) | StateColumn::Refund)) => {
+            !counts(column) && !is_bare_test(column) && !undoes_most(column, marked)
+        }
+        Some(marked) => !undoes_most(column, marked),
+        None => false,
     };
     let marks = columns.iter().filter(|column| !words.contains(*column)).filter(is_mark);
     let mut found = words.iter().chain(marks).copied();
     std::array::from_fn(|_| found.next())
 }
 
+/// Lines from which on it is told from them what a column is.
+const ENOUGH_LINES: usize = 4;
 /// Numbers from here on are times in seconds since 1970.
 const FIRST_EPOCH: f64 = 1e8;
 

@@ -1,5 +1,5 @@
 //! Whether most prices of a catalogue changed by the same large factor: cents for euros, a decimal sign that was read as
-//! one of thousands, another currency.
+//! one of thousands. Prices in another currency than before are not compared.
 //!
 //! In: the engine before and after the files. Out: a note. The prices are taken as they are, because a shop may mean them.
 
@@ -11,7 +11,7 @@ const ENOUGH: usize = 20;
 const FACTOR: f64 = 5.0;
 
 /// The prices of the catalogue before the files, by item; 0 where there is none.
-pub(super) struct PricesBefore(Vec<f64>);
+pub(super) struct PricesBefore(Vec<(f64, Option<Box<str>>)>);
 
 impl PricesBefore {
     pub fn of(engine: &Engine) -> Self {
@@ -20,12 +20,16 @@ impl PricesBefore {
 
     /// What is to be said of the prices that the catalogue has now.
     pub fn note(self, engine: &Engine) -> Option<String> {
-        note(&self.0, &prices(engine))
+        let now = prices(engine);
+        let same =
+            self.0.iter().zip(&now).map(|(before, now)| if before.1 == now.1 { (before.0, now.0) } else { (0.0, 0.0) });
+        let (before, now): (Vec<f64>, Vec<f64>) = same.unzip();
+        note(&before, &now)
     }
 }
 
-fn prices(engine: &Engine) -> Vec<f64> {
-    let price = |item: &accrue_event::Item| item.price.map_or(0.0, |price| price.to_f64());
+fn prices(engine: &Engine) -> Vec<(f64, Option<Box<str>>)> {
+    let price = |item: &accrue_event::Item| (item.price.map_or(0.0, |price| price.to_f64()), item.currency.clone());
     engine.with_shop(|shop| shop.facts.entries().iter().map(|entry| price(&entry.item)).collect())
 }
 
@@ -39,7 +43,7 @@ fn note(before: &[f64], now: &[f64]) -> Option<String> {
     factors.sort_by(f64::total_cmp);
     let median = factors[factors.len() / 2];
     let factor = median.max(median.recip());
-    let how = if median < 1.0 { format!("one {factor:.0}th of") } else { format!("{factor:.0} times") };
+    let how = if median < 1.0 { format!("1/{factor:.0} of") } else { format!("{factor:.0} times") };
     (factor >= FACTOR).then(|| {
         format!(
             "{} of {} prices changed, in the median to {how} what they were: are they in cents (`scale` in a mapping), or is the \
@@ -61,7 +65,7 @@ mod tests {
         assert!(
             note(&before, &times(100.0)).unwrap().contains("50 of 50 prices changed, in the median to 100 times what")
         );
-        assert!(note(&before, &times(0.01)).unwrap().contains("one 100th of what they were"));
+        assert!(note(&before, &times(0.01)).unwrap().contains("1/100 of what they were"));
         assert_eq!(note(&before, &times(0.5)), None, "a sale");
         assert_eq!(note(&before, &times(1.0)), None);
         let few = [&times(100.0)[..19], &before[19..]].concat();

@@ -42,7 +42,8 @@ impl<'c> Shopper<'c> {
         let is_name = |buyer: &&str| has_names(sample, buyer) || (is_of_staff && is_name_of_customer(buyer));
         let named = buyer.filter(is_name);
         let of_guests = |column: &&str| is_mail_of_buyer(column) && has_addresses(sample, column);
-        let mail = columns.iter().copied().find(of_guests);
+        let of_customers = |column: &&str| of_guests(column) && is_of_customer(column);
+        let mail = columns.iter().copied().find(of_customers).or_else(|| columns.iter().copied().find(of_guests));
         let buyer = if named.is_some() { mail } else { buyer };
         let mail = mail.filter(|mail| buyer.is_some_and(|buyer| buyer != *mail && has_guests(sample, buyer, mail)));
         Self { buyer, named, mail }

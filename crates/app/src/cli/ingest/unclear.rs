@@ -37,8 +37,10 @@ pub(super) fn refusal(path: &Path, sample: &Sample) -> Option<Problem> {
         listed(&sample.columns)
     );
     // What lacks little of an order is none of views.
+    let of_order = |part| order_column(part, &columns).is_some();
+    let may_be_order = of_order(OrderPart::Number) || of_order(OrderPart::Quantity);
     let hint = match lacking(&of_orders).len() {
-        0 | 1 => {
+        0 | 1 if may_be_order => {
             "--guess prints a mapping to start from, in which the columns can be named; --items says that these are products"
         }
         _ => {

@@ -55,9 +55,6 @@ fn share(from: &RawItem, item: &mut RawItem) {
     give(&from.brand, &mut item.brand);
     give(&from.categories, &mut item.categories);
     give(&from.tags, &mut item.tags);
-    give(&from.image, &mut item.image);
-    give(&from.available, &mut item.available);
-    give(&from.published_at, &mut item.published_at);
 }
 
 /// An id as the check will have it.

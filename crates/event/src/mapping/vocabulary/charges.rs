@@ -48,6 +48,7 @@ const OPENINGS: &[&str] = &[
 const WORDS: &[&str] = &[
     "shipping", "postage", "delivery", "freight", "handling", "packing", "packaging", "discount", "coupon", "voucher", "giftcard",
     "rebate", "refund", "deposit", "surcharge", "fee", "tip", "gratuity", "rounding", "adjustment",
+    "total", "subtotal", "summe", "gesamt", "gesamtsumme", "zwischensumme", "totale", "totaal", "suma", "razem", "celkem", "итого", "合計", "小計", "合计",
     "versand", "fracht", "lieferung", "verpackung", "porto", "pfand", "kaution", "gebühr", "zuschlag", "nachnahme", "rundung",
     "rundungsdifferenz", "expressversand", "standardversand",
     "livraison", "expédition", "transport", "emballage", "réduction", "acompte", "arrondi",

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::super::words::plain;
+use super::super::words::{plain, words};
 use super::order_state::OrderState;
 use super::state_words::is_bought;
 use super::states::order_state;
@@ -80,10 +80,15 @@ impl StateColumn {
             Self::Refund if is_no => StateCell::Purchase,
             Self::Refund if KNOWN.refunded.contains(&word) => StateCell::Undone(OrderState::GivenBack),
             Self::Refund => match by_word() {
+                // A refund that was cancelled.
                 StateCell::Undone(OrderState::NeverBought) => StateCell::Purchase,
+                // A word of orders, such as `delivered`, says of a return that something is under way.
+                StateCell::Purchase if !is_of_no_refund(text) => StateCell::Unknown,
                 cell => cell,
             },
             Self::Flag(_) | Self::Pieces(_) if is_no => StateCell::Purchase,
+            // Of a line of three pieces, one came back.
+            Self::Flag(OrderState::GivenBack) if number == Some(1.0) => StateCell::Pieces(1.0, OrderState::GivenBack),
             Self::Flag(state) if KNOWN.yes.contains(&word) || is_time(text) => StateCell::Undone(state),
             Self::Flag(_) => by_word(),
             Self::Pieces(state) => number.map_or(StateCell::Unknown, |n| StateCell::Pieces(n.abs(), state)),
@@ -122,6 +127,16 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         refunded: set(REFUNDED),
     }
 });
+
+/// Whether a text about a refund says that there is none, or a part of one.
+fn is_of_no_refund(text: &str) -> bool {
+    let words = words(text);
+    let says_so = |word: &String| ["no", "not", "non", "nicht", "kein", "keine"].contains(&&**word);
+    let is_of_part = |word: &String| {
+        ["partial", "teil", "parcial", "parzial", "部分", "一部"].iter().any(|part| word.starts_with(part))
+    };
+    words.iter().any(|word| says_so(word) || is_of_part(word)) || text.contains(['没', '沒', '未', '无', '無', '部'])
+}
 
 /// Whether a text is a time, in any usual notation.
 fn is_time(text: &str) -> bool {
@@ -222,7 +237,7 @@ const REFUNDS: &[&str] = &[
 const REFUNDED: &[&str] = &[
     "yes", "true", "1", "x", "full", "fully", "complete", "completed", "success", "succeeded", "successful", "done", "paid", "processed",
     "ja", "j", "abgeschlossen", "erfolgreich", "vollständig", "oui", "terminé", "effectué", "sí", "completado", "hecho", "completato", "voltooid",
-    "zakończony", "dokončeno", "concluído", "да", "завершён", "завершен", "是", "成功", "完成", "已完成", "はい", "完了", "완료", "evet", "tamamlandı",
+    "received", "eingegangen", "erhalten", "reçu", "recibido", "ricevuto", "ontvangen", "zakończony", "dokončeno", "concluído", "да", "завершён", "завершен", "是", "成功", "完成", "已完成", "はい", "完了", "완료", "evet", "tamamlandı",
 ];
 #[rustfmt::skip]
 const BACK_PIECES: &[&str] = &[
