@@ -175,7 +175,7 @@ fn a_page_may_name_a_product_by_the_id_that_its_variants_name() {
     engine.put_items_blocking(vec![serde_json::from_str(variant).unwrap()], false).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let from = || web(Some(IpAddr::from([203, 0, 113, 9])));
-    let views = |id: &str, item: &str| batch([event(id, "view", "guest", item)]);
+    let views = |id: &str, item: &str| batch([event(id, "view", "g1", item)]);
     let of_product = runtime.block_on(engine.ingest_from(from(), views("a", "red-mug"))).unwrap();
     let invented = runtime.block_on(engine.ingest_from(from(), views("b", "no-mug"))).unwrap();
     assert_eq!((of_product.accepted, invented.accepted), (1, 1), "the answer does not tell what has an effect");

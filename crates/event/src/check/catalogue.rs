@@ -337,7 +337,9 @@ fn is_no_text(value: &RawValue) -> bool {
     const WORDS: [&str; 8] = ["null", "undefined", "(null)", "#n/a", "n/a", "#ref!", "#value!", "#name?"];
     let RawValue::Text(text) = value else { return false };
     let text = text.trim();
-    matches!(text, "\\N" | "nan" | "NaN" | "NaT" | "<NA>") || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+    matches!(text, "\\N" | "nan" | "NaN" | "NaT" | "<NA>")
+        || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+        || is_spreadsheet_error(text)
 }
 
 /// Whether a cell holds what programs write for a value that they do not have.

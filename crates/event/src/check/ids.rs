@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::repairs::Repairs;
 use super::text::{Lines, clean, prefix};
+use super::words_of_exports::is_spreadsheet_error;
 
 /// An id in the form that the check gives to the ids of records, so that a request names what the records name: without
 /// white space around it, in normalization form C, without the `.0` of data frames.
@@ -88,6 +89,9 @@ pub fn is_placeholder(id: &str) -> bool {
     let quoted = id.trim_matches(['"', '\'', '`']).trim();
     if quoted.is_empty() {
         return !id.is_empty();
+    }
+    if is_spreadsheet_error(quoted) {
+        return true;
     }
     let inner = match quoted.as_bytes() {
         [b'(', .., b')'] | [b'[', .., b']'] | [b'<', .., b'>'] => quoted[1..quoted.len() - 1].trim(),

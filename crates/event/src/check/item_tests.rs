@@ -216,6 +216,9 @@ fn what_programs_write_for_none_is_no_brand_title_or_category() {
     let (item, _) =
         check.judge_item(&serde_json::from_str(r#"{"id":"a","title":"None","brand":"Na"}"#).unwrap()).unwrap();
     assert_eq!((item.title.as_deref(), item.brand.as_deref()), (Some("None"), Some("Na")), "they may be names");
+    for error in ["#NV", "#N/D", "#Н/Д", "#BEZUG!"] {
+        assert!(super::is_placeholder(error), "{error}");
+    }
     for nobody in [
         "undefined undefined",
         "null,null",

@@ -32,8 +32,29 @@ pub(super) fn truth(word: &str) -> Option<bool> {
 /// What spreadsheets write for a formula that has no result.
 pub(super) fn is_spreadsheet_error(text: &str) -> bool {
     const ERRORS: &[&str] = &[
-        "#VALUE!", "#WERT!", "#VALEUR!", "#VALOR!", "#VALORE!", "#WAARDE!", "#ARG!", "#REF!", "#BEZUG!", "#DIV/0!",
-        "#NAME?", "#NOM?", "#NULL!", "#NUM!", "#ZAHL!", "#NOMBRE!", "#N/A", "#NV", "#N/D",
+        "#VALUE!",
+        "#WERT!",
+        "#VALEUR!",
+        "#VALOR!",
+        "#VALORE!",
+        "#WAARDE!",
+        "#ARG!",
+        "#REF!",
+        "#BEZUG!",
+        "#DIV/0!",
+        "#NAME?",
+        "#NOM?",
+        "#NULL!",
+        "#NUM!",
+        "#ZAHL!",
+        "#NOMBRE!",
+        "#N/A",
+        "#NV",
+        "#N/D",
+        "#N/B",
+        "#Н/Д",
+        "#ССЫЛКА!",
+        "#ЗНАЧ!",
     ];
     ERRORS.iter().any(|error| text.trim().eq_ignore_ascii_case(error))
 }

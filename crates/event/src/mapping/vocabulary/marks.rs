@@ -128,10 +128,11 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     }
 });
 
-/// Whether a text about a refund says that there is none, or a part of one.
+/// Whether a text about a refund says that there is none yet, or a part of one.
 fn is_of_no_refund(text: &str) -> bool {
     let words = words(text);
-    let says_so = |word: &String| ["no", "not", "non", "nicht", "kein", "keine"].contains(&&**word);
+    let says_so =
+        |word: &String| ["no", "not", "non", "nicht", "kein", "keine", "pending", "open", "offen"].contains(&&**word);
     let is_of_part = |word: &String| {
         ["partial", "teil", "parcial", "parzial", "部分", "一部"].iter().any(|part| word.starts_with(part))
     };
@@ -320,6 +321,9 @@ mod tests {
         {
             assert_eq!(read(bought), StateCell::Purchase, "{bought}");
         }
-        assert_eq!(read("Return requested"), StateCell::Unknown);
+        for unknown in ["Return requested", "Delivered", "In transit"] {
+            assert_eq!(read(unknown), StateCell::Unknown, "{unknown}");
+        }
+        assert_eq!(read("received"), StateCell::Undone(OrderState::GivenBack));
     }
 }

@@ -26,7 +26,7 @@ const REFUSED: &[&str] = &[
 const BACK: &[&str] = &[
     "refund", "return", "retour", "erstatt", "ruckerstatt", "zuruckerstatt", "zuruckges", "gutgeschrieben", "gutschrift", "rembours",
     "reembols", "devuel", "devol", "rimbors", "restitui", "terugbet", "geretour", "zwroc", "zwrot", "vracen", "vraten", "возвра", "iade",
-    "chargeback",
+    "chargeback", "ruckabgewick", "vratk", "estornad",
 ];
 /// Words that take it back: not, in part, only asked for, refused, closed without it.
 #[rustfmt::skip]
@@ -35,17 +35,18 @@ const SOFT: &[&str] = &[
     "geen", "niet", "bez", "без", "не", "nie", "ne", "nao", "sem", "edilmedi", "partial", "partially", "partly", "part", "request", "requested", "pending",
     "denied", "label", "window", "period", "policy", "eligible", "possible", "awaiting", "open", "closed", "withdrawn", "revoked",
     "beantragt", "angefragt", "angefordert", "demande", "demandee", "solicitado", "solicitada", "richiesto", "aangevraagd", "progress",
+    "initiated", "authorized", "authorised", "aangemeld", "запрошен",
 ];
 /// Beginnings of words of what is only asked for.
 #[rustfmt::skip]
 const ASKED: &[&str] = &[
     "request", "anfrag", "stornoanfrag", "antrag", "angemeld", "anmeld", "label", "retourlabel", "retourenlabel", "retourenschein", "talep", "talebi",
-    "заявк", "запрос", "zglosz", "richiest", "solicit", "aanvra",
+    "заявк", "запрос", "zglosz", "richiest", "solicit", "aanvra", "zadost",
 ];
 /// Beginnings of words that say of what would undo a purchase that it is under way.
 #[rustfmt::skip]
 const UNDER_WAY: &[&str] = &[
-    "progress", "processing", "cancelling", "canceling", "returning", "refunding", "angekund", "unterwegs", "bearbeitung", "ausstehend",
+    "progress", "processing", "transit", "cancelling", "canceling", "returning", "refunding", "angekund", "unterwegs", "bearbeitung", "ausstehend",
     "erwartet", "cours", "attente", "attendu", "curso", "camino", "pendient", "pendent", "espera", "tramite", "corso", "attesa",
     "lavorazione", "andamento", "aguard", "processo", "aangekond", "onderweg", "behandeling", "afwachting", "trakcie", "oczek", "drodze",
     "обработке", "процессе", "ожида", "пути", "surec", "bekle", "bekli", "yolda", "rieseni", "vyrizuje", "zpracovava", "zpracovani", "ceka",
@@ -119,7 +120,9 @@ pub(super) fn contained(text: &str) -> Option<OrderState> {
         }
         false => {
             let words = words_of_what_is_done(text);
-            let place = |of: &[&str]| words.iter().position(|word| begins(word, of) && !word.contains("able"));
+            let place = |of: &[&str]| {
+                words.iter().position(|word| begins(word, of) && !word.contains("able") && !word.contains("frist"))
+            };
             let is_soft = |word: &String| SOFT.contains(&&**word) || begins(word, IN_PART) || begins(word, ASKED);
             let is_request = |pair: &[String]| pair[0] == "pedido" && ["de", "do", "da"].contains(&&*pair[1]);
             if words.iter().any(is_soft) || words.windows(2).any(is_request) {
@@ -394,6 +397,14 @@ mod tests {
             "Retour aangekondigd",
             "Cancelling",
             "Refund processing",
+            "Return initiated",
+            "Return in transit",
+            "return_authorized",
+            "Retourenfrist abgelaufen",
+            "Retour aangemeld",
+            "Возврат запрошен",
+            "Žádost o vrácení",
+            "Vratka zamítnuta",
             "취소접수",
             "취소 처리중",
             "취소 안함",

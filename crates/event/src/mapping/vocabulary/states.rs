@@ -28,6 +28,8 @@ const NEVER: &[&str] = &[
     "已取消", "取消", "交易取消", "交易关闭", "已关闭", "关闭", "订单关闭", "待付款", "等待买家付款", "未付款", "未支付", "付款失败", "支付失败", "已作废", "作废",
     "交易關閉", "已關閉", "訂單取消", "付款失敗", "已作廢", "不成立", "キャンセル", "キャンセル済み", "取消済み", "未入金", "入金待ち", "支払い待ち", "決済エラー",
     "취소", "취소완료", "주문취소", "결제대기", "입금대기", "미결제", "결제실패", "취소됨", "미입금",
+    "ungültig", "Testbestellung", "échec du paiement", "échec de paiement", "en erreur de paiement", "pago fallido", "error en el pago",
+    "pagamento fallito", "betaling mislukt", "niet betaald", "vervallen", "platba selhala", "pagamento não aprovado", "無効",
     "購入処理中", "決済処理中", "待支付", "quotation", "abandonné", "échec", "error", "test",
     "iptal", "iptal edildi", "iptal edilen", "ödeme bekleniyor", "ödenmedi", "başarısız", "ödeme başarısız", "reddedildi", "taslak",
 ];
@@ -41,7 +43,7 @@ const GIVEN_BACK: &[&str] = &[
     "zwrócone", "zwrócono", "zwrot", "zwrócony", "refundacja", "vráceno", "vrácena", "refundováno", "vrátené", "refundované",
     "devolvido", "devolvida", "возврат", "возвращен", "возвращён", "возвращено", "деньги возвращены",
     "已退款", "退款成功", "退款完成", "已退货", "退货完成", "退货退款", "全额退款", "退貨完成", "已退貨", "返金済み", "返金", "返品", "返品済み", "返品完了",
-    "환불", "환불완료", "반품", "반품완료", "iade", "iade edildi", "iade edilen", "geri ödendi",
+    "reso completato", "estornado", "rückabgewickelt", "charged back", "拒收", "환불", "환불완료", "반품", "반품완료", "iade", "iade edildi", "iade edilen", "geri ödendi",
 ];
 
 /// What the state of an order says: the whole text, or a word in it. `None` for a purchase, and for words that are not known.
