@@ -156,6 +156,21 @@ pub(super) fn is_nobody(id: &str) -> bool {
         "barkunde",
         "client comptoir",
         "consumidor final",
+        "gast",
+        "gastkunde",
+        "invité",
+        "invitado",
+        "ospite",
+        "convidado",
+        "gość",
+        "misafir",
+        "гость",
+        "游客",
+        "访客",
+        "訪客",
+        "ゲスト",
+        "게스트",
+        "비회원",
         "cliente generico",
         "nouser",
         "false",
@@ -167,7 +182,11 @@ pub(super) fn is_nobody(id: &str) -> bool {
         "da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     ];
-    let is_in = |words: &[&str]| words.iter().any(|word| id.eq_ignore_ascii_case(word));
+    let is_same = |word: &&str| match id.is_ascii() {
+        true => id.eq_ignore_ascii_case(word),
+        false => id.len() <= 64 && id.to_lowercase() == **word,
+    };
+    let is_in = |words: &[&str]| words.iter().any(is_same);
     is_in(WORDS) || is_in(HASHES_OF_NOTHING) || is_name_in_signs(id)
 }
 
@@ -179,4 +198,20 @@ fn is_name_in_signs(id: &str) -> bool {
     };
     let is_of_name = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b' ' | b'$');
     !inner.is_empty() && inner.len() <= 64 && inner.bytes().all(is_of_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_are_not_known_are_nobody_in_any_language() {
+        for nobody in ["Guest", "Walk-in", "Laufkundschaft", "Gast", "ГОСТЬ", "Invité", "游客", "ゲスト", "비회원"]
+        {
+            assert!(is_nobody(nobody), "{nobody}");
+        }
+        for somebody in ["ada", "guest-17", "Gastón", "гость-5", "游客9"] {
+            assert!(!is_nobody(somebody), "{somebody}");
+        }
+    }
 }
