@@ -66,6 +66,14 @@ impl Browser {
         self.command("POST", "execute/sync", json!({"script": script, "args": []}))
     }
 
+    /// The same, or `None` while the page is loaded again.
+    pub(crate) fn run_if_loaded(&self, script: &str) -> Option<Value> {
+        let body = json!({"script": script, "args": []}).to_string();
+        let path = format!("/session/{}/execute/sync", self.session);
+        let (status, answer) = drive(&self.address, "POST", &path, &body);
+        (status == 200).then(|| answer["value"].clone())
+    }
+
     /// What an asynchronous function body in the page returns.
     pub(crate) fn wait_for(&self, script: &str) -> Value {
         let script =

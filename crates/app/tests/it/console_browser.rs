@@ -114,13 +114,17 @@ fn write(folder: &OsStr, name: &str, base64: &str) {
     println!("written: {}", path.display());
 }
 
-/// Waits until a script returns something true.
+/// Waits until a script returns something true. Each look is a script of its own, because one that waits in a page ends when the
+/// page is loaded again.
 fn wait_until(browser: &Browser, script: &str) -> bool {
-    let script = format!(
-        "for (let n = 0; n < 600; n++) {{ if ((() => {{ {script} }})()) return true; \
-         await new Promise((on) => setTimeout(on, 25)); }} return false"
-    );
-    browser.wait_for(&script) == json!(true)
+    let script = format!("return Boolean((() => {{ {script} }})())");
+    (0..600).any(|_| {
+        let is_there = browser.run_if_loaded(&script) == Some(json!(true));
+        if !is_there {
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        is_there
+    })
 }
 
 const PAGES: [&str; 12] = [
