@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -170,12 +171,20 @@ pub(super) async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     let answering = Arc::clone(&connection);
+    // Whether a request was taken since the task last gave up its thread.
+    let has_taken = Arc::new(AtomicBool::new(false));
+    let taken = Arc::clone(&has_taken);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let connection = Arc::clone(&answering);
         connection.enter(Phase::Work);
         request.extensions_mut().insert(Arc::clone(&connection));
         let answer = hyper::service::Service::call(&TowerToHyperService::new(router.clone()), request);
+        let is_next = taken.swap(true, Ordering::Relaxed);
         async move {
+            // Otherwise a client that sends the next request before it has the answer would hold this thread for all of them.
+            if is_next {
+                tokio::task::yield_now().await;
+            }
             let answer = answer.await;
             connection.enter(Phase::Answer);
             answer
@@ -190,6 +199,7 @@ pub(super) async fn run(
     let mut is_stopping = false;
     let mut evicted = pin!(connection.evicted.notified());
     std::future::poll_fn(|cx| {
+        has_taken.store(false, Ordering::Relaxed);
         if serving.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }

@@ -27,6 +27,7 @@ mod items;
 mod large;
 mod listener;
 mod lists;
+mod long;
 mod metrics;
 mod middleware;
 mod network;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use accrue_engine::Engine;
+use accrue_engine::{Engine, EngineError};
 use accrue_event::ItemId;
-use accrue_serve::{IncompleteItems, ListRequest};
+use accrue_serve::{IncompleteItems, ListRequest, Recommendation};
 use axum::extract::State;
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -17,6 +18,7 @@ use super::fields::{FieldNames, Fields, refuse_private};
 use super::params::{At, Id, N, Params};
 use super::problem::{Problem, ProblemDocument};
 use super::server::Server;
+use super::turns::HeldTurn;
 
 /// The query parameters of lists without a shopper.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -57,6 +59,28 @@ impl ListParams {
     }
 }
 
+impl Server {
+    /// Answers with a list.
+    async fn list(
+        self: &Arc<Self>,
+        params: ListParams,
+        caller: Caller,
+        turn: &HeldTurn,
+        of: impl FnOnce(&Engine, &ListRequest) -> Result<Recommendation, EngineError> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let started = Instant::now();
+        let (list, fields) = params.into_request(&self.engine, &caller)?;
+        let depth = list.n;
+        caller.charge_page(depth)?;
+        let server = Arc::clone(self);
+        let page = move || {
+            let recommendation = caller.filtering(list.filter.is_some(), || of(&server.engine, &list))?;
+            Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
+        };
+        self.long_pages.compute(depth, turn, page).await
+    }
+}
+
 /// Items like this one
 #[utoipa::path(
     get,
@@ -71,14 +95,11 @@ impl ListParams {
 pub(super) async fn similar(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
+    Extension(turn): Extension<HeldTurn>,
     Id(id): Id,
     Params(params): Params<ListParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine, &caller)?;
-    caller.charge_page(list.n)?;
-    let recommendation = caller.filtering(list.filter.is_some(), || server.engine.similar(&ItemId::new(id), &list))?;
-    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
+) -> Result<Response, Problem> {
+    server.list(params, caller, &turn, move |engine, list| engine.similar(&ItemId::new(id), list)).await
 }
 
 /// The most popular items
@@ -95,13 +116,10 @@ pub(super) async fn similar(
 pub(super) async fn trending(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
+    Extension(turn): Extension<HeldTurn>,
     Params(params): Params<ListParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine, &caller)?;
-    caller.charge_page(list.n)?;
-    let recommendation = caller.filtering(list.filter.is_some(), || server.engine.trending(&list))?;
-    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
+) -> Result<Response, Problem> {
+    server.list(params, caller, &turn, move |engine, list| engine.trending(list)).await
 }
 
 /// The newest items
@@ -118,11 +136,8 @@ pub(super) async fn trending(
 pub(super) async fn new_items(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
+    Extension(turn): Extension<HeldTurn>,
     Params(params): Params<ListParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine, &caller)?;
-    caller.charge_page(list.n)?;
-    let recommendation = caller.filtering(list.filter.is_some(), || server.engine.new_items(&list))?;
-    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
+) -> Result<Response, Problem> {
+    server.list(params, caller, &turn, move |engine, list| engine.new_items(list)).await
 }

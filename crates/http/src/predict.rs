@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use accrue_serve::{PredictRequest, Predicted, Prediction, Visitor};
 use axum::extract::State;
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,6 +17,7 @@ use super::params::{At, MAX_OFFSET, N};
 use super::problem::{Problem, ProblemDocument};
 use super::search::MAX_QUERY_BYTES;
 use super::server::Server;
+use super::turns::HeldTurn;
 
 /// Which place each item stands at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -141,18 +143,19 @@ pub(super) struct PredictionBody {
 pub(super) async fn predict(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
+    Extension(turn): Extension<HeldTurn>,
     body::Json(body): body::Json<PredictBody>,
-) -> Result<Json<PredictionBody>, Problem> {
+) -> Result<Response, Problem> {
     let started = Instant::now();
     let request = body.into_request()?;
-    caller.charge_page(request.items.len())?;
-    let Prediction { version, offset, n_learned, items, degraded } = server.engine.predict(request);
-    Ok(Json(PredictionBody {
-        version,
-        offset,
-        impressions: n_learned,
-        took_ms: took_ms(started),
-        degraded,
-        items: items.into_iter().map(PredictedBody::from).collect(),
-    }))
+    let depth = request.items.len();
+    caller.charge_page(depth)?;
+    let answering = Arc::clone(&server);
+    let page = move || {
+        let Prediction { version, offset, n_learned, items, degraded } = answering.engine.predict(request);
+        let items = items.into_iter().map(PredictedBody::from).collect();
+        let took_ms = took_ms(started);
+        Ok(Json(PredictionBody { version, offset, impressions: n_learned, took_ms, degraded, items }))
+    };
+    server.long_pages.compute(depth, &turn, page).await
 }

@@ -7,13 +7,14 @@ use accrue_engine::{Answered, Asker, Engine, Refused};
 use accrue_event::{EventType, RawEvent, RawValue};
 use accrue_serve::{IncompleteItems, RecommendRequest, Seen, Visitor};
 use axum::extract::State;
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub(super) use super::answer::{ArmBody, PERSONS_LEFT_OUT, RecommendedBody, VariantsBody, took_ms};
 use super::answer::{EVENTS_IGNORED, IncompleteBody, RecommendationBody};
-use super::body::{self, off_worker};
+use super::body;
 use super::caller::Caller;
 use super::fields::{FieldNames, Fields, refuse_private};
 use super::ingested::RefusedBody;
@@ -21,6 +22,7 @@ use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
 use super::schema::EventRecord;
 use super::server::Server;
+use super::turns::HeldTurn;
 
 /// Items that a page may be about, or that a request may exclude.
 const MAX_ITEMS: usize = 1000;
@@ -211,6 +213,13 @@ struct Asked {
     fields: Fields,
 }
 
+impl Asked {
+    /// How many items there are from the top of the list to the end of the page.
+    fn depth(&self) -> usize {
+        self.request.offset.saturating_add(self.request.n)
+    }
+}
+
 /// Inline events with the visitor as their user, because the check needs one.
 fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
     let text = |id: Option<&str>| id.map_or(RawValue::Null, RawValue::text);
@@ -263,18 +272,24 @@ impl Server {
 pub(super) async fn recommend(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
+    Extension(turn): Extension<HeldTurn>,
     body::Json(body): body::Json<RecommendBody>,
-) -> Result<Json<RecommendationBody>, Problem> {
+) -> Result<Response, Problem> {
     let started = Instant::now();
     let (body, is_changed) = body.without_persons(&caller);
     let mut asked = body.into_request(At(""), &server.engine)?;
     asked.fields = asked.fields.for_caller(&caller);
     asked.request.filter = refuse_private(asked.request.filter, &caller)?;
-    caller.charge_page(asked.request.offset.saturating_add(asked.request.n))?;
+    let depth = asked.depth();
+    caller.charge_page(depth)?;
     let has_filter = asked.request.filter.is_some();
-    let mut answer = caller.filtering(has_filter, || server.recommend(caller.asker(), asked, started))?;
-    answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
-    Ok(Json(answer))
+    let answering = Arc::clone(&server);
+    let page = move || {
+        let mut answer = caller.filtering(has_filter, || answering.recommend(caller.asker(), asked, started))?;
+        answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
+        Ok(Json(answer))
+    };
+    server.long_pages.compute(depth, &turn, page).await
 }
 
 /// The query parameters of `GET /v1/recommend/{user}`.
@@ -340,24 +355,27 @@ pub(super) struct RecommendParams {
 pub(super) async fn recommend_user(
     State(server): State<Arc<Server>>,
     Id(user): Id,
+    Extension(turn): Extension<HeldTurn>,
     Params(params): Params<RecommendParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    recommend_by_params(&server, user, params)
+) -> Result<Response, Problem> {
+    recommend_by_params(&server, &turn, user, params).await
 }
 
 /// `GET` of the address that batches are sent to with `POST`: recommendations to the user with the id `batch`.
 pub(super) async fn recommend_user_batch(
     State(server): State<Arc<Server>>,
+    Extension(turn): Extension<HeldTurn>,
     Params(params): Params<RecommendParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    recommend_by_params(&server, "batch".into(), params)
+) -> Result<Response, Problem> {
+    recommend_by_params(&server, &turn, "batch".into(), params).await
 }
 
-fn recommend_by_params(
-    server: &Server,
+async fn recommend_by_params(
+    server: &Arc<Server>,
+    turn: &HeldTurn,
     user: String,
     params: RecommendParams,
-) -> Result<Json<RecommendationBody>, Problem> {
+) -> Result<Response, Problem> {
     let started = Instant::now();
     let RecommendParams {
         session,
@@ -394,7 +412,10 @@ fn recommend_by_params(
         ..Default::default()
     };
     let asked = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(Asker::Shop, asked, started)?))
+    let depth = asked.depth();
+    let answering = Arc::clone(server);
+    let page = move || Ok(Json(answering.recommend(Asker::Shop, asked, started)?));
+    server.long_pages.compute(depth, turn, page).await
 }
 
 /// Several requests at once.
@@ -430,17 +451,20 @@ pub(super) struct RecommendationBatch {
 )]
 pub(super) async fn recommend_batch(
     State(server): State<Arc<Server>>,
+    Extension(turn): Extension<HeldTurn>,
     body::Json(RecommendBatch { requests }): body::Json<RecommendBatch>,
-) -> Result<Json<RecommendationBatch>, Problem> {
+) -> Result<Response, Problem> {
     let started = Instant::now();
     At("").list("requests", requests.len(), MAX_REQUESTS)?;
     let read =
         |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")), &server.engine);
     let requests = requests.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-    let answer = move || -> Result<Vec<RecommendationBody>, Problem> {
-        let answer_one = |asked| server.recommend(Asker::Shop, asked, Instant::now());
-        requests.into_iter().map(answer_one).collect()
+    let depth = requests.iter().map(Asked::depth).sum();
+    let answering = Arc::clone(&server);
+    let answer = move || {
+        let answer_one = |asked| answering.recommend(Asker::Shop, asked, Instant::now());
+        let recommendations = requests.into_iter().map(answer_one).collect::<Result<_, Problem>>()?;
+        Ok(Json(RecommendationBatch { took_ms: took_ms(started), recommendations }))
     };
-    let recommendations = off_worker(answer).await?;
-    Ok(Json(RecommendationBatch { took_ms: took_ms(started), recommendations }))
+    server.long_pages.compute(depth, &turn, answer).await
 }

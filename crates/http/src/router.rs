@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use super::access::AccessControl;
 use super::history::{FIRST_INTERVAL, History};
 use super::large::LargeBodies;
+use super::long::LongPages;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::registry::Registry;
@@ -124,7 +125,7 @@ fn build(
     is_loopback: bool,
     connections: Option<Arc<listener::Connections>>,
 ) -> (Router, Arc<Server>) {
-    let n_turns = std::thread::available_parallelism().map_or(1, usize::from);
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (routes, table) = registry().finish();
     let (routes, openapi) = routes.split_for_parts();
     let server = Arc::new(Server {
@@ -136,7 +137,8 @@ fn build(
         searches: SearchCounts::default(),
         in_flight: AtomicUsize::new(0),
         connections,
-        turns: Turns::new(n_turns),
+        turns: Turns::new(n_cores),
+        long_pages: LongPages::new(n_cores),
         large_bodies: LargeBodies::new(settings.max_large_bodies),
         published_large_bodies: LargeBodies::published((settings.max_large_bodies / 4).max(1)),
         published_writes: Semaphore::new(events::PUBLISHED_AT_A_TIME as usize),

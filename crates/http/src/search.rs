@@ -10,6 +10,7 @@ use accrue_serve::filter::Filter;
 use accrue_serve::{Degraded, FacetCounts, NumberCounts, RangeCount, SearchAnswer, SearchRequest, ValueCount, Visitor};
 use accrue_store::shopper_hash;
 use axum::extract::State;
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -277,25 +278,26 @@ impl SearchBody {
 
 impl Server {
     async fn search(
-        &self,
+        self: &Arc<Self>,
         body: SearchBody,
-        (caller, turn): (&Caller, &HeldTurn),
+        (caller, turn): (Caller, &HeldTurn),
         no_query: Code,
-    ) -> Result<Json<SearchAnswerBody>, Problem> {
+    ) -> Result<Response, Problem> {
         let started = Instant::now();
         let at = At("");
         let fields = body.fields.as_ref().map_or_else(|| Ok(Fields::title_and_price()), |fields| fields.read(at))?;
-        let fields = fields.for_caller(caller);
-        body.facets.refuse_private("facets", at, caller)?;
-        body.sort.refuse_private("sort", at, caller)?;
-        let (mut body, is_changed) = body.without_persons(caller);
-        let filter = refuse_private(at.filter(body.filter.as_deref(), &self.engine)?, caller)?;
+        let fields = fields.for_caller(&caller);
+        body.facets.refuse_private("facets", at, &caller)?;
+        body.sort.refuse_private("sort", at, &caller)?;
+        let (mut body, is_changed) = body.without_persons(&caller);
+        let filter = refuse_private(at.filter(body.filter.as_deref(), &self.engine)?, &caller)?;
         let Some(query) = body.query.take().or_else(|| filter.is_some().then(String::new)) else {
             let missing = "say what to search for in `query`, or `q`, or give a filter to list what passes it";
             return Err(Problem::new(no_query, missing).field("query"));
         };
         let request = self.search_request(body, query, filter)?;
-        caller.charge_page(request.offset.saturating_add(request.n))?;
+        let depth = request.offset.saturating_add(request.n);
+        caller.charge_page(depth)?;
         let search_id = self.ids.next();
         // The next pages of a search are no further searches.
         let counted = (request.offset == 0).then(|| request.query.clone());
@@ -305,32 +307,37 @@ impl Server {
         if search.is_waiting() && !turn.wait_without(search.ready()).await {
             return Err(overloaded("too many pages at a time"));
         }
-        let Answered { answer, arm } =
-            caller.filtering(has_filter, || self.engine.finish_search(&search_id, search))?;
-        let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
-        degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
-        let is_telling = total > 0 || !degraded.contains(&Degraded::StaleIndex.name());
-        if let Some(query) = counted.filter(|_| is_telling) {
-            let answered = AnsweredSearch { asker: caller.asker(), query: &query, visitor, found_nothing: total == 0 };
-            self.searches.add(&answered, self.engine.n_erasures(), started);
-            self.metrics.searches_without_result.fetch_add(u64::from(total == 0), Ordering::Relaxed);
-        }
-        let experiment = arm.as_ref().map(ArmBody::from);
-        let hits = fields.of(&self.engine, hits);
-        let facets = facets.into_iter().map(|counts| (counts.name.clone(), counts.into())).collect();
-        let took_ms = took_ms(started);
-        Ok(Json(SearchAnswerBody {
-            search_id,
-            version,
-            total,
-            took_ms,
-            degraded,
-            corrected,
-            dropped,
-            experiment,
-            hits,
-            facets,
-        }))
+        let server = Arc::clone(self);
+        let page = move || {
+            let Answered { answer, arm } =
+                caller.filtering(has_filter, || server.engine.finish_search(&search_id, search))?;
+            let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
+            degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
+            let is_telling = total > 0 || !degraded.contains(&Degraded::StaleIndex.name());
+            if let Some(query) = counted.filter(|_| is_telling) {
+                let asker = caller.asker();
+                let answered = AnsweredSearch { asker, query: &query, visitor, found_nothing: total == 0 };
+                server.searches.add(&answered, server.engine.n_erasures(), started);
+                server.metrics.searches_without_result.fetch_add(u64::from(total == 0), Ordering::Relaxed);
+            }
+            let experiment = arm.as_ref().map(ArmBody::from);
+            let hits = fields.of(&server.engine, hits);
+            let facets = facets.into_iter().map(|counts| (counts.name.clone(), counts.into())).collect();
+            let took_ms = took_ms(started);
+            Ok(Json(SearchAnswerBody {
+                search_id,
+                version,
+                total,
+                took_ms,
+                degraded,
+                corrected,
+                dropped,
+                experiment,
+                hits,
+                facets,
+            }))
+        };
+        self.long_pages.compute(depth, turn, page).await
     }
 
     /// What a body asks for, with its query and filter as they were read.
@@ -384,8 +391,8 @@ pub(super) async fn post_search(
     Extension(caller): Extension<Caller>,
     Extension(turn): Extension<HeldTurn>,
     body::Json(body): body::Json<SearchBody>,
-) -> Result<Json<SearchAnswerBody>, Problem> {
-    server.search(body, (&caller, &turn), Code::InvalidBody).await
+) -> Result<Response, Problem> {
+    server.search(body, (caller, &turn), Code::InvalidBody).await
 }
 
 /// Search the catalogue with query parameters
@@ -404,7 +411,7 @@ pub(super) async fn get_search(
     Extension(caller): Extension<Caller>,
     Extension(turn): Extension<HeldTurn>,
     Params(params): Params<SearchParams>,
-) -> Result<Json<SearchAnswerBody>, Problem> {
+) -> Result<Response, Problem> {
     let SearchParams { q: query, user, session, device, n, offset, filter, facets, sort, .. } = params;
     let SearchParams { variants, typo, strength, personalisation, fields, explain, .. } = params;
     let strength = match (strength, personalisation) {
@@ -431,5 +438,5 @@ pub(super) async fn get_search(
         fields,
         explain,
     };
-    server.search(body, (&caller, &turn), Code::InvalidQuery).await
+    server.search(body, (caller, &turn), Code::InvalidQuery).await
 }

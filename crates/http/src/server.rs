@@ -13,6 +13,7 @@ use super::access::AccessControl;
 use super::history::{History, Requests};
 use super::large::LargeBodies;
 use super::listener::Connections;
+use super::long::LongPages;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
 use super::route_table::RouteTable;
@@ -39,6 +40,8 @@ pub(crate) struct Server {
     pub connections: Option<Arc<Connections>>,
     /// Turns to compute a page.
     pub turns: Arc<Turns>,
+    /// The threads on which long pages are computed.
+    pub long_pages: LongPages,
     /// The large bodies that are held.
     pub large_bodies: LargeBodies,
     /// Those that came with a key that every visitor can read.

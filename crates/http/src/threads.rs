@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Runtime};
 /// visitors take longer under load, because more threads than cores are ready to run (`accrue bench connections`).
 const SPARE_THREADS: usize = 1;
 /// Tasks that a thread runs before it looks at what has arrived. With the runtime's own number, 61, a request would
-/// wait in its socket for tens of pages of others before it even enters the queue for a turn.
-const TASKS_BETWEEN_LOOKS: u32 = 7;
+/// wait in its socket for tens of pages of others before it even enters the queue for a turn; with 7, for some.
+const TASKS_BETWEEN_LOOKS: u32 = 2;
 
 /// A runtime for [`serve`](crate::serve).
 ///

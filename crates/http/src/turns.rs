@@ -265,6 +265,15 @@ impl HeldTurn {
         has_turn
     }
 
+    /// Gives the turn up for one of others; `false` if that takes too long.
+    pub(super) async fn exchange(&self, turns: &Arc<Turns>) -> bool {
+        self.end();
+        let turn = turns.take(self.claim).await;
+        let has_turn = turn.is_some();
+        self.held.lock().turn = turn;
+        has_turn
+    }
+
     /// Gives the turn up. Returns how long this request has had one.
     pub(super) fn end(&self) -> Duration {
         let mut held = self.held.lock();
