@@ -298,8 +298,7 @@ impl Facts {
         self.histories.merge(guest, user);
         self.shown.merge(guest, user);
         let published = Shopper::PublishedGuest(session.clone());
-        if let Some(published) = self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
-        {
+        if let Some(published) = self.shopper(&published).filter(|&guest| self.histories.n_events(guest) > 0) {
             self.histories.merge(published, user);
             self.shown.merge(published, user);
         }
@@ -350,7 +349,7 @@ impl Facts {
         {
             self.types.intern(name);
         }
-        let before_ms = self.histories.get(shopper).past().last().map(|event| event.at_ms());
+        let before_ms = self.histories.last_ms(shopper);
         self.satisfaction.observe(event, shopper, before_ms);
         if let Some(item) = &event.item {
             let item = self.intern_item(offset, item);
