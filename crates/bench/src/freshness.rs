@@ -427,7 +427,7 @@ fn factorized(server: &Server, user: &str, item: &str) -> Option<f32> {
         let shopper = shop.facts.shopper(&Shopper::User(user.into()))?;
         let item = shop.facts.items.get(item)?;
         let history = shop.facts.histories.get(shopper);
-        let context = Context::new(history, None, shop.facts.stream_time.0, &shop.version.weights);
+        let context = Context::new(&history, None, shop.facts.stream_time.0, &shop.version.weights);
         let factorization = shop.version.ensemble.factorization()?;
         Some(factorization.score(&factorization.shopper(&context), item))
     })
@@ -439,7 +439,7 @@ fn network_score(server: &Server, user: &str, item: &str) -> Option<f32> {
         let shopper = shop.facts.shopper(&Shopper::User(user.into()))?;
         let item = shop.facts.items.get(item)?;
         let history = shop.facts.histories.get(shopper);
-        let context = Context::new(history, None, shop.facts.stream_time.0, &shop.version.weights);
+        let context = Context::new(&history, None, shop.facts.stream_time.0, &shop.version.weights);
         let (network, catalogue) = (shop.version.ensemble.sequence()?, &shop.version.ensemble.catalogue);
         let (mut state, mut lift) = (ShopperState::default(), [0.0]);
         network.prepare(catalogue, &context, &mut state);

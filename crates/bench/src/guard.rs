@@ -114,7 +114,8 @@ impl Scene {
         let probes = later.iter().step_by((later.len() / N_PROBES).max(1)).take(N_PROBES);
         let gains: Vec<f64> = probes
             .map(|event| {
-                let context = Context::new(self.histories.get(event.shopper), event.session, now_ms, weights);
+                let history = self.histories.get(event.shopper);
+                let context = Context::new(&history, event.session, now_ms, weights);
                 let list = model.rank(&context, &mut prepared, 20, |_| true);
                 let rank = list.iter().position(|scored| scored.item == event.item);
                 rank.map_or(0.0, |rank| 1.0 / ((rank + 2) as f64).log2())

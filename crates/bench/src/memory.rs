@@ -118,6 +118,8 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
         size(&ensemble.members.popularity)?,
         size(&(&facts.histories, learner.histories()))?,
     ));
+    let (n_shared, n_shoppers) = (learner.histories().n_shared_with(&facts.histories), facts.histories.len());
+    bed.note(format!("  histories that both folds have in the same memory: {n_shared} of {n_shoppers}"));
     let grown = |from: u64, to: u64| to.saturating_sub(from) as f64 * scale as f64 / GB;
     let figure = |value| Figure { value, samples: corpus.n_events };
     Ok(vec![

@@ -156,7 +156,7 @@ fn heads_after(facts: &Facts, version: &Version, corpus: Corpus, n_impressions: 
     let mut keys = Keys::default();
     for page in 0..n_impressions.div_ceil(10) {
         let history = facts.histories.get(draws.below(facts.shoppers.len() as u64) as u32);
-        let context = Context::new(history, None, moment(facts.stream_time.0), &version.weights);
+        let context = Context::new(&history, None, moment(facts.stream_time.0), &version.weights);
         ensemble.prepare(&context, &mut prepared);
         let items: Vec<u32> = (0..10).map(|_| draws.below(corpus.n_items) as u32).collect();
         let shown = ensemble.item_features(&context, &prepared, &items, |place| Some(place as u32));
@@ -205,7 +205,7 @@ fn int8_scan(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         let shoppers: Vec<Vec<f32>> = (0..n_queries)
             .map(|_| {
                 let history = facts.histories.get(draws.below(facts.shoppers.len() as u64) as u32);
-                factorization.shopper(&Context::new(history, None, facts.stream_time.0, &version.weights))
+                factorization.shopper(&Context::new(&history, None, facts.stream_time.0, &version.weights))
             })
             .collect();
         let started = Instant::now();

@@ -343,7 +343,7 @@ impl Engine {
     pub fn item(&self, id: &ItemId) -> Option<Item> {
         let running = self.running();
         let facts = running.shared.facts.read();
-        facts.find(id).filter(|entry| !entry.retired).map(|entry| entry.item.clone())
+        facts.find(id).filter(|place| !place.is_retired()).map(|place| place.read().into_owned().item)
     }
 
     /// A user's description; a bare one for a user known from events alone.
@@ -564,5 +564,5 @@ fn variants_on_sale(facts: &Facts, parent: &ItemId) -> Vec<ItemId> {
 }
 
 fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {
-    facts.find(id).filter(|entry| !entry.retired).map(|_| ()).ok_or_else(|| unknown_item(id))
+    facts.find(id).filter(|entry| !entry.is_retired()).map(|_| ()).ok_or_else(|| unknown_item(id))
 }

@@ -67,7 +67,8 @@ fn item_of(shop: &Shop<'_>, id: &ItemId) -> Option<RepairItem> {
 
 /// The names of brands, in lower case.
 fn brands(facts: &Facts) -> BTreeSet<String> {
-    facts.entries().iter().filter_map(|entry| Some(normalised(entry.item.brand.as_deref()?).into_owned())).collect()
+    let described = facts.entries().iter().filter_map(|place| place.known());
+    described.filter_map(|entry| Some(normalised(entry.item.brand.as_deref()?).into_owned())).collect()
 }
 
 impl Engine {

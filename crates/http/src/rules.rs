@@ -62,7 +62,7 @@ impl Server {
         named: impl Iterator<Item = (&'n str, &'n [ItemId])>,
     ) -> BTreeMap<Box<str>, Vec<ItemId>> {
         self.engine.with_shop(|shop| {
-            let is_sold = |item: ItemIdx| shop.facts.entry(item).is_some_and(|entry| !entry.retired);
+            let is_sold = |item: ItemIdx| shop.facts.entry(item).is_some_and(|entry| !entry.is_retired());
             // A parent stands for its variants, and need not be in the catalogue itself.
             let is_missing = |id: &&ItemId| {
                 let own = shop.facts.items.get(id.as_str());

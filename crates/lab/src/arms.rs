@@ -270,7 +270,8 @@ impl Run {
         let shopper = self.facts.shopper(&visit.shopper).unwrap_or(u32::MAX);
         let session = Some(session_hash(visit.session.as_str()));
         let version = self.version.of_shopper(Some(shopper_hash(&visit.shopper)));
-        let context = Context::new(self.facts.histories.get(shopper), session, visit.at.0, &version.weights);
+        let history = self.facts.histories.get(shopper);
+        let context = Context::new(&history, session, visit.at.0, &version.weights);
         let items = self.shop.items();
         let n = visit.n.max(20);
         let is_shown = |item: u32| items.get(item as usize).is_some_and(|item| item.can_be_shown());

@@ -106,7 +106,7 @@ fn factorization(learner: &Learner) -> Result<&Factorization, LabError> {
 fn beliefs(factorization: &Factorization, learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Beliefs> {
     let histories = learner.histories();
     let n_items = learner.ensemble().n_items();
-    let known = (0..histories.len() as u32).filter(|&shopper| !histories.get(shopper).past().is_empty());
+    let known = (0..histories.len() as u32).filter(|&shopper| histories.n_events(shopper) > 0);
     let of_shopper = |shopper: u32| {
         let past = histories.get(shopper).past().to_vec();
         let context = Context::between_visits(&past, now_ms, learner.weights());

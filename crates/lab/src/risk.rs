@@ -252,7 +252,7 @@ impl Shop {
         let history = self.facts.histories.get(shopper.unwrap_or(u32::MAX));
         let session = event.session.as_ref().map(|session| accrue_store::session_hash(session.as_str()));
         let at_ms = event.at.0.max(self.facts.stream_time.0);
-        let context = Context::new(history, session, at_ms, self.learner.weights());
+        let context = Context::new(&history, session, at_ms, self.learner.weights());
         let ranked = self.learner.serving().rank(&context, &mut self.prepared, depth, |_| true);
         ranked.into_iter().map(|scored| scored.item).collect()
     }

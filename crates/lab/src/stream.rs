@@ -409,7 +409,7 @@ impl<'a> Run<'a> {
         let session = first.session.as_ref().map(|session| accrue_store::session_hash(session.as_str()));
         let history = self.facts.histories.get(shopper.unwrap_or(u32::MAX));
         let descriptors = first.user.as_ref().map(|user| self.facts.descriptors(user)).unwrap_or_default();
-        let context = Context::new(history, session, at_ms, self.learner.weights())
+        let context = Context::new(&history, session, at_ms, self.learner.weights())
             .described(&descriptors)
             .in_circumstances(Circumstances::of(first).before_choice());
         let ensemble = self.learner.serving();

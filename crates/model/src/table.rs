@@ -47,7 +47,8 @@ pub struct EmbeddingTable {
     /// `[dim]` numbers, then the row's *mass*: 1 plus the sum of its mean squared gradients; 0 for a row that does not
     /// exist yet.
     rows: CowVec<f32>,
-    /// A bit for each row, 1 if its image is out of date; rows beyond the end have current ones.
+    /// A bit for each row, 1 if its image is out of date; rows beyond the end have current ones. Bits of rows that do
+    /// not exist say nothing.
     stale: Vec<u64>,
     images: CowVec<i8>,
     scales: CowVec<f32>,
@@ -74,13 +75,7 @@ impl From<Stored> for EmbeddingTable {
     fn from(stored: Stored) -> Self {
         let mut table = Self::new(stored.settings, stored.seed, stored.stream);
         table.rows = stored.rows;
-        if table.settings.scanned {
-            for row in 0..table.len() as u32 {
-                if table.is_learned(row) {
-                    table.mark_stale(row);
-                }
-            }
-        }
+        table.mark_all_stale();
         table
     }
 }
@@ -194,6 +189,23 @@ impl EmbeddingTable {
         }
     }
 
+    /// Notes that the images of all rows are out of date.
+    fn mark_all_stale(&mut self) {
+        if self.settings.scanned {
+            self.stale = vec![u64::MAX; self.len().div_ceil(u64::BITS as usize)];
+        }
+    }
+
+    /// Drops the images, which the next [`EmbeddingTable::refresh`] computes again: a table that nobody scans takes a
+    /// fifth less memory without them.
+    pub fn drop_images(&mut self) {
+        if !self.images.is_empty() {
+            self.images = CowVec::of_rows(IMAGE_ROWS, self.settings.dim, 0);
+            self.scales = CowVec::new(IMAGE_ROWS, 0.0);
+            self.mark_all_stale();
+        }
+    }
+
     /// Copies a row of a table of the same width, with the state of its optimizer.
     pub(crate) fn copy_row(&mut self, from: &Self, row: u32) {
         if let Some(own) = from.rows.row(row as usize).filter(|_| from.is_learned(row)) {
@@ -237,8 +249,11 @@ impl EmbeddingTable {
         for (word, bits) in std::mem::take(&mut self.stale).into_iter().enumerate() {
             rows_of(word, bits).for_each(|row| self.rows.prefetch(row));
             for row in rows_of(word, bits) {
-                let numbers = &self.rows.row(row).expect("a touched row exists")[..self.settings.dim];
-                *self.scales.get_mut(row) = accrue_kernel::quantise(numbers, self.images.row_mut(row));
+                // As `row` reads it, which would borrow the images too.
+                let Some((mass, numbers)) = self.rows.row(row).and_then(|row| row.split_last()) else { continue };
+                if *mass > 0.0 {
+                    *self.scales.get_mut(row) = accrue_kernel::quantise(numbers, self.images.row_mut(row));
+                }
             }
         }
     }
@@ -369,5 +384,26 @@ impl<I: Iterator<Item = (u32, f32)>> RowsToMove for Descent<'_, I> {
 fn begin(deviation: f32, mut draws: accrue_kernel::Draws, numbers: &mut [f32]) {
     for number in numbers {
         *number = deviation * draws.normal();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_were_dropped_are_computed_again_as_they_were() {
+        let settings = TableSettings { dim: 8, init: 1.0, rate: 0.1, rate_floor: 0.1, l2: 0.0, scanned: true };
+        let mut table = EmbeddingTable::new(settings, 1, 2);
+        [3, 70, 300].into_iter().for_each(|row| table.touch(row));
+        table.refresh();
+        let (kept, query) = (table.clone(), [1.0; 8]);
+        // Of all rows: those that do not exist score 0, above some that do.
+        let found = table.nearest(&query, 400);
+        assert_eq!(found.len(), 3);
+        table.drop_images();
+        assert!(table == kept && table.nearest(&query, 400).is_empty());
+        table.refresh();
+        assert!(table.images().eq(kept.images()) && table.nearest(&query, 400) == found);
     }
 }

@@ -196,8 +196,8 @@ impl Fold {
                 self.ensemble.describe(item, description);
             }
             Fact::Interaction(event, _) => {
-                let context =
-                    Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
+                let history = self.histories.get(event.shopper);
+                let context = Context::new(&history, event.session, event.at_ms, &self.weights);
                 let weight = self.weights.get(event.type_code);
                 let n_items = self.ensemble.n_items();
                 let step =

@@ -108,7 +108,7 @@ impl<'a> Shop<'a> {
     fn stored_history(&self, visitor: &Visitor) -> History {
         let of = |shopper: Shopper| {
             let history = self.facts.histories.get(self.facts.shopper(&shopper)?);
-            (!history.past().is_empty()).then(|| history.clone())
+            (!history.past().is_empty()).then_some(history)
         };
         let user = visitor.user.clone().and_then(|user| of(Shopper::User(user)));
         // A shopper who has just logged in may have only a guest's past so far.

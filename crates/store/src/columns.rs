@@ -14,7 +14,7 @@ use std::sync::Arc;
 use accrue_event::{Attribute, Item, normalised};
 use parking_lot::Mutex;
 
-use crate::{CatalogueEntry, ItemIdx};
+use crate::{CatalogueEntry, CataloguePlace, ItemIdx};
 
 /// Columns that are kept. The next one takes the place of those of attributes; the other fields are few, and filters read
 /// them all the time.
@@ -66,10 +66,12 @@ struct Spelling {
 }
 
 impl Column {
-    fn of(field: &ColumnField, entries: &[Arc<CatalogueEntry>]) -> Self {
+    fn of(field: &ColumnField, entries: &[CataloguePlace]) -> Self {
         let mut column = Self::default();
         for (item, entry) in (0..).zip(entries) {
-            column.set(item, field, &entry.item);
+            if let Some(entry) = entry.known() {
+                column.set(item, field, &entry.item);
+            }
         }
         column
     }
@@ -200,7 +202,7 @@ impl Clone for Columns {
 
 impl Columns {
     /// The column of a field, which is made at the first request.
-    pub fn get(&self, field: &ColumnField, entries: &[Arc<CatalogueEntry>]) -> Arc<Column> {
+    pub fn get(&self, field: &ColumnField, entries: &[CataloguePlace]) -> Arc<Column> {
         let mut columns = self.0.lock();
         if let Some(column) = columns.get(field).filter(|column| !column.is_worn()) {
             return Arc::clone(column);
@@ -225,10 +227,10 @@ impl Columns {
 mod tests {
     use super::*;
 
-    fn entry(id: &str, edit: impl FnOnce(&mut Item)) -> Arc<CatalogueEntry> {
+    fn entry(id: &str, edit: impl FnOnce(&mut Item)) -> CataloguePlace {
         let mut item = Item::bare(id.into());
         edit(&mut item);
-        Arc::new(CatalogueEntry { item, described: true, retired: false })
+        CatalogueEntry { item, described: true, retired: false }.into()
     }
 
     fn values(column: &Column, item: ItemIdx) -> Vec<&str> {

@@ -1,13 +1,16 @@
 //! Histories: the latest events of each shopper in a compact form, from which every personal score is computed.
 //!
 //! In: interactions in log order. Out: a shopper's last events, oldest first, and how many of them belong to the visit in
-//! progress. Histories can be computed again from the log. They contain dense indices, not names.
+//! progress. Histories can be computed again from the log. They contain dense indices, not names. In memory they are
+//! packed ([`packed`]), and a reader gets the events of one shopper as values.
+
+mod packed;
 
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+use self::packed::PackedHistory;
 use crate::PagedVec;
 
 /// Dense index of an item, in order of first appearance in the log.
@@ -18,7 +21,7 @@ pub type ShopperIdx = u32;
 /// Events of one shopper further apart than this belong to different visits, where no session says otherwise.
 pub const VISIT_GAP_MS: i64 = 30 * 60 * 1000;
 
-/// One event of a shopper's history. It has 12 bytes, because there may be tens of millions.
+/// One event of a shopper's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastEvent {
     /// The item.
@@ -76,10 +79,10 @@ impl Interaction {
     }
 }
 
-/// One shopper's last events. Copies share memory until one of them changes.
+/// One shopper's last events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    past: Arc<Vec<PastEvent>>,
+    past: Vec<PastEvent>,
     session: Option<u32>,
 }
 
@@ -100,11 +103,7 @@ impl History {
 
     /// Whether an event at `at_ms` in `session` continues the last visit.
     fn continues(&self, session: Option<u32>, at_ms: i64) -> bool {
-        let Some(last) = self.past.last() else { return false };
-        match (session, self.session) {
-            (Some(asked), Some(known)) => asked == known,
-            _ => at_ms - last.at_ms() <= VISIT_GAP_MS,
-        }
+        continues(self.past.last().map(PastEvent::at_ms), self.session, session, at_ms)
     }
 
     /// Adds an event, and drops the oldest beyond `capacity`.
@@ -119,42 +118,22 @@ impl History {
 
     /// Inserts `past` after all events that are not later, so that an event that arrives late does not become the latest.
     fn insert(&mut self, past: PastEvent) {
-        let events = self.own();
-        if events.len() == events.capacity() {
-            events.reserve_exact(room(events.len()));
-        }
-        let later = events.iter().rev().take_while(|other| other.at_s > past.at_s).count();
-        if later == 0 {
-            return events.push(past);
-        }
-        let place = events.len() - later;
-        events.insert(place, past);
-    }
-
-    /// The events for writing. If they are shared, they are copied first, with room for a few more.
-    fn own(&mut self) -> &mut Vec<PastEvent> {
-        if Arc::get_mut(&mut self.past).is_none() {
-            let mut events = Vec::with_capacity(self.past.len() + room(self.past.len()));
-            events.extend_from_slice(&self.past);
-            self.past = Arc::new(events);
-        }
-        Arc::make_mut(&mut self.past)
+        let later = self.past.iter().rev().take_while(|other| other.at_s > past.at_s).count();
+        self.past.insert(self.past.len() - later, past);
     }
 
     fn truncate(&mut self, capacity: usize) {
-        // A quarter more than the capacity, so that events are shifted only once in many additions.
-        if self.past.len() > capacity + capacity / 4 {
+        if self.past.len() > longest(capacity) {
             let surplus = self.past.len() - capacity;
-            self.own().drain(..surplus);
+            self.past.drain(..surplus);
         }
     }
 
     /// The history without one event. If it began a visit, the next event begins it.
     pub fn without(&self, place: usize) -> Self {
         let mut other = self.clone();
-        let events = other.own();
-        let removed = events.remove(place);
-        if let Some(next) = events.get_mut(place) {
+        let removed = other.past.remove(place);
+        if let Some(next) = other.past.get_mut(place) {
             next.starts_visit |= removed.starts_visit;
         }
         other
@@ -162,7 +141,7 @@ impl History {
 
     /// Adds the events of another history in the order of time: of a guest that was merged into this shopper.
     pub fn absorb(&mut self, other: &History, capacity: usize) {
-        for &past in other.past.iter() {
+        for &past in &other.past {
             self.insert(past);
         }
         self.session = other.session.or(self.session);
@@ -170,31 +149,83 @@ impl History {
     }
 }
 
-/// Free places to allocate after `len` events. Doubling would leave a third of the largest part of the memory empty.
-fn room(len: usize) -> usize {
-    len / 16 + 2
+/// Whether an event at `at_ms` in `session` continues the visit whose last event was at `last_ms`, in the session `known`.
+fn continues(last_ms: Option<i64>, known: Option<u32>, session: Option<u32>, at_ms: i64) -> bool {
+    let Some(last_ms) = last_ms else { return false };
+    match (session, known) {
+        (Some(asked), Some(known)) => asked == known,
+        _ => at_ms - last_ms <= VISIT_GAP_MS,
+    }
+}
+
+/// The most events of a history: a quarter more than the capacity, so that the oldest are dropped only once in many
+/// additions.
+fn longest(capacity: usize) -> usize {
+    capacity + capacity / 4
 }
 
 /// Shoppers in a page of a checkpoint.
 const PAGE: usize = 8;
 
+/// Shoppers whose histories are unpacked beside the packed ones. Events of one shopper often follow each other, as the
+/// lines of an order do.
+const OPENED: usize = 64;
+
 /// The histories of all shoppers, by dense index.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Histories {
     capacity: usize,
-    shoppers: PagedVec<History, PAGE>,
+    shoppers: PagedVec<PackedHistory, PAGE>,
+    /// Unpacked copies, each at its shopper's index modulo their number; none before the first is opened.
+    #[serde(skip)]
+    opened: Vec<Option<(ShopperIdx, History)>>,
+}
+
+/// Unpacked copies are not part of the state.
+impl PartialEq for Histories {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { capacity, shoppers, opened: _ } = self;
+        *capacity == other.capacity && *shoppers == other.shoppers
+    }
 }
 
 impl Histories {
     /// Empty histories that keep at least the last `capacity` events of each shopper.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, shoppers: PagedVec::default() }
+        Self { capacity, shoppers: PagedVec::default(), opened: Vec::new() }
     }
 
     /// The history of a shopper; empty for one never seen.
-    pub fn get(&self, shopper: ShopperIdx) -> &History {
-        static EMPTY: LazyLock<History> = LazyLock::new(History::default);
-        self.shoppers.get(shopper as usize).unwrap_or_else(|| &EMPTY)
+    pub fn get(&self, shopper: ShopperIdx) -> History {
+        self.shoppers.get(shopper as usize).map(PackedHistory::unpack).unwrap_or_default()
+    }
+
+    /// The history of a shopper who probably acts again soon: it is unpacked once and stays so until [`OPENED`] others are
+    /// opened or so.
+    pub fn open(&mut self, shopper: ShopperIdx) -> &History {
+        let place = shopper as usize % OPENED;
+        if !matches!(self.opened.get(place), Some(Some((of, _))) if *of == shopper) {
+            let history = self.get(shopper);
+            self.opened.resize(OPENED, None);
+            self.opened[place] = Some((shopper, history));
+        }
+        self.opened[place].as_ref().map(|(_, history)| history).expect("it was opened")
+    }
+
+    /// The unpacked copy of a shopper's history, if there is one.
+    fn opened_mut(&mut self, shopper: ShopperIdx) -> Option<&mut History> {
+        let place = self.opened.get_mut(shopper as usize % OPENED)?;
+        place.as_mut().filter(|(of, _)| *of == shopper).map(|(_, history)| history)
+    }
+
+    /// How many events of a shopper are kept.
+    pub fn n_events(&self, shopper: ShopperIdx) -> usize {
+        self.shoppers.get(shopper as usize).map_or(0, PackedHistory::len)
+    }
+
+    /// The time of a shopper's latest event, in milliseconds since 1970.
+    pub fn last_ms(&self, shopper: ShopperIdx) -> Option<i64> {
+        self.shoppers.get(shopper as usize)?.last_ms()
     }
 
     /// Number of shoppers with a place.
@@ -211,6 +242,9 @@ impl Histories {
     pub fn push(&mut self, interaction: &Interaction) {
         let capacity = self.capacity;
         self.entry(interaction.shopper).push(interaction, capacity);
+        if let Some(history) = self.opened_mut(interaction.shopper) {
+            history.push(interaction, capacity);
+        }
     }
 
     /// Moves a guest's history into a user's.
@@ -218,9 +252,16 @@ impl Histories {
         if guest == user {
             return;
         }
-        let moved = std::mem::take(self.entry(guest));
+        let moved = std::mem::take(self.entry(guest)).unpack();
         let capacity = self.capacity;
-        self.entry(user).absorb(&moved, capacity);
+        let entry = self.entry(user);
+        let mut history = entry.unpack();
+        history.absorb(&moved, capacity);
+        *entry = PackedHistory::pack(&history);
+        for shopper in [guest, user] {
+            let history = self.get(shopper);
+            self.opened_mut(shopper).into_iter().for_each(|opened| opened.clone_from(&history));
+        }
     }
 
     /// Shares the memory of `other` for these shoppers where both histories are equal, so that two folds over the same events have most
@@ -229,13 +270,18 @@ impl Histories {
         let end = shoppers.end.min(self.shoppers.len()).min(other.shoppers.len());
         let places = shoppers.start.min(end)..end;
         for (mine, theirs) in self.shoppers.interchange()[places.clone()].iter_mut().zip(&other.shoppers[places]) {
-            if !Arc::ptr_eq(&mine.past, &theirs.past) && mine == theirs {
+            if !mine.is_shared_with(theirs) && mine == theirs {
                 *mine = theirs.clone();
             }
         }
     }
 
-    fn entry(&mut self, shopper: ShopperIdx) -> &mut History {
+    /// How many shoppers' histories both have in the same memory.
+    pub fn n_shared_with(&self, other: &Self) -> usize {
+        self.shoppers.iter().zip(&*other.shoppers).filter(|(mine, theirs)| mine.is_shared_with(theirs)).count()
+    }
+
+    fn entry(&mut self, shopper: ShopperIdx) -> &mut PackedHistory {
         self.shoppers.get_mut_or_grow(shopper as usize)
     }
 }
@@ -246,11 +292,6 @@ mod tests {
 
     fn event(item: ItemIdx, at_s: i64, session: Option<u32>) -> Interaction {
         Interaction { shopper: 0, item, type_code: 1, at_ms: at_s * 1000, session, value: 1.0, quantity: 1 }
-    }
-
-    #[test]
-    fn an_event_takes_twelve_bytes() {
-        assert_eq!(std::mem::size_of::<PastEvent>(), 12);
     }
 
     #[test]
@@ -286,7 +327,8 @@ mod tests {
         for item in 0..100 {
             histories.push(&event(item, i64::from(item), None));
         }
-        let past = histories.get(0).past();
+        let history = histories.get(0);
+        let past = history.past();
         assert!((8..=10).contains(&past.len()));
         assert_eq!(past.last().unwrap().item, 99);
     }
@@ -302,6 +344,25 @@ mod tests {
     }
 
     #[test]
+    fn an_opened_history_is_the_packed_one_after_any_change() {
+        let mut histories = Histories::new(8);
+        for n in 0..3_000_u32 {
+            let shopper = n * 7 % 130;
+            let opened = histories.open(shopper).clone();
+            assert_eq!(opened, histories.get(shopper));
+            histories.push(&Interaction { shopper, ..event(n, i64::from(n * n % 10_007), None) });
+            if n % 50 == 0 {
+                histories.merge(shopper, shopper / 2);
+            }
+            for shopper in [shopper, shopper / 2] {
+                assert_eq!(histories.open(shopper).clone(), histories.get(shopper), "after {n}");
+            }
+        }
+        let again: Histories = postcard::from_bytes(&postcard::to_stdvec(&histories).unwrap()).unwrap();
+        assert!(again == histories && again.opened.is_empty());
+    }
+
+    #[test]
     fn two_folds_share_equal_histories_until_one_changes() {
         let mut ahead = Histories::new(8);
         for item in 0..5 {
@@ -312,10 +373,9 @@ mod tests {
         let mut behind: Histories = postcard::from_bytes(&bytes).unwrap();
         ahead.push(&event(9, 9, None));
         behind.share_with(&ahead, 0..7);
-        let is_shared = |a: &Histories, b: &Histories, who| std::ptr::eq(a.get(who).past(), b.get(who).past());
-        assert!(!is_shared(&ahead, &behind, 0) && is_shared(&ahead, &behind, 1));
+        assert_eq!(behind.n_shared_with(&ahead), 1, "that of shopper 1");
         assert_eq!(postcard::to_stdvec(&behind).unwrap(), bytes);
         behind.push(&Interaction { shopper: 1, ..event(7, 7, None) });
-        assert_eq!((ahead.get(1).past().len(), behind.get(1).past().len()), (5, 6));
+        assert_eq!((ahead.n_events(1), behind.n_events(1), behind.n_shared_with(&ahead)), (5, 6, 0));
     }
 }

@@ -39,7 +39,7 @@ mod vector;
 mod vocabulary;
 
 pub use backup::{Backup, PARTS, backup, is_inside, restore};
-pub use catalogue_entry::CatalogueEntry;
+pub use catalogue_entry::{CatalogueEntry, CataloguePlace};
 pub use checked_event::CheckedEvent;
 pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,

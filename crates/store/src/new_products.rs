@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::ledger::{CLICK_WINDOW_MS, Latest};
-use crate::{CatalogueEntry, DrawAccount, ItemIdx, Served, Trial, shopper_hash};
+use crate::{CatalogueEntry, CataloguePlace, DrawAccount, ItemIdx, Served, Trial, shopper_hash};
 
 /// New items that are kept.
 const KEPT: usize = 4_096;
@@ -240,8 +240,8 @@ impl NewProducts {
         }
     }
 
-    /// Takes in an event about an item.
-    pub(crate) fn observe(&mut self, event: &Event, index: ItemIdx, item: &Item, received_at: Timestamp) {
+    /// Takes in an event about an item. Its kinds are those of its description; one without a description has none.
+    pub(crate) fn observe(&mut self, event: &Event, index: ItemIdx, item: Option<&Item>, received_at: Timestamp) {
         if !matches!(event.event_type, EventType::Impression | EventType::Click) {
             return;
         }
@@ -258,7 +258,7 @@ impl NewProducts {
             return;
         }
         self.of_all.count(&event.event_type);
-        for kind in kinds(item).into_iter().flatten() {
+        for kind in item.map(kinds).into_iter().flatten().flatten() {
             if self.by_kind.len() < KINDS || self.by_kind.contains_key(&kind) {
                 self.by_kind.entry(kind).or_default().count(&event.event_type);
             }
@@ -339,12 +339,12 @@ pub(crate) enum Earlier {
 
 impl Earlier {
     /// Of the item's entry in the catalogue.
-    pub fn of(entry: Option<&CatalogueEntry>) -> Self {
-        match entry {
-            None => Self::NotNamed,
-            Some(entry) if entry.described => Self::Described(entry.item.published_at),
-            Some(_) => Self::Named,
-        }
+    pub fn of(place: Option<&CataloguePlace>) -> Self {
+        place.map_or(Self::NotNamed, |place| place.known().map_or(Self::Named, Self::of_entry))
+    }
+
+    pub fn of_entry(entry: &CatalogueEntry) -> Self {
+        if entry.described { Self::Described(entry.item.published_at) } else { Self::Named }
     }
 
     fn may_become_new(self, now: Now) -> bool {

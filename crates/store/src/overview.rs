@@ -6,12 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
-use std::sync::Arc;
 
 use accrue_event::{Attribute, Price, Timestamp};
 
 use crate::sale::Sale;
-use crate::{CatalogueEntry, ItemIdx};
+use crate::{CatalogueEntry, CataloguePlace, ItemIdx};
 
 /// A view of the whole catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,10 +30,10 @@ pub struct Overview {
 
 impl Overview {
     /// The overview of these entries.
-    pub(crate) fn of(entries: &[Arc<CatalogueEntry>]) -> Self {
+    pub(crate) fn of(entries: &[CataloguePlace]) -> Self {
         let mut overview = Self::default();
         for (item, entry) in (0..).zip(entries) {
-            overview.add(item, entry);
+            overview.add(item, &entry.read());
         }
         overview
     }
@@ -180,10 +179,10 @@ mod tests {
 
     use super::*;
 
-    fn entry(id: &str, edit: impl FnOnce(&mut CatalogueEntry)) -> Arc<CatalogueEntry> {
+    fn entry(id: &str, edit: impl FnOnce(&mut CatalogueEntry)) -> CataloguePlace {
         let mut entry = CatalogueEntry { item: Item::bare(id.into()), described: true, retired: false };
         edit(&mut entry);
-        Arc::new(entry)
+        entry.into()
     }
 
     #[test]

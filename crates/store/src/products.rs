@@ -6,11 +6,10 @@
 //! this is derived from the catalogue, so it is not stored but built again.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use accrue_event::{Attribute, Item, Price};
 
-use crate::{CatalogueEntry, ItemIdx, Vocabulary};
+use crate::{CataloguePlace, ItemIdx, Vocabulary};
 
 /// The number of a product that has variants.
 pub type ProductIdx = u32;
@@ -58,11 +57,13 @@ impl PartialEq for Products {
 
 impl Products {
     /// The products of a catalogue.
-    pub(crate) fn of_catalogue(items: &Vocabulary, catalogue: &[Arc<CatalogueEntry>]) -> Self {
+    pub(crate) fn of_catalogue(items: &Vocabulary, catalogue: &[CataloguePlace]) -> Self {
         let mut products = Self::default();
         for (index, entry) in (0..).zip(catalogue) {
-            products.add(index, entry.item.id.as_str());
-            products.change(index, None, items, catalogue);
+            products.add(index, entry.id().as_str());
+            if entry.known().is_some() {
+                products.change(index, None, items, catalogue);
+            }
         }
         products
     }
@@ -82,7 +83,7 @@ impl Products {
         item: ItemIdx,
         before: Option<&str>,
         items: &Vocabulary,
-        catalogue: &[Arc<CatalogueEntry>],
+        catalogue: &[CataloguePlace],
     ) {
         let now = &catalogue[item as usize].item;
         if before != now.parent.as_deref() {
@@ -109,7 +110,7 @@ impl Products {
         self.products.get(self.named(parent) as usize).map_or(&[], |product| &product.variants)
     }
 
-    fn leave(&mut self, item: ItemIdx, parent: &str, catalogue: &[Arc<CatalogueEntry>]) {
+    fn leave(&mut self, item: ItemIdx, parent: &str, catalogue: &[CataloguePlace]) {
         let number = self.named(parent);
         let Some(product) = self.products.get_mut(number as usize) else { return };
         product.leave(item, catalogue);
@@ -175,9 +176,9 @@ impl Products {
 
     /// The item that describes a product for its variants: its parent if that has a title, else the first variant with
     /// one, else the parent.
-    pub fn describing(&self, product: ProductIdx, catalogue: &[Arc<CatalogueEntry>]) -> Option<ItemIdx> {
+    pub fn describing(&self, product: ProductIdx, catalogue: &[CataloguePlace]) -> Option<ItemIdx> {
         let Product { parent, titled, .. } = self.products[product as usize];
-        let has_title = |&parent: &ItemIdx| catalogue[parent as usize].item.title.is_some();
+        let has_title = |&parent: &ItemIdx| has_title(&catalogue[parent as usize]);
         parent.filter(has_title).or(titled).or(parent)
     }
 }
@@ -189,7 +190,7 @@ impl Product {
         first(self) == first(other) && (first(self) != Some(item) || self == other)
     }
 
-    fn leave(&mut self, item: ItemIdx, catalogue: &[Arc<CatalogueEntry>]) {
+    fn leave(&mut self, item: ItemIdx, catalogue: &[CataloguePlace]) {
         if let Ok(place) = self.variants.binary_search(&item) {
             self.variants.remove(place);
         }
@@ -199,18 +200,22 @@ impl Product {
     }
 
     /// Keeps the first variant with a title after the title of `item` may have changed.
-    fn retitle(&mut self, item: ItemIdx, catalogue: &[Arc<CatalogueEntry>]) {
-        if catalogue[item as usize].item.title.is_some() {
+    fn retitle(&mut self, item: ItemIdx, catalogue: &[CataloguePlace]) {
+        if has_title(&catalogue[item as usize]) {
             self.titled = Some(self.titled.map_or(item, |titled| titled.min(item)));
         } else if self.titled == Some(item) {
             self.find_titled(catalogue);
         }
     }
 
-    fn find_titled(&mut self, catalogue: &[Arc<CatalogueEntry>]) {
-        let has_title = |&&variant: &&ItemIdx| catalogue[variant as usize].item.title.is_some();
+    fn find_titled(&mut self, catalogue: &[CataloguePlace]) {
+        let has_title = |&&variant: &&ItemIdx| has_title(&catalogue[variant as usize]);
         self.titled = self.variants.iter().find(has_title).copied();
     }
+}
+
+fn has_title(place: &CataloguePlace) -> bool {
+    place.known().is_some_and(|entry| entry.item.title.is_some())
 }
 
 /// An item's description, in which a variant has from its product what its own description lacks.

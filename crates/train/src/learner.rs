@@ -342,7 +342,7 @@ impl Learner {
                 self.histories.merge(guest, user);
                 self.forget_waiting(guest);
                 // The facts may be ahead, so a guest without a history here may be one that comes later.
-                if let Some(guest) = published.filter(|&guest| !self.histories.get(guest).past().is_empty()) {
+                if let Some(guest) = published.filter(|&guest| self.histories.n_events(guest) > 0) {
                     self.histories.merge(guest, user);
                     self.forget_waiting(guest);
                 }

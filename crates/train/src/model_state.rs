@@ -144,6 +144,10 @@ impl ModelState {
         self.change(Ensemble::refresh);
     }
 
+    pub(crate) fn drop_images(&mut self) {
+        self.change(Ensemble::drop_images);
+    }
+
     pub(crate) fn set_settings(&mut self, settings: &Settings, seed: u64) {
         self.change(|models| models.set_settings(settings.clone(), seed));
     }

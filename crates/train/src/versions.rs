@@ -326,6 +326,8 @@ impl Lineage {
         }
         self.set_status(number, VersionStatus::Good, why);
         self.good = number;
+        // It may be published, and an older version has no images.
+        self.kept.iter_mut().filter(|(kept, _)| *kept == number).for_each(|(_, state)| state.refresh());
     }
 
     /// Undoes the current model and the sealed version before it, and returns the state of version `to`, from which
@@ -408,7 +410,8 @@ impl Lineage {
         self.trim(n_kept);
     }
 
-    /// Removes all states but those of the good and of the sealed version and the `n` latest of the others.
+    /// Removes all states but those of the good and of the sealed version and the `n` latest of the others. Those are
+    /// only kept to be chosen one day, so their images are dropped.
     fn trim(&mut self, n: usize) {
         let is_needed = |number: u64| number == self.good || Some(number) == self.sealed;
         let others = self.kept.iter().filter(|(number, _)| !is_needed(*number)).count();
@@ -419,5 +422,7 @@ impl Lineage {
             surplus -= usize::from(goes);
             !goes
         });
+        let others = self.kept.iter_mut().filter(|(number, _)| *number != good && Some(*number) != sealed);
+        others.for_each(|(_, state)| state.drop_images());
     }
 }

@@ -102,7 +102,7 @@ fn user(context: &Context, id: &str) -> anyhow::Result<()> {
     let facts = &recovered.facts;
     let known = UserId::from(id);
     let user = facts.user(&known).ok_or_else(|| unknown_user(facts, id))?;
-    let past = facts.shopper(&Shopper::User(known)).map_or(&[][..], |shopper| facts.histories.get(shopper).past());
+    let history = facts.shopper(&Shopper::User(known)).map(|shopper| facts.histories.get(shopper)).unwrap_or_default();
     let event = |past: &PastEvent| {
         json!({
             "type": facts.type_of(past.type_code),
@@ -111,7 +111,7 @@ fn user(context: &Context, id: &str) -> anyhow::Result<()> {
             "value": past.value(),
         })
     };
-    print_fields(context, &json!({ "user": user, "events": past.iter().map(event).collect::<Vec<_>>() }))
+    print_fields(context, &json!({ "user": user, "events": history.past().iter().map(event).collect::<Vec<_>>() }))
 }
 
 fn offset(context: &Context, n: u64) -> anyhow::Result<()> {

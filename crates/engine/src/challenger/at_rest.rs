@@ -84,7 +84,7 @@ pub fn challenge(
         }
     }
     let costs = learner.shadow_model().map_or_else(Costs::default, |challenger| {
-        let shoppers: Vec<_> = (0..).take(N_TIMED).map(|shopper| learner.histories().get(shopper).clone()).collect();
+        let shoppers: Vec<_> = (0..).take(N_TIMED).map(|shopper| learner.histories().get(shopper)).collect();
         Costs::measure(&shoppers, learner.weights(), challenger, learner.ensemble(), facts.stream_time.0)
     });
     let verdict = match &result {

@@ -96,7 +96,7 @@ impl ChallengerThread {
         let Comparison { challenge, result, mut challenger, mut current, weights, gate } = comparison;
         let (shoppers, now_ms) = {
             let facts = self.shared.facts.read();
-            let histories: Vec<_> = (0..).take(N_TIMED).map(|shopper| facts.histories.get(shopper).clone()).collect();
+            let histories: Vec<_> = (0..).take(N_TIMED).map(|shopper| facts.histories.get(shopper)).collect();
             (histories, facts.stream_time.0)
         };
         challenger.refresh();

@@ -273,6 +273,6 @@ enum BatchError {
 
 /// An item with what it has from its product; `None` if the shop has not described it.
 pub(crate) fn described(facts: &Facts, item: ItemIdx) -> Option<Item> {
-    facts.entry(item).filter(|entry| entry.described)?;
+    facts.entry(item).filter(|entry| entry.is_described())?;
     Some(facts.described(item)?.to_item())
 }

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use accrue_event::UserId;
-use accrue_store::{Facts, Log, LogReader, PendingErasure};
+use accrue_store::{CataloguePlace, Facts, Log, LogReader, PendingErasure};
 use accrue_train::{
     Recovered, Traces, TrainError, erase, find_traces, is_same_person, recover, refuse_if_pruned, with_other_spellings,
 };
@@ -388,5 +388,8 @@ fn eraser(engine: Engine, run: impl FnOnce() + Send + 'static) -> JoinHandle<()>
 /// Whether both have the same items under the same numbers, so that the search index is still right.
 fn have_same_items(old: &Facts, new: &Facts) -> bool {
     let (old, new) = (old.entries(), new.entries());
-    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.retired == new.retired && old.item == new.item)
+    let is_same = |old: &CataloguePlace, new: &CataloguePlace| {
+        old.is_retired() == new.is_retired() && old.read().item == new.read().item
+    };
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_same(old, new))
 }

@@ -51,6 +51,6 @@ pub(crate) fn retirements(
     if absent != Absent::RetireMost && n_absent >= FEW && 2 * n_absent > n_sold {
         return Err(EngineError::UnsafeSync { n_absent, n_sold });
     }
-    let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
-    Ok(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())).collect())
+    let absent = facts.entries().iter().filter(|entry| !entry.is_retired() && !listed.contains(entry.id()));
+    Ok(absent.map(|entry| Body::ItemRetired(entry.id().clone())).collect())
 }

@@ -16,9 +16,9 @@ pub(crate) enum IndexChange {
 impl IndexChange {
     /// The item as the facts describe it now, with what it lacks from its product.
     pub fn of_item(facts: &Facts, item: ItemIdx) -> Self {
-        let is_sold = facts.entry(item).is_some_and(|entry| !entry.retired);
-        match facts.described(item).filter(|_| is_sold) {
-            Some(described) => Self::Item(item, Box::new(described.to_item())),
+        let is_sold = facts.entry(item).is_some_and(|entry| !entry.is_retired());
+        match facts.described_item(item).filter(|_| is_sold) {
+            Some(described) => Self::Item(item, Box::new(described)),
             None => Self::Removed(item),
         }
     }

@@ -30,7 +30,7 @@ impl Overlay {
     pub fn is_sold(&self, facts: &Facts, id: &ItemId) -> bool {
         match self.items.get(id) {
             Some(changed) => changed.is_some(),
-            None => facts.find(id).is_some_and(|entry| !entry.retired),
+            None => facts.find(id).is_some_and(|entry| !entry.is_retired()),
         }
     }
 

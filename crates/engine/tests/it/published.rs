@@ -111,8 +111,8 @@ fn a_merge_brings_what_pages_reported_of_the_session() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(engine.merge("s1".into(), "ann".into())).unwrap();
     let ann = accrue_event::Shopper::User("ann".into());
-    let n_events = engine
-        .with_shop(|shop| shop.facts.shopper(&ann).map_or(0, |shopper| shop.facts.histories.get(shopper).past().len()));
+    let n_events =
+        engine.with_shop(|shop| shop.facts.shopper(&ann).map_or(0, |shopper| shop.facts.histories.n_events(shopper)));
     assert_eq!(n_events, 2);
     engine.wait_until_learned();
     engine.close().unwrap();
@@ -308,7 +308,7 @@ fn what_a_session_says_again_and_what_comes_late_changes_its_own_pages_alone() {
     let known = |session: &str| {
         engine.with_shop(|shop| {
             let guest = shop.facts.shopper(&accrue_event::Shopper::PublishedGuest(session.into())).unwrap();
-            shop.facts.histories.get(guest).past().len()
+            shop.facts.histories.n_events(guest)
         })
     };
     assert_eq!(["s1", "s2", "s3"].map(known), [2, 1, 2], "their own pages know all of it");

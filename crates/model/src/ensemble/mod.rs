@@ -408,6 +408,11 @@ impl Ensemble {
         self.members.refresh();
     }
 
+    /// Drops what scans read, until [`Ensemble::refresh`] computes it again: for a version that is kept and serves nobody.
+    pub fn drop_images(&mut self) {
+        self.members.drop_images();
+    }
+
     /// A fit that has begun and has not taken effect yet.
     pub fn pending_fit(&self) -> Option<&Arc<PendingFit>> {
         self.fitted().and_then(Fitted::pending)

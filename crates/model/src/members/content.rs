@@ -332,7 +332,8 @@ mod tests {
             let event = Interaction { shopper: 0, item, type_code: 0, at_ms, session: None, value: 1.0, quantity: 1 };
             histories.push(&event);
         }
-        let context = Context::new(histories.get(0), None, past.len() as i64 * 60_000, &weights);
+        let history = histories.get(0);
+        let context = Context::new(&history, None, past.len() as i64 * 60_000, &weights);
         let (catalogue, mut of_shopper) = (catalogue(), ShopperVector::default());
         content.prepare(&catalogue, &context, &mut of_shopper);
         let mut out = vec![0.0; Content::COLUMNS.len() * items.len()];

@@ -360,6 +360,11 @@ macro_rules! members {
                 $(if let Some(member) = &mut self.$name { member.refresh(); })+
             }
 
+            /// Drops what scans read, until it is updated again.
+            pub fn drop_images(&mut self) {
+                $(if let Some(member) = &mut self.$name { member.drop_images(); })+
+            }
+
             /// Refers to the memory of `other` wherever both hold the same values.
             pub fn share_with(&mut self, other: &Self) {
                 $(if let (Some(mine), Some(theirs)) = (&mut self.$name, &other.$name) { mine.share_with(theirs); })+

@@ -265,6 +265,10 @@ impl Member for Factorization {
         self.offered.refresh();
     }
 
+    fn drop_images(&mut self) {
+        self.offered.drop_images();
+    }
+
     fn share_with(&mut self, other: &Self) {
         self.chosen.share_with(&other.chosen);
         self.offered.share_with(&other.offered);

@@ -146,6 +146,10 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     /// Updates what scans read to what was learned; called before a state is published.
     fn refresh(&mut self) {}
 
+    /// Drops what [`Member::refresh`] computes, until it computes it again: for a state that is kept and that nothing
+    /// scans.
+    fn drop_images(&mut self) {}
+
     /// Writes the model into a section of a checkpoint.
     ///
     /// # Errors

@@ -135,7 +135,8 @@ impl Shop<'_> {
 
     /// The categories of items, in the form in which they are compared.
     fn names_of_categories(&self) -> BTreeSet<Cow<'_, str>> {
-        let named = self.facts.entries().iter().flat_map(|entry| &entry.item.categories);
+        let named =
+            self.facts.entries().iter().filter_map(|place| place.known()).flat_map(|entry| &entry.item.categories);
         named.map(|category| normalised(category)).collect()
     }
 }

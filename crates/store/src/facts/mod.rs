@@ -27,9 +27,9 @@ pub use self::shopper_names::{session_hash, shopper_name};
 use crate::columns::Columns;
 use crate::new_products::{Earlier, Now};
 use crate::{
-    Body, CatalogueEntry, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount, Encoded, Histories,
-    ItemIdx, Ledger, NewProducts, Offset, OnSale, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, RuleTexts, Satisfaction, SearchProposal, SearchRanking, Searches, Served,
+    Body, CatalogueEntry, CataloguePlace, CheckedEvent, Column, ColumnField, Described, Descriptor, DrawAccount,
+    Encoded, Histories, ItemIdx, Ledger, NewProducts, Offset, OnSale, Overview, PagedMap, PagedVec, Products,
+    PublishedCounts, PublishedRecord, Record, RuleTexts, Satisfaction, SearchProposal, SearchRanking, Searches, Served,
     SharedDescriptors, ShopperIdx, Shown, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
@@ -51,7 +51,7 @@ pub struct Facts {
     pub shoppers: Vocabulary,
     /// Names of custom event types.
     types: Vocabulary,
-    catalogue: PagedVec<Arc<CatalogueEntry>, ENTRIES>,
+    catalogue: PagedVec<CataloguePlace, ENTRIES>,
     /// Follows from the catalogue, so it is neither saved nor part of a digest.
     #[serde(skip)]
     overview: Overview,
@@ -298,8 +298,7 @@ impl Facts {
         self.histories.merge(guest, user);
         self.shown.merge(guest, user);
         let published = Shopper::PublishedGuest(session.clone());
-        if let Some(published) = self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
-        {
+        if let Some(published) = self.shopper(&published).filter(|&guest| self.histories.n_events(guest) > 0) {
             self.histories.merge(published, user);
             self.shown.merge(published, user);
         }
@@ -350,7 +349,7 @@ impl Facts {
         {
             self.types.intern(name);
         }
-        let before_ms = self.histories.get(shopper).past().last().map(|event| event.at_ms());
+        let before_ms = self.histories.last_ms(shopper);
         self.satisfaction.observe(event, shopper, before_ms);
         if let Some(item) = &event.item {
             let item = self.intern_item(offset, item);
@@ -359,7 +358,8 @@ impl Facts {
             }
             self.shown.observe(&event.event_type, shopper, item, event.at.0);
             if let Some(entry) = self.catalogue.get(item as usize).filter(|_| is_evidence) {
-                self.new_products.observe(event, item, &entry.item, record.received_at);
+                let described = entry.known().map(|entry| &entry.item);
+                self.new_products.observe(event, item, described, record.received_at);
             }
         }
         if let Some(interaction) = self.interaction(event) {
@@ -371,9 +371,9 @@ impl Facts {
         let index = self.items.intern(id.as_str());
         if index as usize == self.catalogue.len() {
             self.catalogue_changed = offset.next();
-            let entry = CatalogueEntry { item: Item::bare(id.clone()), described: false, retired: false };
-            self.overview.add(index, &entry);
-            self.catalogue.push(Arc::new(entry));
+            let place = CataloguePlace::named(id.clone());
+            self.overview.add(index, &place.read());
+            self.catalogue.push(place);
             self.products.add(index, id.as_str());
         }
         index
@@ -387,7 +387,7 @@ impl Facts {
     /// What is known of an item before a description.
     fn earlier(&self, id: &ItemId) -> Earlier {
         let item = self.items.get(id.as_str());
-        Earlier::of(item.and_then(|item| self.catalogue.get(item as usize)).map(|entry| &**entry))
+        Earlier::of(item.and_then(|item| self.catalogue.get(item as usize)))
     }
 
     /// Tells the library of new products of a description.
@@ -402,9 +402,10 @@ impl Facts {
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut CatalogueEntry)) {
         let index = self.intern_item(offset, id);
         let entry = self.catalogue.get_mut(index as usize);
+        let entry = entry.make_mut();
         let parent = entry.item.parent.clone();
         self.overview.remove(index, entry);
-        edit(Arc::make_mut(entry));
+        edit(entry);
         self.overview.add(index, entry);
         self.columns.change(index, entry);
         self.products.change(index, parent.as_deref(), &self.items, &self.catalogue);
@@ -439,7 +440,7 @@ impl Facts {
     }
 
     /// An item of the catalogue, by index.
-    pub fn entry(&self, item: ItemIdx) -> Option<&Arc<CatalogueEntry>> {
+    pub fn entry(&self, item: ItemIdx) -> Option<&CataloguePlace> {
         self.catalogue.get(item as usize)
     }
 
@@ -449,6 +450,16 @@ impl Facts {
         match self.completing(item) {
             Some((other, is_parent)) => Some(Described::with(own, &self.entry(other)?.item, is_parent)),
             None => Some(own.into()),
+        }
+    }
+
+    /// [`Facts::described`] as an item.
+    pub fn described_item(&self, item: ItemIdx) -> Option<Item> {
+        let place = self.entry(item)?;
+        match (place.known(), self.completing(item)) {
+            // Reading it as an entry would keep one in memory.
+            (None, None) => Some(place.read().into_owned().item),
+            _ => Some(self.described(item)?.to_item()),
         }
     }
 
@@ -463,8 +474,8 @@ impl Facts {
     /// The product that the item is a variant of, if the shop has described it.
     pub fn product_entry(&self, variant: ItemIdx) -> Option<&CatalogueEntry> {
         let parent = self.products.parent(self.products.of(variant)?)?;
-        let entry = self.entry(parent).filter(|entry| parent != variant && entry.described)?;
-        Some(entry)
+        let entry = self.entry(parent)?.known()?;
+        Some(entry).filter(|entry| parent != variant && entry.described)
     }
 
     /// When pages may show an item, without reading its entry where that is not needed: a page asks it of hundreds.
@@ -488,7 +499,7 @@ impl Facts {
     }
 
     /// All items, by index.
-    pub fn entries(&self) -> &[Arc<CatalogueEntry>] {
+    pub fn entries(&self) -> &[CataloguePlace] {
         &self.catalogue
     }
 
@@ -498,7 +509,7 @@ impl Facts {
     }
 
     /// An item by its name.
-    pub fn find(&self, id: &ItemId) -> Option<&Arc<CatalogueEntry>> {
+    pub fn find(&self, id: &ItemId) -> Option<&CataloguePlace> {
         self.entry(self.items.get(id.as_str())?)
     }
 
@@ -538,7 +549,8 @@ impl Facts {
     }
 }
 
-fn known_item<'a>(items: &Vocabulary, catalogue: &'a [Arc<CatalogueEntry>], id: &ItemId) -> Option<KnownItem<'a>> {
-    let entry = catalogue.get(items.get(id.as_str())? as usize)?;
-    Some(KnownItem { price: entry.item.price, category: entry.item.categories.first().map(|category| &**category) })
+fn known_item<'a>(items: &Vocabulary, catalogue: &'a [CataloguePlace], id: &ItemId) -> Option<KnownItem<'a>> {
+    let place = catalogue.get(items.get(id.as_str())? as usize)?;
+    let Some(CatalogueEntry { item, .. }) = place.known() else { return Some(KnownItem::default()) };
+    Some(KnownItem { price: item.price, category: item.categories.first().map(|category| &**category) })
 }

@@ -106,12 +106,12 @@ impl OlderParts {
         let Some(id) = &checked.event.item else { return };
         self.entry(index, id);
         if checked.is_evidence() {
-            self.new_products.observe(&checked.event, index, &self.catalogue[&index].item, received_at);
+            self.new_products.observe(&checked.event, index, Some(&self.catalogue[&index].item), received_at);
         }
     }
 
     fn describe(&mut self, index: ItemIdx, id: &ItemId, received_at: Timestamp, change: impl FnOnce(&mut Item)) {
-        let earlier = Earlier::of(self.catalogue.get(&index));
+        let earlier = self.catalogue.get(&index).map_or(Earlier::NotNamed, Earlier::of_entry);
         let entry = self.entry(index, id);
         change(&mut entry.item);
         // The library reads no more of it.

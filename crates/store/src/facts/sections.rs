@@ -1,7 +1,6 @@
 //! The sections of a checkpoint that hold the facts: one for each part, with a version of its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use accrue_event::{PublishedStatistics, RuleStatistics, User};
 use serde::de::DeserializeOwned;
@@ -14,7 +13,7 @@ use crate::published::FirstPublishedCounts;
 use crate::search_ranking::FirstSearchRanking;
 use crate::searches::FirstSearches;
 use crate::{
-    CatalogueEntry, CheckpointWriter, DrawAccount, Encoded, Ledger, NewProducts, Overview, PagedMap, PagedVec,
+    CataloguePlace, CheckpointWriter, DrawAccount, Encoded, Ledger, NewProducts, Overview, PagedMap, PagedVec,
     Products, PublishedCounts, RuleTexts, Satisfaction, SearchProposal, SearchRanking, Searches, SectionSource,
     SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary, shopper_descriptors,
 };
@@ -135,7 +134,7 @@ impl Facts {
             let (published, published_statistics) = published?;
             statistics.set_published(published_statistics);
             let (stream_time, catalogue_changed, end) = position?;
-            let (items, catalogue): (Vocabulary, PagedVec<Arc<CatalogueEntry>, ENTRIES>) = (items?, catalogue?);
+            let (items, catalogue): (Vocabulary, PagedVec<CataloguePlace, ENTRIES>) = (items?, catalogue?);
             let users: PagedMap<ShopperIdx, User, USERS> = users?;
             let mut shared_descriptors = SharedDescriptors::default();
             users.values().for_each(|user| shared_descriptors.add(&shopper_descriptors(&user.attributes)));

@@ -27,7 +27,7 @@ fn names_get_indices_in_order_of_appearance() {
     let facts = fold(vec![event("1", "ann", "mug", 1), event("2", "bob", "cup", 2), event("3", "ann", "cup", 3)]);
     assert_eq!((facts.items.get("mug"), facts.items.get("cup")), (Some(0), Some(1)));
     assert_eq!(facts.user_names().collect::<Vec<_>>(), ["ann", "bob"]);
-    assert_eq!(facts.histories.get(0).past().len(), 2);
+    assert_eq!(facts.histories.n_events(0), 2);
     assert_eq!(facts.stream_time, Timestamp(3000));
 }
 
@@ -143,7 +143,7 @@ fn what_is_for_own_pages_teaches_no_search_and_paces_nothing() {
         checked.repairs = vec![repair.into()];
         let is = (checked.is_evidence(), checked.is_traffic());
         let facts = fold(vec![event("1", "ann", "mug", 1), Body::Event(checked)]);
-        (is, facts.searches != fold(vec![event("1", "ann", "mug", 1)]).searches, facts.histories.get(1).past().len())
+        (is, facts.searches != fold(vec![event("1", "ann", "mug", 1)]).searches, facts.histories.n_events(1))
     };
     assert_eq!(choice("at_filled"), ((true, true), true, 1));
     assert_eq!(choice("own_pages"), ((false, false), false, 1));

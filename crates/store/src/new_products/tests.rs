@@ -54,7 +54,7 @@ fn impressions_and_clicks_of_pages_count_for_the_product_and_its_kinds() {
     let (mug, other) = (item("mug", Some(399)), Item { brand: None, ..item("cup", None) });
     library.describe(0, &mug, Earlier::NotNamed, NOW);
     let mut observe = |kind: EventType, position, index, item: &Item| {
-        library.observe(&event(kind, position), index, item, Timestamp(0));
+        library.observe(&event(kind, position), index, Some(item), Timestamp(0));
     };
     observe(EventType::Impression, Some(3), 0, &mug);
     observe(EventType::Impression, Some(3), 7, &other);
@@ -104,7 +104,7 @@ fn with_a_published_key_each_item_of_an_answer_counts_once_and_only_for_its_shop
             recommendation_id: Some(of.into()),
             ..event(kind, Some(0))
         };
-        library.observe(&event, index, &item("mug", Some(399)), Timestamp(0));
+        library.observe(&event, index, Some(&item("mug", Some(399))), Timestamp(0));
     };
     for _ in 0..30 {
         observe(EventType::Impression, "s1", "r1", mug);
@@ -119,10 +119,10 @@ fn with_a_published_key_each_item_of_an_answer_counts_once_and_only_for_its_shop
     assert_eq!(library.trial.days().next().unwrap().drawn.clicks, 1);
     // The shop's own event about that answer, of a user whom the answer did not know; and the answer once more.
     let own = Event { recommendation_id: Some("r1".into()), ..event(EventType::Click, Some(1)) };
-    library.observe(&own, cup, &item("cup", None), Timestamp(0));
+    library.observe(&own, cup, Some(&item("cup", None)), Timestamp(0));
     assert_eq!(library.of_all().clicks, 2, "it was clicked before");
     library.serve(&served, Some(shopper_hash(&guest)), Timestamp(0), |id| items.get(id.as_str()));
-    library.observe(&own, cup, &item("cup", None), Timestamp(0));
+    library.observe(&own, cup, Some(&item("cup", None)), Timestamp(0));
     assert_eq!(library.of_all().clicks, 2, "an id that is served twice counts once");
     assert_eq!(library.get(mug).unwrap().draws, 0);
     for number in 0..2 * PAGES {
@@ -164,7 +164,7 @@ fn a_shopper_counts_once_for_an_item_whichever_answers_the_events_cite() {
                 let shopper = Some(shopper_hash(&guest(session)));
                 library.serve(&served, shopper, Timestamp(at), |id| items.get(id.as_str()));
                 for kind in [EventType::Impression, EventType::Click] {
-                    library.observe(&event_of(kind, session, &id, key), mug, &described, Timestamp(at));
+                    library.observe(&event_of(kind, session, &id, key), mug, Some(&described), Timestamp(at));
                 }
             }
             let (new, of_all) = (*library.get(mug).unwrap(), library.of_all());

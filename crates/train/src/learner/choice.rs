@@ -29,7 +29,8 @@ impl Learner {
         }
         let Unsaved { prepared, descriptors, shadow, .. } = &mut self.unsaved;
         self.descriptions.read(event.shopper, descriptors);
-        let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights)
+        let history = self.histories.open(event.shopper);
+        let context = Context::new(history, event.session, event.at_ms, &self.weights)
             .described(descriptors)
             .in_circumstances(names.circumstances);
         let step = Step {

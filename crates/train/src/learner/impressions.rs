@@ -35,7 +35,7 @@ impl Learner {
             return;
         }
         let Interaction { shopper, item, .. } = *impression;
-        if !self.histories.get(shopper).past().is_empty() && self.current.shared.first_seen_ms(item).is_some() {
+        if self.histories.n_events(shopper) > 0 && self.current.shared.first_seen_ms(item).is_some() {
             self.impressions.observe(impression.at_ms);
             let shown = Shown { shopper, item, offset: offset.0, name: names.shopper };
             self.impressions.show(&self.settings.impressions, shown);
@@ -56,7 +56,8 @@ impl Learner {
         self.descriptions.read(shopper, descriptors);
         let now_ms = moment(at_ms);
         let circumstances = names.circumstances;
-        let context = Context::new(self.histories.get(shopper), session, now_ms, &self.weights)
+        let history = self.histories.open(shopper);
+        let context = Context::new(history, session, now_ms, &self.weights)
             .described(descriptors)
             .in_circumstances(circumstances.before_choice());
         let ensemble = &self.current.shared;
@@ -82,7 +83,8 @@ impl Learner {
     fn learn_unchosen(&mut self, Shown { shopper, item, offset, name }: Shown) {
         let at_ms = self.impressions.stream_ms();
         self.descriptions.read(shopper, &mut self.unsaved.descriptors);
-        let context = Context::new(self.histories.get(shopper), None, at_ms, &self.weights);
+        let history = self.histories.open(shopper);
+        let context = Context::new(history, None, at_ms, &self.weights);
         let step = Step {
             offset,
             seed: self.settings.seed,

@@ -178,7 +178,8 @@ impl Learner {
         let is_known = self.is_known(event.item);
         let Unsaved { prepared, descriptors, .. } = &mut self.unsaved;
         self.descriptions.read(event.shopper, descriptors);
-        let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights)
+        let history = self.histories.get(event.shopper);
+        let context = Context::at(&history, event.at_ms, &self.weights)
             .described(descriptors)
             .in_circumstances(names.circumstances);
         let weight = self.weights.get(event.type_code);

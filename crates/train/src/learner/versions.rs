@@ -84,9 +84,7 @@ impl Learner {
     pub(crate) fn share_memory(&mut self) {
         self.current.refresh();
         self.current.share_within();
-        for state in self.lineage.kept_states_mut() {
-            state.share_with(&self.current);
-            state.refresh();
-        }
+        self.lineage.kept_states_mut().for_each(|state| state.share_with(&self.current));
+        self.lineage.tested_mut().for_each(ModelState::refresh);
     }
 }

@@ -59,8 +59,8 @@ fn learn(models: Settings) {
     follow(&mut learner, &facts, &all);
     let version = learner.publish();
     let weights = TypeWeights::default();
-    for history in [facts.histories.get(0), &History::default()] {
-        let context = Context::new(history, None, facts.stream_time.0, &weights);
+    for history in [facts.histories.get(0), History::default()] {
+        let context = Context::new(&history, None, facts.stream_time.0, &weights);
         let mut prepared = Prepared::default();
         version.ensemble.prepare(&context, &mut prepared);
         let found = version.ensemble.candidates(&context, &prepared, usize::MAX);

@@ -52,8 +52,8 @@ fn prediction_changes_nothing() {
     for &part in Part::ALL {
         let (learner, facts) = trained(part, 600, 1);
         let before = bytes(&learner);
-        let first = scores(&learner, facts.histories.get(0), &facts);
-        assert_eq!(first, scores(&learner, facts.histories.get(0), &facts), "{}", part.name());
+        let first = scores(&learner, &facts.histories.get(0), &facts);
+        assert_eq!(first, scores(&learner, &facts.histories.get(0), &facts), "{}", part.name());
         assert!(bytes(&learner) == before, "{}", part.name());
     }
 }
@@ -65,7 +65,8 @@ fn the_place_of_an_item_is_its_place_in_the_ranked_list() {
         let models = learner.ensemble();
         let mut prepared = Prepared::default();
         for shopper in 0..3 {
-            let context = Context::new(facts.histories.get(shopper), None, facts.stream_time.0, learner.weights());
+            let history = facts.histories.get(shopper);
+            let context = Context::new(&history, None, facts.stream_time.0, learner.weights());
             for limit in [5, 20] {
                 let list = models.rank(&context, &mut prepared, limit, |_| true);
                 for item in 0..N_ITEMS as u32 + 5 {
@@ -128,7 +129,7 @@ fn unknown_shoppers_and_items_get_scores_and_every_number_is_finite() {
             assert!(ensemble.members.is_finite() && ensemble.blend.is_finite(), "{} {n}", part.name());
             let stranger = History::default();
             assert!(scores(&learner, &stranger, &facts).iter().all(|score| score.is_finite()), "{} {n}", part.name());
-            let known = scores(&learner, facts.histories.get(0), &facts);
+            let known = scores(&learner, &facts.histories.get(0), &facts);
             assert!(known.iter().all(|score| score.is_finite()), "{} {n}", part.name());
         }
     }
@@ -163,7 +164,8 @@ fn the_first_event_of_a_new_shopper_changes_the_scores() {
 fn shares_sum_to_the_score() {
     for &part in Part::ALL {
         let (learner, facts) = trained(part, 900, 5);
-        let context = Context::new(facts.histories.get(1), None, facts.stream_time.0, learner.weights());
+        let history = facts.histories.get(1);
+        let context = Context::new(&history, None, facts.stream_time.0, learner.weights());
         let mut prepared = Prepared::default();
         learner.ensemble().prepare(&context, &mut prepared);
         for item in 0..N_ITEMS as u32 {

@@ -273,8 +273,7 @@ fn both_folds_share_the_memory_of_histories() {
         let mut recovered = recover(log, &checkpoints, &settings, log.end(), from_checkpoint).unwrap();
         recovered.catch_up(log).unwrap();
         let (facts, learner) = (&recovered.facts.histories, recovered.learner.histories());
-        let n_shared =
-            (0..facts.len() as u32).filter(|&who| std::ptr::eq(facts.get(who).past(), learner.get(who).past())).count();
+        let n_shared = learner.n_shared_with(facts);
         assert!(n_shared * 10 >= facts.len() * 9, "{n_shared} of {}", facts.len());
     }
 }

@@ -2,7 +2,7 @@
 //! reaches the same bytes as one that never stopped.
 
 use accrue_kernel::Draws;
-use accrue_model::{Context, Part, Prepared};
+use accrue_model::{Context, Ensemble, Part, Prepared};
 use accrue_store::{Body, CheckedEvent as Checked, Fact, Facts, Offset, Record};
 use accrue_train::{
     Challenge, Challenger, EarlierRecords, GateSettings, LearnSettings, Learner, Take, TrainError, Verdict,
@@ -183,6 +183,35 @@ fn an_operator_chooses_an_earlier_version_and_returns_to_a_later_one() {
 }
 
 #[test]
+fn an_earlier_version_that_is_chosen_retrieves_as_it_did_when_it_was_good() {
+    let mut records = records(8_000, 11);
+    let facts = facts(&records);
+    let mut learner = Learner::new(guarded(Part::Blend));
+    let weights = learner.weights().clone();
+    let history = facts.histories.get(3);
+    let context = Context::new(&history, None, 0, &weights);
+    let nearest = |models: &Ensemble| {
+        let (mut prepared, mut found) = (Prepared::default(), Vec::new());
+        models.prepare(&context, &mut prepared);
+        models.candidates_of(Part::Factorization, &context, &prepared, Some(10), &mut found);
+        found
+    };
+    follow(&mut learner, &facts, &records[..5_000]);
+    let (good, state) = learner.lineage().good().unwrap();
+    let when_good = nearest(&state.shared);
+    assert_eq!(when_good.len(), 10);
+    records[7_500].body = Body::Chosen { version: good, why: "a test".into() };
+    follow(&mut learner, &facts, &records[..7_500]);
+    let older = learner.lineage().state(good).expect("it is kept");
+    assert_ne!(learner.lineage().good().unwrap().0, good, "a later version is good");
+    assert_eq!(nearest(&older.shared), [0; 0], "a version that is only kept has nothing to scan");
+    follow(&mut learner, &facts, &records[..7_501]);
+    assert_eq!(nearest(&learner.lineage().good().unwrap().1.shared), when_good);
+    assert_eq!(nearest(&learner.publish_good().unwrap().ensemble), when_good);
+    assert_eq!(nearest(&learner.publish().ensemble), when_good);
+}
+
+#[test]
 fn a_released_window_is_learned() {
     let mut records = records(7_000, 11);
     let mut learner = Learner::new(guarded(Part::Neighbours));
@@ -303,7 +332,8 @@ fn a_diverged_challenger_is_refused_and_its_page_has_all_places() {
     assert_eq!(learner.shadow_result().unwrap().verdict, Verdict::Worse);
     let diverged = learner.shadow_model().unwrap();
     assert!(!diverged.members.is_finite(), "this test needs a diverged model");
-    let context = Context::new(learner.histories().get(3), None, 0, learner.weights());
+    let history = learner.histories().get(3);
+    let context = Context::new(&history, None, 0, learner.weights());
     let page = diverged.rank(&context, &mut Prepared::default(), 10, |_| true);
     assert!(page.len() == 10 && page.iter().all(|scored| scored.score.is_finite()), "{page:?}");
 }

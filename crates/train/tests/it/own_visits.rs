@@ -52,7 +52,7 @@ fn the_next_line_of_the_shoppers_own_list_is_expected() {
         let name: UserId = format!("user-{user}").as_str().into();
         let shopper = facts.shopper(&Shopper::User(name)).expect("each shopper bought something");
         for lines in list_of(user).windows(2) {
-            let mut history: History = facts.histories.get(shopper).clone();
+            let mut history: History = facts.histories.get(shopper);
             let at_ms = facts.stream_time.0 + accrue_event::DAY_MS;
             let (item, type_code) = (item_of(lines[0]), history.past()[0].type_code);
             history.push(&Interaction { shopper, item, type_code, at_ms, session: None, value: 1.0, quantity: 1 }, 500);

@@ -40,7 +40,8 @@ fn what_is_learned_of_a_few_items_is_finite() {
         assert!(ensemble.members.is_finite() && ensemble.blend.is_finite(), "{n_items} items, seed {seed}");
         let user: UserId = "user-1".into();
         let Some(shopper) = facts.shopper(&accrue_event::Shopper::User(user)) else { continue };
-        let context = Context::new(facts.histories.get(shopper), None, facts.stream_time.0, learner.weights());
+        let history = facts.histories.get(shopper);
+        let context = Context::new(&history, None, facts.stream_time.0, learner.weights());
         let mut prepared = Prepared::default();
         ensemble.prepare(&context, &mut prepared);
         let items: Vec<u32> = (0..n_items as u32).collect();

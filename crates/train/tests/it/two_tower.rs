@@ -34,7 +34,7 @@ fn shopper_of_family_3(facts: &Facts) -> u32 {
 
 fn scores(ensemble: &Ensemble, learner: &Learner, facts: &Facts, items: &[ItemIdx]) -> Vec<f32> {
     let history = facts.histories.get(shopper_of_family_3(facts));
-    let context = Context::new(history, None, facts.stream_time.0, learner.weights());
+    let context = Context::new(&history, None, facts.stream_time.0, learner.weights());
     let mut prepared = Prepared::default();
     ensemble.prepare(&context, &mut prepared);
     ensemble.score_all(&prepared, items)
@@ -57,7 +57,7 @@ fn a_new_item_is_scored_and_retrieved_by_what_is_said_of_it_before_its_first_eve
         assert!(of_new[0] > mean, "{}: {of_new:?} against {mean}", part.name());
         assert!(of_new[0] > of_new[1], "{}: {of_new:?}", part.name());
         let history = facts.histories.get(shopper_of_family_3(&facts));
-        let context = Context::new(history, None, facts.stream_time.0, learner.weights());
+        let context = Context::new(&history, None, facts.stream_time.0, learner.weights());
         let mut prepared = Prepared::default();
         learner.ensemble().prepare(&context, &mut prepared);
         let mut found = Vec::new();

@@ -30,7 +30,7 @@ impl PricesBefore {
 
 fn prices(engine: &Engine) -> Vec<(f64, Option<Box<str>>)> {
     let price = |item: &accrue_event::Item| (item.price.map_or(0.0, |price| price.to_f64()), item.currency.clone());
-    engine.with_shop(|shop| shop.facts.entries().iter().map(|entry| price(&entry.item)).collect())
+    engine.with_shop(|shop| shop.facts.entries().iter().map(|place| price(&place.read().item)).collect())
 }
 
 fn note(before: &[f64], now: &[f64]) -> Option<String> {

@@ -66,7 +66,7 @@ fn known(view: &View, id: &str) -> Markup {
     let Some(user) = user else { return empty(texts.no_user, texts.no_user_hint) };
     let n_events = engine.with_shop(|shop| {
         let shopper = shop.facts.shopper(&Shopper::User(user.id.clone()));
-        shopper.map_or(0, |shopper| shop.facts.histories.get(shopper).past().len())
+        shopper.map_or(0, |shopper| shop.facts.histories.n_events(shopper))
     });
     html! {
         h2 { (said(user.id.as_str())) " " (super::super::part::call(&format!("/v1/users/{}", encoded(id)))) }

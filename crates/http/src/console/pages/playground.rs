@@ -327,7 +327,7 @@ fn offered(texts: &Texts, engine: &Engine) -> Markup {
         let names = shop.facts.user_names().take(N_LOOKED_AT);
         let n_events = |user: &str| {
             let shopper = shop.facts.shopper(&Shopper::User(user.into()))?;
-            Some((shop.facts.histories.get(shopper).past().len(), user.to_owned()))
+            Some((shop.facts.histories.n_events(shopper), user.to_owned()))
         };
         names.filter_map(n_events).collect()
     });

@@ -244,6 +244,10 @@ impl Member for Sequence {
         self.items.refresh();
     }
 
+    fn drop_images(&mut self) {
+        self.items.drop_images();
+    }
+
     fn save(&self, section: &str, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
         match Stored::from(self.clone()) {
             Stored { first, ramp } if ramp == RateRamp::default() => writer.value(section, Self::VERSION, &first),

@@ -223,6 +223,10 @@ impl Member for TwoTower {
         self.items.refresh();
     }
 
+    fn drop_images(&mut self) {
+        self.items.drop_images();
+    }
+
     fn share_with(&mut self, other: &Self) {
         self.chosen.share_with(&other.chosen);
         self.offered.share_with(&other.offered);
