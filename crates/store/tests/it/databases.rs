@@ -275,7 +275,8 @@ fn connections_that_are_ended_amid_commits_lose_nothing_and_double_nothing() {
                 let mut n = 0;
                 while !is_done.load(Ordering::Relaxed) {
                     n += database.end_connections();
-                    std::thread::sleep(Duration::from_millis(7));
+                    // Sometimes amid a commit, sometimes amid the opening that follows, and long enough for both to end.
+                    std::thread::sleep(Duration::from_millis(3 + n as u64 * 37 % 150));
                 }
                 n
             });
@@ -300,7 +301,7 @@ fn connections_that_are_ended_amid_commits_lose_nothing_and_double_nothing() {
             is_done.store(true, Ordering::Relaxed);
             ended.join().unwrap()
         });
-        assert!(n_ended > 20, "{n_ended} connections were ended");
+        assert!(n_ended > 5, "{n_ended} connections were ended");
         drop(log);
         let log = open(database, folder);
         let read: Vec<Body> = read_all(&mut log.reader()).unwrap().into_iter().map(|record| record.body).collect();
