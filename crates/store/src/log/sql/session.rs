@@ -68,6 +68,9 @@ pub(super) trait Session: Send {
     fn try_lock(&mut self, tables: &Tables) -> Result<bool, sqlx::Error>;
 }
 
+/// Connects to an address, whose server may take so long for an answer.
+pub(super) type Connect = fn(&str, Duration) -> Result<Box<dyn Session>, sqlx::Error>;
+
 /// What differs between the languages of servers.
 pub(super) struct Dialect {
     /// The type of a column of bytes.
@@ -83,7 +86,7 @@ pub(super) struct Dialect {
     /// A statement that inserts a row, or replaces the last column of the one with the same key: table, columns, how many are the key.
     pub(super) upsert: fn(&str, &[&str], usize, usize) -> String,
     /// Connects.
-    pub(super) connect: fn(&str, Duration) -> Result<Box<dyn Session>, sqlx::Error>,
+    pub(super) connect: Connect,
 }
 
 /// The names of a log's tables.
