@@ -25,7 +25,7 @@ const CHUNK: usize = 4_096;
 /// leaves a checkpoint. The state is the same as if every event had been sent to the server at its time.
 pub(super) fn fill(dir: &Path, config: &Config, corpus: Corpus, note: &dyn Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut log = Log::open(dir, (&config.log).into())?;
+    let mut log = Log::open(config.log_place(dir), (&config.log).into())?;
     let settings = Body::Settings(learn_settings(config).to_record().into());
     let items = (0..corpus.n_items as u32).map(|item| Body::Item(Box::new(described(item))));
     let first: Vec<Body> = std::iter::once(settings).chain(items).collect();

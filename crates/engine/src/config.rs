@@ -5,12 +5,13 @@
 //! used.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use accrue_event::{CheckSettings, SettingFault, Timestamp, format_duration, parse_duration};
 use accrue_serve::Scenes;
-use accrue_store::LogSettings;
+use accrue_store::{LogPlace, LogSettings, StoreUrl};
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
@@ -120,10 +121,12 @@ impl From<&LogConfig> for LogSettings {
     }
 }
 
-/// How long the log keeps its records, counted from when they came in.
+/// Where the log is, and how long it keeps its records, counted from when they came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
+    /// The server that holds the log; without one it is in the data folder.
+    pub url: StoreUrl,
     /// Records older than this are removed, in whole segments.
     pub keep: Keep,
     /// Served answers older than this are erased, even where other records stay.
@@ -227,6 +230,11 @@ impl From<Keep> for String {
 }
 
 impl Config {
+    /// Where the log of the data folder `dir` is.
+    pub fn log_place(&self, dir: &Path) -> LogPlace {
+        LogPlace::new(dir, &self.store.url)
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub struct Replay {
 /// # Errors
 /// If the folder holds no log, or a damaged one.
 pub fn digest(dir: &Path, config: &Config, at: Option<Offset>) -> Result<Digest, EngineError> {
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(config.log_place(dir))?;
     let recovered = folded(&mut log, dir, config, at, true)?;
     Ok(accrue_train::digest(&mut log, &recovered.facts, &recovered.learner)?)
 }
@@ -43,7 +43,7 @@ pub fn digest(dir: &Path, config: &Config, at: Option<Offset>) -> Result<Digest,
 /// # Errors
 /// If the folder holds no log, a damaged one, or one whose beginning was pruned.
 pub fn replay(dir: &Path, config: &Config, to: Option<Offset>, verify: bool) -> Result<Replay, EngineError> {
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(config.log_place(dir))?;
     let start = log.start();
     if start > Offset(0) {
         let settings = learn_settings(config);
@@ -116,7 +116,7 @@ pub fn recommendations<E: From<EngineError>>(
 /// # Errors
 /// Those of [`digest`].
 pub fn at_rest<T>(dir: &Path, config: &Config, read: impl FnOnce(Shop<'_>) -> T) -> Result<T, EngineError> {
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(config.log_place(dir))?;
     let mut recovered = folded(&mut log, dir, config, None, true)?;
     let version = recovered.learner.publish();
     let (facts, now_ms) = (&recovered.facts, of_request(recovered.facts.stream_time));

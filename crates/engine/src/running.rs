@@ -100,7 +100,7 @@ struct ReadTexts {
 impl Running {
     /// Opens or creates the folder, recovers the newest checkpoint and the rest of the log, and starts the threads.
     pub fn open(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
-        let log = Log::open(dir, (&config.log).into())?;
+        let log = Log::open(config.log_place(dir), (&config.log).into())?;
         let checkpoints = checkpoints_in(dir);
         let recovered = recover(&mut log.reader(), &checkpoints, &learn_settings(config), log.end(), true)?;
         warn(&recovered, config);
@@ -114,7 +114,7 @@ impl Running {
         resets: Option<&ResetSettings>,
         records: &[Offset],
     ) -> Result<Self, EngineError> {
-        let log = Log::open(dir, (&config.log).into())?;
+        let log = Log::open(config.log_place(dir), (&config.log).into())?;
         let checkpoints = checkpoints_in(dir);
         let mut reader = log.reader();
         reader.hide(records);

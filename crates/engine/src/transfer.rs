@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use accrue_model::{Ensemble, Parts, parts};
-use accrue_store::{Body, LogReader, Offset, StoreError, Unread, UnreadReason};
+use accrue_store::{Body, LogPlace, LogReader, Offset, StoreError, Unread, UnreadReason};
 use accrue_train::{LearnSettings, recover};
 
 use crate::config::{Config, learn_settings};
@@ -59,7 +59,7 @@ fn parts_in(dir: &Path) -> PathBuf {
 /// such a log without it would be something else.
 pub fn take_up_parts(dir: &Path, config: &mut Config) -> Result<(), EngineError> {
     let path = parts_in(dir);
-    let begun = begun_with(dir)?;
+    let begun = begun_with(&config.log_place(dir))?;
     let unusable = |what: &str| EngineError::Conflict { message: format!("{}: {what}", path.display()) };
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
@@ -87,11 +87,15 @@ pub fn take_up_parts(dir: &Path, config: &mut Config) -> Result<(), EngineError>
 
 /// The hash of the parts that the log of this folder began with, as its first record says; `None` if it began with none,
 /// or the beginning is no longer there.
-fn begun_with(dir: &Path) -> Result<Option<String>, EngineError> {
-    if !dir.join("log").is_dir() {
+fn begun_with(place: &LogPlace) -> Result<Option<String>, EngineError> {
+    if place.is_embedded() && !place.folder().join("log").is_dir() {
         return Ok(None);
     }
-    let mut log = LogReader::open(dir)?;
+    let mut log = match LogReader::open(place.clone()) {
+        // A database in which no log was begun.
+        Err(StoreError::NoLog { .. }) if !place.is_embedded() => return Ok(None),
+        log => log?,
+    };
     if log.start() > Offset(0) || log.end() == Offset(0) {
         return Ok(None);
     }
@@ -112,6 +116,8 @@ pub fn parts_of(source: &Source, config: &Config) -> Result<Parts, EngineError> 
     }
     let mut config = config.clone();
     config.model.init = Default::default();
+    // The other shop's log is in its folder: this one's may be elsewhere.
+    config.store.url = Default::default();
     take_up_parts(&source.folder, &mut config)?;
     let mut log = LogReader::open(&source.folder)?;
     let end = log.end();
@@ -164,10 +170,11 @@ pub fn evaluate_from(source: &Source, config: &mut Config) -> Result<(), EngineE
 /// # Errors
 /// Those of [`parts_of`], and if the folder has records and began with no parts, or the models of the settings cannot begin with the parts.
 pub fn begin_from(source: &Source, dir: &Path, config: &mut Config) -> Result<(), EngineError> {
-    if let Ok(log) = LogReader::open(dir)
+    let place = config.log_place(dir);
+    if let Ok(log) = LogReader::open(place.clone())
         && log.end() > Offset(0)
     {
-        if begun_with(dir)?.is_some() {
+        if begun_with(&place)?.is_some() {
             tracing::info!(folder = %dir.display(), "the models have begun with another shop's parts before");
             return take_up_parts(dir, config);
         }

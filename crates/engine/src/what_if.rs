@@ -281,7 +281,7 @@ pub fn make_again(
     proposal: &Proposal,
     progress: &(dyn Fn(f64) -> bool + Sync),
 ) -> Result<Vec<MadeAgain>, EngineError> {
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(config.log_place(dir))?;
     let (settings, checkpoints) = (learn_settings(config), checkpoints_in(dir));
     let end = asked.iter().map(|asked| asked.offset).max().unwrap_or(log.end());
     let mut ended = recover(&mut log, &checkpoints, &settings, end, true)?;
@@ -300,7 +300,7 @@ pub fn make_again(
     let later = ReadScenes::written_in_force(&config.scene, &ends);
     let (versions, made) = sync_channel::<Version>(WAITING);
     let (facts, mut learner) = (recovered.facts, recovered.learner);
-    let mut other_log = LogReader::open(dir)?;
+    let mut other_log = LogReader::open(config.log_place(dir))?;
     std::thread::scope(|scope| {
         let boundaries: Vec<Offset> = groups.iter().map(|group| group.learned).collect();
         let learning = scope.spawn(move || learn(&mut learner, &ends, &mut other_log, &boundaries, versions));

@@ -66,7 +66,7 @@ pub fn judge_on_log(
     asked: &WhatIfAsked,
     progress: &(dyn Fn(f64) -> bool + Sync),
 ) -> Result<WhatIfFound, EngineError> {
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(config.log_place(dir))?;
     let offset = log.end().0;
     let read = Answers::read(&mut log, asked.window, asked.answers)?;
     drop(log);

@@ -212,6 +212,14 @@ impl From<EngineError> for Problem {
                 )
                 .retry_after(60)
             }
+            EngineError::Store(StoreError::Unreachable { .. }) => {
+                tracing::error!(error = %detail, "the database that holds the log does not answer");
+                Problem::new(
+                    Code::WriterPoisoned,
+                    "the database of the server does not answer; nothing was changed, and the same request can be repeated",
+                )
+                .retry_after(5)
+            }
             EngineError::Store(_)
             | EngineError::Train(_)
             | EngineError::Search(_)

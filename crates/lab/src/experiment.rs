@@ -9,10 +9,9 @@
 //! An arm is that of the shopper's first answer; answers under another arm (other shares, another merge) are counted and left out.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::Path;
 
 use accrue_event::{Event, EventType};
-use accrue_store::{Body, LogReader, Offset, Page, Record, Served, Split, StoreError};
+use accrue_store::{Body, LogPlace, LogReader, Offset, Page, Record, Served, Split, StoreError};
 use serde::Serialize;
 
 use crate::Interval;
@@ -141,12 +140,12 @@ pub enum OffPolicyReport {
 /// # Errors
 /// [`ReportError`].
 pub fn report(
-    dir: &Path,
+    place: impl Into<LogPlace>,
     name: Option<&str>,
     declared: Option<&Split>,
     settings: &ReportSettings,
 ) -> Result<ExperimentReport, ReportError> {
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(place)?;
     let (start, end) = (log.start(), log.end());
     let mut wanted = name.map(str::to_string).or_else(|| declared.map(|declared| declared.experiment.to_string()));
     let mut last: BTreeMap<String, Offset> = BTreeMap::new();

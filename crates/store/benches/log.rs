@@ -2,11 +2,17 @@
 //!
 //! Corpus: made up, seeded by the record's number: views of about 110 bytes. Machine and sizes are printed with the figures.
 //! Command: `cargo bench -p accrue-store --bench log [-- --records N] [-- --tiny] [-- --dir DIR]`
+//! With `--features sql`, a server in ACCRUE_TEST_POSTGRES or ACCRUE_TEST_MYSQL, and `-- --database [GROUPS]`: how fast it is in a
+//! database, beside a loop that inserts the same bytes into one table and does nothing else, group by group in turn.
 
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+#[cfg(feature = "sql")]
+#[path = "log/database.rs"]
+mod database;
 
 use accrue_event::{Event, EventId, EventType, Price, Timestamp};
 use accrue_store::{Body, CheckedEvent, Log, LogSettings, Offset};
@@ -16,6 +22,11 @@ fn main() {
     let tiny = args.iter().any(|arg| arg == "--tiny") || !args.iter().any(|arg| arg == "--bench");
     let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
     let default = if tiny { 20_000 } else { 10_000_000 };
+    #[cfg(feature = "sql")]
+    if args.iter().any(|arg| arg == "--database") {
+        database::measure(value("--database").and_then(|n| n.parse().ok()).unwrap_or(if tiny { 20 } else { 400 }));
+        return;
+    }
     let n_records: u64 = value("--records").map_or(default, |n| n.parse().unwrap());
     let base = value("--dir").map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = base.join(format!("accrue-bench-log-{}", std::process::id()));

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::log::{LogReader, copy_log, remove_side_files, sync_dir};
-use crate::{Checkpoint, Checkpoints, Offset, StoreError};
+use crate::log::{LogReader, copy_log, move_log, refuse_if_not_empty, remove_side_files, sync_dir};
+use crate::{Checkpoint, Checkpoints, LogPlace, Offset, StoreError};
 
 const MANIFEST: &str = "manifest";
 const TITLE: &str = "accrue-backup 1";
@@ -38,18 +38,19 @@ pub struct Backup {
     pub size_bytes: u64,
 }
 
-/// Copies the data folder `dir` (log, newest checkpoint, configuration) into `target`, which must be empty or absent. A
-/// server may write to it meanwhile, and is not delayed.
+/// Copies a data folder (log, newest checkpoint, configuration) into `target`, which must be empty or absent. A
+/// server may write to it meanwhile, and is not delayed. The log is in the copy's own folder, wherever it is in the original.
 ///
 /// # Errors
 /// If `target` is not empty or lies in `dir`, or a file is damaged or cannot be written. Then the copy is removed
 /// again.
-pub fn backup(dir: &Path, target: &Path) -> Result<Backup, StoreError> {
-    refuse_inside(dir, target)?;
+pub fn backup(place: impl Into<LogPlace>, target: &Path) -> Result<Backup, StoreError> {
+    let place = place.into();
+    refuse_inside(place.folder(), target)?;
     fill_empty(target, |unfinished| {
         let mut attempt = 1;
         loop {
-            match copy_all(dir, unfinished) {
+            match copy_all(&place, unfinished) {
                 Ok(()) => break,
                 Err(StoreError::Pruned { .. }) if attempt < ATTEMPTS => {}
                 Err(error) => return Err(error),
@@ -89,6 +90,36 @@ pub fn restore(source: &Path, target: &Path) -> Result<Backup, StoreError> {
         }
         Ok(contents)
     })
+}
+
+/// Restores a backup into the data folder of `place`, which must be empty or absent, and its log into the place, which must have no
+/// records. Where the log is in the folder, this is [`restore`].
+///
+/// # Errors
+/// Those of [`restore`], and if the place has a log or cannot be written. After a failure of the place remove the folder and what is in
+/// the place, and repeat it.
+pub fn restore_into(source: &Path, place: &LogPlace) -> Result<Backup, StoreError> {
+    if !place.is_embedded() {
+        // Before anything is copied.
+        refuse_if_not_empty(place)?;
+    }
+    let dir = place.folder();
+    let restored = restore(source, dir)?;
+    if place.is_embedded() {
+        return Ok(restored);
+    }
+    let moving = dir.join("log.moving");
+    let log = dir.join("log");
+    std::fs::create_dir_all(&moving)
+        .and_then(|()| std::fs::rename(&log, moving.join("log")))
+        .map_err(|e| StoreError::io(&log, "moving the log", e))?;
+    let digest = move_log(&LogPlace::from(&moving), place)?;
+    if digest != restored.digest {
+        let what = "the log in the database is not what was backed up".into();
+        return Err(StoreError::BrokenBackup { path: source.into(), what });
+    }
+    std::fs::remove_dir_all(&moving).map_err(|e| StoreError::io(&moving, "removing the moved log", e))?;
+    Ok(restored)
 }
 
 /// Refuses a target within the data folder: a disk that fails would take both, and a later backup would copy the
@@ -149,7 +180,8 @@ fn clear(dir: &Path) -> Result<(), StoreError> {
 
 /// Copies the checkpoint first, so that the log, which is copied later, contains every record that the checkpoint
 /// includes.
-fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
+fn copy_all(place: &LogPlace, target: &Path) -> Result<(), StoreError> {
+    let dir = place.folder();
     let (checkpoints, copies) = (Checkpoints::new(dir.join(CHECKPOINTS)), Checkpoints::new(target.join(CHECKPOINTS)));
     let newest = checkpoints.newest()?;
     if let Some(found) = &newest {
@@ -161,7 +193,7 @@ fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
             copy_file(&file, &target.join(name))?;
         }
     }
-    let start = copy_log(&dir.join("log"), &target.join("log"))?;
+    let start = copy_log(place, &target.join("log"))?;
     let resume = newest.as_ref().map_or(Offset(0), |found| found.checkpoint.header().resume);
     if start > resume {
         // Retention removed segments in between: the log now begins after the checkpoint.

@@ -96,6 +96,24 @@ pub enum StoreError {
         /// Where it begins.
         found: Offset,
     },
+    /// The server that holds the log cannot be reached, or broke off.
+    #[error(
+        "{place}: {why}; check that the database runs and is reached from here: what a server is doing it tries again by itself, a command is to be repeated"
+    )]
+    Unreachable {
+        /// The address, without its password.
+        place: String,
+        /// What was seen of it.
+        why: String,
+    },
+    /// The place of the log cannot be used as it is.
+    #[error("{place}: {why}")]
+    Refused {
+        /// The address, without its password, or the folder.
+        place: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// An earlier write failed, so nothing is written any more.
     #[error("{path}: an earlier write failed ({cause}); reads go on, nothing more is written until the log was opened again", path = path.display())]
     Poisoned {

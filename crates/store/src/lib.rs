@@ -35,10 +35,11 @@ mod served;
 mod shared_descriptors;
 mod shown;
 mod split;
+mod store_url;
 mod vector;
 mod vocabulary;
 
-pub use backup::{Backup, PARTS, backup, is_inside, restore};
+pub use backup::{Backup, PARTS, backup, is_inside, restore, restore_into};
 pub use catalogue_entry::{CatalogueEntry, CataloguePlace};
 pub use checked_event::CheckedEvent;
 pub use checkpoint::{
@@ -53,7 +54,7 @@ pub use error::StoreError;
 pub use facts::{Fact, Facts, Names, OlderParts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use ledger::{Account, CLICK_WINDOW_MS, Chargeable, DroppedOfLedger, Ledger, Spend, day_of};
-pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
+pub use log::{Detached, FullSegment, Log, LogPlace, LogReader, LogSettings};
 pub use new_products::{NewProduct, NewProducts, ShownClicked};
 pub use offset::Offset;
 pub use overview::Overview;
@@ -75,5 +76,6 @@ pub use served::{Assignment, NewSlot, Page, Served, SponsoredSlot, Trial};
 pub use shared_descriptors::SharedDescriptors;
 pub use shown::Shown;
 pub use split::{Share, Split, shopper_hash};
+pub use store_url::{StoreUrl, StoreUrlError};
 pub use vector::{Encoded, ItemVector};
 pub use vocabulary::Vocabulary;

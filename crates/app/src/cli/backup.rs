@@ -19,7 +19,9 @@ pub(super) struct BackupArguments {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Example:\n  accrue restore /mnt/backups/shop-monday --data shop-again")]
+#[command(
+    after_long_help = "Examples:\n  accrue restore /mnt/backups/shop-monday --data shop-again\n  accrue restore /mnt/backups/shop-monday --data shop-again --store postgres://shop@db/shop   the log into a database"
+)]
 pub(super) struct RestoreArguments {
     /// The folder of the backup; it is restored into --data, which must be new or empty
     #[arg(value_name = "FROM")]
@@ -37,12 +39,12 @@ struct Copied {
 }
 
 pub(super) fn backup(context: Context, arguments: BackupArguments) -> anyhow::Result<Exit> {
-    let copied = accrue_store::backup(&context.config.data, &arguments.target)?;
+    let copied = accrue_store::backup(context.config.log_place(), &arguments.target)?;
     print(&context, "backed up to", arguments.target, &copied)
 }
 
 pub(super) fn restore(context: Context, arguments: RestoreArguments) -> anyhow::Result<Exit> {
-    let copied = accrue_store::restore(&arguments.source, &context.config.data)?;
+    let copied = accrue_store::restore_into(&arguments.source, &context.config.log_place())?;
     print(&context, "restored into", context.config.data.clone(), &copied)
 }
 

@@ -64,7 +64,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         },
     };
     let declared = config.engine.serve.experiment.as_ref().map(ExperimentSettings::split);
-    let found = match report(&config.data, arguments.name.as_deref(), declared.as_ref(), &settings) {
+    let found = match report(config.log_place(), arguments.name.as_deref(), declared.as_ref(), &settings) {
         Err(error @ ReportError::Unknown { .. }) => {
             output.note(&format!("refused: {error}"));
             return Ok(Exit::Refused);

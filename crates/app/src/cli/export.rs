@@ -94,7 +94,7 @@ fn records<T: Serialize>(
     out: &mut impl Write,
     chosen: impl Fn(&Record) -> Option<T>,
 ) -> anyhow::Result<Exit> {
-    let mut log = LogReader::open(&context.config.data)?;
+    let mut log = LogReader::open(context.config.log_place())?;
     let (mut from, end) = (log.start(), log.end());
     if from.0 > 0 {
         context.output.note(&format!("the log begins at record {from}: retention removed the records before"));

@@ -83,7 +83,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 /// Both folds as the data folder has them: the facts at the log's end, the learner at the newest checkpoint.
 pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recovered)> {
     let Context { config, output } = context;
-    let mut log = LogReader::open(&config.data)?;
+    let mut log = LogReader::open(config.log_place())?;
     let (settings, end) = (accrue_engine::learn_settings(&config.engine), log.end());
     let recovered = recover(&mut log, &accrue_engine::checkpoints_in(&config.data), &settings, end, true)?;
     recovered.warnings().iter().for_each(|warning| output.note(&format!("warning: {warning}")));
@@ -115,7 +115,7 @@ fn user(context: &Context, id: &str) -> anyhow::Result<()> {
 }
 
 fn offset(context: &Context, n: u64) -> anyhow::Result<()> {
-    let mut log = LogReader::open(&context.config.data)?;
+    let mut log = LogReader::open(context.config.log_place())?;
     let (start, end) = (log.start(), log.end());
     let record = log.get(Offset(n))?.ok_or_else(|| {
         Problem::new(format!("there is no record at {n}"), format!("the log holds {start} up to, not including, {end}"))
@@ -134,7 +134,7 @@ fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
             Checkpoint::open(&file)?
         }
         None => {
-            LogReader::open(&context.config.data)?;
+            LogReader::open(context.config.log_place())?;
             let found = accrue_engine::checkpoints_in(&context.config.data).newest()?;
             let found = found.ok_or_else(|| {
                 Problem::new(

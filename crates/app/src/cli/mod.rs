@@ -82,6 +82,9 @@ struct Global {
     /// The data folder [default: accrue-data] [env: ACCRUE_DATA]
     #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The server that holds the log, in place of the data folder: postgres://… or mysql://… [env: ACCRUE_STORE_URL]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "URL")]
+    store: Option<String>,
     /// The configuration file [default: accrue.toml, if it is there] [env: ACCRUE_CONFIG]
     #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -279,6 +282,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
     let site = Site { settings: settings::shown(&resolved), storefront: None };
     let mut config = resolved.config;
+    if let Verb::Demo(_) | Verb::Bench(_) | Verb::Encode(_) = verb {
+        // They make shops of their own, or read none: a shop's log is not for them.
+        config.engine.store.url = Default::default();
+    }
     match &verb {
         Verb::Evaluate(arguments) => {
             if let Some(source) = &arguments.init {
@@ -325,6 +332,9 @@ fn sources(global: &Global, verb: &Verb) -> Sources {
     if let Some(dir) = &global.data {
         flags.push(("data", Value::String(dir.to_string_lossy().into_owned()), "--data"));
     }
+    if let Some(url) = &global.store {
+        flags.push(("store.url", Value::String(url.clone()), "--store"));
+    }
     if let Some(seed) = global.seed {
         flags.push(("learn.seed", Value::Integer(seed as i64), "--seed"));
     }
@@ -365,7 +375,7 @@ fn start_log(filter: &str) -> anyhow::Result<WorkerGuard> {
 
 /// Opens the engine over a folder that has a log: a mistyped folder is not created.
 fn engine_of(context: &Context) -> anyhow::Result<Engine> {
-    LogReader::open(&context.config.data)?;
+    LogReader::open(context.config.log_place())?;
     Ok(Engine::open(&context.config.data, &context.config.engine)?)
 }
 

@@ -126,6 +126,10 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::DiskFull { .. } | StoreError::ReadOnly { .. } => {
             "acknowledged writes are durable, and can be read meanwhile"
         }
+        StoreError::Unreachable { .. } => {
+            "the address is checked with the database's own client: psql URL, mariadb -h HOST"
+        }
+        StoreError::Refused { .. } => "docs/scale.md says what a log in a database needs",
         StoreError::NotEmpty { .. } => "name a new folder",
         StoreError::BeyondEnd { .. } => "`accrue inspect stats` shows where the log ends",
         _ => "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR",

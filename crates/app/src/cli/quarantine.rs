@@ -117,7 +117,7 @@ fn list(context: &Context, reason: Option<&str>, limit: usize) -> anyhow::Result
 }
 
 fn show(context: &Context, offset: u64) -> anyhow::Result<Exit> {
-    let mut log = LogReader::open(&context.config.data)?;
+    let mut log = LogReader::open(context.config.log_place())?;
     let record = refusal(&mut log, Offset(offset))?.ok_or_else(|| {
         let hint = "`accrue quarantine list` shows their offsets";
         Problem::new(format!("record {offset} is not a refused one"), hint)

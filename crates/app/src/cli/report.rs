@@ -58,7 +58,7 @@ struct Query {
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let What::Searches { n } = arguments.what;
-    let mut log = LogReader::open(&context.config.data)?;
+    let mut log = LogReader::open(context.config.log_place())?;
     let offset = log.end().0;
     let found = search_outcomes(&mut log)?;
     let totals = found.totals();

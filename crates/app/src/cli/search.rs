@@ -70,7 +70,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 
 fn list(context: &Context) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
-    let found = search_outcomes(&mut LogReader::open(&config.data)?)?;
+    let found = search_outcomes(&mut LogReader::open(config.log_place())?)?;
     let settings = &config.engine.search;
     let of_file = match &settings.synonyms {
         Some(path) => Synonyms::parse(&accrue_engine::read_text(path)?)?,

@@ -8,6 +8,7 @@ use accrue_event::{CheckSettings, RecordKind, SettingFault};
 use accrue_http::HttpSettings;
 use accrue_serve::CatalogueSettings;
 use accrue_serve::search::SearchSettings;
+use accrue_store::LogPlace;
 use serde::{Deserialize, Serialize};
 
 /// All settings of a shop's server: those of its engine, and those of the program around it.
@@ -68,6 +69,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Where the log is.
+    pub fn log_place(&self) -> LogPlace {
+        self.engine.log_place(&self.data)
+    }
+
     /// Refuses values that are not valid.
     ///
     /// # Errors

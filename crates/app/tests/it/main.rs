@@ -15,6 +15,8 @@ mod console;
 mod console_browser;
 mod content_pages;
 mod crash;
+#[cfg(feature = "sql")]
+mod databases;
 mod datasets;
 mod demo;
 mod draws;

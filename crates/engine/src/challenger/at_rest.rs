@@ -49,9 +49,9 @@ pub fn challenge(
 ) -> Result<ChallengeReport, EngineError> {
     let started = Instant::now();
     // A folder without a log is not created.
-    LogReader::open(dir)?;
+    LogReader::open(config.log_place(dir))?;
     finish_forgetting(dir, config)?;
-    let mut log = Log::open(dir, (&config.log).into())?;
+    let mut log = Log::open(config.log_place(dir), (&config.log).into())?;
     let (mut reader, checkpoints) = (log.reader(), checkpoints_in(dir));
     let (settings, end) = (learn_settings(config), log.end());
     if end.0 == 0 {

@@ -47,7 +47,7 @@ pub struct Forgotten {
 /// If the folder holds no log or a damaged one, or if retention removed records that forgetting these users needs.
 pub fn traces(dir: &Path, config: &Config, users: &BTreeSet<UserId>) -> Result<Forgotten, EngineError> {
     let started = Instant::now();
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(config.log_place(dir))?;
     let users = &with_other_spellings(&mut log, users)?;
     let traces = find_traces(&mut log, users, mentions)?;
     refuse_if_pruned(&mut log, &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
@@ -70,7 +70,7 @@ pub fn forget(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Forgotten, EngineError> {
     let started = Instant::now();
-    let mut log = Log::open(dir, (&config.log).into())?;
+    let mut log = Log::open(config.log_place(dir), (&config.log).into())?;
     let pending = PendingErasure::of(dir);
     let begun = find_more(&mut log.reader(), &pending)?;
     if !begun.is_empty() {
@@ -96,7 +96,7 @@ pub fn forget(
 pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
     let pending = PendingErasure::of(dir);
     if !pending.noted()?.is_empty() {
-        let mut log = Log::open(dir, (&config.log).into())?;
+        let mut log = Log::open(config.log_place(dir), (&config.log).into())?;
         let begun = find_more(&mut log.reader(), &pending)?;
         tracing::warn!(
             n_records = begun.offsets.len(),

@@ -332,7 +332,7 @@ impl Engine {
         let inner = &self.inner;
         let checkpoints = checkpoints_in(&inner.dir);
         // Answers were recorded until now, and the log may hold a group of records whose commit was reported as failed.
-        let is_all = traces.follow(&mut LogReader::open(&inner.dir)?, users, mentions)?;
+        let is_all = traces.follow(&mut LogReader::open(inner.config.log_place(&inner.dir))?, users, mentions)?;
         let pending = PendingErasure::of(&inner.dir);
         pending.begin(&traces.offsets, users)?;
         let n_checkpoints = checkpoints.list()?.len() as u64;
@@ -367,7 +367,7 @@ impl Engine {
 
     fn start_without(&self, traces: &Traces, mut recovered: Recovered, old: &Running) -> Result<Running, EngineError> {
         let inner = &self.inner;
-        let mut log = Log::open(&inner.dir, (&inner.config.log).into())?;
+        let mut log = Log::open(inner.config.log_place(&inner.dir), (&inner.config.log).into())?;
         erase(&mut log, &checkpoints_in(&inner.dir), &traces.offsets)?;
         recovered.read_on(&mut log.reader(), log.end())?;
         // The checkpoint that it began with is old, so the next one is due.

@@ -64,7 +64,7 @@ pub struct Compacted {
 pub fn compact(dir: &Path, config: &Config, dry_run: bool) -> Result<Compacted, EngineError> {
     let started = Instant::now();
     // A folder without a log is not created.
-    let mut reader = LogReader::open(dir)?;
+    let mut reader = LogReader::open(config.log_place(dir))?;
     let (checkpoints, settings) = (checkpoints_in(dir), learn_settings(config));
     let mut compacted = Compacted { dry_run, ..Compacted::default() };
     if dry_run {
@@ -78,7 +78,7 @@ pub fn compact(dir: &Path, config: &Config, dry_run: bool) -> Result<Compacted, 
     } else {
         drop(reader);
         finish_forgetting(dir, config)?;
-        let mut log = Log::open(dir, (&config.log).into())?;
+        let mut log = Log::open(config.log_place(dir), (&config.log).into())?;
         let mut reader = log.reader();
         let cut = plan(&mut reader, config, &mut compacted)?;
         count_losses(&mut reader, &checkpoints, &settings, cut, &mut compacted)?;

@@ -206,7 +206,7 @@ pub fn tune_encoder(
             return Err(TuneError::Inside { path: request.out.clone(), dir: read.into() });
         }
     }
-    let end = LogReader::open(dir).map_err(EngineError::from)?.end();
+    let end = LogReader::open(config.log_place(dir)).map_err(EngineError::from)?.end();
     let work = Work::open(&request.out)?;
     let report = tune_in(&work, encoder, (dir, config, end), request, progress);
     if report.is_err() {

@@ -103,7 +103,7 @@ pub struct PairSettings {
 /// # Errors
 /// If the folder has no log, or a damaged one.
 pub fn text_pairs(dir: &Path, config: &Config, settings: &PairSettings) -> Result<TextPairs, EngineError> {
-    let mut log = LogReader::open(dir)?;
+    let mut log = LogReader::open(config.log_place(dir))?;
     let recovered = folded(&mut log, dir, config, Some(settings.to), true)?;
     let mut reading = Reading::of(&recovered.facts, settings);
     let undone: Vec<SuspectWindow> =

@@ -1,43 +1,47 @@
 //! The log: the durable sequence of records, with one writer and many readers.
 //!
 //! In: bodies, in groups. Out: an offset for each when it is durable, and the records in order for every reader. The records
-//! are in `DIR/log/`, in segments named by their first offset. The last segment is written; the others are sealed and have a
-//! filter and an index of their ids. The log checks nothing. It finds duplicates ([`Log::find_events`],
+//! are in segments named by their first offset, in `DIR/log/` or in the tables of an SQL server ([`LogPlace`]). The last segment is
+//! written; the others are sealed and have a filter and an index of their ids. The log checks nothing. It finds duplicates ([`Log::find_events`],
 //! [`Log::find_refusals`]); the caller decides what to do about them.
 
 mod copy;
+mod embedded;
 mod ids;
+mod local_part;
+mod place;
 mod prune;
 mod reader;
 mod row;
 mod seal;
 mod segment;
+mod segment_store;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(test)]
 mod tests;
 mod wal;
 
-use std::fs::{File, TryLockError};
-use std::io::Read;
+use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use accrue_event::{EventId, RefusalId, SettingFault, Timestamp};
 
-pub(crate) use self::copy::{copy_log, remove_side_files};
+pub(crate) use self::copy::{copy_log, move_log, refuse_if_not_empty, remove_side_files};
+pub(crate) use self::embedded::sync_dir;
 use self::ids::{Filter, LiveIds};
+pub use self::place::LogPlace;
 pub use self::prune::{Detached, FullSegment};
 use self::reader::Extent;
 pub use self::reader::LogReader;
 use self::row::Key;
 use self::segment::Segment;
-pub(crate) use self::segment::sync_dir;
+use self::segment_store::SegmentStore;
 use crate::{Body, Offset, StoreError};
-
-/// Bytes that must fit on the disk before a log whose write failed accepts writes again.
-const ROOM: u64 = 4 << 20;
 
 /// Settings of a log; they may differ from one opening to the next.
 #[derive(Clone, Debug)]
@@ -64,7 +68,9 @@ impl Default for LogSettings {
 
 /// The log, open for writing.
 pub struct Log {
-    dir: PathBuf,
+    /// The name of its place, for messages.
+    name: PathBuf,
+    store: Box<dyn SegmentStore>,
     settings: LogSettings,
     /// A segment is also full when its first record is this old.
     segment_span: Option<Duration>,
@@ -123,24 +129,24 @@ struct Segments {
 }
 
 impl Segments {
-    fn open(dir: &Path, settings: &LogSettings) -> Result<Self, StoreError> {
-        let mut firsts = segment::list(dir)?;
+    fn open(store: &dyn SegmentStore, settings: &LogSettings) -> Result<Self, StoreError> {
+        let mut firsts = store.list()?;
         if firsts.is_empty() {
-            drop(Segment::create(dir, Offset(0))?);
+            drop(Segment::create(store, Offset(0))?);
             firsts.push(Offset(0));
         }
         let (&last, full) = firsts.split_last().expect("at least the one just made");
         let mut sealed = Vec::new();
         for (idx, &first) in full.iter().enumerate() {
-            sealed.push(Sealed::open(dir, first, firsts[idx + 1])?);
+            sealed.push(Sealed::open(store, first, firsts[idx + 1])?);
         }
-        let segment = Segment::open(dir, last)?;
+        let segment = Segment::open(store, last)?;
         if segment.sealed()?.is_some() {
             return Err(segment.corrupt("it is sealed, but the segment after it is missing"));
         }
         let begins = sealed.first().map_or(&segment, |sealed| &sealed.segment);
         begins.refuse_if_segments_before_are_missing()?;
-        segment.reserve_wal(settings.segment_records);
+        segment.rows.reserve(settings.segment_records);
         let (active, last_stamp) = Active::recover(segment)?;
         let before_last = sealed.last().map(Sealed::last_stamp).transpose()?.flatten();
         let end = Offset(last.0 + active.count);
@@ -150,21 +156,21 @@ impl Segments {
 }
 
 impl Log {
-    /// Opens the log in `dir/log`, or creates one there. Only the ids of the last segment are read.
+    /// Opens the log of a data folder, or creates one there. Only the ids of the last segment are read.
     ///
     /// # Errors
     /// If another process has it open, if a file is damaged, foreign or missing, or if the folder cannot be written.
-    pub fn open(dir: &Path, settings: LogSettings) -> Result<Self, StoreError> {
-        let dir = dir.join("log");
-        std::fs::create_dir_all(&dir).map_err(|e| StoreError::io(&dir, "making the log's folder", e))?;
-        let lock = lock(&dir)?;
-        let Segments { firsts, sealed, active, last_received_at, end } = Segments::open(&dir, &settings)?;
+    pub fn open(place: impl Into<LogPlace>, settings: LogSettings) -> Result<Self, StoreError> {
+        let store = place.into().to_write()?;
+        let lock = store.lock()?;
+        let Segments { firsts, sealed, active, last_received_at, end } = Segments::open(&*store, &settings)?;
         Ok(Self {
             settings,
             segment_span: None,
             _lock: lock,
-            extent: Arc::new(Extent::new(&dir, firsts, end)),
-            dir,
+            extent: Arc::new(Extent::new(store.another(), firsts, end)),
+            name: store.name(),
+            store,
             sealed,
             sealing: None,
             active,
@@ -184,23 +190,12 @@ impl Log {
             // What came of it is seen in the files.
             let _ = sealing.thread.join();
         }
-        self.refuse_if_full()?;
-        let Segments { firsts, sealed, active, last_received_at, end } = Segments::open(&self.dir, &self.settings)?;
+        self.store.prepare_to_reopen()?;
+        let Segments { firsts, sealed, active, last_received_at, end } = Segments::open(&*self.store, &self.settings)?;
         (self.sealed, self.active, self.last_received_at, self.poison) = (sealed, active, last_received_at, None);
         *self.extent.firsts.write() = firsts;
         self.extent.publish(end);
         Ok(())
-    }
-
-    /// Writes and removes a file that is as large as a large commit. Without it a full disk would take some small commits, and fail again.
-    fn refuse_if_full(&self) -> Result<(), StoreError> {
-        let path = self.dir.join("room.tmp");
-        let written = File::create(&path).and_then(|mut file| {
-            std::io::copy(&mut std::io::repeat(0).take(ROOM), &mut file)?;
-            file.sync_all()
-        });
-        let removed = std::fs::remove_file(&path);
-        written.and(removed).map_err(|e| StoreError::io(&path, "writing to the log's folder", e))
     }
 
     /// From here on a segment is also full when its first record is this old. Retention removes whole segments, so a record
@@ -321,11 +316,11 @@ impl Log {
         // If a reader prevents the second half, the log is not poisoned: the tombstones are durable, only old bytes remain.
         let touched = self.poison_on_error(erased)?;
         for segment in &touched {
-            segment.truncate_wal()?;
+            segment.drop_old_bytes()?;
         }
         if offsets.last().is_some_and(|offset| *offset >= self.active.segment.first) {
-            self.active.segment.truncate_wal()?;
-            self.active.segment.reserve_wal(self.settings.segment_records);
+            self.active.segment.drop_old_bytes()?;
+            self.active.segment.rows.reserve(self.settings.segment_records);
         }
         Ok(())
     }
@@ -344,7 +339,7 @@ impl Log {
 
     fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
         match &self.poison {
-            Some(cause) => Err(StoreError::Poisoned { path: self.dir.clone(), cause: cause.clone() }),
+            Some(cause) => Err(StoreError::Poisoned { path: self.name.clone(), cause: cause.clone() }),
             None => Ok(()),
         }
     }
@@ -382,15 +377,16 @@ impl Log {
     /// Begins the segment at `first` and starts a thread that seals the one before.
     fn begin_segment(&mut self, first: Offset) -> Result<(), StoreError> {
         self.finish_sealing()?;
-        let segment = Segment::create(&self.dir, first)?;
-        segment.reserve_wal(self.settings.segment_records);
-        let to_read = Segment::open_to_read(&self.dir, self.active.segment.first)?;
+        let segment = Segment::create(&*self.store, first)?;
+        segment.rows.reserve(self.settings.segment_records);
+        let to_read = Segment::open_to_read(&*self.store, self.active.segment.first)?;
         let next = Active { segment, ids: LiveIds::default(), count: 0, checksum: 0, begun_at: None };
         let full = std::mem::replace(&mut self.active, next);
         self.extent.firsts.write().push(first);
         let ids = Arc::new(full.ids);
         let to_index = ids.clone();
         let mut segment = full.segment;
+        segment.rows.move_apart();
         let thread = std::thread::spawn(move || seal(&mut segment, full.count, full.checksum, &to_index));
         self.sealing = Some(Sealing { segment: to_read, end: first, ids, thread });
         Ok(())
@@ -415,7 +411,7 @@ impl Log {
         for sealed in &self.sealed {
             let (own, later) = rest.split_at(rest.partition_point(|offset| *offset < sealed.end));
             if !own.is_empty() {
-                let mut segment = Segment::open(&self.dir, sealed.segment.first)?;
+                let mut segment = Segment::open(&*self.store, sealed.segment.first)?;
                 segment.erase(own)?;
                 touched.push(segment);
             }
@@ -465,14 +461,14 @@ impl Active {
 
 impl Sealed {
     /// Opens a segment that must reach up to `end`. If a crash or a full disk prevented its sealing, it is sealed now.
-    fn open(dir: &Path, first: Offset, end: Offset) -> Result<Self, StoreError> {
-        let segment = Segment::open_to_read(dir, first)?;
+    fn open(store: &dyn SegmentStore, first: Offset, end: Offset) -> Result<Self, StoreError> {
+        let segment = Segment::open_to_read(store, first)?;
         let reached = segment.bounds()?.map_or(first, |(_, high)| high.next());
         if reached != end {
-            return Err(StoreError::Gap { path: segment::path_of(dir, end), expected: reached, found: end });
+            return Err(StoreError::Gap { path: store.name_of(end), expected: reached, found: end });
         }
         let Some(seal) = segment.sealed()? else {
-            let (active, _) = Active::recover(Segment::open(dir, first)?)?;
+            let (active, _) = Active::recover(Segment::open(store, first)?)?;
             return Self::of_unsealed(segment, end, active);
         };
         if seal.count != end.0 - first.0 {
@@ -523,23 +519,11 @@ fn first_with_key(
     Ok(None)
 }
 
-/// Gives a full segment its index and its seal, and empties its write-ahead log.
+/// Gives a full segment its index and its seal, and removes what its writing has left.
 fn seal(segment: &mut Segment, count: u64, checksum: u64, ids: &LiveIds) -> Result<(Filter, u32), StoreError> {
     let pairs = ids.sorted();
     let filter = segment.seal(count, checksum, &pairs)?;
     // A reader may prevent it. What is not copied now is copied when the segment is next opened for writing.
-    let _ = segment.truncate_wal();
+    let _ = segment.drop_old_bytes();
     Ok((filter, ids::bucket_bits(pairs.len())))
-}
-
-/// Locks the folder for this process, as long as the file is open.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|e| StoreError::io(&path, "locking the log", e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_path_buf() }),
-        Err(TryLockError::Error(e)) => Err(StoreError::io(&path, "locking the log", e)),
-    }
 }

@@ -5,12 +5,11 @@
 //! ([`Log::detach`]); any thread deletes their files ([`Detached::remove`]). After a crash between two steps the log is complete, with or
 //! without the oldest segments: they are deleted from the oldest on, and each segment after them has the digest of all records before it.
 
-use std::path::Path;
-
 use accrue_event::Timestamp;
 
 use super::reader::LogReader;
-use super::segment::{self, Segment};
+use super::segment::Segment;
+use super::segment_store::SegmentStore;
 use super::{Log, Sealed};
 use crate::{Body, Offset, StoreError};
 
@@ -34,20 +33,20 @@ pub struct FullSegment {
 
 /// Segments that were removed from a log and whose files still exist.
 pub struct Detached {
-    dir: Box<Path>,
+    store: Box<dyn SegmentStore>,
     sealed: Vec<Sealed>,
 }
 
 impl Detached {
-    /// Deletes the files, the oldest first.
+    /// Deletes them, the oldest first.
     ///
     /// # Errors
-    /// If the folder cannot be written. Remaining segments belong to the log again when it is next opened.
+    /// If the place cannot be written. Remaining segments belong to the log again when it is next opened.
     pub fn remove(self) -> Result<(), StoreError> {
         for sealed in self.sealed {
             let first = sealed.segment.first;
             drop(sealed);
-            segment::remove(&self.dir, first)?;
+            self.store.remove(first)?;
         }
         Ok(())
     }
@@ -78,9 +77,7 @@ impl LogReader {
                 None => Err(segment.corrupt(format!("the record at offset {offset} is missing"))),
             };
             let (from, to) = (stamp(first)?, stamp(Offset(end.0 - 1))?);
-            let size_bytes = std::fs::metadata(&segment.path)
-                .map_err(|e| StoreError::io(&segment.path, "reading a segment's size", e))?
-                .len();
+            let size_bytes = segment.rows.size_bytes()?;
             full.push(FullSegment { first, end, from, to, size_bytes });
         }
         Ok(full)
@@ -94,7 +91,7 @@ impl LogReader {
     pub fn note_digests(&mut self, cut: Offset) -> Result<(), StoreError> {
         let starts = self.segment_starts();
         if !starts.contains(&cut) {
-            let path = segment::path_of(&self.extent.dir, cut);
+            let path = self.store.name_of(cut);
             return Err(StoreError::Corrupt { path, what: "no segment begins there".into() });
         }
         let mut before = starts[0];
@@ -102,7 +99,7 @@ impl LogReader {
         for &first in starts.iter().skip(1).take_while(|first| **first <= cut) {
             chain = self.chain_over(chain, before, first)?;
             let sum = self.segment(before)?.sum(Offset(first.0 - 1))?;
-            Segment::open(&self.extent.dir, first)?.set_before(chain, sum)?;
+            Segment::open(&*self.store, first)?.set_before(chain, sum)?;
             before = first;
         }
         Ok(())
@@ -116,7 +113,7 @@ impl LogReader {
     pub fn erase_served(&mut self, full: &FullSegment, spared: &[Offset]) -> Result<u64, StoreError> {
         let (offsets, n_spared) = self.served_in(full, spared)?;
         let Some(offsets) = offsets else { return Ok(0) };
-        let mut segment = Segment::open(&self.extent.dir, full.first)?;
+        let mut segment = Segment::open(&*self.store, full.first)?;
         // A full segment that is not sealed yet has no sum of its records. It is treated after it is sealed.
         if segment.sealed()?.is_none() {
             return Ok(0);
@@ -125,10 +122,10 @@ impl LogReader {
             segment.erase(chunk)?;
         }
         if n_spared == 0 {
-            segment.set_meta(SERVED_ERASED, 1)?;
+            segment.rows.set_metas(&[(SERVED_ERASED, 1)])?;
         }
         if !offsets.is_empty() {
-            segment.truncate_wal()?;
+            segment.drop_old_bytes()?;
         }
         Ok(offsets.len() as u64)
     }
@@ -160,7 +157,7 @@ impl LogReader {
 }
 
 /// The entry of a segment without served answers.
-const SERVED_ERASED: &str = "served_erased";
+pub(super) const SERVED_ERASED: &str = "served_erased";
 
 impl Log {
     /// Removes the segments that end at or before `before` from the log, after [`LogReader::note_digests`]; [`Detached::remove`] deletes
@@ -168,7 +165,7 @@ impl Log {
     pub fn detach(&mut self, before: Offset) -> Detached {
         let n = self.sealed.iter().take_while(|sealed| sealed.end <= before).count();
         self.extent.firsts.write().drain(..n);
-        Detached { dir: self.dir.as_path().into(), sealed: self.sealed.drain(..n).collect() }
+        Detached { store: self.store.another(), sealed: self.sealed.drain(..n).collect() }
     }
 
     pub(super) fn prune_sealed(&mut self, before: Offset) -> Result<(), StoreError> {

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use super::place::LogPlace;
 use super::row;
-use super::segment::{self, Segment};
+use super::segment::Segment;
+use super::segment_store::SegmentStore;
 use crate::{Body, Offset, Record, StoreError};
 
 /// Number of rows copied from the database at once.
@@ -18,15 +20,15 @@ const OPEN_SEGMENTS: usize = 16;
 
 /// Where the log begins and ends. The writer changes it, readers only read it.
 pub(super) struct Extent {
-    pub(super) dir: Box<Path>,
+    store: Box<dyn SegmentStore>,
     /// First offsets of the segments, ascending, never empty.
     pub(super) firsts: RwLock<Vec<Offset>>,
     end: AtomicU64,
 }
 
 impl Extent {
-    pub(super) fn new(dir: &Path, firsts: Vec<Offset>, end: Offset) -> Self {
-        Self { dir: dir.into(), firsts: RwLock::new(firsts), end: AtomicU64::new(end.0) }
+    pub(super) fn new(store: Box<dyn SegmentStore>, firsts: Vec<Offset>, end: Offset) -> Self {
+        Self { store, firsts: RwLock::new(firsts), end: AtomicU64::new(end.0) }
     }
 
     pub(super) fn start(&self) -> Offset {
@@ -57,6 +59,8 @@ impl Extent {
 /// Reads records by offset through connections of its own. It sees all committed records.
 pub struct LogReader {
     pub(super) extent: Arc<Extent>,
+    /// With connections of its own.
+    pub(super) store: Box<dyn SegmentStore>,
     open: BTreeMap<Offset, Segment>,
     rows: row::Rows,
     /// Records that are returned as tombstones, ascending.
@@ -65,28 +69,28 @@ pub struct LogReader {
 
 impl LogReader {
     pub(super) fn new(extent: Arc<Extent>) -> Self {
-        Self { extent, open: BTreeMap::new(), rows: row::Rows::default(), hidden: Vec::new() }
+        Self {
+            store: extent.store.another(),
+            extent,
+            open: BTreeMap::new(),
+            rows: row::Rows::default(),
+            hidden: Vec::new(),
+        }
     }
 
-    /// Opens the log in `dir` as it is now; a server may be writing to it. Later records are seen after opening it again.
+    /// Opens the log of a data folder as it is now; a server may be writing to it. Later records are seen after opening it again.
     ///
     /// # Errors
-    /// If `dir` has no log, or a damaged one.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let folder = dir;
-        let dir = folder.join("log");
-        if let Err(error) = std::fs::metadata(&dir)
-            && error.kind() == std::io::ErrorKind::NotFound
-        {
-            return Err(StoreError::NoFolder { path: folder.into() });
-        }
-        let firsts = segment::list(&dir)?;
+    /// If there is no log, or a damaged one.
+    pub fn open(place: impl Into<LogPlace>) -> Result<Self, StoreError> {
+        let store = place.into().to_read()?;
+        let firsts = store.list()?;
         let Some(&last) = firsts.last() else {
-            return Err(StoreError::NoLog { path: dir });
+            return Err(StoreError::NoLog { path: store.name() });
         };
         let mut expected = None;
         for &first in &firsts {
-            let segment = Segment::open_to_read(&dir, first)?;
+            let segment = Segment::open_to_read(&*store, first)?;
             if expected.is_none() {
                 segment.refuse_if_segments_before_are_missing()?;
             }
@@ -97,7 +101,7 @@ impl LogReader {
             expected = Some(end);
         }
         let end = expected.unwrap_or(last);
-        Ok(Self::new(Arc::new(Extent::new(&dir, firsts, end))))
+        Ok(Self::new(Arc::new(Extent::new(store, firsts, end))))
     }
 
     /// Another reader of the same log, which sees later records as this one does and hides none.
@@ -262,10 +266,10 @@ impl LogReader {
         let start = self.start();
         self.open.retain(|open, _| *open >= start);
         if !self.open.contains_key(&first) {
-            let opened = Segment::open_to_read(&self.extent.dir, first);
-            if opened.is_err() && !segment::path_of(&self.extent.dir, first).exists() {
+            let opened = Segment::open_to_read(&*self.store, first);
+            if opened.is_err() && !self.store.has(first) {
                 // Retention removed it in the meantime, in this process or in the one that writes the log.
-                let left = segment::list(&self.extent.dir)?.into_iter().find(|left| *left > first);
+                let left = self.store.list()?.into_iter().find(|left| *left > first);
                 if let Some(start) = left {
                     return Err(StoreError::Pruned { offset: first, start });
                 }

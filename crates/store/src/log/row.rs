@@ -139,6 +139,12 @@ impl Rows {
         self.places.push((offset, received_at, self.bytes.len()));
     }
 
+    /// Number of rows.
+    #[cfg(feature = "sql")]
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (Offset, Timestamp, &[u8])> {
         let mut start = 0;
         self.places.iter().map(move |&(offset, received_at, end)| {

@@ -1,6 +1,5 @@
 //! Sealing: a full segment gets a filter, an index and a seal, and is verified against them.
 
-use rusqlite::params;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::ids::{self, Filter};
@@ -16,33 +15,25 @@ pub(super) struct Seal {
 }
 
 impl Segment {
-    /// Writes filter, index and seal in one transaction, after all records.
+    /// Writes filter, index and seal, after all records.
     pub(super) fn seal(&mut self, count: u64, checksum: u64, pairs: &[(u64, u32)]) -> Result<Filter, StoreError> {
         let filter = Filter::build(pairs);
         let filter_bytes = filter.to_bytes();
         let bucket_bits = ids::bucket_bits(pairs.len());
-        let failed = |e| StoreError::sqlite(&self.path, "sealing a segment", e);
-        self.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM ids; DELETE FROM filter;").map_err(failed)?;
-        let written = || -> Result<(), StoreError> {
-            self.conn.execute("INSERT INTO filter VALUES (0, ?1)", [&filter_bytes]).map_err(failed)?;
-            let mut insert = self.conn.prepare_cached("INSERT INTO ids VALUES (?1, ?2)").map_err(failed)?;
-            let mut rest = pairs;
-            for bucket in 0..1u64 << bucket_bits {
-                let len = rest.partition_point(|pair| ids::bucket_of(pair.0, bucket_bits) <= bucket);
-                let (own, others) = rest.split_at(len);
-                insert.execute(params![bucket as i64, ids::bucket_bytes(own)]).map_err(failed)?;
-                rest = others;
-            }
-            self.set_meta("filter_checksum", xxh3_64(&filter_bytes) as i64)?;
-            self.set_meta("bucket_bits", i64::from(bucket_bits))?;
-            self.set_meta("sealed_checksum", checksum as i64)?;
-            self.set_meta("sealed_count", count as i64)
-        };
-        if let Err(error) = written() {
-            let _ = self.conn.execute_batch("ROLLBACK");
-            return Err(error);
-        }
-        self.conn.execute_batch("COMMIT").map_err(failed)?;
+        let mut rest = pairs;
+        let mut buckets = (0..1u64 << bucket_bits).map(|bucket| {
+            let len = rest.partition_point(|pair| ids::bucket_of(pair.0, bucket_bits) <= bucket);
+            let (own, others) = rest.split_at(len);
+            rest = others;
+            (bucket, ids::bucket_bytes(own))
+        });
+        let metas = [
+            ("filter_checksum", xxh3_64(&filter_bytes) as i64),
+            ("bucket_bits", i64::from(bucket_bits)),
+            ("sealed_checksum", checksum as i64),
+            ("sealed_count", count as i64),
+        ];
+        self.rows.write_index(&filter_bytes, &mut buckets, &metas)?;
         Ok(filter)
     }
 
@@ -59,10 +50,7 @@ impl Segment {
 
     /// The filter of a sealed segment.
     pub(super) fn filter(&self) -> Result<Filter, StoreError> {
-        let bytes: Vec<u8> = self
-            .conn
-            .query_row("SELECT bits FROM filter WHERE part = 0", [], |row| row.get(0))
-            .map_err(|e| self.failed("reading a filter", e))?;
+        let bytes = self.rows.filter()?;
         if self.meta("filter_checksum")? != Some(xxh3_64(&bytes) as i64) {
             return Err(self.corrupt("its filter does not match its checksum"));
         }
@@ -78,11 +66,7 @@ impl Segment {
 
     /// The pairs of hash and position in a bucket of the index.
     fn bucket(&self, bucket: u64) -> Result<Vec<(u64, u32)>, StoreError> {
-        let failed = |e| self.failed("reading the index", e);
-        let mut statement = self.conn.prepare_cached("SELECT entries FROM ids WHERE bucket = ?1").map_err(failed)?;
-        let found = statement
-            .query_row([bucket as i64], |row| Ok(row.get_ref(0)?.as_blob().ok().and_then(ids::bucket_pairs)))
-            .map_err(failed)?;
+        let found = ids::bucket_pairs(&self.rows.bucket(bucket)?);
         found.ok_or_else(|| self.corrupt(format!("bucket {bucket} of its index does not match its checksum")))
     }
 

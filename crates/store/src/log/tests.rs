@@ -2,6 +2,7 @@
 
 use accrue_event::{ItemId, RecordKind};
 
+use super::embedded::EmbeddedStore;
 use super::*;
 use crate::{InertReason, PublishedRecord, Record, SourcePosition};
 
@@ -31,11 +32,11 @@ fn a_full_disk_poisons_the_writer_and_reads_continue() {
     let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
     let first: Vec<Body> = (0..10).map(retired).collect();
     log.append(Timestamp(1), &first).unwrap();
-    log.active.segment.conn.pragma_update(None, "max_page_count", 12).unwrap();
+    log.active.segment.rows.sqlite().pragma_update(None, "max_page_count", 12).unwrap();
     let many: Vec<Body> = (10..10_000).map(retired).collect();
     let full = log.append(Timestamp(2), &many).unwrap_err();
     assert!(matches!(full, StoreError::DiskFull { .. }), "{full}");
-    log.active.segment.conn.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    log.active.segment.rows.sqlite().pragma_update(None, "max_page_count", 1_000_000).unwrap();
     let poisoned = log.append(Timestamp(3), &first).unwrap_err();
     assert!(matches!(&poisoned, StoreError::Poisoned { cause, .. } if cause.contains("free some space")), "{poisoned}");
     assert!(matches!(log.erase(&[Offset(0)]), Err(StoreError::Poisoned { .. })));
@@ -61,11 +62,12 @@ fn a_full_segment_that_the_disk_has_no_room_to_seal_is_read_from_and_sealed_late
     log.append(Timestamp(1), &(0..3_000).map(refused).collect::<Vec<_>>()).unwrap();
     drop(log);
     // As a process leaves the folder that is killed between two segments.
-    drop(Segment::create(&dir, end).unwrap());
-    let (active, _) = Active::recover(Segment::open(&dir, Offset(0)).unwrap()).unwrap();
-    let pages: i64 = active.segment.conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    active.segment.conn.pragma_update(None, "max_page_count", pages).unwrap();
-    let to_read = || Segment::open_to_read(&dir, Offset(0)).unwrap();
+    let store = EmbeddedStore::new(dir);
+    drop(Segment::create(&store, end).unwrap());
+    let (active, _) = Active::recover(Segment::open(&store, Offset(0)).unwrap()).unwrap();
+    let pages: i64 = active.segment.rows.sqlite().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    active.segment.rows.sqlite().pragma_update(None, "max_page_count", pages).unwrap();
+    let to_read = || Segment::open_to_read(&store, Offset(0)).unwrap();
     let unsealed = Sealed::of_unsealed(to_read(), end, active).unwrap();
     assert!(matches!(unsealed.index, Index::Live(_)));
     let find = |sealed: &Sealed, n: u64| {
@@ -159,7 +161,7 @@ fn a_missing_first_segment_is_refused_and_a_pruned_one_is_not() {
         }
         drop(log);
         if !pruned {
-            segment::remove(&folder.0.join("log"), Offset(0)).unwrap();
+            EmbeddedStore::new(folder.0.join("log")).remove(Offset(0)).unwrap();
         }
         let (opened, read) = (Log::open(&folder.0, settings).map(drop), LogReader::open(&folder.0).map(drop));
         if pruned {

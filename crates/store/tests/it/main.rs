@@ -6,6 +6,8 @@ mod backup;
 mod checkpoint;
 mod crash;
 mod damage;
+#[cfg(feature = "sql")]
+mod databases;
 mod facts;
 mod fixture;
 mod log;

@@ -9,10 +9,10 @@ mod mysql;
 #[cfg(feature = "sql")]
 mod postgres;
 #[cfg(feature = "sql")]
-mod proxy;
+pub mod proxy;
 
 #[cfg(feature = "sql")]
-mod harness {
+pub mod harness {
     use std::io::{BufRead as _, BufReader};
     use std::path::Path;
     use std::process::{Child, Command, Output, Stdio};
