@@ -200,8 +200,8 @@ impl Histories {
         self.shoppers.get(shopper as usize).map(PackedHistory::unpack).unwrap_or_default()
     }
 
-    /// The history of a shopper who probably acts again soon: it is unpacked once and stays so until [`OPENED`] others are
-    /// opened or so.
+    /// The history of a shopper who probably acts again soon: it is unpacked once and stays so until a few dozen others are
+    /// opened, or so.
     pub fn open(&mut self, shopper: ShopperIdx) -> &History {
         let place = shopper as usize % OPENED;
         if !matches!(self.opened.get(place), Some(Some((of, _))) if *of == shopper) {

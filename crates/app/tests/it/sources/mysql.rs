@@ -36,6 +36,12 @@ impl Database {
         self.runtime.block_on(self.connection.execute(statement)).unwrap();
     }
 
+    /// Runs statements on another connection, which this runtime has made: in another one nobody would see its answers.
+    fn run_on(&self, connection: &mut MySqlConnection, sql: &str) {
+        let statement = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        self.runtime.block_on(connection.execute(statement)).unwrap();
+    }
+
     /// A table of orders with so many rows.
     fn orders(&mut self, n: usize) {
         self.run(
@@ -105,20 +111,15 @@ fn a_transaction_that_ends_late_loses_no_row() {
     let mut late = database.runtime.block_on(MySqlConnection::connect(&database.url)).unwrap();
     let insert =
         |at: &str| format!("INSERT INTO orders(customer, sku, at, quantity) VALUES ('late', 'mug', '{at}', 1)");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let run = |connection: &mut MySqlConnection, sql: &str| {
-        let statement = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        runtime.block_on(connection.execute(statement)).unwrap();
-    };
     // 101 is written and not committed when 102 is committed.
-    run(&mut late, &format!("START TRANSACTION; {}", insert("2026-05-01")));
+    database.run_on(&mut late, &format!("START TRANSACTION; {}", insert("2026-05-01")));
     database.run(&insert("2026-05-02"));
     let dir = tempfile::tempdir().unwrap();
     let (from, map) = (database.address("table=orders"), format!("{MAP},id=id"));
     let follow = ["ingest", "--json", "--from", &from, "--map", &map, "--follow"];
     let mut follower = Follower::start(&mut command(dir.path(), &follow));
     follower.wait_for("a transaction of another session is writing");
-    run(&mut late, "COMMIT");
+    database.run_on(&mut late, "COMMIT");
     follower.wait_for("102 read");
     assert_eq!(follower.stop()["accepted"], 102);
     assert_eq!(event_ids(dir.path())[100..], ["101", "102"]);
